@@ -1,0 +1,55 @@
+/* Counters and gauges: one table (name, kind, unit, help), one row of cells for each thread, summed
+ * when read. Adding to a counter is a plain add to the thread's own cell. */
+#ifndef BASE_METRICS_H
+#define BASE_METRICS_H
+
+#include <stdint.h>
+
+#define METRICS_TABLE(X)                                                                           \
+    X(commits, counter, "", "journal commits")                                                     \
+    X(commit_bytes, counter, "bytes", "bytes written to the journal, padding included")            \
+    X(direct_bytes, counter, "bytes", "bytes written straight to segments")                        \
+    X(materialised_bytes, counter, "bytes", "bytes copied from the journal to segments")           \
+    X(carried_bytes, counter, "bytes", "bytes carried forward in the journal")                     \
+    X(syncs, counter, "", "fdatasync calls")                                                       \
+    X(append_bytes, counter, "bytes", "bytes of batches accepted")                                 \
+    X(append_records, counter, "", "records accepted")                                             \
+    X(read_jobs, counter, "", "reads from files")                                                  \
+    X(kafka_requests, counter, "", "Kafka requests answered")                                      \
+    X(kafka_errors, counter, "", "Kafka connections closed for an error")                          \
+    X(amqp_published, counter, "", "messages published by AMQP")                                   \
+    X(amqp_delivered, counter, "", "messages delivered by AMQP")                                   \
+    X(amqp_settled, counter, "", "messages acked, rejected or auto-acked by AMQP")                 \
+    X(amqp_returned, counter, "", "mandatory messages returned as unroutable")                     \
+    X(amqp_errors, counter, "", "AMQP channels and connections closed for an error")               \
+    X(connections_opened, counter, "", "connections accepted")                                     \
+    X(connections_closed, counter, "", "connections gone")                                         \
+    X(records_undecodable, counter, "", "records skipped because their batch cannot be decoded")
+
+enum metric {
+#define METRIC_ENUM(name, kind, unit, help) METRIC_##name,
+    METRICS_TABLE(METRIC_ENUM)
+#undef METRIC_ENUM
+        METRIC_COUNT
+};
+
+struct metrics_row {
+    uint64_t cells[METRIC_COUNT];
+};
+
+extern _Thread_local struct metrics_row *metrics_own; /* set by metrics_join() */
+
+/* Give the calling thread a row; call once at the start of each thread. */
+void metrics_join(void);
+
+static inline void metrics_add(enum metric m, uint64_t n)
+{
+    if (metrics_own)
+        __atomic_store_n(&metrics_own->cells[m], metrics_own->cells[m] + n, __ATOMIC_RELAXED);
+}
+
+uint64_t metrics_sum(enum metric m);
+const char *metrics_name(enum metric m);
+const char *metrics_help(enum metric m);
+
+#endif
