@@ -1,0 +1,116 @@
+/*
+ * The core: one thread owns all broker state. It is a state machine: a turn begins with the time,
+ * takes inputs (by the protocols' core halves), ended jobs and due timers, and ends by staging what
+ * must become durable. It makes no system call and reads no clock.
+ *
+ *   core_turn_begin(core, now)     time for everything in this turn
+ *   ... core halves, jobs_poll ... handlers change state, append, write to links
+ *   core_turn_end(core)            due timers, deferred work, packed publishes, store_flush()
+ *
+ * No handler re-enters a module that is on the stack: work caused by work is deferred to the end of
+ * the turn or the next one (core_defer). An answer that must not leave before something is durable
+ * waits with core_wait().
+ */
+#ifndef BROKER_CORE_H
+#define BROKER_CORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "base/random.h"
+#include "base/timers.h"
+#include "log/store.h"
+
+struct catalog;
+struct link;
+
+struct core_config {
+    struct store_config store;
+    enum log_level durability;      /* of topics and durable queues that do not say */
+    bool auto_create_topics;
+    int32_t default_partitions;
+    int64_t topic_message_max_bytes; /* batch limit of topics that do not say: 1048588 */
+    int64_t message_max_bytes;       /* an AMQP message's body */
+    uint64_t random_seed;
+    char cluster_id[32];             /* 22 characters base64url; stored in the data directory */
+    int32_t node_id;
+};
+
+struct core {
+    struct core_config config;
+    struct store *store;
+    struct catalog *catalog;
+    struct timers timers;
+    struct random random;
+    int64_t now_ns;  /* monotonic, of this turn */
+    int64_t wall_ms; /* Unix time, of this turn; never goes back within a run */
+    struct core_internal *internal;
+};
+
+/* Open the store, recover logs, catalog and queues. Blocks. */
+must_use enum err core_open(const struct core_config *, struct disk *, struct jobs *, struct core **out);
+void core_close(struct core *); /* commits and writes rows; links must be gone */
+void core_abandon(struct core *); /* as a crash would leave things; for tests */
+
+void core_turn_begin(struct core *, int64_t now_ns, int64_t wall_ms);
+void core_turn_end(struct core *);
+/* When the next turn is needed at the latest. */
+int64_t core_next_due(const struct core *);
+
+/* A continuation: ready() is called once, in a later turn or at the end of this one, when the ticket
+ * is done at the stage. Embedded in whoever waits; core_wait_cancel() when that goes away first. */
+struct wait {
+    struct list node;
+    struct ticket ticket;
+    enum stage stage;
+    void (*ready)(struct wait *);
+};
+void core_wait(struct core *, struct wait *, struct ticket, enum stage);
+void core_wait_cancel(struct wait *);
+static inline bool wait_is_pending(const struct wait *w)
+{
+    return list_is_linked(&w->node);
+}
+
+/* Work at the end of this turn (or of the next, when already in that phase); once if called twice. */
+struct deferred {
+    struct list node;
+    void (*run)(struct deferred *);
+};
+void core_defer(struct core *, struct deferred *);
+void core_defer_cancel(struct deferred *);
+
+/* Told after every commit (tickets may be done), for those who hold many tickets in order. */
+struct progress_watch {
+    struct list node;
+    void (*progressed)(struct progress_watch *);
+};
+void core_watch_progress(struct core *, struct progress_watch *); /* once if called twice */
+void core_unwatch_progress(struct progress_watch *);
+
+/* The ticket that stands for every change of the catalog made so far: answers about names wait for
+ * it, so that nothing is told that a crash could take back. */
+struct ticket core_catalog_ticket(const struct core *);
+
+/* ---- sessions: every connection of every protocol ---- */
+
+struct session {
+    struct list node;
+    struct link *link;
+    const char *protocol; /* "kafka", "amqp" */
+    char *user, *vhost;   /* NULL before log-in */
+    char *client;         /* what the client calls itself */
+    int64_t opened_wall_ms;
+    void (*close)(struct session *, const char *reason); /* asked by management */
+};
+void session_add(struct core *, struct session *);
+void session_remove(struct session *); /* frees user, vhost, client */
+void session_each(struct core *, void (*each)(void *ctx, struct session *), void *ctx);
+
+/* Is this a log-in that is allowed? PLAIN. `guest` only from a loopback peer. E_REFUSED. */
+must_use enum err user_authenticate(struct core *, struct bytes name, struct bytes password,
+                                    bool peer_is_loopback);
+
+#endif

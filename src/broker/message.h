@@ -1,0 +1,33 @@
+/*
+ * Messages: what is published to exchanges, and how a queue's log keeps one.
+ *
+ * In a queue's log a message is a record. Key: the envelope, version 1:
+ *   u8 version = 1, u8 flags (0), u8 size + exchange name, u8 size + routing key,
+ *   then the AMQP content header's property flags and property list, byte for byte.
+ * Value: the body, byte for byte. Timestamp: arrival, ms. No record headers.
+ * A private queue's log is never read by Kafka clients; what crosses protocols is projected.
+ */
+#ifndef BROKER_MESSAGE_H
+#define BROKER_MESSAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+struct message {
+    struct bytes exchange, routing_key;
+    struct bytes properties; /* property flags and list, as in the content header after the body size */
+    struct bytes body;
+    bool persistent; /* delivery-mode 2: decides when the publisher is answered, not what is stored */
+};
+
+enum { MESSAGE_ENVELOPE_MAX = 2 + 256 + 256 }; /* without properties */
+
+/* The envelope in front of the properties; returns its size. */
+size_t message_put_envelope(const struct message *m, uint8_t out[MESSAGE_ENVELOPE_MAX]);
+/* Read a record's key and value back; borrows. E_MALFORMED. */
+must_use enum err message_from_record(struct bytes key, struct bytes value, struct message *out);
+
+#endif

@@ -1,0 +1,109 @@
+/*
+ * Queues: a private log and a subscription on it. The subscription (broker/subscription.h) knows
+ * which records are ready, taken and settled; the queue adds name, arguments, consumers, life cycle.
+ *
+ * A record becomes ready when the log's high watermark passes it; then it is offered to consumers with
+ * credit, in log order, round robin among them. What a consumer takes is settled, or comes back to its
+ * original place with redelivered set. Settles of a queue in one turn are one control batch in the
+ * queue's own log (settle ranges, returns, delivered-up-to mark); they are logged, not awaited.
+ */
+#ifndef BROKER_QUEUE_H
+#define BROKER_QUEUE_H
+
+#include "broker/core.h"
+#include "broker/exchange.h"
+#include "broker/message.h"
+
+struct subscription;
+struct session;
+struct consumer;
+
+struct queue {
+    struct bytes name;
+    struct vhost *vhost;
+    bool durable, auto_delete, exclusive;
+    struct session *owner;  /* of an exclusive queue */
+    struct bytes arguments; /* field table verbatim, without its size */
+    struct log *log;
+    struct subscription *subscription;
+    struct list consumers; /* in order of arrival; dispatch rotates */
+    size_t consumer_count;
+    struct consumer *exclusive_consumer;
+    bool deleted; /* still referred to, no longer in the catalog */
+    struct queue_internal *internal;
+};
+
+struct queue *queue_find(struct vhost *, struct bytes name);
+
+struct queue_spec {
+    struct bytes name;
+    bool durable, auto_delete;
+    struct session *exclusive_owner; /* or NULL */
+    struct bytes arguments;
+};
+/* The name must be free. Durable and not exclusive: in the catalog, log at the configured durability;
+ * otherwise in memory only. */
+struct queue *queue_create(struct vhost *, const struct queue_spec *);
+/* Cancels its consumers (consumer->cancelled), drops bindings, log and name. Unsettled deliveries may
+ * still be settled: no effect. The struct lives while deliveries or consumers refer to it. */
+void queue_delete(struct queue *);
+/* Delete the exclusive queues of a session that ends. */
+void queue_delete_exclusive(struct core *, struct session *owner);
+
+uint64_t queue_ready_count(const struct queue *);   /* committed and not taken */
+uint64_t queue_unacked_count(const struct queue *);
+/* Settle what is ready; returns how many. Ticket: durable then. */
+uint64_t queue_purge(struct queue *, struct ticket *out);
+
+/* Publish one message to the queues of a route (count >= 1): packed with others for the same
+ * set of queues in this turn into one batch, stored once. The ticket is done when all of them have
+ * committed it. E_NO_SPACE, E_FROZEN, E_NO_MEMORY: into none of them. */
+must_use enum err queue_publish(struct core *, struct route, const struct message *, struct ticket *out);
+
+/* ---- delivering ---- */
+
+struct delivery {
+    struct queue *queue;
+    int64_t offset;
+    uint32_t number; /* of this delivery of this record: a late settle of an older one is ignored */
+    bool redelivered;
+    struct message message; /* borrowed for the call */
+};
+
+struct consumer {
+    struct list node; /* the queue's */
+    struct queue *queue;
+    bool no_ack;
+    bool exclusive;
+    /* How many more deliveries it can take now; 0 parks it until queue_consumer_ready(). */
+    uint32_t (*credit)(struct consumer *);
+    /* Takes one. With no_ack the engine settles it when the call returns. */
+    void (*deliver)(struct consumer *, const struct delivery *);
+    /* The queue is gone; the consumer is detached already. */
+    void (*cancelled)(struct consumer *);
+    bool parked; /* the engine's */
+};
+/* E_LOCKED: an exclusive consumer is there, or this one wants to be and others are. Deliveries start at
+ * the end of the turn or later, after all appended before this call is committed (barrier). */
+must_use enum err queue_consume(struct queue *, struct consumer *);
+/* No delivery after it returns. Deletes an auto-delete queue that has lost its last consumer. */
+void queue_cancel(struct consumer *);
+/* Its credit may have grown. */
+void queue_consumer_ready(struct consumer *);
+
+/* Take the head, if any is ready and in memory. OK with *out valid until the end of the turn (the
+ * message's bytes), E_NOT_FOUND when empty, E_COLD: being read, `again` is called when to retry. The
+ * caller waits for the barrier first (log_next_ticket). */
+must_use enum err queue_get(struct queue *, bool no_ack, struct wait *again, struct delivery *out);
+
+/* Done with it (ack, or reject without requeue). */
+void queue_settle(struct queue *, int64_t offset, uint32_t number);
+/* Back to its place, redelivered. */
+void queue_return(struct queue *, int64_t offset, uint32_t number);
+/* Count of references that keep a deleted queue's struct alive: held by unsettled deliveries. */
+void queue_ref(struct queue *);
+void queue_unref(struct queue *);
+
+void queue_each(struct core *, void (*each)(void *ctx, struct queue *), void *ctx);
+
+#endif

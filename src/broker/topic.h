@@ -1,0 +1,75 @@
+/*
+ * Topics: a name, an id and partitions; each partition is a log that holds client batches and
+ * nothing else. In the catalog; changes are durable when core_catalog_ticket() is done.
+ */
+#ifndef BROKER_TOPIC_H
+#define BROKER_TOPIC_H
+
+#include "broker/core.h"
+
+struct topic;
+
+struct partition {
+    struct topic *topic;
+    int32_t index;
+    struct log *log;
+    struct list watchers; /* of struct partition_watch */
+};
+
+struct topic_config { /* name and value as text, as Kafka's topic configs */
+    char *name, *value;
+};
+
+struct topic {
+    struct bytes name; /* owned, with a NUL behind */
+    uint8_t id[16];    /* never all zero */
+    int32_t partition_count;
+    struct partition *partitions;
+    VEC(struct topic_config) configs; /* set on the topic, sorted by name */
+    /* effective values, derived from configs and the broker's */
+    enum log_level level;
+    int64_t message_max_bytes;
+    bool log_append_time;
+    int64_t timestamp_before_max_ms, timestamp_after_max_ms;
+    bool deleted; /* still referred to by a handler, no longer in the catalog */
+};
+
+/* Kafka's rule: 1-249 of [a-zA-Z0-9._-], not "." or "..". */
+bool topic_name_is_legal(struct bytes name);
+
+struct topic *topic_find(struct core *, struct bytes name);
+struct topic *topic_find_id(struct core *, const uint8_t id[16]);
+void topic_each(struct core *, void (*each)(void *ctx, struct topic *), void *ctx);
+struct partition *topic_partition(struct topic *, int32_t index); /* NULL when out of range */
+
+/* Create. Applied at once, answered when core_catalog_ticket() is done. E_EXISTS, E_INVALID (name,
+ * counts, a config: err_text() says which), E_UNSUPPORTED for a known config value that is not built.
+ * `validate_only`: check everything, change nothing, *out untouched. */
+struct topic_spec {
+    struct bytes name;
+    int32_t partition_count; /* -1: the broker's default */
+    const struct topic_config *configs;
+    size_t config_count;
+    bool validate_only;
+};
+must_use enum err topic_create(struct core *, const struct topic_spec *, struct topic **out);
+void topic_delete(struct core *, struct topic *);
+
+/* Append a producer's batch (already through batch_check_produced() in the framing half, which also
+ * verified the checksum). Applies the topic's rules (kafka.md 2.2): size, control bit, timestamps,
+ * LogAppendTime. *out_base_offset is its first offset. E_TOO_LARGE, E_MALFORMED, E_OUT_OF_RANGE
+ * (timestamp), E_FROZEN, E_NO_SPACE. */
+must_use enum err partition_append(struct core *, struct partition *, const struct batch *,
+                                   int64_t *out_base_offset, int64_t *out_append_time,
+                                   struct ticket *out_ticket);
+
+/* Told (in the core, after a commit) when the partition's high watermark moved, or it was deleted
+ * (topic->deleted). Stays until removed; may remove itself. */
+struct partition_watch {
+    struct list node;
+    void (*moved)(struct partition_watch *, struct partition *);
+};
+void partition_watch(struct partition *, struct partition_watch *);
+void partition_unwatch(struct partition_watch *);
+
+#endif

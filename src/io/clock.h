@@ -1,0 +1,10 @@
+/* The clocks. Only io reads them; everybody else gets times as arguments. */
+#ifndef IO_CLOCK_H
+#define IO_CLOCK_H
+
+#include <stdint.h>
+
+int64_t clock_now_ns(void);  /* monotonic, for timers and durations */
+int64_t clock_wall_ms(void); /* Unix time, for record timestamps and log lines */
+
+#endif

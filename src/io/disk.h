@@ -1,0 +1,87 @@
+/*
+ * The disk seam: files as the log uses them, behind one table of functions. disk_real_new() is the
+ * operating system; sim_disk_new() (io/sim_disk.h) is memory that can crash, tear writes, fill up and
+ * fail. All calls may block and therefore run in jobs on disk threads (io/jobs.h), or before the
+ * loop starts. Paths are relative to the disk's root directory, with '/' between parts.
+ *
+ * A file is used by one job at a time, except reads, which may run beside a writer.
+ */
+#ifndef IO_DISK_H
+#define IO_DISK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+struct disk;
+
+struct file {
+    struct disk *disk; /* back ends put their own fields behind this struct */
+};
+
+enum disk_open_flags {
+    DISK_CREATE = 1, /* create when missing; its directory entry is durable only after disk_sync_dir() */
+    DISK_READ_ONLY = 2,
+    DISK_DIRECT = 4, /* bypass the page cache where the file system can; callers align to block_bytes */
+    DISK_EXCLUSIVE = 8, /* with DISK_CREATE: E_EXISTS when it is there */
+};
+
+struct disk_ops {
+    enum err (*open)(struct disk *, const char *path, unsigned flags, struct file **out);
+    void (*close)(struct file *);
+    enum err (*size)(struct file *, uint64_t *out);
+    enum err (*read)(struct file *, uint64_t position, void *out, size_t size);
+    enum err (*write)(struct file *, uint64_t position, const struct iovec *parts, int count);
+    enum err (*sync)(struct file *);
+    enum err (*allocate)(struct file *, uint64_t from, uint64_t to, bool written);
+    enum err (*truncate)(struct file *, uint64_t size);
+    enum err (*remove)(struct disk *, const char *path);
+    enum err (*rename)(struct disk *, const char *from, const char *to);
+    enum err (*make_dir)(struct disk *, const char *path);
+    enum err (*remove_dir)(struct disk *, const char *path);
+    enum err (*sync_dir)(struct disk *, const char *path);
+    enum err (*list)(struct disk *, const char *path, void (*each)(void *ctx, const char *name),
+                     void *ctx);
+    enum err (*free_bytes)(struct disk *, uint64_t *out);
+    void (*free)(struct disk *);
+};
+
+struct disk {
+    const struct disk_ops *ops;
+    uint32_t block_bytes; /* what the device writes at once: 512 or 4096 */
+};
+
+/* The directory `root` is created when missing (0700), and locked: a second process gets E_LOCKED. */
+must_use enum err disk_real_new(const char *root, struct disk **out);
+void disk_free(struct disk *);
+
+must_use enum err disk_open(struct disk *, const char *path, unsigned flags, struct file **out);
+void file_close(struct file *); /* accepts NULL */
+must_use enum err file_size(struct file *, uint64_t *out);
+/* Exactly `size` bytes or an error; E_OUT_OF_RANGE when the file ends before. */
+must_use enum err file_read(struct file *, uint64_t position, void *out, size_t size);
+/* All of it or an error. E_NO_SPACE only when the place was not allocated before. */
+must_use enum err file_write(struct file *, uint64_t position, const struct iovec *parts, int count);
+must_use enum err file_write_bytes(struct file *, uint64_t position, struct bytes b);
+/* fdatasync. After a failure the file's unsynced data is in doubt for ever: never call it again. */
+must_use enum err file_sync(struct file *);
+/* Make [from, to) of the file exist as zeros that later writes need no new space for; sets the size
+ * to `to` when it is larger. `written`: really write zeros (a journal file), so that no write has to
+ * change the file's metadata. Not durable before file_sync(). */
+must_use enum err file_allocate(struct file *, uint64_t from, uint64_t to, bool written);
+must_use enum err file_truncate(struct file *, uint64_t size);
+must_use enum err disk_remove(struct disk *, const char *path); /* a missing file is OK */
+must_use enum err disk_rename(struct disk *, const char *from, const char *to);
+must_use enum err disk_make_dir(struct disk *, const char *path); /* an existing one is OK */
+must_use enum err disk_remove_dir(struct disk *, const char *path);
+must_use enum err disk_sync_dir(struct disk *, const char *path);
+/* Calls `each` for every name but . and .., in any order. */
+must_use enum err disk_list(struct disk *, const char *path, void (*each)(void *ctx, const char *name),
+                            void *ctx);
+must_use enum err disk_free_bytes(struct disk *, uint64_t *out);
+
+#endif

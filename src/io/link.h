@@ -1,0 +1,127 @@
+/*
+ * Connections, seen from both sides.
+ *
+ * A protocol has two halves. Its *framing half* runs where the connection's socket lives (an I/O
+ * thread, or the core's own loop when io.threads is 0): it turns received bytes into inputs. Its
+ * *core half* runs in the core: it gets the inputs in order and answers by writing to the link. What
+ * it writes during a turn leaves in one send at the end of the turn. Neither half knows of sockets,
+ * so tests drive a protocol with bytes in and bytes out (link_test in io/sim_link.h).
+ *
+ *   socket -> framing->parse -> struct input ... ring ... core->input -> link_write -> socket
+ *
+ * Order: a connection is first in, first out in both directions.
+ */
+#ifndef IO_LINK_H
+#define IO_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/list.h"
+
+/* ---- receive buffers ---- */
+
+/* Received bytes. Inputs that borrow from one hold a reference, so a large record batch is copied
+ * once only: from here into the log. The count is atomic; the last release frees or recycles it. */
+struct rbuf;
+void rbuf_ref(struct rbuf *);
+void rbuf_unref(struct rbuf *); /* accepts NULL; any thread */
+
+/* ---- inputs: from the framing half to the core half ---- */
+
+/* One unit of decoded work. The framing half allocates it inside `arena` (so one reset frees it
+ * all); a protocol embeds it as the first member of its own struct. The core half owns it from
+ * core->input() on, keeps it as long as it needs what it borrows, and ends with input_free(). */
+struct input {
+    struct input *next;
+    struct rbuf *rbuf;   /* what it borrows from, or NULL */
+    struct arena arena;  /* its memory, this struct included */
+    uint32_t size_bytes; /* counted against the connection's in-flight budget until freed */
+};
+
+/* A zeroed struct of `size` bytes (>= sizeof(struct input)) in an arena of its own. */
+void *input_new(size_t size, size_t arena_limit_bytes);
+void input_free(struct input *);
+
+struct input_list {
+    struct input *first, **last;
+};
+
+/* ---- a connection's framing half ---- */
+
+struct endpoint {
+    char host[64]; /* numeric */
+    uint16_t port;
+    bool loopback;
+};
+
+struct framing {
+    /* State for a new connection. */
+    void *(*open)(const struct endpoint *local, const struct endpoint *peer);
+    void (*close)(void *framing);
+    /* Parse as many whole frames from the front of `in` as there are and push their inputs.
+     * Sets *consumed, and *need to the bytes that must be in the buffer before the next call makes
+     * sense (0: any more). `rbuf` holds `in`; take a reference for each input that borrows from it.
+     * An error (err_set) means the stream is broken: inputs pushed so far are still delivered, then
+     * an end. The core half is told the error by core->broken(). */
+    enum err (*parse)(void *framing, struct rbuf *rbuf, struct bytes in, struct input_list *out,
+                      size_t *consumed, size_t *need);
+};
+
+/* ---- the core's handle of a connection ---- */
+
+struct link;
+
+struct core_half {
+    /* A connection was accepted. Returns the protocol's session, which is passed to the others. */
+    void *(*open)(void *core, struct link *link);
+    void (*input)(void *session, struct input *input);
+    /* The framing half met bytes it cannot parse (`code`, `text`); nothing more will be input. The
+     * session may write a last answer; it must call link_close(). */
+    void (*broken)(void *session, enum err code, const char *text);
+    /* The connection is gone, by either side. Free the session; the link is dead after this. */
+    void (*gone)(void *session);
+    /* What was written has drained below the low-water mark (link_pending_bytes() was above it). */
+    void (*drained)(void *session);
+};
+
+struct protocol { /* one constant for each protocol */
+    const char *name;
+    const struct framing *framing;
+    const struct core_half *core;
+    size_t buffer_max_bytes; /* the largest frame: larger needs are refused as E_TOO_LARGE */
+};
+
+struct link {
+    const struct protocol *protocol;
+    void *session;
+    uint64_t id; /* never used twice in a run */
+    struct endpoint local, peer;
+    uint64_t bytes_in, bytes_out; /* for heartbeats and statistics; updated once a turn */
+    int64_t last_input_ns;        /* when something was last received */
+    int64_t last_output_ns;
+    bool closing;
+    /* the rest belongs to io */
+};
+
+/* Append to what leaves at the end of this turn; copies. After link_close() it does nothing. */
+void link_write(struct link *, struct bytes b);
+/* Room for `size` contiguous bytes that will leave; the caller fills all of them before returning
+ * from the turn. link_shrink() gives back the last `unused` of the newest reservation. */
+uint8_t *link_reserve(struct link *, size_t size);
+void link_shrink(struct link *, size_t unused);
+/* Append bytes without copying them: they stay valid until `release(ctx)` is called, in the core. */
+void link_write_ref(struct link *, struct bytes b, void (*release)(void *ctx), void *ctx);
+/* Bytes written and not yet taken by the socket. */
+size_t link_pending_bytes(const struct link *);
+/* Stop or go on reading the socket; what was read before is still input. */
+void link_pause_input(struct link *, bool pause);
+/* Close when everything written has left (or after a grace of 3 s). No more input is delivered;
+ * gone() follows in a later turn. */
+void link_close(struct link *);
+
+#endif
