@@ -25,6 +25,8 @@ void test_register(const char *name, void (*run)(void));
     }                                                                                              \
     static void name(void)
 
+#undef expect_string /* cmocka's mocks, which we do not use, have one too */
+
 /* PABAL_TEST_SEED, or a fixed number: a test that draws at random prints it when it fails. */
 uint64_t test_seed(void);
 
@@ -37,11 +39,24 @@ uint64_t test_seed(void);
 #define expect_ok(call) test_expect_err((call), OK, #call, __FILE__, __LINE__)
 #define expect_err(call, code) test_expect_err((call), code, #call, __FILE__, __LINE__)
 #define expect_bytes(actual, wanted) test_expect_bytes(actual, wanted, __FILE__, __LINE__)
+/* The statement ends in a failed check(). It runs in a forked process. */
+#define expect_check_fails(statement)                                                              \
+    do {                                                                                           \
+        if (test_fork()) {                                                                         \
+            statement;                                                                             \
+            test_fork_end();                                                                       \
+        }                                                                                          \
+        test_expect_aborted(#statement, __FILE__, __LINE__);                                       \
+    } while (0)
 /* The thread's error text contains `part`. */
 #define expect_err_text(part) test_expect_err_text(part, __FILE__, __LINE__)
 
-void test_expect_err(enum err actual, enum err wanted, const char *call, const char *file, int line);
+void test_expect_err(enum err actual, enum err wanted, const char *call, const char *file,
+                     int line);
 void test_expect_err_text(const char *part, const char *file, int line);
+bool test_fork(void); /* true in the child, whose standard error is silent */
+_Noreturn void test_fork_end(void);
+void test_expect_aborted(const char *statement, const char *file, int line);
 void test_expect_bytes(struct bytes actual, struct bytes wanted, const char *file, int line);
 
 #endif

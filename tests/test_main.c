@@ -1,8 +1,12 @@
 #include "tests/test.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { TESTS_MAX = 2000 };
 
@@ -36,7 +40,8 @@ void test_expect_err(enum err actual, enum err wanted, const char *call, const c
 {
     if (actual == wanted)
         return;
-    print_error("%s: got %s, wanted %s: %s\n", call, err_name(actual), err_name(wanted), err_text());
+    print_error("%s: got %s, wanted %s: %s\n", call, err_name(actual), err_name(wanted),
+                err_text());
     _fail(file, line);
 }
 
@@ -56,6 +61,36 @@ void test_expect_bytes(struct bytes actual, struct bytes wanted, const char *fil
     while (i < actual.size && i < wanted.size && actual.data[i] == wanted.data[i])
         i++;
     print_error("bytes differ at %zu: sizes %zu and %zu\n", i, actual.size, wanted.size);
+    _fail(file, line);
+}
+
+static pid_t forked;
+
+bool test_fork(void)
+{
+    fflush(NULL);
+    forked = fork();
+    assert_true(forked >= 0);
+    if (forked > 0)
+        return false;
+    dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+    signal(SIGABRT, SIG_DFL);
+    return true;
+}
+
+_Noreturn void test_fork_end(void)
+{
+    _exit(0);
+}
+
+void test_expect_aborted(const char *statement, const char *file, int line)
+{
+    int status = 0;
+
+    assert_int_equal(waitpid(forked, &status, 0), forked);
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT)
+        return;
+    print_error("%s: no check failed, wait status %d\n", statement, status);
     _fail(file, line);
 }
 

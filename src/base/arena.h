@@ -1,8 +1,8 @@
 /*
  * A request's memory: allocated by moving a pointer, freed all at once. Every arena has a limit,
  * because decoded arrays amplify what a peer sent; over the limit an allocation returns NULL and
- * `exhausted` stays set, which the codec turns into a protocol error. An arena belongs to one thread
- * at a time.
+ * `exhausted` stays set, which the codec turns into a protocol error. An arena belongs to one
+ * thread at a time.
  */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H

@@ -1,6 +1,6 @@
 /*
- * Bytes: a borrowed view of memory, and the big-endian and varint readings that the protocols share.
- * `struct text` is the growable counterpart: owned, always followed by a NUL.
+ * Bytes: a borrowed view of memory, and the big-endian and varint readings that the protocols
+ * share. `struct text` is the growable counterpart: owned, always followed by a NUL.
  */
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H
@@ -41,11 +41,15 @@ static inline bool bytes_equal_string(struct bytes a, const char *s)
 static inline bool bytes_has_prefix(struct bytes b, const char *prefix)
 {
     size_t n = strlen(prefix);
-    return b.size >= n && memcmp(b.data, prefix, n) == 0;
+    return b.size >= n && (n == 0 || memcmp(b.data, prefix, n) == 0);
 }
 
-int bytes_compare(struct bytes a, struct bytes b); /* as memcmp, shorter first */
-uint64_t bytes_hash(struct bytes b);               /* seeded once a process: not for disk or wire */
+int bytes_compare(struct bytes a, struct bytes b); /* as memcmp; a prefix comes first */
+/* Keyed at random once a process, because peers choose what is hashed: not for disk or wire. */
+uint64_t bytes_hash(struct bytes b);
+uint64_t bytes_hash_u64(uint64_t key);
+/* Make hashes, and so the order of maps, repeatable: for simulations, before any map is filled. */
+void bytes_hash_set_seed(uint64_t seed);
 bool bytes_are_utf8(struct bytes b);
 
 /* printf("%.*s", BYTES_FORMAT(b)) */
@@ -122,6 +126,8 @@ void text_append_string(struct text *t, const char *s);
 void text_append_zeros(struct text *t, size_t count);
 /* Make room for `more` bytes behind the end and return where they start; size is not changed. */
 uint8_t *text_reserve(struct text *t, size_t more);
+/* Take `count` bytes that were written into reserved room into the text. */
+void text_advance(struct text *t, size_t count);
 void text_printf(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_put_u8(struct text *t, uint8_t v);
 void text_put_u16(struct text *t, uint16_t v);
@@ -132,6 +138,12 @@ void text_put_varint(struct text *t, uint64_t v);
 static inline struct bytes text_bytes(const struct text *t)
 {
     return (struct bytes){t->data, t->size};
+}
+
+/* "" when nothing was appended. */
+static inline const char *text_string(const struct text *t)
+{
+    return t->data ? (const char *)t->data : "";
 }
 
 #endif

@@ -2,7 +2,8 @@
  * Assertions about our own code. check() stays in release builds: a broken invariant stops the
  * process with expression, place and stack, because going on would spread it to the disk.
  * check_slow() is for walks over whole structures; it is compiled into debug, simulation and fuzz
- * builds only. Never use either on what comes from a peer, a file or the operator: that is err_set().
+ * builds only. Never use either on what comes from a peer, a file or the operator: that is
+ * err_set().
  */
 #ifndef BASE_CHECK_H
 #define BASE_CHECK_H

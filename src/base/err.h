@@ -2,9 +2,9 @@
  * Errors: one way to report them.
  *
  * A function that can fail because of the world (a peer, a file, the operator, the machine) returns
- * `enum err`; OK is 0. Where the error is born, err_set() gives it a text; on the way up, err_wrap()
- * puts what was being done in front: "open segment d/0.log: fdatasync: I/O error". The text lives in
- * a buffer of the thread and is valid until the next err_set() or err_clear() on it.
+ * `enum err`; OK is 0. Where the error is born, err_set() gives it a text; on the way up,
+ * err_wrap() puts what was being done in front: "open segment d/0.log: fdatasync: I/O error". The
+ * text lives in a buffer of the thread and is valid until the next err_set() or err_clear() on it.
  *
  * A bug is not an error: see base/check.h.
  */
@@ -49,7 +49,7 @@ enum err {
 
 #define must_use __attribute__((warn_unused_result))
 
-/* Set the thread's error text and return `code`, so that it can be written `return err_set(...)`. */
+/* Set the thread's error text. Returns `code`, so that one can write `return err_set(...)`. */
 enum err err_set(enum err code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Put "<formatted>: " in front of the thread's text. Returns `code`; does nothing when it is OK. */

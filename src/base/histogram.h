@@ -5,12 +5,12 @@
 
 #include <stdint.h>
 
-enum { HISTOGRAM_BUCKETS = 64 * 59 };
+enum { HISTOGRAM_BUCKETS = 64 * 58 };
 
 struct histogram {
     uint64_t counts[HISTOGRAM_BUCKETS];
     uint64_t total;
-    int64_t min, max;
+    int64_t min, max; /* when total > 0 */
     double sum;
 };
 

@@ -1,7 +1,8 @@
 /*
  * Hash maps to pointers: `struct map` by bytes (the map borrows the key, which must live in the
- * value), `struct idmap` by 64-bit integer. Open addressing, backward-shift deletion, at most 7/8
- * full, shrinks when emptied. Order of iteration is unspecified; changing a map while iterating is a bug.
+ * value), `struct idmap` by 64-bit integer. Open addressing, backward-shift deletion, at most 3/4
+ * full, shrinks when emptied. Order of iteration is unspecified; changing a map while iterating is
+ * a bug.
  */
 #ifndef BASE_MAP_H
 #define BASE_MAP_H
@@ -27,7 +28,8 @@ struct map {
 /* A zeroed map is empty. map_reset() frees the table, not the values. */
 void map_reset(struct map *m);
 void *map_get(const struct map *m, struct bytes key);
-/* `key` must stay valid while it is in the map; value not NULL. Returns the value replaced, or NULL. */
+/* `key` must stay valid while it is in the map; value not NULL. Returns the value replaced, or
+ * NULL. */
 void *map_put(struct map *m, struct bytes key, void *value);
 /* Returns the value removed, or NULL. */
 void *map_remove(struct map *m, struct bytes key);

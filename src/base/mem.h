@@ -1,6 +1,7 @@
 /*
- * Heap memory for control structures. These abort when the machine has none left: control structures
- * are small, and budgets refuse work long before. Bulk data goes through budgets that can refuse.
+ * Heap memory for control structures. These abort when the machine has none left: control
+ * structures are small, and budgets refuse work long before. Bulk data goes through budgets that
+ * can refuse.
  */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H

@@ -39,7 +39,7 @@ struct metrics_row {
 
 extern _Thread_local struct metrics_row *metrics_own; /* set by metrics_join() */
 
-/* Give the calling thread a row; call once at the start of each thread. */
+/* Give the calling thread a row, at its start; a thread without one counts nothing. */
 void metrics_join(void);
 
 static inline void metrics_add(enum metric m, uint64_t n)
@@ -50,6 +50,8 @@ static inline void metrics_add(enum metric m, uint64_t n)
 
 uint64_t metrics_sum(enum metric m);
 const char *metrics_name(enum metric m);
+const char *metrics_kind(enum metric m); /* "counter" or "gauge" */
+const char *metrics_unit(enum metric m); /* "" for a plain count */
 const char *metrics_help(enum metric m);
 
 #endif

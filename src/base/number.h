@@ -1,5 +1,5 @@
-/* Strict conversions between text and numbers, for configuration, command lines and protocol fields:
- * the whole text must be the number. */
+/* Strict conversions between text and numbers, for configuration, command lines and protocol
+ * fields: the whole text must be the number. */
 #ifndef BASE_NUMBER_H
 #define BASE_NUMBER_H
 
@@ -10,13 +10,16 @@
 #include "base/bytes.h"
 
 bool number_parse_i64(struct bytes text, int64_t *out); /* decimal, optional '-' */
-/* "64k", "4MiB", "1g", "123": powers of 1024. */
+/* "64k", "4MiB", "1g", "123": powers of 1024, in any case. */
 bool number_parse_size(struct bytes text, int64_t *out_bytes);
 /* "30s", "5m", "100ms", "1h", "7d"; a bare number is in `unit_ns`. */
 bool number_parse_duration(struct bytes text, int64_t unit_ns, int64_t *out_ns);
-/* "1.2 MiB" into `out` (at least 32 bytes); returns `out`. */
+enum { NUMBER_SIZE_TEXT_BYTES = 32 };
+
+/* "1.2 MiB" into `out` (NUMBER_SIZE_TEXT_BYTES); returns `out`. */
 char *number_format_size(int64_t size_bytes, char *out);
-/* How many single-character edits turn a into b, at most 64 characters each; for "did you mean". */
+/* How many single-character edits turn a into b; for "did you mean". A text over 64 characters is
+ * as far away as it is long. */
 size_t number_edit_distance(const char *a, const char *b);
 
 #endif

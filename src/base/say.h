@@ -9,9 +9,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { SAY_LINE_MAX_BYTES = 1024, SAY_LINES_PER_SECOND = 10 };
+
 enum say_level { SAY_DEBUG, SAY_INFO, SAY_WARN, SAY_ERROR };
 
-struct say_site { /* one static for each call site */
+struct say_site { /* one for each call site and thread */
     int64_t second;
     uint32_t in_second;
     uint32_t left_out;
@@ -23,8 +25,9 @@ void say_at(struct say_site *site, enum say_level level, const char *topic, cons
 /* Lines below `level` are dropped; the default is SAY_INFO. */
 void say_set_level(enum say_level level);
 bool say_is_on(enum say_level level);
-/* `now_seconds` is called for the line's time and its rate limit; `sink` gets whole lines with '\n'. */
+/* For the line's time and its rate limit; without a clock lines have neither. io sets it. */
 void say_set_clock(int64_t (*wall_ms)(void));
+/* `sink` gets whole lines with '\n', at most SAY_LINE_MAX_BYTES, on the thread that says them. */
 void say_set_sink(void (*sink)(const char *line, uint32_t size));
 
 #define say_(level, ...)                                                                           \

@@ -6,6 +6,8 @@
 #define BASE_VEC_H
 
 #include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -26,20 +28,21 @@
          : (void)0)
 
 #define vec_push(v, item) (vec_reserve(v, 1), (v)->items[(v)->count++] = (item), (void)0)
-#define vec_pop(v) ((v)->items[--(v)->count])
-#define vec_last(v) ((v)->items[(v)->count - 1])
+#define vec_pop(v) (check((v)->count > 0), (v)->items[--(v)->count])
+#define vec_last(v) (*(check((v)->count > 0), &(v)->items[(v)->count - 1]))
 #define vec_clear(v) ((void)((v)->count = 0))
 #define vec_reset(v) (free((v)->items), memset((v), 0, sizeof *(v)), (void)0)
 
 /* Remove the element at `i`, keeping the order of the others. */
 #define vec_remove(v, i)                                                                           \
-    (memmove((v)->items + (i), (v)->items + (i) + 1, ((v)->count - (i)-1) * sizeof *(v)->items),    \
+    (check((i) < (v)->count),                                                                      \
+     memmove((v)->items + (i), (v)->items + (i) + 1, ((v)->count - (i)-1) * sizeof *(v)->items),   \
      (v)->count--, (void)0)
 
 /* Insert `item` in front of the element at `i`. */
 #define vec_insert(v, i, item)                                                                     \
-    (vec_reserve(v, 1),                                                                            \
-     memmove((v)->items + (i) + 1, (v)->items + (i), ((v)->count - (i)) * sizeof *(v)->items),      \
+    (check((i) <= (v)->count), vec_reserve(v, 1),                                                  \
+     memmove((v)->items + (i) + 1, (v)->items + (i), ((v)->count - (i)) * sizeof *(v)->items),     \
      (v)->items[(i)] = (item), (v)->count++, (void)0)
 
 void *vec_grow(void *items, size_t want, size_t *capacity, size_t item_size);

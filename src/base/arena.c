@@ -1,0 +1,123 @@
+/*
+ * Blocks form a list, the newest first; allocations are cut from the newest block only. What a
+ * finished block has left over is lost, which the growing block size keeps below half.
+ */
+#include "base/arena.h"
+
+#include <stdalign.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+
+enum {
+    ARENA_ALIGNMENT = 16,
+    BLOCK_MAX_BYTES = 65536,
+#ifdef __SANITIZE_ADDRESS__
+    BLOCK_MIN_BYTES = 0, /* a block for each allocation, so that every overrun is seen */
+#else
+    BLOCK_MIN_BYTES = 2048,
+#endif
+};
+
+struct arena_block {
+    alignas(ARENA_ALIGNMENT) struct arena_block *next;
+    size_t size; /* of data */
+    size_t used;
+    alignas(ARENA_ALIGNMENT) uint8_t data[];
+};
+
+void arena_init(struct arena *a, size_t limit_bytes)
+{
+    *a = (struct arena){.limit_bytes = limit_bytes};
+}
+
+void arena_reset(struct arena *a)
+{
+    struct arena_block *next;
+
+    for (struct arena_block *block = a->blocks; block; block = next) {
+        next = block->next;
+        free(block);
+    }
+    arena_init(a, a->limit_bytes);
+}
+
+static void *arena_exhaust(struct arena *a)
+{
+    a->exhausted = true;
+    return NULL;
+}
+
+static struct arena_block *arena_add_block(struct arena *a, size_t size)
+{
+    size_t usual = a->blocks ? a->blocks->size * 2 : BLOCK_MIN_BYTES;
+
+    if (BLOCK_MIN_BYTES == 0 || usual > BLOCK_MAX_BYTES)
+        usual = BLOCK_MIN_BYTES ? BLOCK_MAX_BYTES : 0;
+    if (size < usual)
+        size = usual;
+    struct arena_block *block = xmalloc(sizeof *block + size);
+    *block = (struct arena_block){.next = a->blocks, .size = size};
+    a->blocks = block;
+    return block;
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+    struct arena_block *block = a->blocks;
+
+    if (size > a->limit_bytes - a->used_bytes)
+        return arena_exhaust(a);
+    size_t taken = round_up(size ? size : 1, ARENA_ALIGNMENT);
+    if (taken > a->limit_bytes - a->used_bytes)
+        return arena_exhaust(a);
+    if (!block || taken > block->size - block->used)
+        block = arena_add_block(a, taken);
+    void *p = block->data + block->used;
+    block->used += taken;
+    a->used_bytes += taken;
+    return p;
+}
+
+void *arena_zalloc(struct arena *a, size_t count, size_t size)
+{
+    size_t total;
+
+    if (__builtin_mul_overflow(count, size, &total))
+        return arena_exhaust(a);
+    void *p = arena_alloc(a, total);
+    return p ? memset(p, 0, total) : NULL;
+}
+
+struct bytes arena_copy(struct arena *a, struct bytes b)
+{
+    check(b.size < SIZE_MAX);
+    uint8_t *p = arena_alloc(a, b.size + 1);
+    if (!p)
+        return BYTES_NULL;
+    if (b.size)
+        memcpy(p, b.data, b.size);
+    p[b.size] = '\0';
+    return bytes_of(p, b.size);
+}
+
+char *arena_printf(struct arena *a, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    int size = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    check(size >= 0);
+    char *p = arena_alloc(a, (size_t)size + 1);
+    if (!p)
+        return NULL;
+    va_start(args, format);
+    vsnprintf(p, (size_t)size + 1, format, args);
+    va_end(args);
+    return p;
+}
