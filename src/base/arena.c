@@ -13,13 +13,22 @@
 #include "base/check.h"
 #include "base/mem.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#define ARENA_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ARENA_SANITIZED 1
+#endif
+#endif
+
 enum {
     ARENA_ALIGNMENT = 16,
-    BLOCK_MAX_BYTES = 65536,
-#ifdef __SANITIZE_ADDRESS__
-    BLOCK_MIN_BYTES = 0, /* a block for each allocation, so that every overrun is seen */
+#ifdef ARENA_SANITIZED
+    BLOCK_MIN_BYTES = 0, /* a block of its own for each allocation, so that any overrun is seen */
+    BLOCK_MAX_BYTES = 0,
 #else
     BLOCK_MIN_BYTES = 2048,
+    BLOCK_MAX_BYTES = 65536,
 #endif
 };
 
@@ -32,7 +41,8 @@ struct arena_block {
 
 void arena_init(struct arena *a, size_t limit_bytes)
 {
-    *a = (struct arena){.limit_bytes = limit_bytes};
+    /* Half of the address space is no limit either, and sums with it do not overflow. */
+    *a = (struct arena){.limit_bytes = limit_bytes < SIZE_MAX / 2 ? limit_bytes : SIZE_MAX / 2};
 }
 
 void arena_reset(struct arena *a)
@@ -56,8 +66,8 @@ static struct arena_block *arena_add_block(struct arena *a, size_t size)
 {
     size_t usual = a->blocks ? a->blocks->size * 2 : BLOCK_MIN_BYTES;
 
-    if (BLOCK_MIN_BYTES == 0 || usual > BLOCK_MAX_BYTES)
-        usual = BLOCK_MIN_BYTES ? BLOCK_MAX_BYTES : 0;
+    if (usual > BLOCK_MAX_BYTES)
+        usual = BLOCK_MAX_BYTES;
     if (size < usual)
         size = usual;
     struct arena_block *block = xmalloc(sizeof *block + size);
@@ -70,15 +80,13 @@ void *arena_alloc(struct arena *a, size_t size)
 {
     struct arena_block *block = a->blocks;
 
-    if (size > a->limit_bytes - a->used_bytes)
+    if (size > a->limit_bytes || round_up(size, ARENA_ALIGNMENT) > a->limit_bytes - a->used_bytes)
         return arena_exhaust(a);
-    size_t taken = round_up(size ? size : 1, ARENA_ALIGNMENT);
-    if (taken > a->limit_bytes - a->used_bytes)
-        return arena_exhaust(a);
-    if (!block || taken > block->size - block->used)
-        block = arena_add_block(a, taken);
+    if (!block || size > block->size - block->used)
+        block = arena_add_block(a, size);
     void *p = block->data + block->used;
-    block->used += taken;
+    size_t taken = round_up(size, ARENA_ALIGNMENT), left = block->size - block->used;
+    block->used += taken < left ? taken : left;
     a->used_bytes += taken;
     return p;
 }

@@ -71,7 +71,8 @@ int64_t histogram_quantile(const struct histogram *h, double q)
     check(q >= 0 && q <= 1);
     if (h->total == 0)
         return 0;
-    double wanted = q * (double)h->total;
+    /* 0.07 * 100 is a little above 7: without the allowance the eighth value would be taken. */
+    double wanted = q * (double)h->total * (1 - 1e-12);
     for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
         seen += h->counts[i];
         if (seen && (double)seen >= wanted)
