@@ -80,6 +80,8 @@ void *arena_alloc(struct arena *a, size_t size)
 {
     struct arena_block *block = a->blocks;
 
+    if (size == 0)
+        size = 1; /* its address must be one of ours, and aligned */
     if (size > a->limit_bytes || round_up(size, ARENA_ALIGNMENT) > a->limit_bytes - a->used_bytes)
         return arena_exhaust(a);
     if (!block || size > block->size - block->used)

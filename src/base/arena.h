@@ -27,7 +27,7 @@ void arena_init(struct arena *a, size_t limit_bytes);
 /* Free everything; the arena can be used again. */
 void arena_reset(struct arena *a);
 
-/* Aligned to 16 bytes; NULL when over the limit. A size of 0 gives a valid pointer to nothing. */
+/* Aligned to 16 bytes; NULL when over the limit. A size of 0 counts as 1. */
 void *arena_alloc(struct arena *a, size_t size);
 
 /* count * size zeroed bytes; NULL on overflow or over the limit. */

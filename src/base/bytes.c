@@ -40,7 +40,7 @@ static uint64_t rotate_left(uint64_t v, int bits)
     return v << bits | v >> (64 - bits);
 }
 
-static void sip_round(uint64_t v[4])
+static inline void sip_round(uint64_t v[4])
 {
     v[0] += v[1];
     v[1] = rotate_left(v[1], 13) ^ v[0];
@@ -54,11 +54,31 @@ static void sip_round(uint64_t v[4])
     v[2] = rotate_left(v[2], 32);
 }
 
-static void sip_take(uint64_t v[4], uint64_t word)
+static inline void sip_take(uint64_t v[4], uint64_t word)
 {
     v[3] ^= word;
     sip_round(v);
     v[0] ^= word;
+}
+
+static uint64_t load_u64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/* The last size % 8 bytes as a little-endian number. */
+static uint64_t sip_tail(struct bytes b)
+{
+    size_t count = b.size % 8;
+    uint64_t v = 0;
+
+    if (count && b.size > 8)
+        return load_u64(b.data + b.size - 8) >> (64 - 8 * count);
+    for (size_t i = count; i-- > 0;)
+        v = v << 8 | b.data[b.size - count + i];
+    return v;
 }
 
 uint64_t bytes_hash(struct bytes b)
@@ -69,16 +89,11 @@ uint64_t bytes_hash(struct bytes b)
         hash_seed[0] ^ 0x6c7967656e657261,
         hash_seed[1] ^ 0x7465646279746573,
     };
-    uint64_t word, last = (uint64_t)b.size << 56;
     size_t i = 0;
 
-    for (; b.size - i >= 8; i += 8) {
-        memcpy(&word, b.data + i, 8);
-        sip_take(v, word);
-    }
-    for (int shift = 0; i < b.size; i++, shift += 8)
-        last |= (uint64_t)b.data[i] << shift;
-    sip_take(v, last);
+    for (; b.size - i >= 8; i += 8)
+        sip_take(v, load_u64(b.data + i));
+    sip_take(v, (uint64_t)b.size << 56 | sip_tail(b));
     v[2] ^= 0xff;
     for (int i_round = 0; i_round < 3; i_round++)
         sip_round(v);

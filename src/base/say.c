@@ -24,6 +24,7 @@ static const char *const level_names[] = {"DEBUG", "INFO", "WARN", "ERROR"};
 struct line {
     char text[SAY_LINE_MAX_BYTES];
     size_t size;
+    size_t limit; /* of size, with the NUL */
 };
 
 static void say_to_stderr(const char *line, uint32_t size)
@@ -51,11 +52,11 @@ void say_set_sink(void (*sink)(const char *line, uint32_t size))
     say_sink = sink ? sink : say_to_stderr;
 }
 
-/* Append, leaving `reserve` bytes of room; what does not fit is cut. */
-__attribute__((format(printf, 3, 0))) static void line_vprintf(struct line *line, size_t reserve,
+/* Append; what does not fit is cut. */
+__attribute__((format(printf, 2, 0))) static void line_vprintf(struct line *line,
                                                                const char *format, va_list args)
 {
-    size_t room = sizeof line->text - reserve - line->size;
+    size_t room = line->limit - line->size;
     int size = vsnprintf(line->text + line->size, room, format, args);
 
     check(size >= 0);
@@ -68,7 +69,7 @@ __attribute__((format(printf, 2, 3))) static void line_printf(struct line *line,
     va_list args;
 
     va_start(args, format);
-    line_vprintf(line, 0, format, args);
+    line_vprintf(line, format, args);
     va_end(args);
 }
 
@@ -108,7 +109,7 @@ void say_at(struct say_site *site, enum say_level level, const char *topic, cons
 {
     enum { TAIL_BYTES = 32 }; /* for left_out and the newline */
     int64_t wall_ms = say_wall_ms ? say_wall_ms() : 0;
-    struct line line = {.size = 0};
+    struct line line = {.limit = SAY_LINE_MAX_BYTES - TAIL_BYTES};
     va_list args;
 
     if (say_wall_ms && !site_may_say(site, wall_ms / 1000))
@@ -117,8 +118,9 @@ void say_at(struct say_site *site, enum say_level level, const char *topic, cons
         line_put_time(&line, wall_ms);
     line_printf(&line, "%s %s ", level_names[level], topic);
     va_start(args, format);
-    line_vprintf(&line, TAIL_BYTES, format, args);
+    line_vprintf(&line, format, args);
     va_end(args);
+    line.limit = SAY_LINE_MAX_BYTES;
     if (site->left_out)
         line_printf(&line, " left_out=%u", site->left_out);
     site->left_out = 0;

@@ -108,7 +108,8 @@ TEST(long_lines_are_cut_and_keep_their_end)
     expect_true(strlen(said) > SAY_LINE_MAX_BYTES - 32);
     expect_not_null(strstr(said, "x left_out=4000000000\n"));
     say_at(&site, SAY_INFO, many, "text");
-    expect_int(strlen(said), SAY_LINE_MAX_BYTES - 1);
+    expect_true(strlen(said) > SAY_LINE_MAX_BYTES - 40);
+    expect_not_null(strstr(said, "x\n"));
     stop();
 }
 
