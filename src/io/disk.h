@@ -1,8 +1,8 @@
 /*
  * The disk seam: files as the log uses them, behind one table of functions. disk_real_new() is the
- * operating system; sim_disk_new() (io/sim_disk.h) is memory that can crash, tear writes, fill up and
- * fail. All calls may block and therefore run in jobs on disk threads (io/jobs.h), or before the
- * loop starts. Paths are relative to the disk's root directory, with '/' between parts.
+ * operating system; sim_disk_new() (io/sim_disk.h) is memory that can crash, tear writes, fill up
+ * and fail. All calls may block and therefore run in jobs on disk threads (io/jobs.h), or before
+ * the loop starts. Paths are relative to the disk's root directory, with '/' between parts.
  *
  * A file is used by one job at a time, except reads, which may run beside a writer.
  */
@@ -24,9 +24,12 @@ struct file {
 };
 
 enum disk_open_flags {
-    DISK_CREATE = 1, /* create when missing; its directory entry is durable only after disk_sync_dir() */
+    DISK_CREATE =
+        1, /* create when missing; its directory entry is durable only after disk_sync_dir() */
     DISK_READ_ONLY = 2,
-    DISK_DIRECT = 4, /* bypass the page cache where the file system can; callers align to block_bytes */
+    /* Bypass the page cache where the file system can. The caller reads and writes whole blocks of
+     * block_bytes, at multiples of it, from memory aligned to it; anything else is a bug. */
+    DISK_DIRECT = 4,
     DISK_EXCLUSIVE = 8, /* with DISK_CREATE: E_EXISTS when it is there */
 };
 
@@ -55,7 +58,8 @@ struct disk {
     uint32_t block_bytes; /* what the device writes at once: 512 or 4096 */
 };
 
-/* The directory `root` is created when missing (0700), and locked: a second process gets E_LOCKED. */
+/* The directory `root` is created when missing (0700), and locked by a file "lock" in it: a second
+ * process gets E_LOCKED. */
 must_use enum err disk_real_new(const char *root, struct disk **out);
 void disk_free(struct disk *);
 
@@ -65,23 +69,25 @@ must_use enum err file_size(struct file *, uint64_t *out);
 /* Exactly `size` bytes or an error; E_OUT_OF_RANGE when the file ends before. */
 must_use enum err file_read(struct file *, uint64_t position, void *out, size_t size);
 /* All of it or an error. E_NO_SPACE only when the place was not allocated before. */
-must_use enum err file_write(struct file *, uint64_t position, const struct iovec *parts, int count);
+must_use enum err file_write(struct file *, uint64_t position, const struct iovec *parts,
+                             int count);
 must_use enum err file_write_bytes(struct file *, uint64_t position, struct bytes b);
 /* fdatasync. After a failure the file's unsynced data is in doubt for ever: never call it again. */
 must_use enum err file_sync(struct file *);
 /* Make [from, to) of the file exist as zeros that later writes need no new space for; sets the size
- * to `to` when it is larger. `written`: really write zeros (a journal file), so that no write has to
- * change the file's metadata. Not durable before file_sync(). */
+ * to `to` when it is larger. `written`: really write zeros (a journal file), so that no write has
+ * to change the file's metadata. Not durable before file_sync(). */
 must_use enum err file_allocate(struct file *, uint64_t from, uint64_t to, bool written);
 must_use enum err file_truncate(struct file *, uint64_t size);
 must_use enum err disk_remove(struct disk *, const char *path); /* a missing file is OK */
+/* Replaces what is at `to`. Within one directory; durable, all or nothing, after its sync. */
 must_use enum err disk_rename(struct disk *, const char *from, const char *to);
-must_use enum err disk_make_dir(struct disk *, const char *path); /* an existing one is OK */
-must_use enum err disk_remove_dir(struct disk *, const char *path);
+must_use enum err disk_make_dir(struct disk *, const char *path);   /* an existing one is OK */
+must_use enum err disk_remove_dir(struct disk *, const char *path); /* a missing one is OK */
 must_use enum err disk_sync_dir(struct disk *, const char *path);
 /* Calls `each` for every name but . and .., in any order. */
-must_use enum err disk_list(struct disk *, const char *path, void (*each)(void *ctx, const char *name),
-                            void *ctx);
+must_use enum err disk_list(struct disk *, const char *path,
+                            void (*each)(void *ctx, const char *name), void *ctx);
 must_use enum err disk_free_bytes(struct disk *, uint64_t *out);
 
 #endif

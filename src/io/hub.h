@@ -21,10 +21,10 @@
 #include "io/link.h"
 
 struct hub_config {
-    int threads;               /* 0: inline */
-    uint32_t max_connections;  /* further ones are closed at once, with a log line */
-    size_t inflight_bytes;     /* for each connection */
-    size_t memory_bytes;       /* receive and send buffers of all connections */
+    int threads;              /* 0: inline */
+    uint32_t max_connections; /* further ones are closed at once, with a log line */
+    size_t inflight_bytes;    /* for each connection */
+    size_t memory_bytes;      /* receive and send buffers of all connections */
 };
 
 struct hub;

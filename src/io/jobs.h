@@ -15,7 +15,8 @@
 #include "base/err.h"
 
 enum lane {
-    LANE_JOURNAL, /* journal writes and syncs: nothing else, so that commits never wait for other work */
+    LANE_JOURNAL, /* journal writes and syncs: nothing else, so that commits never wait for other
+                     work */
     LANE_DIRECT,  /* direct segment writes and syncs */
     LANE_READ,    /* reads of what is not in memory */
     LANE_HELPER,  /* create, allocate, materialise, compact, seal, unlink */
@@ -23,9 +24,10 @@ enum lane {
 };
 
 struct job {
-    void (*run)(struct job *);  /* on the lane's thread */
-    void (*done)(struct job *); /* in the core; may free the job. NULL: nobody waits, run() frees it */
-    struct job *next;           /* the lane's */
+    void (*run)(struct job *); /* on the lane's thread */
+    void (*done)(
+        struct job *); /* in the core; may free the job. NULL: nobody waits, run() frees it */
+    struct job *next;  /* the lane's */
 };
 
 struct jobs {

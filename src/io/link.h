@@ -3,9 +3,9 @@
  *
  * A protocol has two halves. Its *framing half* runs where the connection's socket lives (an I/O
  * thread, or the core's own loop when io.threads is 0): it turns received bytes into inputs. Its
- * *core half* runs in the core: it gets the inputs in order and answers by writing to the link. What
- * it writes during a turn leaves in one send at the end of the turn. Neither half knows of sockets,
- * so tests drive a protocol with bytes in and bytes out (link_test in io/sim_link.h).
+ * *core half* runs in the core: it gets the inputs in order and answers by writing to the link.
+ * What it writes during a turn leaves in one send at the end of the turn. Neither half knows of
+ * sockets, so tests drive a protocol with bytes in and bytes out (link_test in io/sim_link.h).
  *
  *   socket -> framing->parse -> struct input ... ring ... core->input -> link_write -> socket
  *
@@ -114,7 +114,8 @@ void link_write(struct link *, struct bytes b);
  * from the turn. link_shrink() gives back the last `unused` of the newest reservation. */
 uint8_t *link_reserve(struct link *, size_t size);
 void link_shrink(struct link *, size_t unused);
-/* Append bytes without copying them: they stay valid until `release(ctx)` is called, in the core. */
+/* Append bytes without copying them: they stay valid until `release(ctx)` is called, in the core.
+ */
 void link_write_ref(struct link *, struct bytes b, void (*release)(void *ctx), void *ctx);
 /* Bytes written and not yet taken by the socket. */
 size_t link_pending_bytes(const struct link *);

@@ -1,5 +1,5 @@
-/* The process: signals, limits, names, the environment, service notification, files that are not the
- * log's. */
+/* The process: signals, limits, names, the environment, service notification, files that are not
+ * the log's. */
 #ifndef IO_PROCESS_H
 #define IO_PROCESS_H
 
@@ -10,12 +10,14 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-/* Call `wake(ctx)` from the signal handler of SIGINT and SIGTERM; process_should_stop() then says so. */
+/* Call `wake(ctx)` from the signal handler of SIGINT and SIGTERM; process_should_stop() then says
+ * so. */
 void process_catch_signals(void (*wake)(void *ctx), void *ctx);
 bool process_should_stop(void);
 /* Raise RLIMIT_NOFILE to its hard limit; returns the limit in force. */
 uint64_t process_raise_file_limit(void);
-/* Tell systemd (sd_notify protocol, no library) "READY=1" and the like; without NOTIFY_SOCKET nothing. */
+/* Tell systemd (sd_notify protocol, no library) "READY=1" and the like; without NOTIFY_SOCKET
+ * nothing. */
 void process_notify(const char *state);
 uint64_t process_rss_bytes(void);
 uint64_t process_total_memory_bytes(void); /* of the machine, or of the cgroup when smaller */

@@ -1,0 +1,128 @@
+/* The disk's common entrance: checks the arguments, calls the back end, and puts the path or the
+ * operation in front of an error. */
+#include "io/disk.h"
+
+#include "base/check.h"
+#include "io/io_internal.h"
+
+void disk_free(struct disk *disk)
+{
+    if (disk)
+        disk->ops->free(disk);
+}
+
+/* Paths come from our own code: relative, without "..", "" for the root. */
+static bool path_is_valid(const char *path)
+{
+    return path[0] != '/' && !strstr(path, "..");
+}
+
+enum err disk_open(struct disk *disk, const char *path, unsigned flags, struct file **out)
+{
+    check(path_is_valid(path));
+    check(!(flags & DISK_EXCLUSIVE) || (flags & DISK_CREATE));
+    check(!(flags & DISK_READ_ONLY) || !(flags & DISK_CREATE));
+    return err_wrap(disk->ops->open(disk, path, flags, out), "open %s", path);
+}
+
+void file_close(struct file *file)
+{
+    if (file)
+        file->disk->ops->close(file);
+}
+
+enum err file_size(struct file *file, uint64_t *out)
+{
+    return file->disk->ops->size(file, out);
+}
+
+enum err file_read(struct file *file, uint64_t position, void *out, size_t size)
+{
+    return file->disk->ops->read(file, position, out, size);
+}
+
+enum err file_write(struct file *file, uint64_t position, const struct iovec *parts, int count)
+{
+    check(count >= 0);
+    return file->disk->ops->write(file, position, parts, count);
+}
+
+enum err file_write_bytes(struct file *file, uint64_t position, struct bytes b)
+{
+    struct iovec part = {(void *)(uintptr_t)b.data, b.size};
+    return file_write(file, position, &part, 1);
+}
+
+enum err file_sync(struct file *file)
+{
+    return file->disk->ops->sync(file);
+}
+
+enum err file_allocate(struct file *file, uint64_t from, uint64_t to, bool written)
+{
+    check(from <= to);
+    return file->disk->ops->allocate(file, from, to, written);
+}
+
+enum err file_truncate(struct file *file, uint64_t size)
+{
+    return file->disk->ops->truncate(file, size);
+}
+
+enum err disk_remove(struct disk *disk, const char *path)
+{
+    check(path_is_valid(path));
+    return err_wrap(disk->ops->remove(disk, path), "remove %s", path);
+}
+
+enum err disk_rename(struct disk *disk, const char *from, const char *to)
+{
+    check(path_is_valid(from));
+    check(path_is_valid(to));
+    return err_wrap(disk->ops->rename(disk, from, to), "rename %s to %s", from, to);
+}
+
+enum err disk_make_dir(struct disk *disk, const char *path)
+{
+    check(path_is_valid(path));
+    return err_wrap(disk->ops->make_dir(disk, path), "make directory %s", path);
+}
+
+enum err disk_remove_dir(struct disk *disk, const char *path)
+{
+    check(path_is_valid(path));
+    return err_wrap(disk->ops->remove_dir(disk, path), "remove directory %s", path);
+}
+
+enum err disk_sync_dir(struct disk *disk, const char *path)
+{
+    check(path_is_valid(path));
+    return err_wrap(disk->ops->sync_dir(disk, path), "sync directory %s", path);
+}
+
+enum err disk_list(struct disk *disk, const char *path, void (*each)(void *ctx, const char *name),
+                   void *ctx)
+{
+    check(path_is_valid(path));
+    return err_wrap(disk->ops->list(disk, path, each, ctx), "list %s", path);
+}
+
+enum err disk_free_bytes(struct disk *disk, uint64_t *out)
+{
+    return disk->ops->free_bytes(disk, out);
+}
+
+static bool is_multiple(uint64_t n, uint32_t unit)
+{
+    return (n & (unit - 1)) == 0;
+}
+
+void disk_check_direct(const struct disk *disk, uint64_t position, const struct iovec *parts,
+                       int count)
+{
+    check(is_multiple(position, disk->block_bytes));
+    for (int i = 0; i < count; i++) {
+        check(is_multiple((uintptr_t)parts[i].iov_base, disk->block_bytes));
+        check(is_multiple(parts[i].iov_len, disk->block_bytes));
+    }
+}

@@ -1,0 +1,432 @@
+/* The disk of the operating system: pread, pwritev, fdatasync below one root directory. */
+#include "io/disk.h"
+
+#include "base/list.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "io/io_internal.h"
+#include "io/process.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+enum {
+    DEFAULT_BLOCK_BYTES = 4096,
+    MIN_BLOCK_BYTES = 512,
+    ZEROS_BYTES = 1024 * 1024,
+    PARTS_MAX = 1024, /* IOV_MAX of Linux */
+};
+
+struct real_disk {
+    struct disk disk;
+    int root;
+    int lock;
+};
+
+struct real_file {
+    struct file file;
+    int fd;
+    bool asked_direct; /* the caller promised aligned access */
+    bool direct;       /* and the file system bypasses its cache */
+    bool sync_failed;
+};
+
+static struct real_disk *real_of(struct disk *disk)
+{
+    return container_of(disk, struct real_disk, disk);
+}
+
+static struct real_file *file_of(struct file *file)
+{
+    return container_of(file, struct real_file, file);
+}
+
+static const char *path_or_root(const char *path)
+{
+    return path[0] ? path : ".";
+}
+
+/* ---- files ---- */
+
+static int open_flags(unsigned flags)
+{
+    int result = O_CLOEXEC | (flags & DISK_READ_ONLY ? O_RDONLY : O_RDWR);
+    if (flags & DISK_CREATE)
+        result |= O_CREAT;
+    if (flags & DISK_EXCLUSIVE)
+        result |= O_EXCL;
+    return result;
+}
+
+static enum err real_open(struct disk *disk, const char *path, unsigned flags, struct file **out)
+{
+    int fd = openat(real_of(disk)->root, path, open_flags(flags), 0600);
+    if (fd < 0)
+        return io_error("openat");
+
+    struct real_file *f = xzalloc(sizeof *f);
+    f->file.disk = disk;
+    f->fd = fd;
+    f->asked_direct = flags & DISK_DIRECT;
+    /* Set behind open(), because a file system that cannot do it has by then created the file. */
+    if (f->asked_direct)
+        f->direct = fcntl(fd, F_SETFL, O_DIRECT) == 0;
+    *out = &f->file;
+    return OK;
+}
+
+static void real_close(struct file *file)
+{
+    struct real_file *f = file_of(file);
+    close(f->fd);
+    free(f);
+}
+
+static enum err real_size(struct file *file, uint64_t *out)
+{
+    struct stat s;
+    if (fstat(file_of(file)->fd, &s))
+        return io_error("fstat");
+    *out = (uint64_t)s.st_size;
+    return OK;
+}
+
+/* Some file systems take O_DIRECT and then refuse each access, or want larger blocks than the
+ * device says: go on through the page cache. True when the access is worth another try. */
+static bool leave_direct(struct real_file *f)
+{
+    if (errno != EINVAL || !f->direct)
+        return false;
+    f->direct = false;
+    return fcntl(f->fd, F_SETFL, 0) == 0;
+}
+
+static bool should_retry(struct real_file *f)
+{
+    return errno == EINTR || leave_direct(f);
+}
+
+static enum err real_read(struct file *file, uint64_t position, void *out, size_t size)
+{
+    struct real_file *f = file_of(file);
+    if (f->asked_direct)
+        disk_check_direct(file->disk, position, &(struct iovec){out, size}, 1);
+
+    size_t done = 0;
+    while (done < size) {
+        ssize_t n = pread(f->fd, (char *)out + done, size - done, (off_t)(position + done));
+        if (n == 0)
+            return err_set(E_OUT_OF_RANGE, "read of %zu bytes at %llu: the file ends before", size,
+                           (unsigned long long)position);
+        if (n < 0 && !should_retry(f))
+            return io_error("pread");
+        if (n > 0)
+            done += (size_t)n;
+    }
+    return OK;
+}
+
+/* Write all of up to PARTS_MAX parts; changes the parts as it goes. */
+static enum err write_parts(struct real_file *f, uint64_t position, struct iovec *parts, int count)
+{
+    while (count > 0) {
+        if (parts->iov_len == 0) {
+            parts++, count--;
+            continue;
+        }
+        ssize_t n = pwritev(f->fd, parts, count, (off_t)position);
+        if (n < 0 && !should_retry(f))
+            return io_error("pwritev");
+        if (n == 0)
+            return err_set(E_IO, "pwritev: wrote nothing");
+        position += n > 0 ? (uint64_t)n : 0;
+        for (size_t left = n > 0 ? (size_t)n : 0; left > 0;) {
+            size_t step = left < parts->iov_len ? left : parts->iov_len;
+            parts->iov_base = (char *)parts->iov_base + step;
+            parts->iov_len -= step;
+            left -= step;
+            if (parts->iov_len == 0)
+                parts++, count--;
+        }
+    }
+    return OK;
+}
+
+static enum err real_write(struct file *file, uint64_t position, const struct iovec *parts,
+                           int count)
+{
+    struct real_file *f = file_of(file);
+    if (f->asked_direct)
+        disk_check_direct(file->disk, position, parts, count);
+
+    while (count > 0) {
+        struct iovec some[PARTS_MAX];
+        int n = count < PARTS_MAX ? count : PARTS_MAX;
+        uint64_t size = 0;
+        for (int i = 0; i < n; i++) {
+            some[i] = parts[i];
+            size += parts[i].iov_len;
+        }
+        enum err err = write_parts(f, position, some, n);
+        if (err)
+            return err;
+        position += size;
+        parts += n;
+        count -= n;
+    }
+    return OK;
+}
+
+static enum err real_sync(struct file *file)
+{
+    struct real_file *f = file_of(file);
+    if (f->sync_failed)
+        return err_set(E_IO, "fdatasync: failed before, what was written since is in doubt");
+    metrics_add(METRIC_syncs, 1);
+    if (fdatasync(f->fd)) {
+        f->sync_failed = true;
+        return io_error("fdatasync");
+    }
+    return OK;
+}
+
+static enum err write_zeros(struct real_file *f, uint64_t from, uint64_t to)
+{
+    void *zeros;
+    if (posix_memalign(&zeros, DEFAULT_BLOCK_BYTES, ZEROS_BYTES))
+        return err_set(E_NO_MEMORY, "zeros for a new file");
+    memset(zeros, 0, ZEROS_BYTES);
+
+    enum err err = OK;
+    while (!err && from < to) {
+        struct iovec part = {zeros, to - from < ZEROS_BYTES ? to - from : ZEROS_BYTES};
+        size_t size = part.iov_len;
+        err = write_parts(f, from, &part, 1);
+        from += size;
+    }
+    free(zeros);
+    return err;
+}
+
+static bool cannot_allocate(void)
+{
+    return errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == ENODEV;
+}
+
+static enum err real_allocate(struct file *file, uint64_t from, uint64_t to, bool written)
+{
+    struct real_file *f = file_of(file);
+    uint64_t size;
+    enum err err = real_size(file, &size);
+    if (err || from == to)
+        return err;
+
+    /* Inside the file there may be old bytes, which only ZERO_RANGE clears. */
+    int mode = from < size ? FALLOC_FL_ZERO_RANGE : 0;
+    int failed;
+    do
+        failed = fallocate(f->fd, mode, (off_t)from, (off_t)(to - from));
+    while (failed && errno == EINTR);
+    if (failed && !cannot_allocate())
+        return io_error("fallocate");
+    return failed || written ? write_zeros(f, from, to) : OK;
+}
+
+static enum err real_truncate(struct file *file, uint64_t size)
+{
+    if (ftruncate(file_of(file)->fd, (off_t)size))
+        return io_error("ftruncate");
+    return OK;
+}
+
+/* ---- directories ---- */
+
+static enum err real_remove(struct disk *disk, const char *path)
+{
+    if (unlinkat(real_of(disk)->root, path, 0) && errno != ENOENT)
+        return io_error("unlinkat");
+    return OK;
+}
+
+static enum err real_rename(struct disk *disk, const char *from, const char *to)
+{
+    int root = real_of(disk)->root;
+    if (renameat(root, from, root, to))
+        return io_error("renameat");
+    return OK;
+}
+
+static enum err real_make_dir(struct disk *disk, const char *path)
+{
+    if (mkdirat(real_of(disk)->root, path, 0700) && errno != EEXIST)
+        return io_error("mkdirat");
+    return OK;
+}
+
+static enum err real_remove_dir(struct disk *disk, const char *path)
+{
+    if (unlinkat(real_of(disk)->root, path, AT_REMOVEDIR) && errno != ENOENT)
+        return io_error("unlinkat");
+    return OK;
+}
+
+static enum err open_dir(struct disk *disk, const char *path, int *out)
+{
+    int fd = openat(real_of(disk)->root, path_or_root(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return io_error("openat");
+    *out = fd;
+    return OK;
+}
+
+static enum err real_sync_dir(struct disk *disk, const char *path)
+{
+    int fd = -1;
+    enum err err = open_dir(disk, path, &fd);
+    if (err)
+        return err;
+    metrics_add(METRIC_syncs, 1);
+    if (fsync(fd) && errno != EINVAL) /* EINVAL: this file system has no such thing */
+        err = io_error("fsync");
+    close(fd);
+    return err;
+}
+
+static enum err real_list(struct disk *disk, const char *path,
+                          void (*each)(void *ctx, const char *name), void *ctx)
+{
+    int fd = -1;
+    enum err err = open_dir(disk, path, &fd);
+    if (err)
+        return err;
+    DIR *dir = fdopendir(fd);
+    if (!dir) {
+        err = io_error("fdopendir");
+        close(fd);
+        return err;
+    }
+    errno = 0;
+    for (struct dirent *entry; (entry = readdir(dir)); errno = 0)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            each(ctx, entry->d_name);
+    if (errno)
+        err = io_error("readdir");
+    closedir(dir);
+    return err;
+}
+
+static enum err real_free_bytes(struct disk *disk, uint64_t *out)
+{
+    struct statvfs s;
+    if (fstatvfs(real_of(disk)->root, &s))
+        return io_error("fstatvfs");
+    *out = (uint64_t)s.f_bavail * s.f_frsize;
+    return OK;
+}
+
+/* ---- the disk ---- */
+
+static void real_free(struct disk *disk)
+{
+    struct real_disk *d = real_of(disk);
+    if (d->lock >= 0)
+        close(d->lock);
+    if (d->root >= 0)
+        close(d->root);
+    free(d);
+}
+
+static const struct disk_ops real_ops = {
+    .open = real_open,
+    .close = real_close,
+    .size = real_size,
+    .read = real_read,
+    .write = real_write,
+    .sync = real_sync,
+    .allocate = real_allocate,
+    .truncate = real_truncate,
+    .remove = real_remove,
+    .rename = real_rename,
+    .make_dir = real_make_dir,
+    .remove_dir = real_remove_dir,
+    .sync_dir = real_sync_dir,
+    .list = real_list,
+    .free_bytes = real_free_bytes,
+    .free = real_free,
+};
+
+/* A partition has no queue directory of its own; its device, one directory up, has. */
+static uint32_t device_block_bytes(int root)
+{
+    struct stat s;
+    if (fstat(root, &s))
+        return DEFAULT_BLOCK_BYTES;
+    static const char *const places[] = {"queue", "../queue"};
+    for (int i = 0; i < 2; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "/sys/dev/block/%u:%u/%s/physical_block_size", major(s.st_dev),
+                 minor(s.st_dev), places[i]);
+        struct text text = {0};
+        uint32_t size = 0;
+        if (process_read_file(path, 64, &text) == OK)
+            size = (uint32_t)strtoul((const char *)text.data, NULL, 10);
+        text_reset(&text);
+        if (size >= MIN_BLOCK_BYTES && size <= DEFAULT_BLOCK_BYTES && (size & (size - 1)) == 0)
+            return size;
+    }
+    return DEFAULT_BLOCK_BYTES;
+}
+
+/* A new directory's own entry must survive a crash as its content does. */
+static enum err make_root(const char *root)
+{
+    if (mkdir(root, 0700))
+        return errno == EEXIST ? OK : io_error("mkdir");
+    char *parent = xasprintf("%s/..", root);
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum err err = fd < 0 || (fsync(fd) && errno != EINVAL) ? io_error("sync the parent") : OK;
+    if (fd >= 0)
+        close(fd);
+    free(parent);
+    return err;
+}
+
+static enum err take_lock(struct real_disk *d)
+{
+    d->lock = openat(d->root, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (d->lock < 0)
+        return io_error("open the lock file");
+    if (flock(d->lock, LOCK_EX | LOCK_NB) == 0)
+        return OK;
+    if (errno == EWOULDBLOCK)
+        return err_set(E_LOCKED, "another process uses this directory");
+    return io_error("flock");
+}
+
+enum err disk_real_new(const char *root, struct disk **out)
+{
+    struct real_disk *d = xzalloc(sizeof *d);
+    d->disk.ops = &real_ops;
+    d->root = d->lock = -1;
+
+    enum err err = make_root(root);
+    if (!err) {
+        d->root = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        err = d->root < 0 ? io_error("open") : take_lock(d);
+    }
+    if (err) {
+        real_free(&d->disk);
+        return err_wrap(err, "data directory %s", root);
+    }
+    d->disk.block_bytes = device_block_bytes(d->root);
+    *out = &d->disk;
+    return OK;
+}
