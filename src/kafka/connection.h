@@ -1,0 +1,44 @@
+/*
+ * The core half of a Kafka connection: a queue of requests in the order of arrival. Most start at
+ * once, so that pipelined produces share a commit; answers leave strictly in order (clients match
+ * them by order as much as by correlation id). A Fetch starts when it is the oldest, and not while
+ * the peer has more than CONNECTION_PENDING_MAX bytes still to read, so that a slow reader holds
+ * one answer's memory and not as many as it asked for.
+ *
+ * Lives in the core.
+ */
+#ifndef KAFKA_CONNECTION_H
+#define KAFKA_CONNECTION_H
+
+#include "base/list.h"
+#include "broker/core.h"
+#include "io/link.h"
+#include "kafka/kafka.h"
+
+enum {
+    CONNECTION_PENDING_MAX = 8 << 20,
+    REPLY_MAX_BYTES = 64 << 20, /* of structs for one answer; record data is not counted */
+};
+
+struct connection {
+    struct session session;
+    struct core *core;
+    struct link *link;
+    const struct kafka_config *config;
+    struct list requests; /* oldest first */
+    bool is_flushing;
+    bool is_failed; /* link_close() was called: nothing starts any more */
+};
+
+extern const struct core_half connection_core_half;
+
+/* The configuration of the listener that a link came in by. */
+const struct kafka_config *kafka_config_of(const struct protocol *);
+
+/* What the client calls itself, for tables of sessions; the first name given stays. */
+void connection_set_client(struct connection *, struct bytes name, struct bytes version);
+
+/* Write the answers whose turn has come and start what now may start. */
+void connection_flush(struct connection *);
+
+#endif

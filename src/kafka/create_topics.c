@@ -1,0 +1,209 @@
+/*
+ * CreateTopics. Each topic alone succeeds or fails; all are answered when the catalog has them
+ * durably, also "already exists", so that nothing is told that a crash could take back. There is
+ * one node: a replication factor is -1 or 1, and an assignment names this node for every partition.
+ * KIP-464 (-1: defaults), KIP-525 (v5 configs), KIP-516 (v7 topic id).
+ */
+#include "base/map.h"
+#include "broker/core.h"
+#include "broker/topic.h"
+#include "kafka/connection.h"
+#include "kafka/handlers.h"
+#include "kafka/kafka_messages.h"
+
+enum { SOURCE_TOPIC = 1, CONFIGS_SINCE = 5 };
+
+struct create_topics {
+    struct request *request;
+    struct wait wait;
+    struct map seen; /* names met in this request: twice is an error for both */
+    struct map twice;
+};
+
+static void create_one(struct create_topics *c, const struct kafka_create_topics_request_topic *in,
+                       struct kafka_create_topics_response_topic *out);
+
+static void find_repeated(struct create_topics *c, const struct kafka_create_topics_request *in)
+{
+    for (int32_t i = 0; i < in->topics.count; i++)
+        if (map_put(&c->seen, in->topics.items[i].name, c))
+            map_put(&c->twice, in->topics.items[i].name, c);
+}
+
+static void answer(struct wait *wait)
+{
+    struct create_topics *c = container_of(wait, struct create_topics, wait);
+    request_answer(c->request, c->request->reply);
+}
+
+void create_topics_start(struct request *r)
+{
+    const struct kafka_create_topics_request *in = r->body;
+    struct core *core = request_core(r);
+    struct kafka_create_topics_response *reply =
+        request_new(r, &kafka_create_topics_response_schema, 1);
+    struct create_topics *c = request_alloc(r, 1, sizeof *c);
+    if (!reply || !c)
+        return;
+    c->request = r;
+    r->work = c;
+    r->reply = reply;
+    reply->topics.items =
+        request_new(r, &kafka_create_topics_response_topic_schema, (size_t)in->topics.count);
+    if (!reply->topics.items)
+        return;
+    find_repeated(c, in);
+    for (int32_t i = 0; i < in->topics.count; i++) {
+        bool is_first = map_remove(&c->seen, in->topics.items[i].name);
+        if (is_first)
+            create_one(c, &in->topics.items[i], &reply->topics.items[reply->topics.count++]);
+    }
+    c->wait.ready = answer;
+    core_wait(core, &c->wait, core_catalog_ticket(core), STAGE_COMMITTED);
+}
+
+void create_topics_release(struct request *r)
+{
+    struct create_topics *c = r->work;
+    if (!c)
+        return;
+    map_reset(&c->seen);
+    map_reset(&c->twice);
+    if (wait_is_pending(&c->wait))
+        core_wait_cancel(&c->wait);
+}
+
+/* ---- one topic ---- */
+
+static void fails(struct request *r, struct kafka_create_topics_response_topic *out,
+                  enum kafka_error error, const char *message)
+{
+    out->error_code = (int16_t)error;
+    out->error_message = arena_copy(&r->arena, bytes_from_string(message));
+}
+
+/* Every partition from 0 on, each on this node alone. */
+static bool assignment_is_possible(const struct kafka_create_topics_request_topic *in, int32_t node)
+{
+    for (int32_t i = 0; i < in->assignments.count; i++) {
+        bool found = false;
+        for (int32_t j = 0; j < in->assignments.count && !found; j++) {
+            const struct kafka_create_topics_request_assignment *a = &in->assignments.items[j];
+            found = a->partition_index == i && a->broker_ids.count == 1 &&
+                    a->broker_ids.items[0] == node;
+        }
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+static bool check_shape(struct create_topics *c, const struct kafka_create_topics_request_topic *in,
+                        struct kafka_create_topics_response_topic *out)
+{
+    struct request *r = c->request;
+    bool is_assigned = in->assignments.count > 0;
+    if (map_get(&c->twice, in->name))
+        fails(r, out, KAFKA_INVALID_REQUEST, "Duplicate topic name.");
+    else if (!topic_name_is_legal(in->name))
+        fails(
+            r, out, KAFKA_INVALID_TOPIC,
+            "a topic name is 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-', and not \".\" or \"..\"");
+    else if (is_assigned && (in->num_partitions != -1 || in->replication_factor != -1))
+        fails(r, out, KAFKA_INVALID_REQUEST,
+              "with an assignment, partition count and replication factor must be -1");
+    else if (is_assigned && !assignment_is_possible(in, request_core(r)->config.node_id))
+        fails(r, out, KAFKA_INVALID_REPLICA_ASSIGNMENT,
+              "an assignment must name this node, and no other, for each partition from 0 on");
+    else if (in->num_partitions == 0 || in->num_partitions < -1)
+        fails(r, out, KAFKA_INVALID_PARTITIONS, "the number of partitions must be above 0, or -1");
+    else if (in->replication_factor != -1 && in->replication_factor != 1)
+        fails(r, out, KAFKA_INVALID_REPLICATION_FACTOR,
+              "there is one broker: the replication factor must be 1, or -1");
+    return out->error_code == KAFKA_NONE;
+}
+
+/* NULL: an error was put, or the request has failed. */
+static struct topic_config *copy_configs(struct create_topics *c,
+                                         const struct kafka_create_topics_request_topic *in,
+                                         struct kafka_create_topics_response_topic *out)
+{
+    struct request *r = c->request;
+    struct topic_config *configs = request_alloc(r, (size_t)in->configs.count, sizeof *configs);
+    for (int32_t i = 0; configs && i < in->configs.count; i++) {
+        struct bytes name = in->configs.items[i].name, value = in->configs.items[i].value;
+        if (!value.data || memchr(value.data, 0, value.size) || memchr(name.data, 0, name.size)) {
+            fails(r, out, KAFKA_INVALID_CONFIG, "a config without a value");
+            return NULL;
+        }
+        configs[i].name = (char *)(uintptr_t)arena_copy(&r->arena, name).data;
+        configs[i].value = (char *)(uintptr_t)arena_copy(&r->arena, value).data;
+        if (!configs[i].name || !configs[i].value) {
+            request_fail(r, "too many configs");
+            return NULL;
+        }
+    }
+    return configs;
+}
+
+static enum kafka_error create_error(enum err err)
+{
+    switch ((int)err) {
+    case E_INVALID:
+    case E_UNSUPPORTED: return KAFKA_INVALID_CONFIG;
+    case E_TOO_LARGE: return KAFKA_INVALID_PARTITIONS;
+    default: return kafka_error_of(err);
+    }
+}
+
+static void put_configs(struct request *r, const struct topic *topic,
+                        struct kafka_create_topics_response_topic *out)
+{
+    out->configs.items =
+        request_new(r, &kafka_create_topics_response_config_schema, topic->configs.count);
+    if (!out->configs.items)
+        return;
+    out->configs.count = (int32_t)topic->configs.count;
+    for (size_t i = 0; i < topic->configs.count; i++) {
+        out->configs.items[i].name = bytes_from_string(topic->configs.items[i].name);
+        out->configs.items[i].value = bytes_from_string(topic->configs.items[i].value);
+        out->configs.items[i].config_source = SOURCE_TOPIC;
+    }
+}
+
+static void put_created(struct request *r, struct topic *topic,
+                        struct kafka_create_topics_response_topic *out)
+{
+    memcpy(out->topic_id.data, topic->id, sizeof topic->id);
+    out->num_partitions = topic->partition_count;
+    out->replication_factor = 1;
+    if (r->version >= CONFIGS_SINCE)
+        put_configs(r, topic, out);
+}
+
+static void create_one(struct create_topics *c, const struct kafka_create_topics_request_topic *in,
+                       struct kafka_create_topics_response_topic *out)
+{
+    struct request *r = c->request;
+    struct core *core = request_core(r);
+    const struct kafka_create_topics_request *request = r->body;
+    out->name = in->name;
+    if (!check_shape(c, in, out))
+        return;
+    struct topic_config *configs = copy_configs(c, in, out);
+    if (!configs)
+        return;
+    struct topic_spec spec = {
+        .name = in->name,
+        .partition_count = in->assignments.count > 0 ? in->assignments.count : in->num_partitions,
+        .configs = configs,
+        .config_count = (size_t)in->configs.count,
+        .validate_only = request->validate_only,
+    };
+    struct topic *topic = NULL;
+    enum err err = topic_create(core, &spec, &topic);
+    if (err)
+        fails(r, out, create_error(err), err_text());
+    else if (topic)
+        put_created(r, topic, out);
+}

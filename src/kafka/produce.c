@@ -1,0 +1,245 @@
+/*
+ * Produce: append batches. Each partition has its own answer, and the request is answered when the
+ * slowest of them is done: acks=1 when written, acks=-1 when committed, acks=0 never. What is
+ * stored and shown does not depend on acks. After timeout_ms the partitions that are not done are
+ * answered REQUEST_TIMED_OUT; their records stay. KIP-98 (v3), KIP-467 (v8 messages), KIP-516 (v13
+ * ids).
+ *
+ * Transactions are not built: a transactional id is refused with INVALID_REQUEST and a message.
+ * Producer ids and sequences are stored as they come.
+ */
+#include "base/timers.h"
+#include "broker/core.h"
+#include "broker/topic.h"
+#include "kafka/connection.h"
+#include "kafka/handlers.h"
+#include "kafka/kafka_messages.h"
+
+enum { ACKS_ALL = -1, ACKS_NONE = 0, ACKS_LEADER = 1, ZSTD_SINCE = 7, TOPIC_IDS_SINCE = 13 };
+
+struct produce {
+    struct request *request;
+    struct wait wait;
+    struct timer timer;
+    enum stage stage;
+    struct ticket all;
+    struct ticket *tickets; /* one for each partition, in order; zeroed is done */
+    enum kafka_error error; /* of all partitions */
+    bool has_errors;
+};
+
+/* ---- on the I/O side ---- */
+
+static void refuse(struct request *r, struct produced *out, enum kafka_error error,
+                   const char *text)
+{
+    out->error = error;
+    out->error_message = arena_copy(&r->input.arena, bytes_from_string(text));
+}
+
+/* What the log must be able to rely on: exactly one whole batch, of a kind that clients may write,
+ * with the right checksum. */
+static void check_records(struct request *r, struct bytes records, struct produced *out)
+{
+    if (records.size == 0) {
+        refuse(r, out, KAFKA_INVALID_RECORD,
+               "a produce request must have a record batch for each "
+               "partition");
+        return;
+    }
+    enum err err = batch_parse(records, &out->batch);
+    if (!err)
+        err = batch_check_produced(&out->batch);
+    if (err)
+        refuse(r, out, err == E_CORRUPT ? KAFKA_CORRUPT_MESSAGE : KAFKA_INVALID_RECORD, err_text());
+    else if (out->batch.raw.size != records.size)
+        refuse(r, out, KAFKA_INVALID_RECORD, "more than one record batch for a partition");
+    else if (out->batch.base_offset != 0)
+        refuse(r, out, KAFKA_INVALID_RECORD, "the base offset of a produced batch must be 0");
+    else if (out->batch.attributes & BATCH_TRANSACTIONAL)
+        refuse(r, out, KAFKA_INVALID_REQUEST, "transactions are not available on this broker");
+    else if ((out->batch.attributes & BATCH_CODEC_MASK) == CODEC_ZSTD && r->version < ZSTD_SINCE)
+        refuse(r, out, KAFKA_UNSUPPORTED_COMPRESSION_TYPE, "zstd needs produce version 7 or later");
+}
+
+enum err produce_prepare(struct request *r)
+{
+    const struct kafka_produce_request *in = r->body;
+    size_t count = 0;
+    for (int32_t i = 0; i < in->topic_data.count; i++)
+        count += (size_t)in->topic_data.items[i].partition_data.count;
+    r->produced = arena_zalloc(&r->input.arena, count, sizeof *r->produced);
+    if (!r->produced)
+        return err_set(E_TOO_LARGE, "too many partitions");
+    struct produced *out = r->produced;
+    for (int32_t i = 0; i < in->topic_data.count; i++) {
+        const struct kafka_produce_request_topic *topic = &in->topic_data.items[i];
+        for (int32_t j = 0; j < topic->partition_data.count; j++)
+            check_records(r, topic->partition_data.items[j].records, out++);
+    }
+    return OK;
+}
+
+/* ---- in the core ---- */
+
+static void part_fails(struct produce *p, struct kafka_produce_response_partition *out,
+                       enum kafka_error error, struct bytes message)
+{
+    out->error_code = (int16_t)error;
+    out->error_message = message;
+    out->base_offset = -1;
+    p->has_errors = true;
+}
+
+static void append(struct produce *p, struct partition *partition, const struct produced *in,
+                   struct ticket *ticket, struct kafka_produce_response_partition *out)
+{
+    struct request *r = p->request;
+    enum err err = partition_append(request_core(r), partition, &in->batch, &out->base_offset,
+                                    &out->log_append_time_ms, ticket);
+    if (err) {
+        enum kafka_error error =
+            err == E_OUT_OF_RANGE ? KAFKA_INVALID_TIMESTAMP : kafka_error_of(err);
+        part_fails(p, out, error, arena_copy(&r->arena, bytes_from_string(err_text())));
+        return;
+    }
+    out->log_start_offset = partition->log->start;
+    ticket_join(&p->all, *ticket);
+}
+
+static void produce_part(struct produce *p, struct topic *topic,
+                         const struct kafka_produce_request_partition *in, size_t n,
+                         struct kafka_produce_response_partition *out)
+{
+    const struct produced *produced = &p->request->produced[n];
+    out->index = in->index;
+    if (p->error) {
+        part_fails(p, out, p->error,
+                   p->error == KAFKA_INVALID_REQUEST
+                       ? BYTES_LITERAL("transactions are not available on this broker")
+                       : BYTES_NULL);
+        return;
+    }
+    struct partition *partition = topic ? topic_partition(topic, in->index) : NULL;
+    if (!topic && p->request->version >= TOPIC_IDS_SINCE)
+        part_fails(p, out, KAFKA_UNKNOWN_TOPIC_ID, BYTES_NULL);
+    else if (!partition)
+        part_fails(p, out, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, BYTES_NULL);
+    else if (produced->error)
+        part_fails(p, out, produced->error, produced->error_message);
+    else
+        append(p, partition, produced, &p->tickets[n], out);
+}
+
+static bool produce_topics(struct produce *p, struct kafka_produce_response *reply)
+{
+    struct request *r = p->request;
+    const struct kafka_produce_request *in = r->body;
+    size_t n = 0;
+    reply->responses.count = in->topic_data.count;
+    for (int32_t i = 0; i < in->topic_data.count; i++) {
+        const struct kafka_produce_request_topic *data = &in->topic_data.items[i];
+        struct kafka_produce_response_topic *out = &reply->responses.items[i];
+        struct topic *topic = r->version >= TOPIC_IDS_SINCE
+                                  ? topic_find_id(request_core(r), data->topic_id.data)
+                                  : topic_find(request_core(r), data->name);
+        out->name = data->name;
+        out->topic_id = data->topic_id;
+        out->partition_responses.items = request_new(r, &kafka_produce_response_partition_schema,
+                                                     (size_t)data->partition_data.count);
+        if (!out->partition_responses.items)
+            return false;
+        out->partition_responses.count = data->partition_data.count;
+        for (int32_t j = 0; j < data->partition_data.count; j++, n++)
+            produce_part(p, topic, &data->partition_data.items[j], n,
+                         &out->partition_responses.items[j]);
+    }
+    return true;
+}
+
+static void stop_waiting(struct produce *p)
+{
+    struct core *core = request_core(p->request);
+    if (wait_is_pending(&p->wait))
+        core_wait_cancel(&p->wait);
+    timer_stop(&core->timers, &p->timer);
+}
+
+static void all_done(struct wait *wait)
+{
+    struct produce *p = container_of(wait, struct produce, wait);
+    stop_waiting(p);
+    request_answer(p->request, p->request->reply);
+}
+
+static void time_is_up(struct timer *timer, int64_t now_ns)
+{
+    (void)now_ns;
+    struct produce *p = container_of(timer, struct produce, timer);
+    struct store *store = request_core(p->request)->store;
+    struct kafka_produce_response *reply = p->request->reply;
+    enum kafka_error error = store_is_frozen(store) ? KAFKA_STORAGE_ERROR : KAFKA_REQUEST_TIMED_OUT;
+    size_t n = 0;
+    for (int32_t i = 0; i < reply->responses.count; i++) {
+        const struct kafka_produce_response_topic *topic = &reply->responses.items[i];
+        for (int32_t j = 0; j < topic->partition_responses.count; j++, n++)
+            if (!store_is_done(store, p->tickets[n], p->stage))
+                part_fails(p, &topic->partition_responses.items[j], error, BYTES_NULL);
+    }
+    stop_waiting(p);
+    request_answer(p->request, reply);
+}
+
+static void answer_when_done(struct produce *p)
+{
+    const struct kafka_produce_request *in = p->request->body;
+    struct core *core = request_core(p->request);
+    if (store_is_done(core->store, p->all, p->stage)) {
+        request_answer(p->request, p->request->reply);
+        return;
+    }
+    p->wait.ready = all_done;
+    core_wait(core, &p->wait, p->all, p->stage);
+    p->timer.fire = time_is_up;
+    int64_t timeout_ms = in->timeout_ms > 0 ? in->timeout_ms : 0;
+    timer_start(&core->timers, &p->timer, core->now_ns + timeout_ms * 1000000);
+}
+
+void produce_start(struct request *r)
+{
+    const struct kafka_produce_request *in = r->body;
+    size_t part_count = 0;
+    for (int32_t i = 0; i < in->topic_data.count; i++)
+        part_count += (size_t)in->topic_data.items[i].partition_data.count;
+    struct kafka_produce_response *reply = request_new(r, &kafka_produce_response_schema, 1);
+    struct produce *p = request_alloc(r, 1, sizeof *p);
+    if (!reply || !p)
+        return;
+    p->request = r;
+    p->stage = in->acks == ACKS_LEADER ? STAGE_WRITTEN : STAGE_COMMITTED;
+    p->tickets = request_alloc(r, part_count, sizeof *p->tickets);
+    reply->responses.items =
+        request_new(r, &kafka_produce_response_topic_schema, (size_t)in->topic_data.count);
+    r->reply = reply;
+    r->work = p;
+    if (!p->tickets || !reply->responses.items)
+        return;
+    if (in->acks < ACKS_ALL || in->acks > ACKS_LEADER)
+        p->error = KAFKA_INVALID_REQUIRED_ACKS;
+    else if (in->transactional_id.data)
+        p->error = KAFKA_INVALID_REQUEST;
+    if (!produce_topics(p, reply))
+        return;
+    if (in->acks != ACKS_NONE)
+        answer_when_done(p);
+    else if (p->has_errors)
+        request_fail(r, "a produce request without acks failed"); /* the only sign there is */
+    else
+        request_drop(r);
+}
+
+void produce_release(struct request *r)
+{
+    if (r->work)
+        stop_waiting(r->work);
+}

@@ -1,0 +1,74 @@
+/*
+ * One request of a Kafka client. The framing half allocates and decodes it (I/O side); from
+ * core->input() on it belongs to the core: it waits in its connection's queue until it is answered,
+ * is written in the order of arrival, and freed.
+ *
+ *   decoded -> start() -> request_answer() ... all earlier ones written ... written -> freed
+ *                 \-> request_drop()                    (Produce with acks=0: no answer, no place)
+ */
+#ifndef KAFKA_REQUEST_H
+#define KAFKA_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "io/link.h"
+#include "kafka/errors.h"
+#include "log/batch.h"
+
+struct api;
+struct connection;
+struct core;
+struct wire_api;
+struct wire_schema;
+
+/* What the framing half found out about one partition's records of a Produce request. */
+struct produced {
+    enum kafka_error error;
+    struct bytes error_message; /* null unless there is more to say than the code */
+    struct batch batch;         /* when there is no error */
+};
+
+struct request {
+    struct input input;
+    const struct api *api;
+    const struct wire_api *wire;
+    int16_t version;
+    int32_t correlation_id;
+    struct bytes client_id; /* null when not given */
+    void *body;             /* struct kafka_..._request; NULL: ApiVersions of an unknown version */
+    struct produced *produced; /* Produce: one for each partition, in order */
+
+    /* the core's */
+    struct list node; /* the connection's queue */
+    struct connection *connection;
+    struct arena arena; /* the answer and what its making needs */
+    bool is_started;
+    bool is_answered;
+    void *reply; /* struct kafka_..._response */
+    void *work;  /* what the handler keeps while it waits */
+};
+
+struct core *request_core(const struct request *);
+
+/* `count` zeroed items of `size` bytes that live until the request is freed. NULL when the request
+ * asks for more than an answer may take: the connection is closed then, and the handler returns. */
+void *request_alloc(struct request *, size_t count, size_t size);
+
+/* As wire_new() from the request's memory; NULL as above. */
+void *request_new(struct request *, const struct wire_schema *, size_t count);
+
+/* The answer is complete (`reply` from request_alloc()); it leaves when its turn has come. The
+ * request may be gone when this returns. */
+void request_answer(struct request *, void *reply);
+
+/* There is no answer; the request is gone when this returns. */
+void request_drop(struct request *);
+
+/* Close the connection, with a log line. The request is not answered and must not be touched once
+ * the handler has returned. */
+void request_fail(struct request *, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif
