@@ -124,7 +124,7 @@ class Source:
         self.name = path.rpartition("/")[2]
         self.is_c = path.endswith((".c", ".h"))
         self.is_header = path.endswith(".h")
-        self.is_test = not path.startswith("src/") or path.endswith("_test.c")
+        self.is_test = not path.startswith("src/") or '#include "tests/' in text
         parts = path.split("/")
         self.layer = parts[1] if parts[0] == "src" and len(parts) > 2 else None
 
@@ -267,6 +267,7 @@ def check(bad: dict[str, str], good: dict[str, str], says: str):
     says="io must not include log",
 )
 def includes_point_down(tree: Tree) -> Iterator[Complaint]:
+    """What includes tests/test.h is a test, and may."""
     for source in tree.c:
         if source.layer is None:
             continue
@@ -275,9 +276,9 @@ def includes_point_down(tree: Tree) -> Iterator[Complaint]:
             continue
         for line, path, quoted in source.includes:
             other = path.split("/")[0]
-            if not quoted or other == source.layer or other in LAYERS[source.layer]:
+            if not quoted or "/" not in path:
                 continue
-            if not (other == "tests" and source.is_test):
+            if other not in (source.layer, "tests", *LAYERS[source.layer]):
                 text = f"{source.layer} must not include {other}: {path}"
                 yield Complaint(source.path, line, text)
 
@@ -438,7 +439,8 @@ def is_system_call(name: str) -> bool:
         "src/broker/queue.c": "void f(void)\n{\n    file->close(file); /* close(fd) */\n"
         '    queue_close(q, "close(fd)");\n}\n',
         "src/io/disk.c": "void f(void)\n{\n    close(fd);\n}\n",
-        "src/broker/queue_test.c": "void f(void)\n{\n    close(fd);\n}\n",
+        "src/broker/queue_test.c": '#include "tests/test.h"\n'
+        "void f(void)\n{\n    close(fd);\n}\n",
         "src/cli/main.c": 'void f(void)\n{\n    getenv("A");\n}\n',
     },
     says="close belongs into src/io",
@@ -490,7 +492,8 @@ def dangerous_calls_are_nowhere(tree: Tree) -> Iterator[Complaint]:
         "    __attribute__((format(printf, 1, 2)));\n",
         "src/log/a.c": "int a_used(void)\n{\n    a_unused();\n}\n\n"
         "enum err\na_unused(int b)\n{\n}\n",
-        "src/log/a_test.c": "TEST(x)\n{\n    a_unused();\n}\n",
+        "src/log/a_test.c": '#include "tests/test.h"\n'
+        "TEST(x)\n{\n    a_unused();\n}\n",
         "src/log/b.c": "int b(void)\n{\n    return a_used(); /* a_unused */\n}\n",
     },
     good={
@@ -499,7 +502,8 @@ def dangerous_calls_are_nowhere(tree: Tree) -> Iterator[Complaint]:
         "src/log/a_internal.h": "int a_for_test(void);\n",
         "src/log/a.c": "int a_used(void)\n{\n}\n\nvoid a_at(int b)\n{\n}\n\n"
         "int a_for_test(void)\n{\n}\n",
-        "src/log/a_test.c": "TEST(x)\n{\n    a_for_test();\n}\n",
+        "src/log/a_test.c": '#include "tests/test.h"\n'
+        "TEST(x)\n{\n    a_for_test();\n}\n",
         "src/log/b.c": "int b(void)\n{\n    return a_used();\n}\n",
     },
     says="a_unused is exported and has no user",
