@@ -5,18 +5,16 @@
 #include "kafka/kafka_messages.h"
 
 static const struct api api_table[] = {
-    [KAFKA_PRODUCE] = {.prepare = produce_prepare,
-                       .start = produce_start,
-                       .release = produce_release},
+    [KAFKA_PRODUCE] = {.prepare = produce_prepare, .start = produce_start},
     [KAFKA_FETCH] = {.in_turn = true,
                      .start = fetch_start,
                      .release = fetch_release,
                      .write = fetch_write},
     [KAFKA_LIST_OFFSETS] = {.start = list_offsets_start, .release = list_offsets_release},
-    [KAFKA_METADATA] = {.start = metadata_start, .release = metadata_release},
+    [KAFKA_METADATA] = {.start = metadata_start},
     [KAFKA_API_VERSIONS] = {.start = api_versions_start},
     [KAFKA_CREATE_TOPICS] = {.start = create_topics_start, .release = create_topics_release},
-    [KAFKA_DELETE_TOPICS] = {.start = delete_topics_start, .release = delete_topics_release},
+    [KAFKA_DELETE_TOPICS] = {.start = delete_topics_start},
 };
 
 const struct api *api_find(int16_t key, const struct wire_api **out_wire)

@@ -1,21 +1,14 @@
 #include "kafka/connection.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "base/check.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/say.h"
 #include "kafka/api.h"
 #include "kafka/request.h"
-#include "wire/wire.h"
 
-static void request_free(struct request *r);
-static void request_write(struct request *r);
 static bool start_if_allowed(struct connection *c, struct request *r);
-static void fail(struct connection *c, const char *why);
 static void close_by_management(struct session *s, const char *reason);
 
 /* ---- life of a connection ---- */
@@ -61,7 +54,7 @@ static void connection_input(void *session, struct input *input)
 static void connection_broken(void *session, enum err code, const char *text)
 {
     struct connection *c = session;
-    fail(c, text[0] ? text : err_name(code));
+    connection_fail(c, text[0] ? text : err_name(code));
 }
 
 static void connection_drained(void *session)
@@ -77,7 +70,7 @@ const struct core_half connection_core_half = {
     .drained = connection_drained,
 };
 
-static void fail(struct connection *c, const char *why)
+void connection_fail(struct connection *c, const char *why)
 {
     if (c->is_failed)
         return;
@@ -90,7 +83,7 @@ static void fail(struct connection *c, const char *why)
 
 static void close_by_management(struct session *s, const char *reason)
 {
-    fail(container_of(s, struct connection, session), reason);
+    connection_fail(container_of(s, struct connection, session), reason);
 }
 
 static bool is_printable(struct bytes b)
@@ -146,85 +139,4 @@ void connection_flush(struct connection *c)
         request_free(oldest);
     }
     c->is_flushing = false;
-}
-
-/* ---- requests ---- */
-
-struct core *request_core(const struct request *r)
-{
-    return r->connection->core;
-}
-
-void *request_alloc(struct request *r, size_t count, size_t size)
-{
-    void *memory = arena_zalloc(&r->arena, count, size);
-    if (!memory)
-        request_fail(r, "the answer would take more than %d bytes", REPLY_MAX_BYTES);
-    return memory;
-}
-
-void *request_new(struct request *r, const struct wire_schema *schema, size_t count)
-{
-    void *items = wire_new(schema, &r->arena, count);
-    if (!items)
-        request_fail(r, "the answer would take more than %d bytes", REPLY_MAX_BYTES);
-    return items;
-}
-
-void request_answer(struct request *r, void *reply)
-{
-    check(!r->is_answered);
-    r->reply = reply;
-    r->is_answered = true;
-    connection_flush(r->connection);
-}
-
-void request_drop(struct request *r)
-{
-    check(!r->is_answered);
-    struct connection *c = r->connection;
-    r->is_answered = true;
-    list_remove(&r->node);
-    request_free(r);
-    connection_flush(c);
-}
-
-void request_fail(struct request *r, const char *format, ...)
-{
-    char why[SAY_LINE_MAX_BYTES / 2];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(why, sizeof why, format, args);
-    va_end(args);
-    fail(r->connection, why);
-}
-
-static void request_free(struct request *r)
-{
-    if (r->is_started && r->api->release)
-        r->api->release(r);
-    arena_reset(&r->arena);
-    input_free(&r->input);
-}
-
-/* Size, correlation id and, in flexible versions, an empty tag buffer, then the body. */
-static void request_write(struct request *r)
-{
-    metrics_add(METRIC_kafka_requests, 1);
-    if (r->api->write) {
-        r->api->write(r);
-        return;
-    }
-    size_t body_size;
-    size_t head_size = 4u + (size_t)wire_response_header_version(r->wire, r->version);
-    if (wire_size(r->wire->response, r->version, r->reply, &body_size) != OK) {
-        request_fail(r, "answer of %s: %s", r->wire->name, err_text());
-        return;
-    }
-    uint8_t *at = link_reserve(r->connection->link, 4 + head_size + body_size);
-    put_u32(at, (uint32_t)(head_size + body_size));
-    put_u32(at + 4, (uint32_t)r->correlation_id);
-    if (head_size > 4)
-        at[8] = 0;
-    wire_put(r->wire->response, r->version, r->reply, at + 4 + head_size);
 }

@@ -15,10 +15,7 @@
 #include "io/link.h"
 #include "kafka/kafka.h"
 
-enum {
-    CONNECTION_PENDING_MAX = 8 << 20,
-    REPLY_MAX_BYTES = 64 << 20, /* of structs for one answer; record data is not counted */
-};
+enum { CONNECTION_PENDING_MAX = 8 << 20 };
 
 struct connection {
     struct session session;
@@ -37,6 +34,9 @@ const struct kafka_config *kafka_config_of(const struct protocol *);
 
 /* What the client calls itself, for tables of sessions; the first name given stays. */
 void connection_set_client(struct connection *, struct bytes name, struct bytes version);
+
+/* Close it, with a log line; what was written before still leaves. */
+void connection_fail(struct connection *, const char *why);
 
 /* Write the answers whose turn has come and start what now may start. */
 void connection_flush(struct connection *);

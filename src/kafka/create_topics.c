@@ -7,15 +7,15 @@
 #include "base/map.h"
 #include "broker/core.h"
 #include "broker/topic.h"
+#include "broker/topic_config.h"
 #include "kafka/connection.h"
 #include "kafka/handlers.h"
 #include "kafka/kafka_messages.h"
 
-enum { SOURCE_TOPIC = 1, CONFIGS_SINCE = 5 };
+enum { SOURCE_TOPIC = 1, SOURCE_DEFAULT = 5, CONFIGS_SINCE = 5 };
 
 struct create_topics {
     struct request *request;
-    struct wait wait;
     struct map seen; /* names met in this request: twice is an error for both */
     struct map twice;
 };
@@ -30,10 +30,13 @@ static void find_repeated(struct create_topics *c, const struct kafka_create_top
             map_put(&c->twice, in->topics.items[i].name, c);
 }
 
-static void answer(struct wait *wait)
+static void answer(struct request *r, bool in_time)
 {
-    struct create_topics *c = container_of(wait, struct create_topics, wait);
-    request_answer(c->request, c->request->reply);
+    struct kafka_create_topics_response *reply = r->reply;
+    for (int32_t i = 0; i < reply->topics.count && !in_time; i++)
+        if (!reply->topics.items[i].error_code)
+            reply->topics.items[i].error_code = KAFKA_REQUEST_TIMED_OUT;
+    request_answer(r, reply);
 }
 
 void create_topics_start(struct request *r)
@@ -58,8 +61,7 @@ void create_topics_start(struct request *r)
         if (is_first)
             create_one(c, &in->topics.items[i], &reply->topics.items[reply->topics.count++]);
     }
-    c->wait.ready = answer;
-    core_wait(core, &c->wait, core_catalog_ticket(core), STAGE_COMMITTED);
+    request_wait(r, core_catalog_ticket(core), STAGE_COMMITTED, in->timeout_ms, answer);
 }
 
 void create_topics_release(struct request *r)
@@ -69,8 +71,6 @@ void create_topics_release(struct request *r)
         return;
     map_reset(&c->seen);
     map_reset(&c->twice);
-    if (wait_is_pending(&c->wait))
-        core_wait_cancel(&c->wait);
 }
 
 /* ---- one topic ---- */
@@ -123,17 +123,34 @@ static bool check_shape(struct create_topics *c, const struct kafka_create_topic
     return out->error_code == KAFKA_NONE;
 }
 
+static bool is_repeated(const struct kafka_create_topics_request_topic *in, int32_t i)
+{
+    for (int32_t j = 0; j < i; j++)
+        if (bytes_equal(in->configs.items[i].name, in->configs.items[j].name))
+            return true;
+    return false;
+}
+
 /* NULL: an error was put, or the request has failed. */
 static struct topic_config *copy_configs(struct create_topics *c,
                                          const struct kafka_create_topics_request_topic *in,
                                          struct kafka_create_topics_response_topic *out)
 {
     struct request *r = c->request;
+    size_t known;
+    topic_config_rows(&known);
+    if ((size_t)in->configs.count > known) {
+        fails(r, out, KAFKA_INVALID_CONFIG, "more configs than there are");
+        return NULL;
+    }
     struct topic_config *configs = request_alloc(r, (size_t)in->configs.count, sizeof *configs);
     for (int32_t i = 0; configs && i < in->configs.count; i++) {
         struct bytes name = in->configs.items[i].name, value = in->configs.items[i].value;
-        if (!value.data || memchr(value.data, 0, value.size) || memchr(name.data, 0, name.size)) {
-            fails(r, out, KAFKA_INVALID_CONFIG, "a config without a value");
+        bool is_text = value.data && !memchr(value.data, 0, value.size) &&
+                       !(name.size && memchr(name.data, 0, name.size));
+        if (!is_text || is_repeated(in, i)) {
+            fails(r, out, KAFKA_INVALID_CONFIG,
+                  is_text ? "a config is given twice" : "a config has no value");
             return NULL;
         }
         configs[i].name = (char *)(uintptr_t)arena_copy(&r->arena, name).data;
@@ -156,29 +173,47 @@ static enum kafka_error create_error(enum err err)
     }
 }
 
-static void put_configs(struct request *r, const struct topic *topic,
+/* NULL: the topic does not say. */
+static const char *given_value(const struct topic_spec *spec, const char *name)
+{
+    for (size_t i = 0; i < spec->config_count; i++)
+        if (strcmp(spec->configs[i].name, name) == 0)
+            return spec->configs[i].value;
+    return NULL;
+}
+
+/* All configs with the values that are, or would be, in force. */
+static void put_configs(struct request *r, const struct topic_spec *spec,
                         struct kafka_create_topics_response_topic *out)
 {
-    out->configs.items =
-        request_new(r, &kafka_create_topics_response_config_schema, topic->configs.count);
+    size_t count;
+    const struct topic_config_row *rows = topic_config_rows(&count);
+    out->configs.items = request_new(r, &kafka_create_topics_response_config_schema, count);
     if (!out->configs.items)
         return;
-    out->configs.count = (int32_t)topic->configs.count;
-    for (size_t i = 0; i < topic->configs.count; i++) {
-        out->configs.items[i].name = bytes_from_string(topic->configs.items[i].name);
-        out->configs.items[i].value = bytes_from_string(topic->configs.items[i].value);
-        out->configs.items[i].config_source = SOURCE_TOPIC;
+    out->configs.count = (int32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        struct kafka_create_topics_response_config *config = &out->configs.items[i];
+        char scratch[32];
+        const char *value = given_value(spec, rows[i].name);
+        config->config_source = value ? SOURCE_TOPIC : SOURCE_DEFAULT;
+        if (!value)
+            value = topic_config_default(request_core(r), &rows[i], scratch);
+        config->name = bytes_from_string(rows[i].name);
+        config->value = arena_copy(&r->arena, bytes_from_string(value));
     }
 }
 
-static void put_created(struct request *r, struct topic *topic,
+static void put_created(struct request *r, const struct topic_spec *spec, const struct topic *topic,
                         struct kafka_create_topics_response_topic *out)
 {
-    memcpy(out->topic_id.data, topic->id, sizeof topic->id);
-    out->num_partitions = topic->partition_count;
+    if (topic)
+        memcpy(out->topic_id.data, topic->id, sizeof topic->id);
+    out->num_partitions = spec->partition_count != -1 ? spec->partition_count
+                                                      : request_core(r)->config.default_partitions;
     out->replication_factor = 1;
     if (r->version >= CONFIGS_SINCE)
-        put_configs(r, topic, out);
+        put_configs(r, spec, out);
 }
 
 static void create_one(struct create_topics *c, const struct kafka_create_topics_request_topic *in,
@@ -204,6 +239,6 @@ static void create_one(struct create_topics *c, const struct kafka_create_topics
     enum err err = topic_create(core, &spec, &topic);
     if (err)
         fails(r, out, create_error(err), err_text());
-    else if (topic)
-        put_created(r, topic, out);
+    else
+        put_created(r, &spec, topic, out);
 }

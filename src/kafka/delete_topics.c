@@ -10,11 +10,6 @@
 
 enum { TOPIC_STRUCTS_SINCE = 6 };
 
-struct delete_topics {
-    struct request *request;
-    struct wait wait;
-};
-
 static void delete_one(struct request *r, struct bytes name, struct uuid id,
                        struct kafka_delete_topics_response_topic *out)
 {
@@ -38,25 +33,25 @@ static void delete_one(struct request *r, struct bytes name, struct uuid id,
     topic_delete(core, topic);
 }
 
-static void answer(struct wait *wait)
+static void answer(struct request *r, bool in_time)
 {
-    struct delete_topics *d = container_of(wait, struct delete_topics, wait);
-    request_answer(d->request, d->request->reply);
+    struct kafka_delete_topics_response *reply = r->reply;
+    for (int32_t i = 0; i < reply->responses.count && !in_time; i++)
+        if (!reply->responses.items[i].error_code)
+            reply->responses.items[i].error_code = KAFKA_REQUEST_TIMED_OUT;
+    request_answer(r, reply);
 }
 
 void delete_topics_start(struct request *r)
 {
     const struct kafka_delete_topics_request *in = r->body;
     struct core *core = request_core(r);
-    struct delete_topics *d = request_alloc(r, 1, sizeof *d);
     struct kafka_delete_topics_response *reply =
         request_new(r, &kafka_delete_topics_response_schema, 1);
-    if (!d || !reply)
+    if (!reply)
         return;
     bool by_struct = r->version >= TOPIC_STRUCTS_SINCE;
     int32_t count = by_struct ? in->topics.count : in->topic_names.count;
-    d->request = r;
-    r->work = d;
     r->reply = reply;
     reply->responses.items =
         request_new(r, &kafka_delete_topics_response_topic_schema, (size_t)count);
@@ -68,13 +63,5 @@ void delete_topics_start(struct request *r)
         struct uuid id = by_struct ? in->topics.items[i].topic_id : (struct uuid){{0}};
         delete_one(r, name, id, &reply->responses.items[i]);
     }
-    d->wait.ready = answer;
-    core_wait(core, &d->wait, core_catalog_ticket(core), STAGE_COMMITTED);
-}
-
-void delete_topics_release(struct request *r)
-{
-    struct delete_topics *d = r->work;
-    if (d && wait_is_pending(&d->wait))
-        core_wait_cancel(&d->wait);
+    request_wait(r, core_catalog_ticket(core), STAGE_COMMITTED, in->timeout_ms, answer);
 }

@@ -24,6 +24,7 @@ static void unwatch_all(struct fetch *f);
 static void gather(struct fetch *f);
 static bool gather_part(struct fetch *f, struct fetch_part *p);
 static void part_fails(struct fetch_part *p, enum kafka_error error);
+static bool part_is_alive(struct fetch_part *p);
 static int64_t batch_end(const struct log_batch *b);
 
 void fetch_start(struct request *r)
@@ -188,6 +189,8 @@ static enum kafka_error check_epochs(struct fetch_part *p)
 static void part_fails(struct fetch_part *p, enum kafka_error error)
 {
     p->answer->error_code = (int16_t)error;
+    if (list_is_linked(&p->watch.node))
+        partition_unwatch(&p->watch);
     p->partition = NULL;
     p->fetch->is_ready = true;
 }
@@ -247,7 +250,7 @@ static void recount_moved(struct deferred *d)
     struct list *node;
     while ((node = list_pop_front(&f->moved))) {
         struct fetch_part *p = container_of(node, struct fetch_part, moved);
-        if (p->partition)
+        if (part_is_alive(p))
             count_part(p);
     }
     if (has_enough(f))
@@ -258,10 +261,8 @@ static void part_moved(struct partition_watch *watch, struct partition *partitio
 {
     struct fetch_part *p = container_of(watch, struct fetch_part, watch);
     struct fetch *f = p->fetch;
-    if (partition->topic->deleted) {
-        partition_unwatch(watch);
+    if (partition->topic->deleted)
         part_fails(p, missing_topic(f->request));
-    }
     if (f->is_gathering)
         return;
     if (!list_is_linked(&p->moved))
@@ -321,7 +322,7 @@ static void gather(struct fetch *f)
     }
     while (f->gathered_count < f->part_count) {
         struct fetch_part *p = &f->parts[f->gathered_count];
-        if (p->partition && f->next_offset < 0)
+        if (part_is_alive(p) && f->next_offset < 0)
             begin_part(f, p);
         if (p->partition && !gather_part(f, p))
             return;
@@ -407,6 +408,14 @@ static bool gather_part(struct fetch *f, struct fetch_part *p)
             return true;
     }
     return true;
+}
+
+/* A deleted topic loses its logs at once; its watches are told a little later. */
+static bool part_is_alive(struct fetch_part *p)
+{
+    if (p->partition && p->partition->topic->deleted)
+        part_fails(p, missing_topic(p->fetch->request));
+    return p->partition != NULL;
 }
 
 /* The offset behind a batch. */

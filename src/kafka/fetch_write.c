@@ -6,7 +6,7 @@
 
 /* Batches are sent from where they lie when that saves more than it costs: below this size a copy
  * is cheaper than another piece for the socket. */
-enum { REF_MIN_BYTES = 2048, STAMP_BYTES = 16 };
+enum { REF_MIN_BYTES = 4096, STAMP_BYTES = 16 };
 
 static void release_chunk(void *chunk)
 {

@@ -36,12 +36,11 @@ static enum err framing_parse(void *framing, struct rbuf *rbuf, struct bytes in,
             *need = 4 + (size_t)size;
             return OK;
         }
-        struct request *r;
+        struct request *r = NULL;
         enum err err = decode_frame(rbuf, bytes_of(rest.data + 4, size), &r);
         if (err)
             return err;
-        *out->last = &r->input;
-        out->last = &r->input.next;
+        input_push(out, &r->input);
         *consumed += 4 + (size_t)size;
     }
     return OK;
@@ -85,10 +84,12 @@ static enum err decode_frame(struct rbuf *rbuf, struct bytes frame, struct reque
     if (arena_limit < FRAME_ARENA_MIN_BYTES)
         arena_limit = FRAME_ARENA_MIN_BYTES;
     struct request *r = input_new(sizeof *r, arena_limit + sizeof *r);
-
+    if (!r)
+        return err_set(E_TOO_LARGE, "request of %zu bytes", frame.size);
     if (get_u16(frame.data) == KAFKA_PRODUCE && frame.size > FRAME_COPY_MAX_BYTES) {
         rbuf_ref(rbuf);
         r->input.rbuf = rbuf;
+        r->input.size_bytes = (uint32_t)frame.size;
     } else {
         frame = arena_copy(&r->input.arena, frame);
     }
@@ -98,7 +99,6 @@ static enum err decode_frame(struct rbuf *rbuf, struct bytes frame, struct reque
         input_free(&r->input);
         return err;
     }
-    r->input.size_bytes = (uint32_t)(r->input.arena.used_bytes + frame.size);
     *out = r;
     return OK;
 }

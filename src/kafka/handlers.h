@@ -6,7 +6,6 @@
 
 enum err produce_prepare(struct request *);
 void produce_start(struct request *);
-void produce_release(struct request *);
 
 void fetch_start(struct request *);
 void fetch_release(struct request *);
@@ -16,7 +15,6 @@ void list_offsets_start(struct request *);
 void list_offsets_release(struct request *);
 
 void metadata_start(struct request *);
-void metadata_release(struct request *);
 
 void api_versions_start(struct request *);
 
@@ -24,6 +22,5 @@ void create_topics_start(struct request *);
 void create_topics_release(struct request *);
 
 void delete_topics_start(struct request *);
-void delete_topics_release(struct request *);
 
 #endif

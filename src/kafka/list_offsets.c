@@ -26,6 +26,8 @@ enum {
     EARLIEST_LOCAL = -4,
     LATEST_TIERED = -5,
     INFLATE_MAX_BYTES = 128 << 20,
+    TIMEOUT_SINCE = 10,
+    TIMEOUT_DEFAULT_MS = 30000,
 };
 
 struct lookup {
@@ -35,14 +37,14 @@ struct lookup {
 
 struct list_offsets {
     struct request *request;
-    struct wait wait;
     struct lookup *lookup;    /* under way */
+    bool is_late;             /* the barrier was not passed in time */
     int32_t topic, partition; /* where the walk over the request is */
 };
 
 static struct ticket barrier(struct list_offsets *l);
 static void walk(struct list_offsets *l);
-static void barrier_passed(struct wait *wait);
+static void barrier_passed(struct request *r, bool in_time);
 static bool put_partition(struct list_offsets *l);
 static void start_lookup(struct list_offsets *l, struct partition *partition, int64_t timestamp);
 static void lookup_done(struct log_read *read);
@@ -50,7 +52,6 @@ static void lookup_done(struct log_read *read);
 void list_offsets_start(struct request *r)
 {
     const struct kafka_list_offsets_request *in = r->body;
-    struct core *core = request_core(r);
     struct kafka_list_offsets_response *reply =
         request_new(r, &kafka_list_offsets_response_schema, 1);
     struct list_offsets *l = request_alloc(r, 1, sizeof *l);
@@ -63,28 +64,23 @@ void list_offsets_start(struct request *r)
         request_new(r, &kafka_list_offsets_response_topic_schema, (size_t)in->topics.count);
     if (!reply->topics.items)
         return;
-    struct ticket ticket = barrier(l);
-    l->wait.ready = barrier_passed;
-    if (store_is_done(core->store, ticket, STAGE_COMMITTED))
-        walk(l);
-    else
-        core_wait(core, &l->wait, ticket, STAGE_COMMITTED);
+    request_wait(r, barrier(l), STAGE_COMMITTED,
+                 r->version >= TIMEOUT_SINCE ? in->timeout_ms : TIMEOUT_DEFAULT_MS, barrier_passed);
 }
 
 void list_offsets_release(struct request *r)
 {
     struct list_offsets *l = r->work;
-    if (!l)
-        return;
-    if (wait_is_pending(&l->wait))
-        core_wait_cancel(&l->wait);
-    if (l->lookup)
+    if (l && l->lookup)
         l->lookup->owner = NULL;
 }
 
-static void barrier_passed(struct wait *wait)
+static void barrier_passed(struct request *r, bool in_time)
 {
-    walk(container_of(wait, struct list_offsets, wait));
+    struct list_offsets *l = r->work;
+    /* When the disk has failed, what is committed is all that there will ever be. */
+    l->is_late = !in_time && !store_is_frozen(request_core(r)->store);
+    walk(l);
 }
 
 static struct ticket barrier(struct list_offsets *l)
@@ -178,6 +174,8 @@ static bool put_partition(struct list_offsets *l)
     out->error_code = (int16_t)check_epoch(core, asked->current_leader_epoch);
     if (!out->error_code && r->version < version_of_timestamp(asked->timestamp))
         out->error_code = KAFKA_UNSUPPORTED_VERSION;
+    else if (!out->error_code && l->is_late)
+        out->error_code = KAFKA_REQUEST_TIMED_OUT;
     if (out->error_code)
         return true;
 

@@ -14,6 +14,7 @@
 enum {
     ALL_BY_EMPTY_UNTIL = 0, /* later versions say it by null */
     AUTO_CREATION_FLAG_SINCE = 4,
+    TIMEOUT_MS = 30000,
     /* Bits of Kafka's AclOperation: without access control a client may do everything. */
     TOPIC_OPERATIONS = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11,
     CLUSTER_OPERATIONS = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12,
@@ -21,13 +22,12 @@ enum {
 
 struct metadata {
     struct request *request;
-    struct wait wait;
     enum kafka_error *errors; /* of creation, one for each topic asked for */
     int32_t *nodes;           /* the one array of replicas that all partitions share */
 };
 
 static void create_missing(struct metadata *m);
-static void answer(struct wait *wait);
+static void answer(struct request *r, bool in_time);
 static bool put_all_topics(struct metadata *m, struct kafka_metadata_response *reply);
 static bool put_asked_topics(struct metadata *m, struct kafka_metadata_response *reply);
 static bool put_topic(struct metadata *m, struct topic *topic,
@@ -48,19 +48,7 @@ void metadata_start(struct request *r)
         return;
     m->nodes[0] = core->config.node_id;
     create_missing(m);
-    m->wait.ready = answer;
-    struct ticket ticket = core_catalog_ticket(core);
-    if (store_is_done(core->store, ticket, STAGE_COMMITTED))
-        answer(&m->wait);
-    else
-        core_wait(core, &m->wait, ticket, STAGE_COMMITTED);
-}
-
-void metadata_release(struct request *r)
-{
-    struct metadata *m = r->work;
-    if (m && wait_is_pending(&m->wait))
-        core_wait_cancel(&m->wait);
+    request_wait(r, core_catalog_ticket(core), STAGE_COMMITTED, TIMEOUT_MS, answer);
 }
 
 /* ---- creating ---- */
@@ -111,12 +99,15 @@ static bool put_node(struct request *r, struct kafka_metadata_response *reply)
     return true;
 }
 
-static void answer(struct wait *wait)
+static void answer(struct request *r, bool in_time)
 {
-    struct metadata *m = container_of(wait, struct metadata, wait);
-    struct request *r = m->request;
+    struct metadata *m = r->work;
     const struct kafka_metadata_request *in = r->body;
     const struct core_config *config = &request_core(r)->config;
+    if (!in_time && !store_is_frozen(request_core(r)->store)) {
+        request_fail(r, "the catalog was not durable within %d ms", TIMEOUT_MS);
+        return;
+    }
     struct kafka_metadata_response *reply = request_new(r, &kafka_metadata_response_schema, 1);
     if (!reply || !put_node(r, reply))
         return;

@@ -8,7 +8,6 @@
  * Transactions are not built: a transactional id is refused with INVALID_REQUEST and a message.
  * Producer ids and sequences are stored as they come.
  */
-#include "base/timers.h"
 #include "broker/core.h"
 #include "broker/topic.h"
 #include "kafka/connection.h"
@@ -19,8 +18,6 @@ enum { ACKS_ALL = -1, ACKS_NONE = 0, ACKS_LEADER = 1, ZSTD_SINCE = 7, TOPIC_IDS_
 
 struct produce {
     struct request *request;
-    struct wait wait;
-    struct timer timer;
     enum stage stage;
     struct ticket all;
     struct ticket *tickets; /* one for each partition, in order; zeroed is done */
@@ -157,52 +154,21 @@ static bool produce_topics(struct produce *p, struct kafka_produce_response *rep
     return true;
 }
 
-static void stop_waiting(struct produce *p)
+/* What did not make it in time is told so, and stays in the log. */
+static void answer(struct request *r, bool in_time)
 {
-    struct core *core = request_core(p->request);
-    if (wait_is_pending(&p->wait))
-        core_wait_cancel(&p->wait);
-    timer_stop(&core->timers, &p->timer);
-}
-
-static void all_done(struct wait *wait)
-{
-    struct produce *p = container_of(wait, struct produce, wait);
-    stop_waiting(p);
-    request_answer(p->request, p->request->reply);
-}
-
-static void time_is_up(struct timer *timer, int64_t now_ns)
-{
-    (void)now_ns;
-    struct produce *p = container_of(timer, struct produce, timer);
-    struct store *store = request_core(p->request)->store;
-    struct kafka_produce_response *reply = p->request->reply;
+    struct produce *p = r->work;
+    struct kafka_produce_response *reply = r->reply;
+    struct store *store = request_core(r)->store;
     enum kafka_error error = store_is_frozen(store) ? KAFKA_STORAGE_ERROR : KAFKA_REQUEST_TIMED_OUT;
     size_t n = 0;
-    for (int32_t i = 0; i < reply->responses.count; i++) {
+    for (int32_t i = 0; i < reply->responses.count && !in_time; i++) {
         const struct kafka_produce_response_topic *topic = &reply->responses.items[i];
         for (int32_t j = 0; j < topic->partition_responses.count; j++, n++)
             if (!store_is_done(store, p->tickets[n], p->stage))
                 part_fails(p, &topic->partition_responses.items[j], error, BYTES_NULL);
     }
-    stop_waiting(p);
-    request_answer(p->request, reply);
-}
-
-static void answer_when_done(struct produce *p)
-{
-    const struct kafka_produce_request *in = p->request->body;
-    struct core *core = request_core(p->request);
-    if (store_is_done(core->store, p->all, p->stage)) {
-        request_answer(p->request, p->request->reply);
-        return;
-    }
-    p->wait.ready = all_done;
-    core_wait(core, &p->wait, p->all, p->stage);
-    p->timer.fire = time_is_up;
-    int64_t timeout_ms = in->timeout_ms > 0 ? in->timeout_ms : 0;
-    timer_start(&core->timers, &p->timer, core->now_ns + timeout_ms * 1000000);
+    request_answer(r, reply);
 }
 
 void produce_start(struct request *r)
@@ -231,15 +197,9 @@ void produce_start(struct request *r)
     if (!produce_topics(p, reply))
         return;
     if (in->acks != ACKS_NONE)
-        answer_when_done(p);
+        request_wait(r, p->all, p->stage, in->timeout_ms, answer);
     else if (p->has_errors)
         request_fail(r, "a produce request without acks failed"); /* the only sign there is */
     else
         request_drop(r);
-}
-
-void produce_release(struct request *r)
-{
-    if (r->work)
-        stop_waiting(r->work);
 }

@@ -14,13 +14,14 @@
 
 #include "base/arena.h"
 #include "base/list.h"
+#include "base/timers.h"
+#include "broker/core.h"
 #include "io/link.h"
 #include "kafka/errors.h"
 #include "log/batch.h"
 
 struct api;
 struct connection;
-struct core;
 struct wire_api;
 struct wire_schema;
 
@@ -49,7 +50,12 @@ struct request {
     bool is_answered;
     void *reply; /* struct kafka_..._response */
     void *work;  /* what the handler keeps while it waits */
+    struct wait wait;
+    struct timer timer;
+    void (*ready)(struct request *, bool in_time);
 };
+
+enum { REPLY_MAX_BYTES = 64 << 20 }; /* of structs for one answer; record data is not counted */
 
 struct core *request_core(const struct request *);
 
@@ -59,6 +65,11 @@ void *request_alloc(struct request *, size_t count, size_t size);
 
 /* As wire_new() from the request's memory; NULL as above. */
 void *request_new(struct request *, const struct wire_schema *, size_t count);
+
+/* Call ready() when the ticket is done, at once if it is, or when the time is up, at once if the
+ * disk has failed. */
+void request_wait(struct request *, struct ticket, enum stage, int64_t timeout_ms,
+                  void (*ready)(struct request *, bool in_time));
 
 /* The answer is complete (`reply` from request_alloc()); it leaves when its turn has come. The
  * request may be gone when this returns. */
@@ -70,5 +81,9 @@ void request_drop(struct request *);
 /* Close the connection, with a log line. The request is not answered and must not be touched once
  * the handler has returned. */
 void request_fail(struct request *, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* For the connection: write the answer to the link; free the request, whatever it waits for. */
+void request_write(struct request *);
+void request_free(struct request *);
 
 #endif

@@ -1,0 +1,136 @@
+#include "kafka/request.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/metrics.h"
+#include "base/say.h"
+#include "kafka/api.h"
+#include "kafka/connection.h"
+#include "wire/wire.h"
+
+struct core *request_core(const struct request *r)
+{
+    return r->connection->core;
+}
+
+void *request_alloc(struct request *r, size_t count, size_t size)
+{
+    void *memory = arena_zalloc(&r->arena, count, size);
+    if (!memory)
+        request_fail(r, "the answer would take more than %d bytes", REPLY_MAX_BYTES);
+    return memory;
+}
+
+void *request_new(struct request *r, const struct wire_schema *schema, size_t count)
+{
+    void *items = wire_new(schema, &r->arena, count);
+    if (!items)
+        request_fail(r, "the answer would take more than %d bytes", REPLY_MAX_BYTES);
+    return items;
+}
+
+/* ---- waiting ---- */
+
+static void stop_waiting(struct request *r)
+{
+    core_wait_cancel(&r->wait);
+    timer_stop(&request_core(r)->timers, &r->timer);
+}
+
+static void ticket_done(struct wait *wait)
+{
+    struct request *r = container_of(wait, struct request, wait);
+    stop_waiting(r);
+    r->ready(r, true);
+}
+
+static void time_is_up(struct timer *timer, int64_t now_ns)
+{
+    (void)now_ns;
+    struct request *r = container_of(timer, struct request, timer);
+    stop_waiting(r);
+    r->ready(r, false);
+}
+
+void request_wait(struct request *r, struct ticket ticket, enum stage stage, int64_t timeout_ms,
+                  void (*ready)(struct request *, bool in_time))
+{
+    struct core *core = request_core(r);
+    if (store_is_done(core->store, ticket, stage)) {
+        ready(r, true);
+        return;
+    }
+    if (store_is_frozen(core->store)) {
+        ready(r, false); /* nothing will be committed any more */
+        return;
+    }
+    r->ready = ready;
+    r->wait.ready = ticket_done;
+    core_wait(core, &r->wait, ticket, stage);
+    r->timer.fire = time_is_up;
+    timer_start(&core->timers, &r->timer,
+                core->now_ns + (timeout_ms > 0 ? timeout_ms : 0) * 1000000);
+}
+
+/* ---- ends ---- */
+
+void request_answer(struct request *r, void *reply)
+{
+    check(!r->is_answered);
+    r->reply = reply;
+    r->is_answered = true;
+    connection_flush(r->connection);
+}
+
+void request_drop(struct request *r)
+{
+    check(!r->is_answered);
+    struct connection *c = r->connection;
+    r->is_answered = true;
+    list_remove(&r->node);
+    request_free(r);
+    connection_flush(c);
+}
+
+void request_fail(struct request *r, const char *format, ...)
+{
+    char why[SAY_LINE_MAX_BYTES / 2];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, sizeof why, format, args);
+    va_end(args);
+    connection_fail(r->connection, why);
+}
+
+void request_free(struct request *r)
+{
+    stop_waiting(r);
+    if (r->is_started && r->api->release)
+        r->api->release(r);
+    arena_reset(&r->arena);
+    input_free(&r->input);
+}
+
+/* Size, correlation id and, in flexible versions, an empty tag buffer, then the body. */
+void request_write(struct request *r)
+{
+    metrics_add(METRIC_kafka_requests, 1);
+    if (r->api->write) {
+        r->api->write(r);
+        return;
+    }
+    size_t body_size;
+    size_t head_size = 4u + (size_t)wire_response_header_version(r->wire, r->version);
+    if (wire_size(r->wire->response, r->version, r->reply, &body_size) != OK) {
+        request_fail(r, "answer of %s: %s", r->wire->name, err_text());
+        return;
+    }
+    uint8_t *at = link_reserve(r->connection->link, 4 + head_size + body_size);
+    put_u32(at, (uint32_t)(head_size + body_size));
+    put_u32(at + 4, (uint32_t)r->correlation_id);
+    if (head_size > 4)
+        at[8] = 0;
+    wire_put(r->wire->response, r->version, r->reply, at + 4 + head_size);
+}
