@@ -1,0 +1,142 @@
+#include "cli/arguments.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/number.h"
+
+enum { NAME_MAX_BYTES = 48, HELP_COLUMN = 26, NEAR_EDITS_MAX = 3 };
+
+struct parse {
+    const struct arguments *a;
+    int argc, at;
+    char **argv;
+    size_t positional_count;
+};
+
+static enum arguments_outcome wrong(const struct parse *p)
+{
+    fprintf(stderr, "pabal: %s\nTry: pabal %.*s --help\n", err_text(),
+            (int)strcspn(p->a->synopsis, "[A-Z"), p->a->synopsis);
+    return ARGUMENTS_WRONG;
+}
+
+static const struct flag *find_flag(const struct arguments *a, const char *name, size_t size)
+{
+    for (size_t i = 0; i < a->flag_count; i++)
+        if (strncmp(a->flags[i].name, name, size) == 0 && a->flags[i].name[size] == 0)
+            return &a->flags[i];
+    return NULL;
+}
+
+static enum err unknown_flag(const struct arguments *a, const char *name, size_t size)
+{
+    char wanted[NAME_MAX_BYTES];
+    const char *nearest = NULL;
+    size_t edits = NEAR_EDITS_MAX + 1;
+
+    snprintf(wanted, sizeof wanted, "%.*s", (int)size, name);
+    for (size_t i = 0; i < a->flag_count; i++) {
+        size_t distance = number_edit_distance(wanted, a->flags[i].name);
+        if (distance < edits) {
+            edits = distance;
+            nearest = a->flags[i].name;
+        }
+    }
+    if (nearest)
+        return err_set(E_INVALID, "unknown option --%s; did you mean --%s?", wanted, nearest);
+    return err_set(E_INVALID, "unknown option --%s", wanted);
+}
+
+static enum err set_flag(const struct flag *flag, const char *value)
+{
+    struct bytes text = bytes_from_string(value);
+    int64_t number = 0;
+    bool is_good = true;
+
+    switch (flag->type) {
+    case FLAG_BOOL: *(bool *)flag->to = true; return OK;
+    case FLAG_TEXT: *(const char **)flag->to = value; return OK;
+    case FLAG_INT: is_good = number_parse_i64(text, &number) && number >= 0; break;
+    case FLAG_SIZE: is_good = number_parse_size(text, &number); break;
+    case FLAG_DURATION: is_good = number_parse_duration(text, 1000000000, &number); break;
+    }
+    if (!is_good)
+        return err_set(E_INVALID, "--%s %s: not a valid %s", flag->name, value, flag->placeholder);
+    *(int64_t *)flag->to = number;
+    return OK;
+}
+
+static enum err take_flag(struct parse *p, const char *name)
+{
+    size_t size = strcspn(name, "=");
+    const struct flag *flag = find_flag(p->a, name, size);
+    const char *value = name[size] ? name + size + 1 : NULL;
+
+    if (!flag)
+        return unknown_flag(p->a, name, size);
+    if (flag->type == FLAG_BOOL && value)
+        return err_set(E_INVALID, "--%s takes no value", flag->name);
+    if (flag->type != FLAG_BOOL && !value) {
+        if (p->at == p->argc)
+            return err_set(E_INVALID, "--%s needs a value: %s", flag->name, flag->placeholder);
+        value = p->argv[p->at++];
+    }
+    return set_flag(flag, value);
+}
+
+static enum err take_positional(struct parse *p, const char *value, const char **positionals)
+{
+    if (p->positional_count == p->a->positional_most)
+        return err_set(E_INVALID, "unexpected argument %s", value);
+    positionals[p->positional_count++] = value;
+    return OK;
+}
+
+enum arguments_outcome arguments_parse(const struct arguments *a, int argc, char **argv,
+                                       const char *positionals[POSITIONALS_MAX])
+{
+    struct parse p = {.a = a, .argc = argc, .argv = argv};
+    bool flags_ended = false;
+
+    check(a->positional_most <= POSITIONALS_MAX);
+    for (size_t i = 0; i < POSITIONALS_MAX; i++)
+        positionals[i] = NULL;
+    while (p.at < argc) {
+        const char *argument = argv[p.at++];
+        bool is_flag = !flags_ended && argument[0] == '-' && argument[1] != 0;
+
+        if (is_flag && strcmp(argument, "--") == 0) {
+            flags_ended = true;
+            continue;
+        }
+        if (is_flag && (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0)) {
+            arguments_print_help(a);
+            return ARGUMENTS_HELP;
+        }
+        enum err err = is_flag ? take_flag(&p, argument + strspn(argument, "-"))
+                               : take_positional(&p, argument, positionals);
+        if (err)
+            return wrong(&p);
+    }
+    if (p.positional_count < a->positional_least) {
+        (void)err_set(E_INVALID, "an argument is missing: pabal %s", a->synopsis);
+        return wrong(&p);
+    }
+    return ARGUMENTS_GO_ON;
+}
+
+void arguments_print_help(const struct arguments *a)
+{
+    printf("Usage: pabal %s\n\n%s\n", a->synopsis, a->about);
+    if (a->flag_count)
+        printf("\nOptions:\n");
+    for (size_t i = 0; i < a->flag_count; i++) {
+        char name[NAME_MAX_BYTES * 2];
+        snprintf(name, sizeof name, "--%s %s", a->flags[i].name, a->flags[i].placeholder);
+        printf("  %-*s %s\n", HELP_COLUMN, name, a->flags[i].help);
+    }
+    if (*a->examples)
+        printf("\nExamples:\n%s", a->examples);
+}

@@ -1,0 +1,52 @@
+/*
+ * Arguments: one table of flags for each command, from which come the parser and `--help`. Long
+ * flags only take one form each: `--name value` or `--name=value`; a bool takes no value. `--` ends
+ * flags. What is no flag is a positional argument.
+ */
+#ifndef CLI_ARGUMENTS_H
+#define CLI_ARGUMENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum flag_type {
+    FLAG_BOOL,     /* bool */
+    FLAG_TEXT,     /* const char * */
+    FLAG_INT,      /* int64_t, 0 or more */
+    FLAG_SIZE,     /* int64_t, bytes */
+    FLAG_DURATION, /* int64_t, nanoseconds; a bare number is seconds */
+};
+
+struct flag {
+    const char *name; /* without "--" */
+    enum flag_type type;
+    const char *placeholder; /* "" for a bool */
+    const char *help;
+    void *to; /* where the value goes; holds the default before */
+};
+
+struct arguments {
+    const char *synopsis; /* "topic create NAME [options]" */
+    const char *about;    /* one or more sentences */
+    const char *examples; /* lines, or "" */
+    const struct flag *flags;
+    size_t flag_count;
+    size_t positional_least, positional_most;
+};
+
+enum { POSITIONALS_MAX = 8 };
+
+enum arguments_outcome { ARGUMENTS_GO_ON, ARGUMENTS_HELP, ARGUMENTS_WRONG };
+
+/* Fill the flags' variables and `positionals` (POSITIONALS_MAX; the rest NULL). HELP: it was asked
+ * for and has been printed on stdout. WRONG: what is wrong, and how to get help, was said on
+ * stderr. */
+enum arguments_outcome arguments_parse(const struct arguments *a, int argc, char **argv,
+                                       const char *positionals[POSITIONALS_MAX]);
+
+void arguments_print_help(const struct arguments *a);
+
+#endif

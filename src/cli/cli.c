@@ -1,0 +1,177 @@
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/number.h"
+#include "cli/commands.h"
+
+enum { DEFAULT_TIMEOUT_S = 10, NEAR_EDITS_MAX = 3, SUMMARY_COLUMN = 16 };
+
+static int help_run(int argc, char **argv);
+static int version_run(int argc, char **argv);
+
+static const struct command commands[] = {
+    {"topic list", "list topics", topic_list_run},
+    {"topic show", "show a topic's partitions and offsets", topic_show_run},
+    {"topic create", "create a topic", topic_create_run},
+    {"topic delete", "delete a topic", topic_delete_run},
+    {"queue list", "list queues", queue_list_run},
+    {"queue show", "show a queue", queue_show_run},
+    {"queue create", "create a queue", queue_create_run},
+    {"queue delete", "delete a queue", queue_delete_run},
+    {"queue purge", "settle everything that is ready in a queue", queue_purge_run},
+    {"publish", "publish lines to a topic, a queue or an exchange", publish_run},
+    {"consume", "print the messages of a topic or a queue", consume_run},
+    {"bench kafka", "load a Kafka listener and measure", bench_kafka_run},
+    {"bench amqp", "load an AMQP listener and measure", bench_amqp_run},
+    {"health", "ask a running server how it is", health_run},
+    {"version", "print the version", version_run},
+    {"help", "print this list", help_run},
+};
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+const char *cli_control_path = "data/control";
+
+static const struct command *extra_commands;
+static size_t extra_count;
+
+static const struct command *command_at(size_t i)
+{
+    return i < extra_count ? &extra_commands[i] : &commands[i - extra_count];
+}
+
+static size_t command_count(void)
+{
+    return extra_count + COMMAND_COUNT;
+}
+
+static int version_run(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    printf("pabal %s\n", PABAL_VERSION);
+    return EXIT_CODE_OK;
+}
+
+static void print_command(const struct command *command)
+{
+    printf("  pabal %-*s %s\n", SUMMARY_COLUMN, command->words, command->summary);
+}
+
+static int help_run(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    printf("Pabal: one broker for Kafka and AMQP 0-9-1 clients.\n\n");
+    for (size_t i = 0; i < command_count(); i++)
+        print_command(command_at(i));
+    printf("\nEvery command has --help. Exit codes: 0 ok, 1 failed, 2 usage, 3 not found,\n"
+           "4 refused, 5 timeout.\n");
+    return EXIT_CODE_OK;
+}
+
+/* How many words of the command line are this command's: 0 when it is another one. */
+static int match(const struct command *command, int argc, char **argv)
+{
+    const char *space = strchr(command->words, ' ');
+    size_t first = space ? (size_t)(space - command->words) : strlen(command->words);
+
+    if (argc < 2 || strncmp(argv[1], command->words, first) != 0 || argv[1][first] != 0)
+        return 0;
+    if (!space)
+        return 1;
+    return argc > 2 && strcmp(argv[2], space + 1) == 0 ? 2 : 0;
+}
+
+/* `pabal topic`: the commands that begin with this word. */
+static bool print_group(const char *word)
+{
+    size_t size = strlen(word);
+    bool any = false;
+
+    for (size_t i = 0; i < command_count(); i++) {
+        const struct command *command = command_at(i);
+        if (strncmp(command->words, word, size) != 0 || command->words[size] != ' ')
+            continue;
+        print_command(command);
+        any = true;
+    }
+    return any;
+}
+
+static int unknown_command(int argc, char **argv)
+{
+    char typed[64];
+    const char *nearest = NULL;
+    size_t edits = NEAR_EDITS_MAX + 1;
+    bool has_second = argc > 2 && argv[2][0] != '-';
+
+    snprintf(typed, sizeof typed, "%s%s%s", argv[1], has_second ? " " : "",
+             has_second ? argv[2] : "");
+    for (size_t i = 0; i < command_count(); i++) {
+        const char *words = command_at(i)->words;
+        size_t distance = number_edit_distance(strchr(words, ' ') ? typed : argv[1], words);
+        if (distance < edits) {
+            edits = distance;
+            nearest = words;
+        }
+    }
+    fprintf(stderr, "pabal: unknown command \"%s\"", typed);
+    if (nearest)
+        fprintf(stderr, "; did you mean \"pabal %s\"?", nearest);
+    fprintf(stderr, "\nTry: pabal help\n");
+    return EXIT_CODE_USAGE;
+}
+
+int cli_main(const struct command *more, size_t more_count, int argc, char **argv)
+{
+    extra_commands = more;
+    extra_count = more_count;
+    if (argc < 2) {
+        help_run(0, NULL);
+        return EXIT_CODE_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return help_run(0, NULL);
+    if (strcmp(argv[1], "--version") == 0)
+        return version_run(0, NULL);
+    for (size_t i = 0; i < command_count(); i++) {
+        int words = match(command_at(i), argc, argv);
+        if (words)
+            return command_at(i)->run(argc - 1 - words, argv + 1 + words);
+    }
+    bool is_bare = argc == 2 || strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0;
+    if (is_bare && print_group(argv[1]))
+        return argc == 2 ? EXIT_CODE_USAGE : EXIT_CODE_OK;
+    return unknown_command(argc, argv);
+}
+
+void common_init(struct common *common)
+{
+    *common = (struct common){.server = getenv("PABAL_SERVER"),
+                              .output = "table",
+                              .timeout_ns = DEFAULT_TIMEOUT_S * INT64_C(1000000000)};
+}
+
+bool common_wants_json(const struct common *common)
+{
+    return strcmp(common->output, "json") == 0;
+}
+
+bool cli_begin(const struct arguments *a, int argc, char **argv,
+               const char *positionals[POSITIONALS_MAX], const struct common *common,
+               int *exit_code)
+{
+    enum arguments_outcome outcome = arguments_parse(a, argc, argv, positionals);
+
+    *exit_code = outcome == ARGUMENTS_HELP ? EXIT_CODE_OK : EXIT_CODE_USAGE;
+    if (outcome != ARGUMENTS_GO_ON)
+        return false;
+    if (!common_wants_json(common) && strcmp(common->output, "table") != 0) {
+        fprintf(stderr, "pabal: --output %s: must be table or json\n", common->output);
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,382 @@
+#include "cli/kafka_client.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/check.h"
+#include "base/mem.h"
+#include "io/clock.h"
+#include "kafka/errors.h"
+
+enum {
+    ARENA_LIMIT_BYTES = 256 * 1024 * 1024,
+    ANSWER_LIMIT_BYTES = 1024 * 1024 * 1024,
+    FETCH_BYTES = 4 * 1024 * 1024,
+    RECEIVE_BYTES = 64 * 1024,
+    SIZE_BYTES = 4,
+    PREFIX_BYTES = 8, /* size and correlation id */
+};
+
+struct kafka_client {
+    struct stream *stream;
+    struct text out;
+    struct text in;
+    struct arena arena;
+    int64_t timeout_ns;
+    int32_t correlation_id;
+};
+
+static const struct bytes client_id = {(const uint8_t *)"pabal", 5};
+
+/* ---- requests and answers as bytes ---- */
+
+static const struct wire_api *api_of(enum kafka_api_key key)
+{
+    const struct wire_api *api = wire_api_find(kafka_apis, KAFKA_API_COUNT, (int)key);
+
+    check(api);
+    return api;
+}
+
+static enum err put_body(struct text *out, const struct wire_api *api, int version,
+                         const void *request, bool with_records, size_t *left_out)
+{
+    struct arena arena;
+    struct wire_cuts cuts = {0};
+
+    *left_out = 0;
+    if (with_records)
+        return wire_encode(api->request, version, request, out);
+    arena_init(&arena, ARENA_LIMIT_BYTES);
+    enum err err = wire_encode_cut(api->request, version, request, out, &arena, &cuts);
+    for (size_t i = 0; i < cuts.count && !err; i++)
+        *left_out += cuts.items[i].records->size;
+    arena_reset(&arena);
+    return err;
+}
+
+enum err kafka_client_put(struct text *out, enum kafka_api_key key, int version,
+                          int32_t correlation_id, const void *request, bool with_records)
+{
+    const struct wire_api *api = api_of(key);
+    struct kafka_request_header header = {.request_api_key = (int16_t)key,
+                                          .request_api_version = (int16_t)version,
+                                          .correlation_id = correlation_id,
+                                          .client_id = client_id};
+    size_t start = out->size, left_out;
+
+    text_put_u32(out, 0);
+    enum err err = wire_encode(&kafka_request_header_schema,
+                               wire_request_header_version(api, version), &header, out);
+    if (!err)
+        err = put_body(out, api, version, request, with_records, &left_out);
+    if (err)
+        out->size = start;
+    else
+        put_u32(out->data + start, (uint32_t)(out->size - start - SIZE_BYTES + left_out));
+    return err;
+}
+
+int64_t kafka_client_take(struct bytes in, int32_t *out_correlation_id, struct bytes *out_body)
+{
+    if (in.size < PREFIX_BYTES)
+        return 0;
+    uint32_t size = get_u32(in.data);
+    if (size < SIZE_BYTES || size > ANSWER_LIMIT_BYTES)
+        return -1;
+    if (in.size < SIZE_BYTES + (size_t)size)
+        return 0;
+    *out_correlation_id = (int32_t)get_u32(in.data + SIZE_BYTES);
+    *out_body = bytes_of(in.data + PREFIX_BYTES, size - SIZE_BYTES);
+    return SIZE_BYTES + (int64_t)size;
+}
+
+static enum err code_to_err(int16_t code)
+{
+    switch (code) {
+    case KAFKA_NONE: return OK;
+    case KAFKA_UNKNOWN_TOPIC_OR_PARTITION: return E_NOT_FOUND;
+    case KAFKA_TOPIC_ALREADY_EXISTS: return E_EXISTS;
+    case KAFKA_OFFSET_OUT_OF_RANGE: return E_OUT_OF_RANGE;
+    case KAFKA_REQUEST_TIMED_OUT: return E_TIMEOUT;
+    case KAFKA_MESSAGE_TOO_LARGE: return E_TOO_LARGE;
+    case KAFKA_STORAGE_ERROR: return E_FROZEN;
+    default: return E_INVALID;
+    }
+}
+
+static const char *code_text(int16_t code)
+{
+    switch (code) {
+    case KAFKA_UNKNOWN_TOPIC_OR_PARTITION: return "unknown topic or partition";
+    case KAFKA_TOPIC_ALREADY_EXISTS: return "topic already exists";
+    case KAFKA_OFFSET_OUT_OF_RANGE: return "offset out of range";
+    case KAFKA_INVALID_TOPIC: return "invalid topic name";
+    default: return "the server refused";
+    }
+}
+
+enum err kafka_client_error(int16_t code, struct bytes message, const char *what)
+{
+    if (code == KAFKA_NONE)
+        return OK;
+    if (message.size)
+        return err_set(code_to_err(code), "%s: %.*s (Kafka error %d)", what, BYTES_FORMAT(message),
+                       code);
+    return err_set(code_to_err(code), "%s: %s (Kafka error %d)", what, code_text(code), code);
+}
+
+/* ---- a connection ---- */
+
+enum err kafka_client_open(const char *server, int64_t timeout_ns, struct kafka_client **out)
+{
+    struct stream *stream;
+
+    enum err err = stream_dial(server, timeout_ns, &stream);
+    if (err)
+        return err_wrap(err, "Kafka at %s", server);
+    *out = xzalloc(sizeof **out);
+    (*out)->stream = stream;
+    (*out)->timeout_ns = timeout_ns;
+    arena_init(&(*out)->arena, ARENA_LIMIT_BYTES);
+    return OK;
+}
+
+static void client_free(struct kafka_client *c)
+{
+    text_reset(&c->out);
+    text_reset(&c->in);
+    arena_reset(&c->arena);
+    free(c);
+}
+
+void kafka_client_close(struct kafka_client *c)
+{
+    if (!c)
+        return;
+    stream_close(c->stream);
+    client_free(c);
+}
+
+struct stream *kafka_client_detach(struct kafka_client *c)
+{
+    struct stream *stream = c->stream;
+
+    client_free(c);
+    return stream;
+}
+
+static enum err receive_answer(struct kafka_client *c, struct bytes *body)
+{
+    int64_t deadline_ns = clock_now_ns() + c->timeout_ns;
+    int32_t correlation_id;
+    int64_t whole;
+
+    c->in.size = 0;
+    while ((whole = kafka_client_take(text_bytes(&c->in), &correlation_id, body)) == 0) {
+        size_t size;
+        uint8_t *room = text_reserve(&c->in, RECEIVE_BYTES);
+        enum err err = stream_receive(c->stream, room, RECEIVE_BYTES, deadline_ns, &size);
+        if (err)
+            return err;
+        text_advance(&c->in, size);
+    }
+    if (whole < 0 || correlation_id != c->correlation_id)
+        return err_set(E_MALFORMED, "the server does not answer in Kafka's protocol");
+    return OK;
+}
+
+enum err kafka_client_call(struct kafka_client *c, enum kafka_api_key key, int version,
+                           const void *request, void *response)
+{
+    const struct wire_api *api = api_of(key);
+    struct kafka_response_header header;
+    struct bytes body;
+
+    arena_reset(&c->arena);
+    c->out.size = 0;
+    enum err err = kafka_client_put(&c->out, key, version, ++c->correlation_id, request, true);
+    if (!err)
+        err = stream_send(c->stream, text_bytes(&c->out), clock_now_ns() + c->timeout_ns);
+    if (!err)
+        err = receive_answer(c, &body);
+    if (err)
+        return err_wrap(err, "%s", api->name);
+    body = bytes_of(body.data - SIZE_BYTES, body.size + SIZE_BYTES); /* the header's first field */
+    struct reader r = reader_of(body);
+    err = wire_decode(&kafka_response_header_schema, wire_response_header_version(api, version), &r,
+                      &c->arena, &header);
+    if (!err)
+        err = wire_decode(api->response, version, &r, &c->arena, response);
+    return err_wrap(err, "answer to %s", api->name);
+}
+
+/* ---- the APIs ---- */
+
+enum err kafka_client_metadata(struct kafka_client *c, const char *topic,
+                               struct kafka_metadata_response *out)
+{
+    struct kafka_metadata_request request;
+    struct kafka_metadata_request_topic name;
+
+    wire_init(&kafka_metadata_request_schema, &request);
+    wire_init(&kafka_metadata_request_topic_schema, &name);
+    request.allow_auto_topic_creation = false;
+    name.name = bytes_from_string(topic);
+    if (topic) {
+        request.topics.items = &name;
+        request.topics.count = 1;
+    }
+    enum err err =
+        kafka_client_call(c, KAFKA_METADATA, KAFKA_CLIENT_METADATA_VERSION, &request, out);
+    if (err || !topic)
+        return err;
+    if (out->topics.count != 1)
+        return err_set(E_MALFORMED, "metadata of %d topics instead of one", out->topics.count);
+    return kafka_client_error(out->topics.items[0].error_code, BYTES_NULL, topic);
+}
+
+enum err kafka_client_create_topic(struct kafka_client *c, const char *name, int32_t partitions)
+{
+    struct kafka_create_topics_request request;
+    struct kafka_create_topics_request_topic topic;
+    struct kafka_create_topics_response response;
+
+    wire_init(&kafka_create_topics_request_schema, &request);
+    wire_init(&kafka_create_topics_request_topic_schema, &topic);
+    topic.name = bytes_from_string(name);
+    topic.num_partitions = partitions;
+    topic.replication_factor = -1;
+    request.topics.items = &topic;
+    request.topics.count = 1;
+    enum err err = kafka_client_call(c, KAFKA_CREATE_TOPICS, KAFKA_CLIENT_CREATE_TOPICS_VERSION,
+                                     &request, &response);
+    if (!err && response.topics.count != 1)
+        err = err_set(E_MALFORMED, "answer about %d topics instead of one", response.topics.count);
+    if (err)
+        return err;
+    return kafka_client_error(response.topics.items[0].error_code,
+                              response.topics.items[0].error_message, name);
+}
+
+enum err kafka_client_delete_topic(struct kafka_client *c, const char *name)
+{
+    struct kafka_delete_topics_request request;
+    struct kafka_delete_topics_response response;
+    struct bytes names[1] = {bytes_from_string(name)};
+
+    wire_init(&kafka_delete_topics_request_schema, &request);
+    request.topic_names.items = names;
+    request.topic_names.count = 1;
+    request.timeout_ms = (int32_t)(c->timeout_ns / 1000000);
+    enum err err = kafka_client_call(c, KAFKA_DELETE_TOPICS, KAFKA_CLIENT_DELETE_TOPICS_VERSION,
+                                     &request, &response);
+    if (!err && response.responses.count != 1)
+        err = err_set(E_MALFORMED, "answer about %d topics", response.responses.count);
+    return err ? err : kafka_client_error(response.responses.items[0].error_code, BYTES_NULL, name);
+}
+
+enum err kafka_client_list_offset(struct kafka_client *c, const char *topic, int32_t partition,
+                                  int64_t timestamp, int64_t *out)
+{
+    struct kafka_list_offsets_request request;
+    struct kafka_list_offsets_request_topic in_topic;
+    struct kafka_list_offsets_request_partition in_partition;
+    struct kafka_list_offsets_response response;
+
+    wire_init(&kafka_list_offsets_request_schema, &request);
+    wire_init(&kafka_list_offsets_request_topic_schema, &in_topic);
+    wire_init(&kafka_list_offsets_request_partition_schema, &in_partition);
+    request.replica_id = -1;
+    request.topics.items = &in_topic;
+    request.topics.count = 1;
+    in_topic.name = bytes_from_string(topic);
+    in_topic.partitions.items = &in_partition;
+    in_topic.partitions.count = 1;
+    in_partition.partition_index = partition;
+    in_partition.timestamp = timestamp;
+    enum err err = kafka_client_call(c, KAFKA_LIST_OFFSETS, KAFKA_CLIENT_LIST_OFFSETS_VERSION,
+                                     &request, &response);
+    if (err)
+        return err;
+    if (response.topics.count != 1 || response.topics.items[0].partitions.count != 1)
+        return err_set(E_MALFORMED, "ListOffsets answers something else than was asked");
+    const struct kafka_list_offsets_response_partition *found =
+        &response.topics.items[0].partitions.items[0];
+    err = kafka_client_error(found->error_code, BYTES_NULL, topic);
+    if (!err)
+        *out = found->offset;
+    return err;
+}
+
+enum err kafka_client_produce(struct kafka_client *c, const char *topic, int32_t partition,
+                              int16_t acks, struct bytes batch, int64_t *out_base_offset)
+{
+    struct kafka_produce_request_partition part = {.index = partition, .records = batch};
+    struct kafka_produce_request_topic in_topic = {.name = bytes_from_string(topic),
+                                                   .partition_data = {&part, 1}};
+    struct kafka_produce_request request = {.acks = acks,
+                                            .timeout_ms = (int32_t)(c->timeout_ns / 1000000),
+                                            .topic_data = {&in_topic, 1}};
+    struct kafka_produce_response response;
+
+    if (acks == 0) {
+        c->out.size = 0;
+        *out_base_offset = -1;
+        enum err err = kafka_client_put(&c->out, KAFKA_PRODUCE, KAFKA_CLIENT_PRODUCE_VERSION,
+                                        ++c->correlation_id, &request, true);
+        if (err)
+            return err;
+        return stream_send(c->stream, text_bytes(&c->out), clock_now_ns() + c->timeout_ns);
+    }
+    enum err err =
+        kafka_client_call(c, KAFKA_PRODUCE, KAFKA_CLIENT_PRODUCE_VERSION, &request, &response);
+    if (err)
+        return err;
+    if (response.responses.count != 1 || response.responses.items[0].partition_responses.count != 1)
+        return err_set(E_MALFORMED, "Produce answers something else than was asked");
+    const struct kafka_produce_response_partition *done =
+        &response.responses.items[0].partition_responses.items[0];
+    err = kafka_client_error(done->error_code, done->error_message, topic);
+    if (!err)
+        *out_base_offset = done->base_offset;
+    return err;
+}
+
+enum err kafka_client_fetch(struct kafka_client *c, const char *topic, int32_t partition,
+                            int64_t offset, int32_t wait_ms, struct bytes *out)
+{
+    struct kafka_fetch_request request;
+    struct kafka_fetch_request_topic in_topic;
+    struct kafka_fetch_request_partition part;
+    struct kafka_fetch_response response;
+
+    wire_init(&kafka_fetch_request_schema, &request);
+    wire_init(&kafka_fetch_request_topic_schema, &in_topic);
+    wire_init(&kafka_fetch_request_partition_schema, &part);
+    request.max_wait_ms = wait_ms;
+    request.min_bytes = 1;
+    request.max_bytes = FETCH_BYTES;
+    request.topics.items = &in_topic;
+    request.topics.count = 1;
+    in_topic.topic = bytes_from_string(topic);
+    in_topic.partitions.items = &part;
+    in_topic.partitions.count = 1;
+    part.partition = partition;
+    part.fetch_offset = offset;
+    part.partition_max_bytes = FETCH_BYTES;
+    enum err err =
+        kafka_client_call(c, KAFKA_FETCH, KAFKA_CLIENT_FETCH_VERSION, &request, &response);
+    if (!err)
+        err = kafka_client_error(response.error_code, BYTES_NULL, topic);
+    if (err)
+        return err;
+    if (response.responses.count != 1 || response.responses.items[0].partitions.count != 1)
+        return err_set(E_MALFORMED, "Fetch answers something else than was asked");
+    err = kafka_client_error(response.responses.items[0].partitions.items[0].error_code, BYTES_NULL,
+                             topic);
+    if (!err)
+        *out = response.responses.items[0].partitions.items[0].records;
+    return err;
+}

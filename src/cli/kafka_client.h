@@ -1,0 +1,72 @@
+/*
+ * A small blocking Kafka client: one connection, one request at a time, in versions that Kafka 2.4
+ * to 4.x and Pabal speak. The commands use it whole; the load generator prepares its topic with it
+ * and then takes the stream over. One server is assumed to lead every partition.
+ *
+ * Errors: Kafka's code becomes one of ours (E_NOT_FOUND for an unknown topic, E_EXISTS, ...) with
+ * what was asked, the code and the server's message as text.
+ */
+#ifndef CLI_KAFKA_CLIENT_H
+#define CLI_KAFKA_CLIENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "io/stream.h"
+#include "kafka_messages.h"
+
+enum kafka_client_version {
+    KAFKA_CLIENT_PRODUCE_VERSION = 8, /* the last in which the records end the request */
+    KAFKA_CLIENT_FETCH_VERSION = 11,
+    KAFKA_CLIENT_METADATA_VERSION = 8,
+    KAFKA_CLIENT_CREATE_TOPICS_VERSION = 4, /* the first with the server's own partition count */
+    KAFKA_CLIENT_DELETE_TOPICS_VERSION = 3,
+    KAFKA_CLIENT_LIST_OFFSETS_VERSION = 5,
+};
+
+enum { KAFKA_TIMESTAMP_LATEST = -1, KAFKA_TIMESTAMP_EARLIEST = -2 };
+
+struct kafka_client;
+
+must_use enum err kafka_client_open(const char *server, int64_t timeout_ns,
+                                    struct kafka_client **out);
+void kafka_client_close(struct kafka_client *c); /* accepts NULL */
+/* Give up the client and keep its stream. */
+struct stream *kafka_client_detach(struct kafka_client *c);
+
+/* Ask and decode the answer, which stays valid until the next call. */
+must_use enum err kafka_client_call(struct kafka_client *c, enum kafka_api_key key, int version,
+                                    const void *request, void *response);
+
+/* All topics (name NULL) or one; never creates one. */
+must_use enum err kafka_client_metadata(struct kafka_client *c, const char *topic,
+                                        struct kafka_metadata_response *out);
+/* `partitions` -1: the server's default. */
+must_use enum err kafka_client_create_topic(struct kafka_client *c, const char *name,
+                                            int32_t partitions);
+must_use enum err kafka_client_delete_topic(struct kafka_client *c, const char *name);
+/* `timestamp`: ms, or one of KAFKA_TIMESTAMP_... */
+must_use enum err kafka_client_list_offset(struct kafka_client *c, const char *topic,
+                                           int32_t partition, int64_t timestamp, int64_t *out);
+/* Append one batch. With acks 0 nothing is waited for and *out_base_offset is -1. */
+must_use enum err kafka_client_produce(struct kafka_client *c, const char *topic, int32_t partition,
+                                       int16_t acks, struct bytes batch, int64_t *out_base_offset);
+/* Whole batches from `offset` on, as they lie in the log; may begin before it, may be cut at the
+ * end. Waits up to `wait_ms` for something. */
+must_use enum err kafka_client_fetch(struct kafka_client *c, const char *topic, int32_t partition,
+                                     int64_t offset, int32_t wait_ms, struct bytes *out);
+
+/* OK for code 0. */
+must_use enum err kafka_client_error(int16_t code, struct bytes message, const char *what);
+
+/* A whole request of an API, size field included: for those who drive the stream themselves. Of a
+ * Produce request the records may be left out (`with_records` false): they are appended behind. */
+must_use enum err kafka_client_put(struct text *out, enum kafka_api_key key, int version,
+                                   int32_t correlation_id, const void *request, bool with_records);
+/* The whole answer at the front of `in`: returns its size and what is behind the correlation id, 0
+ * when more bytes are needed, -1 when it is none. */
+int64_t kafka_client_take(struct bytes in, int32_t *out_correlation_id, struct bytes *out_body);
+
+#endif

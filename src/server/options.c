@@ -1,0 +1,236 @@
+#include "server/options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/number.h"
+
+static const struct option options[OPTION_COUNT] = {
+#define OPTION_ROW(id, name, type, least, most, default_text, change, words, aliases, help)        \
+    [OPT_##id] = {name, OPTION_##type, least, most, default_text, change, words, aliases, help},
+    OPTIONS_TABLE(OPTION_ROW)
+#undef OPTION_ROW
+};
+
+enum { NEAR_EDITS_MAX = 4, NAME_MAX_BYTES = 64 };
+
+const struct option *option_get(enum option_id id)
+{
+    check(id < OPTION_COUNT);
+    return &options[id];
+}
+
+/* Take the next word of a list; false at its end. */
+static bool next_word(const char **list, char separator, struct bytes *out)
+{
+    const char *start = *list;
+
+    if (!*start)
+        return false;
+    const char *end = strchr(start, separator);
+    size_t size = end ? (size_t)(end - start) : strlen(start);
+    *out = bytes_of(start, size);
+    *list = start + size + (end != NULL);
+    return true;
+}
+
+bool option_find(struct bytes name, enum option_id *out)
+{
+    for (int id = 0; id < OPTION_COUNT; id++) {
+        const char *aliases = options[id].aliases;
+        struct bytes alias;
+        bool is_match = bytes_equal_string(name, options[id].name);
+
+        while (!is_match && next_word(&aliases, ' ', &alias))
+            is_match = bytes_equal(name, alias);
+        if (is_match) {
+            *out = (enum option_id)id;
+            return true;
+        }
+    }
+    return false;
+}
+
+struct nearest {
+    const char *wanted;
+    size_t edits;
+    char name[NAME_MAX_BYTES];
+};
+
+static void consider(struct nearest *n, struct bytes candidate)
+{
+    char name[NAME_MAX_BYTES];
+
+    check(candidate.size < sizeof name);
+    memcpy(name, candidate.data, candidate.size);
+    name[candidate.size] = 0;
+    size_t edits = number_edit_distance(n->wanted, name);
+    if (edits >= n->edits)
+        return;
+    n->edits = edits;
+    memcpy(n->name, name, candidate.size + 1);
+}
+
+const char *option_nearest(struct bytes name)
+{
+    static _Thread_local struct nearest n;
+    char wanted[NAME_MAX_BYTES];
+
+    if (name.size >= sizeof wanted)
+        return NULL;
+    memcpy(wanted, name.data, name.size);
+    wanted[name.size] = 0;
+    n = (struct nearest){.wanted = wanted, .edits = NEAR_EDITS_MAX + 1};
+    for (int id = 0; id < OPTION_COUNT; id++) {
+        const char *aliases = options[id].aliases;
+        struct bytes alias;
+
+        consider(&n, bytes_from_string(options[id].name));
+        while (next_word(&aliases, ' ', &alias))
+            consider(&n, alias);
+    }
+    n.wanted = NULL;
+    return n.edits <= NEAR_EDITS_MAX && n.edits < name.size ? n.name : NULL;
+}
+
+/* The place of `text` among the words, or -1. */
+static int find_word(const struct option *o, struct bytes text)
+{
+    const char *words = o->words;
+    struct bytes word;
+
+    for (int i = 0; next_word(&words, '|', &word); i++)
+        if (bytes_equal(word, text))
+            return i;
+    return -1;
+}
+
+static bool parse_bool(struct bytes text, int64_t *out)
+{
+    *out = bytes_equal_string(text, "true");
+    return *out || bytes_equal_string(text, "false");
+}
+
+/* "PLAINTEXT://:9092" and ":9092" are Kafka's way to say all addresses. */
+static bool parse_address(struct bytes text, char **out)
+{
+    static const char scheme[] = "PLAINTEXT://";
+    int64_t port;
+
+    if (bytes_has_prefix(text, scheme))
+        text = bytes_of(text.data + sizeof scheme - 1, text.size - (sizeof scheme - 1));
+    const uint8_t *colon = text.size ? memrchr(text.data, ':', text.size) : NULL;
+    if (!colon || memchr(text.data, ',', text.size) || memchr(text.data, '/', text.size))
+        return false;
+    size_t host_size = (size_t)(colon - text.data);
+    if (!number_parse_i64(bytes_of(colon + 1, text.size - host_size - 1), &port) || port < 0 ||
+        port > UINT16_MAX)
+        return false;
+    *out = host_size ? xasprintf("%.*s", BYTES_FORMAT(text))
+                     : xasprintf("0.0.0.0:%lld", (long long)port);
+    return true;
+}
+
+static bool parse_number(const struct option *o, struct bytes text, int64_t *out)
+{
+    switch (o->type) {
+    case OPTION_INT: return number_parse_i64(text, out);
+    case OPTION_SIZE: return number_parse_size(text, out);
+    case OPTION_DURATION: return number_parse_duration(text, OPTION_SECOND, out);
+    case OPTION_BOOL: return parse_bool(text, out);
+    case OPTION_TEXT: *out = (int64_t)text.size; return true;
+    case OPTION_ENUM:
+    case OPTION_ADDRESS: return false;
+    }
+    check(false);
+}
+
+static bool is_in_range(const struct option *o, int64_t number)
+{
+    return o->type == OPTION_BOOL || (number >= o->least && number <= o->most);
+}
+
+enum err option_parse(enum option_id id, struct bytes text, struct option_value *out)
+{
+    const struct option *o = option_get(id);
+    struct option_value value = {.number = OPTION_WORD};
+    int word = find_word(o, text);
+
+    if (word >= 0)
+        value.number = o->type == OPTION_ENUM ? word : OPTION_WORD;
+    else if (o->type == OPTION_ADDRESS && parse_address(text, &value.text))
+        value.number = 0;
+    else if (!parse_number(o, text, &value.number) || !is_in_range(o, value.number)) {
+        struct text range = {0};
+        option_describe_range(o, &range);
+        enum err err = err_set(E_INVALID, "%s = %.*s: must be %s", o->name, BYTES_FORMAT(text),
+                               text_string(&range));
+        text_reset(&range);
+        return err;
+    }
+    if (!value.text)
+        value.text = xasprintf("%.*s", BYTES_FORMAT(text));
+    *out = value;
+    return OK;
+}
+
+const char *option_type_name(enum option_type type)
+{
+    switch (type) {
+    case OPTION_TEXT: return "text";
+    case OPTION_INT: return "integer";
+    case OPTION_SIZE: return "size";
+    case OPTION_DURATION: return "duration";
+    case OPTION_BOOL: return "boolean";
+    case OPTION_ENUM: return "word";
+    case OPTION_ADDRESS: return "address";
+    }
+    check(false);
+}
+
+static void put_size(struct text *out, int64_t size)
+{
+    char formatted[NUMBER_SIZE_TEXT_BYTES];
+
+    if (size % OPTION_KIB == 0)
+        text_append_string(out, number_format_size(size, formatted));
+    else
+        text_printf(out, "%lld B", (long long)size);
+}
+
+static void put_size_range(struct text *out, const struct option *o)
+{
+    text_append_string(out, "a size of at least ");
+    put_size(out, o->least);
+    if (o->most == INT64_MAX)
+        return;
+    text_append_string(out, " and at most ");
+    put_size(out, o->most);
+}
+
+void option_describe_range(const struct option *o, struct text *out)
+{
+    switch (o->type) {
+    case OPTION_TEXT: text_printf(out, "1 to %lld characters", (long long)o->most); break;
+    case OPTION_INT:
+        text_printf(out, "%lld to %lld", (long long)o->least, (long long)o->most);
+        break;
+    case OPTION_SIZE: put_size_range(out, o); break;
+    case OPTION_DURATION:
+        text_printf(out, "a duration from %lld s to %lld s", (long long)(o->least / OPTION_SECOND),
+                    (long long)(o->most / OPTION_SECOND));
+        break;
+    case OPTION_BOOL: text_append_string(out, "true or false"); break;
+    case OPTION_ENUM: break;
+    case OPTION_ADDRESS: text_append_string(out, "HOST:PORT"); break;
+    }
+    const char *words = o->words;
+    struct bytes word;
+    bool is_first = o->type == OPTION_ENUM;
+    while (next_word(&words, '|', &word)) {
+        text_printf(out, "%s%.*s", is_first ? "" : " or ", BYTES_FORMAT(word));
+        is_first = false;
+    }
+}

@@ -1,0 +1,138 @@
+/*
+ * Options: the one table of everything that can be configured. The parser of files, environment and
+ * command line, `pabal config show`, docs/options.md and the tests of bounds all come from it; a
+ * new option is one row here and its use in the server.
+ *
+ * A row: id, name, type, least, most, default, when it may change, what words a value may be beside
+ * its type (choices of an enum; "auto" or "none" of others), other names, help. Sizes are in bytes,
+ * durations in nanoseconds. Other names are Kafka's and RabbitMQ's, where the meaning is equal.
+ */
+#ifndef SERVER_OPTIONS_H
+#define SERVER_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+enum option_type {
+    OPTION_TEXT,
+    OPTION_INT,
+    OPTION_SIZE,
+    OPTION_DURATION,
+    OPTION_BOOL,
+    OPTION_ENUM,
+    OPTION_ADDRESS, /* HOST:PORT; "PLAINTEXT://" in front is dropped, an empty host means all */
+};
+
+enum option_change { AT_START, AT_RUNTIME };
+
+#define OPTION_SECOND INT64_C(1000000000)
+#define OPTION_KIB INT64_C(1024)
+#define OPTION_MIB (1024 * OPTION_KIB)
+#define OPTION_GIB (1024 * OPTION_MIB)
+
+#define OPTIONS_TABLE(X)                                                                           \
+    X(DATA_DIR, "data.dir", TEXT, 1, 1024, "data", AT_START, "", "log.dir log.dirs",               \
+      "Directory of everything that is stored, and of the control socket. One process at a time.") \
+    X(LISTENER_KAFKA, "listener.kafka", ADDRESS, 0, 0, "127.0.0.1:9092", AT_START, "none",         \
+      "listeners",                                                                                 \
+      "Where Kafka clients connect. Port 0 takes a free one. Off loopback it opens only with "     \
+      "allow.anonymous = true.")                                                                   \
+    X(LISTENER_AMQP, "listener.amqp", ADDRESS, 0, 0, "127.0.0.1:5672", AT_START, "none",           \
+      "listeners.tcp.default",                                                                     \
+      "Where AMQP 0-9-1 clients connect. The user guest is let in from loopback only.")            \
+    X(LISTENER_HTTP, "listener.http", ADDRESS, 0, 0, "127.0.0.1:15672", AT_START, "none", "",      \
+      "Where the management API and the web page will be served. Not available yet: does not "     \
+      "open.")                                                                                     \
+    X(ADVERTISED_KAFKA, "advertised.kafka", ADDRESS, 0, 0, "auto", AT_START, "auto",               \
+      "advertised.listeners",                                                                      \
+      "The address that Kafka clients are told to connect to; auto is the one they came by.")      \
+    X(ALLOW_ANONYMOUS, "allow.anonymous", BOOL, 0, 0, "false", AT_START, "", "",                   \
+      "Let Kafka clients in from other machines although they do not log in.")                     \
+    X(DURABILITY, "durability", ENUM, 0, 0, "fsync", AT_START, "fsync|os", "",                     \
+      "When a message counts as stored, for topics and durable queues that do not say: fsync "     \
+      "when "                                                                                      \
+      "the disk has it, os when the operating system has it.")                                     \
+    X(IO_THREADS, "io.threads", INT, 0, 16, "auto", AT_START, "auto", "",                          \
+      "Threads for connections. 0 serves them on the core's own thread; auto is 0 up to two "      \
+      "processors, else half of them.")                                                            \
+    X(MEMORY_LIMIT, "memory.limit", SIZE, 16 * OPTION_MIB, INT64_MAX, "auto", AT_START, "auto",    \
+      "",                                                                                          \
+      "Memory for messages and buffers; beyond it clients are slowed down. auto is 40 % of "       \
+      "the machine's or the container's.")                                                         \
+    X(CACHE_BYTES, "cache.bytes", SIZE, OPTION_MIB, INT64_MAX, "auto", AT_START, "auto", "",       \
+      "The part of memory.limit that keeps the newest records; auto is a quarter of it, at most "  \
+      "256 MiB.")                                                                                  \
+    X(MAX_CONNECTIONS, "max.connections", INT, 1, 10000000, "auto", AT_START, "auto", "",          \
+      "Connections at a time, all listeners together; auto is what the limit of open files "       \
+      "allows.")                                                                                   \
+    X(JOURNAL_MAX_BYTES, "journal.max.bytes", SIZE, 8 * OPTION_MIB, INT64_MAX, "1GiB", AT_START,   \
+      "", "", "Journal files together. They start small and grow to this with the load.")          \
+    X(SEGMENT_BYTES, "segment.bytes", SIZE, OPTION_MIB, 2 * OPTION_GIB - 1, "128MiB", AT_START,    \
+      "", "log.segment.bytes", "A log begins a new segment file at this size.")                    \
+    X(DISK_RESERVE_BYTES, "disk.reserve.bytes", SIZE, 0, INT64_MAX, "64MiB", AT_START, "",         \
+      "disk_free_limit.absolute",                                                                  \
+      "Nothing more is accepted while the disk has less free than this.")                          \
+    X(AUTO_CREATE_TOPICS, "auto.create.topics.enable", BOOL, 0, 0, "true", AT_START, "", "",       \
+      "Create a topic when a Kafka client asks for one that is not there.")                        \
+    X(NUM_PARTITIONS, "num.partitions", INT, 1, 100000, "1", AT_START, "", "",                     \
+      "Partitions of a topic that does not say.")                                                  \
+    X(MESSAGE_MAX_BYTES, "message.max.bytes", SIZE, OPTION_KIB, OPTION_GIB, "1048588", AT_START,   \
+      "", "", "Largest record batch of topics that do not say.")                                   \
+    X(AMQP_MESSAGE_MAX_BYTES, "amqp.message.max.bytes", SIZE, OPTION_KIB, 512 * OPTION_MIB,        \
+      "16MiB", AT_START, "", "max_message_size", "Largest body of an AMQP message.")               \
+    X(AMQP_PRODUCT, "amqp.product", TEXT, 1, 100, "Pabal", AT_START, "", "",                       \
+      "The product that AMQP clients are told. Some tools look for RabbitMQ here.")                \
+    X(AMQP_VERSION, "amqp.version", TEXT, 1, 100, "4.0.0", AT_START, "", "",                       \
+      "The version that AMQP clients are told: that of RabbitMQ whose behaviour they may expect.") \
+    X(NODE_ID, "node.id", INT, 0, INT32_MAX, "1", AT_START, "", "broker.id",                       \
+      "This node's number, as Kafka clients see it.")                                              \
+    X(SHUTDOWN_TIMEOUT, "shutdown.timeout", DURATION, 0, 600 * OPTION_SECOND, "3s", AT_START, "",  \
+      "", "How long a stop waits for connections to take their last answers.")                     \
+    X(LOG_LEVEL, "log.level", ENUM, 0, 0, "info", AT_START, "debug|info|warn|error", "",           \
+      "The least important log lines to write.")
+
+enum option_id {
+#define OPTION_ENUM_ID(id, ...) OPT_##id,
+    OPTIONS_TABLE(OPTION_ENUM_ID)
+#undef OPTION_ENUM_ID
+        OPTION_COUNT
+};
+
+struct option {
+    const char *name;
+    enum option_type type;
+    int64_t least, most; /* of INT, SIZE, DURATION; of TEXT, its length */
+    const char *default_text;
+    enum option_change change;
+    const char *words;   /* separated by '|' */
+    const char *aliases; /* separated by ' ' */
+    const char *help;
+};
+
+const struct option *option_get(enum option_id id);
+
+/* By name or alias. False: unknown. */
+bool option_find(struct bytes name, enum option_id *out);
+/* The name or alias with the fewest edits to `name`, for "did you mean"; NULL when none is near. */
+const char *option_nearest(struct bytes name);
+
+/* A value in its own type: `number` of INT, SIZE, DURATION, BOOL; the word's place in `words` of
+ * ENUM; OPTION_WORD when it is a word instead of a number or address. `text` is always set. */
+struct option_value {
+    char *text; /* owned */
+    int64_t number;
+};
+enum { OPTION_WORD = -1 };
+
+/* E_INVALID with what is wrong and what is allowed. */
+must_use enum err option_parse(enum option_id id, struct bytes text, struct option_value *out);
+
+const char *option_type_name(enum option_type type);
+/* "64MiB", "3s", "0 to 16" and the like, for documents and messages. */
+void option_describe_range(const struct option *o, struct text *out);
+
+#endif
