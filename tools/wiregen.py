@@ -192,7 +192,7 @@ class Schema:
         for number, line in enumerate(lines, 1):
             where = f"{path}:{number}"
             text, _, remark = line.partition("#")
-            if not text.strip():
+            if not text.strip():  # a comment in front of a line, or between two by an empty one
                 comment = comment + [remark.strip()] if remark else []
                 continue
             words = text.split()
@@ -201,7 +201,7 @@ class Schema:
             elif current is None:
                 fail(where, "a field before any message")
             else:
-                self.add_field(where, current, words, remark.strip())
+                self.add_field(where, current, words, " ".join(comment + [remark.strip()]).strip())
             comment = []
 
     def add_message(self, where, words, comment):

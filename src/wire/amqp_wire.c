@@ -51,7 +51,7 @@ static int next_bit(const struct wire_field *f, int bit)
         memcpy(out, &value_, sizeof value_);                                                       \
     } while (0)
 
-static void decode_value(struct reader *r, enum wire_type type, char *out)
+static void decode_value(struct reader *r, int type, char *out)
 {
     switch (type) {
     case WIRE_OCTET: STORE(uint8_t, reader_u8(r)); return;
@@ -62,24 +62,8 @@ static void decode_value(struct reader *r, enum wire_type type, char *out)
     case WIRE_SHORTSTR: wire_store_bytes(out, reader_bytes(r, reader_u8(r))); return;
     case WIRE_LONGSTR:
     case WIRE_TABLE: wire_store_bytes(out, reader_bytes(r, reader_u32(r))); return;
-    case WIRE_BOOL:
-    case WIRE_I8:
-    case WIRE_I16:
-    case WIRE_U16:
-    case WIRE_I32:
-    case WIRE_U32:
-    case WIRE_I64:
-    case WIRE_F64:
-    case WIRE_UUID:
-    case WIRE_STRING:
-    case WIRE_CLASSIC_STRING:
-    case WIRE_BYTES:
-    case WIRE_RECORDS:
-    case WIRE_STRUCT:
-    case WIRE_ARRAY:
-    case WIRE_BIT: break;
+    default: check(false);
     }
-    check(false);
 }
 
 static void decode_fields(const struct wire_schema *schema, struct reader *r, uint16_t flags,
@@ -96,7 +80,7 @@ static void decode_fields(const struct wire_schema *schema, struct reader *r, ui
         if (bit >= 0)
             STORE(bool, octet >> bit & 1);
         else if (is_present(schema, f, flags))
-            decode_value(r, (enum wire_type)f->type, out);
+            decode_value(r, f->type, out);
     }
 }
 
@@ -119,7 +103,7 @@ enum err amqp_wire_decode(const struct wire_schema *schema, struct reader *r, vo
                    start ? (size_t)(r->at - start) : 0);
 }
 
-static size_t value_size(enum wire_type type, const char *in, bool *too_large)
+static size_t value_size(int type, const char *in, bool *too_large)
 {
     switch (type) {
     case WIRE_OCTET: return 1;
@@ -138,24 +122,8 @@ static size_t value_size(enum wire_type type, const char *in, bool *too_large)
         *too_large |= size > UINT32_MAX;
         return 4 + size;
     }
-    case WIRE_BOOL:
-    case WIRE_I8:
-    case WIRE_I16:
-    case WIRE_U16:
-    case WIRE_I32:
-    case WIRE_U32:
-    case WIRE_I64:
-    case WIRE_F64:
-    case WIRE_UUID:
-    case WIRE_STRING:
-    case WIRE_CLASSIC_STRING:
-    case WIRE_BYTES:
-    case WIRE_RECORDS:
-    case WIRE_STRUCT:
-    case WIRE_ARRAY:
-    case WIRE_BIT: break;
+    default: check(false);
     }
-    check(false);
     return 0;
 }
 
@@ -171,7 +139,7 @@ enum err amqp_wire_size(const struct wire_schema *schema, const void *in, size_t
         if (bit == 0)
             size++;
         else if (bit < 0 && is_present(schema, f, flags))
-            size += value_size((enum wire_type)f->type, (const char *)in + f->offset, &too_large);
+            size += value_size(f->type, (const char *)in + f->offset, &too_large);
     }
     if (too_large || size > INT32_MAX)
         return err_set(E_TOO_LARGE, "%s holds a string that is too long", schema->name);
@@ -186,7 +154,7 @@ static uint8_t *put_string(uint8_t *at, struct bytes b)
     return at + b.size;
 }
 
-static uint8_t *put_value(uint8_t *at, enum wire_type type, const char *in)
+static uint8_t *put_value(uint8_t *at, int type, const char *in)
 {
     switch (type) {
     case WIRE_OCTET: *at = (uint8_t)wire_load_number(type, in); return at + 1;
@@ -201,24 +169,8 @@ static uint8_t *put_value(uint8_t *at, enum wire_type type, const char *in)
     case WIRE_TABLE:
         put_u32(at, (uint32_t)wire_load_bytes(in).size);
         return put_string(at + 4, wire_load_bytes(in));
-    case WIRE_BOOL:
-    case WIRE_I8:
-    case WIRE_I16:
-    case WIRE_U16:
-    case WIRE_I32:
-    case WIRE_U32:
-    case WIRE_I64:
-    case WIRE_F64:
-    case WIRE_UUID:
-    case WIRE_STRING:
-    case WIRE_CLASSIC_STRING:
-    case WIRE_BYTES:
-    case WIRE_RECORDS:
-    case WIRE_STRUCT:
-    case WIRE_ARRAY:
-    case WIRE_BIT: break;
+    default: check(false);
     }
-    check(false);
     return at;
 }
 
@@ -241,7 +193,7 @@ uint8_t *amqp_wire_put(const struct wire_schema *schema, const void *in, uint8_t
         if (bit >= 0)
             at[-1] = (uint8_t)(at[-1] | (wire_load_number(WIRE_BIT, p) != 0) << bit);
         else if (is_present(schema, f, flags))
-            at = put_value(at, (enum wire_type)f->type, p);
+            at = put_value(at, f->type, p);
     }
     return at;
 }
@@ -266,7 +218,7 @@ void amqp_wire_dump(const struct wire_schema *schema, const void *in, struct tex
     for (int i = 0; i < schema->field_count; i++) {
         const struct wire_field *f = &schema->fields[i];
         const char *p = (const char *)in + f->offset;
-        enum wire_type type = (enum wire_type)f->type;
+        int type = f->type;
         if (!is_present(schema, f, flags))
             continue;
         text_printf(out, "  %s: ", f->name);
@@ -282,7 +234,7 @@ void amqp_wire_dump(const struct wire_schema *schema, const void *in, struct tex
     }
 }
 
-static struct bytes random_string(enum wire_type type, struct random *random, struct arena *arena)
+static struct bytes random_string(int type, struct random *random, struct arena *arena)
 {
     if (type == WIRE_TABLE)
         return amqp_table_random(random, arena, 3);
@@ -299,7 +251,7 @@ bool amqp_wire_random(const struct wire_schema *schema, struct random *random, s
     for (int i = 0; i < schema->field_count; i++) {
         const struct wire_field *f = &schema->fields[i];
         char *p = (char *)out + f->offset;
-        enum wire_type type = (enum wire_type)f->type;
+        int type = f->type;
         if (!is_present(schema, f, flags))
             continue;
         if (type == WIRE_BIT) {

@@ -55,14 +55,12 @@ void *wire_new(const struct wire_schema *schema, struct arena *arena, size_t cou
     return items;
 }
 
-void wire_store_default(const struct wire_field *f, void *p)
+void wire_store_nonzero_default(const struct wire_field *f, void *p)
 {
-    if (!f->has_default)
-        return;
     if (f->type == WIRE_STRUCT)
         wire_init(f->schema, p);
     else
-        wire_store_number((enum wire_type)f->type, p, f->default_number);
+        wire_store_number(f->type, p, f->default_number);
 }
 
 static bool struct_is_default(const struct wire_schema *schema, int version, const char *in)
@@ -77,14 +75,11 @@ static bool struct_is_default(const struct wire_schema *schema, int version, con
 
 bool wire_is_default(const struct wire_field *f, int version, const void *p)
 {
-    switch ((enum wire_type)f->type) {
+    switch (f->type) {
     case WIRE_STRING:
     case WIRE_CLASSIC_STRING:
     case WIRE_BYTES:
-    case WIRE_RECORDS:
-    case WIRE_SHORTSTR:
-    case WIRE_LONGSTR:
-    case WIRE_TABLE: {
+    case WIRE_RECORDS: {
         struct bytes b = wire_load_bytes(p);
         return wire_is_nullable(f, version) ? b.data == NULL : b.size == 0;
     }
@@ -101,70 +96,48 @@ bool wire_is_default(const struct wire_field *f, int version, const void *p)
         memcpy(&id, p, sizeof id);
         return uuid_is_zero(id);
     }
-    case WIRE_BOOL:
-    case WIRE_I8:
-    case WIRE_I16:
-    case WIRE_U16:
-    case WIRE_I32:
-    case WIRE_U32:
-    case WIRE_I64:
-    case WIRE_F64:
-    case WIRE_OCTET:
-    case WIRE_SHORT:
-    case WIRE_LONG:
-    case WIRE_LONGLONG:
-    case WIRE_TIMESTAMP:
-    case WIRE_BIT: return wire_load_number((enum wire_type)f->type, p) == f->default_number;
+    default: return wire_load_number(f->type, p) == f->default_number;
     }
-    check(false);
-    return false;
 }
 
-static size_t type_size(enum wire_type type)
-{
-    switch (type) {
-    case WIRE_BOOL:
-    case WIRE_BIT: return sizeof(bool);
-    case WIRE_I8:
-    case WIRE_OCTET: return 1;
-    case WIRE_I16:
-    case WIRE_U16:
-    case WIRE_SHORT: return 2;
-    case WIRE_I32:
-    case WIRE_U32:
-    case WIRE_LONG: return 4;
-    case WIRE_I64:
-    case WIRE_F64:
-    case WIRE_LONGLONG:
-    case WIRE_TIMESTAMP: return 8;
-    case WIRE_UUID: return sizeof(struct uuid);
-    case WIRE_STRING:
-    case WIRE_CLASSIC_STRING:
-    case WIRE_BYTES:
-    case WIRE_RECORDS:
-    case WIRE_SHORTSTR:
-    case WIRE_LONGSTR:
-    case WIRE_TABLE: return sizeof(struct bytes);
-    case WIRE_STRUCT:
-    case WIRE_ARRAY:
-        break; /* wiregen allows neither: structs have their schema, arrays do not nest */
-    }
-    check(false);
-    return 0;
-}
+/* sizeof the C value; structs have their schema, and arrays do not nest. */
+static const uint8_t type_sizes[] = {
+    [WIRE_BOOL] = sizeof(bool),
+    [WIRE_I8] = 1,
+    [WIRE_I16] = 2,
+    [WIRE_U16] = 2,
+    [WIRE_I32] = 4,
+    [WIRE_U32] = 4,
+    [WIRE_I64] = 8,
+    [WIRE_F64] = 8,
+    [WIRE_UUID] = sizeof(struct uuid),
+    [WIRE_STRING] = sizeof(struct bytes),
+    [WIRE_CLASSIC_STRING] = sizeof(struct bytes),
+    [WIRE_BYTES] = sizeof(struct bytes),
+    [WIRE_RECORDS] = sizeof(struct bytes),
+    [WIRE_OCTET] = 1,
+    [WIRE_SHORT] = 2,
+    [WIRE_LONG] = 4,
+    [WIRE_LONGLONG] = 8,
+    [WIRE_TIMESTAMP] = 8,
+    [WIRE_SHORTSTR] = sizeof(struct bytes),
+    [WIRE_LONGSTR] = sizeof(struct bytes),
+    [WIRE_TABLE] = sizeof(struct bytes),
+    [WIRE_BIT] = sizeof(bool),
+};
 
 size_t wire_item_size(const struct wire_field *f)
 {
-    return f->item_type == WIRE_STRUCT ? f->schema->size : type_size((enum wire_type)f->item_type);
+    return f->item_type == WIRE_STRUCT ? f->schema->size : type_sizes[f->item_type];
 }
 
-int64_t wire_load_number(enum wire_type type, const void *p)
+int64_t wire_load_number(int type, const void *p)
 {
     int64_t wide = 0;
     int32_t word = 0;
     int16_t half = 0;
     int8_t byte = 0;
-    switch (type_size(type)) {
+    switch (type_sizes[type]) {
     case 1: memcpy(&byte, p, 1); return type == WIRE_OCTET ? (uint8_t)byte : byte;
     case 2: memcpy(&half, p, 2); return type == WIRE_I16 ? half : (uint16_t)half;
     case 4: memcpy(&word, p, 4); return type == WIRE_I32 ? word : (int64_t)(uint32_t)word;
@@ -172,12 +145,12 @@ int64_t wire_load_number(enum wire_type type, const void *p)
     }
 }
 
-void wire_store_number(enum wire_type type, void *p, int64_t value)
+void wire_store_number(int type, void *p, int64_t value)
 {
     int32_t word = (int32_t)value;
     int16_t half = (int16_t)value;
     int8_t byte = (int8_t)value;
-    switch (type_size(type)) {
+    switch (type_sizes[type]) {
     case 1: memcpy(p, &byte, 1); return;
     case 2: memcpy(p, &half, 2); return;
     case 4: memcpy(p, &word, 4); return;

@@ -37,19 +37,32 @@ static void size_bytes(struct sizer *s, const struct wire_field *f, struct bytes
     s->size += b.size;
 }
 
-static void size_value(struct sizer *s, const struct wire_field *f, enum wire_type type,
-                       const char *in)
+/* How long the types of fixed size are on the wire; 0 for the others. */
+static inline __attribute__((always_inline)) size_t fixed_size(int type)
 {
     switch (type) {
     case WIRE_BOOL:
-    case WIRE_I8: s->size += 1; return;
+    case WIRE_I8: return 1;
     case WIRE_I16:
-    case WIRE_U16: s->size += 2; return;
+    case WIRE_U16: return 2;
     case WIRE_I32:
-    case WIRE_U32: s->size += 4; return;
+    case WIRE_U32: return 4;
     case WIRE_I64:
-    case WIRE_F64: s->size += 8; return;
-    case WIRE_UUID: s->size += 16; return;
+    case WIRE_F64: return 8;
+    case WIRE_UUID: return sizeof(struct uuid);
+    default: return 0;
+    }
+}
+
+/* One value that is no array and no nullable struct. */
+static void size_value(struct sizer *s, const struct wire_field *f, int type, const char *in)
+{
+    size_t size = fixed_size(type);
+    if (size > 0) {
+        s->size += size;
+        return;
+    }
+    switch (type) {
     case WIRE_STRING: size_bytes(s, f, wire_load_bytes(in), s->flexible, true); return;
     case WIRE_CLASSIC_STRING: size_bytes(s, f, wire_load_bytes(in), false, true); return;
     case WIRE_RECORDS:
@@ -59,18 +72,8 @@ static void size_value(struct sizer *s, const struct wire_field *f, enum wire_ty
         return;
     case WIRE_BYTES: size_bytes(s, f, wire_load_bytes(in), s->flexible, false); return;
     case WIRE_STRUCT: size_struct(s, f->schema, in); return;
-    case WIRE_ARRAY:
-    case WIRE_OCTET:
-    case WIRE_SHORT:
-    case WIRE_LONG:
-    case WIRE_LONGLONG:
-    case WIRE_TIMESTAMP:
-    case WIRE_SHORTSTR:
-    case WIRE_LONGSTR:
-    case WIRE_TABLE:
-    case WIRE_BIT: break;
+    default: check(false);
     }
-    check(false);
 }
 
 static void size_array(struct sizer *s, const struct wire_field *f, const char *in)
@@ -83,7 +86,7 @@ static void size_array(struct sizer *s, const struct wire_field *f, const char *
     size_t item_size = wire_item_size(f);
     const char *item = array.items;
     for (int32_t i = 0; i < array.count; i++, item += item_size)
-        size_value(s, f, (enum wire_type)f->item_type, item);
+        size_value(s, f, f->item_type, item);
 }
 
 static void size_field(struct sizer *s, const struct wire_field *f, const char *in)
@@ -95,7 +98,7 @@ static void size_field(struct sizer *s, const struct wire_field *f, const char *
         if (wire_load_pointer(in))
             size_struct(s, f->schema, wire_load_pointer(in));
     } else {
-        size_value(s, f, (enum wire_type)f->type, in);
+        size_value(s, f, f->type, in);
     }
 }
 
@@ -123,7 +126,11 @@ static void size_struct(struct sizer *s, const struct wire_schema *schema, const
 {
     for (int i = 0; i < schema->plain_count; i++) {
         const struct wire_field *f = &schema->fields[i];
-        if (wire_has_version(f, s->version))
+        if (!wire_has_version(f, s->version))
+            continue;
+        size_t size = fixed_size(f->type);
+        s->size += size;
+        if (size == 0)
             size_field(s, f, in + f->offset);
     }
     if (s->flexible)
@@ -175,11 +182,13 @@ static void put_records(struct writer *w, const struct wire_field *f, const char
         (struct wire_cut){position, (const struct bytes *)(const void *)in};
 }
 
-static void put_number(struct writer *w, int size, const char *in)
+static inline __attribute__((always_inline)) bool put_fixed(struct writer *w, int type,
+                                                            const char *in)
 {
     uint16_t half;
     uint32_t word;
     uint64_t wide;
+    size_t size = fixed_size(type);
     switch (size) {
     case 1: memcpy(w->at, in, 1); break;
     case 2:
@@ -190,47 +199,30 @@ static void put_number(struct writer *w, int size, const char *in)
         memcpy(&word, in, 4);
         put_u32(w->at, word);
         break;
-    default:
+    case 8:
         memcpy(&wide, in, 8);
         put_u64(w->at, wide);
         break;
+    case sizeof(struct uuid): memcpy(w->at, in, sizeof(struct uuid)); break;
+    default: return false;
     }
     w->at += size;
+    return true;
 }
 
-static void put_value(struct writer *w, const struct wire_field *f, enum wire_type type,
-                      const char *in)
+/* One value that is no array and no nullable struct. */
+static void put_value(struct writer *w, const struct wire_field *f, int type, const char *in)
 {
-    switch (type) {
-    case WIRE_BOOL:
-    case WIRE_I8: put_number(w, 1, in); return;
-    case WIRE_I16:
-    case WIRE_U16: put_number(w, 2, in); return;
-    case WIRE_I32:
-    case WIRE_U32: put_number(w, 4, in); return;
-    case WIRE_I64:
-    case WIRE_F64: put_number(w, 8, in); return;
-    case WIRE_UUID:
-        memcpy(w->at, in, sizeof(struct uuid));
-        w->at += sizeof(struct uuid);
+    if (put_fixed(w, type, in))
         return;
+    switch (type) {
     case WIRE_STRING: put_bytes(w, f, wire_load_bytes(in), w->flexible, true); return;
     case WIRE_CLASSIC_STRING: put_bytes(w, f, wire_load_bytes(in), false, true); return;
     case WIRE_BYTES: put_bytes(w, f, wire_load_bytes(in), w->flexible, false); return;
     case WIRE_RECORDS: put_records(w, f, in); return;
     case WIRE_STRUCT: put_struct(w, f->schema, in); return;
-    case WIRE_ARRAY:
-    case WIRE_OCTET:
-    case WIRE_SHORT:
-    case WIRE_LONG:
-    case WIRE_LONGLONG:
-    case WIRE_TIMESTAMP:
-    case WIRE_SHORTSTR:
-    case WIRE_LONGSTR:
-    case WIRE_TABLE:
-    case WIRE_BIT: break;
+    default: check(false);
     }
-    check(false);
 }
 
 static void put_array(struct writer *w, const struct wire_field *f, const char *in)
@@ -241,7 +233,7 @@ static void put_array(struct writer *w, const struct wire_field *f, const char *
     size_t item_size = wire_item_size(f);
     const char *item = array.items;
     for (int32_t i = 0; i < array.count; i++, item += item_size)
-        put_value(w, f, (enum wire_type)f->item_type, item);
+        put_value(w, f, f->item_type, item);
 }
 
 static void put_pointer(struct writer *w, const struct wire_field *f, const char *in)
@@ -259,12 +251,12 @@ static void put_field(struct writer *w, const struct wire_field *f, const char *
     else if (wire_is_pointer(f))
         put_pointer(w, f, in);
     else
-        put_value(w, f, (enum wire_type)f->type, in);
+        put_value(w, f, f->type, in);
 }
 
 static void put_tags(struct writer *w, const struct wire_schema *schema, const char *in)
 {
-    uint64_t count = 0;
+    size_t count = 0;
     for (int i = schema->plain_count; i < schema->field_count; i++)
         count += tag_is_sent(&schema->fields[i], w->version, in + schema->fields[i].offset);
     w->at += varint_put(w->at, count);
@@ -284,7 +276,7 @@ static void put_struct(struct writer *w, const struct wire_schema *schema, const
 {
     for (int i = 0; i < schema->plain_count; i++) {
         const struct wire_field *f = &schema->fields[i];
-        if (wire_has_version(f, w->version))
+        if (wire_has_version(f, w->version) && !put_fixed(w, f->type, in + f->offset))
             put_field(w, f, in + f->offset);
     }
     if (w->flexible)

@@ -74,11 +74,17 @@ static inline const void *wire_struct_of(const struct wire_field *f, const void 
 size_t wire_item_size(const struct wire_field *f);
 
 /* Any integer type and bool, widened; unsigned ones are positive up to 32 bits. */
-int64_t wire_load_number(enum wire_type type, const void *p);
-void wire_store_number(enum wire_type type, void *p, int64_t value);
+int64_t wire_load_number(int type, const void *p);
+void wire_store_number(int type, void *p, int64_t value);
 
-/* Give one field its default. Cheap when that is zero: `p` must be zeroed already. */
-void wire_store_default(const struct wire_field *f, void *p);
+/* Give one field its default; `p` must be zeroed already, which is the default of most. */
+void wire_store_nonzero_default(const struct wire_field *f, void *p);
+
+static inline void wire_store_default(const struct wire_field *f, void *p)
+{
+    if (f->has_default)
+        wire_store_nonzero_default(f, p);
+}
 
 /* Does a field hold its default, so that a tagged one is left out? */
 bool wire_is_default(const struct wire_field *f, int version, const void *p);
