@@ -33,7 +33,8 @@ must_use enum err hub_new(const struct hub_config *config, void *core, struct hu
 /* Close everything. Sessions get gone(). */
 void hub_free(struct hub *);
 
-/* "HOST:PORT", "[v6]:PORT"; port 0 takes a free one. The port taken is stored in *out_port. */
+/* "HOST:PORT", "[v6]:PORT"; port 0 takes a free one. The port taken is stored in *out_port. What has
+ * a '/' is the path of a Unix socket, with mode 0600 and port 0. */
 must_use enum err hub_listen(struct hub *, const char *address, const struct protocol *,
                              uint16_t *out_port);
 

@@ -5,11 +5,14 @@
  * thread, or the core's own loop when io.threads is 0): it turns received bytes into inputs. Its
  * *core half* runs in the core: it gets the inputs in order and answers by writing to the link.
  * What it writes during a turn leaves in one send at the end of the turn. Neither half knows of
- * sockets, so tests drive a protocol with bytes in and bytes out (link_test in io/sim_link.h).
+ * sockets, so tests drive a protocol with bytes in and bytes out (io/sim_link.h).
  *
  *   socket -> framing->parse -> struct input ... ring ... core->input -> link_write -> socket
  *
- * Order: a connection is first in, first out in both directions.
+ * Order: a connection is first in, first out in both directions. Its end is ordered like an input:
+ * what was received whole before it is input first, and what the core half writes to that in the
+ * same turn is still sent. That a peer only shut down its sending side is not told apart from its
+ * end.
  */
 #ifndef IO_LINK_H
 #define IO_LINK_H
@@ -26,30 +29,54 @@
 /* ---- receive buffers ---- */
 
 /* Received bytes. Inputs that borrow from one hold a reference, so a large record batch is copied
- * once only: from here into the log. The count is atomic; the last release frees or recycles it. */
+ * once only: from here into the log. The count is atomic; the last release frees or recycles it.
+ *
+ * A buffer is shared by all small frames that arrived together, and is kept whole while one input
+ * holds it. So borrow what is large (from about 1 KiB on), and copy into the arena what is small or
+ * waits long. */
 struct rbuf;
 void rbuf_ref(struct rbuf *);
 void rbuf_unref(struct rbuf *); /* accepts NULL; any thread */
 
 /* ---- inputs: from the framing half to the core half ---- */
 
+struct input_owner; /* io's: the connection whose budget it counts against */
+
 /* One unit of decoded work. The framing half allocates it inside `arena` (so one reset frees it
  * all); a protocol embeds it as the first member of its own struct. The core half owns it from
- * core->input() on, keeps it as long as it needs what it borrows, and ends with input_free(). */
+ * core->input() on, keeps it as long as it needs what it borrows, also when the connection is gone,
+ * and ends with input_free(), in the core. */
 struct input {
     struct input *next;
+    struct input_owner *owner;
     struct rbuf *rbuf;   /* what it borrows from, or NULL */
     struct arena arena;  /* its memory, this struct included */
-    uint32_t size_bytes; /* counted against the connection's in-flight budget until freed */
+    uint32_t size_bytes; /* counted against the connection's in-flight budget until freed: the
+                          * framing half sets what it borrows, input_push() adds the arena */
 };
 
-/* A zeroed struct of `size` bytes (>= sizeof(struct input)) in an arena of its own. */
+/* A zeroed struct of `size` bytes (>= sizeof(struct input)) in an arena of its own; NULL when that
+ * is over the limit. */
 void *input_new(size_t size, size_t arena_limit_bytes);
-void input_free(struct input *);
+void input_free(struct input *); /* accepts NULL */
 
 struct input_list {
     struct input *first, **last;
 };
+
+static inline void input_list_init(struct input_list *list)
+{
+    list->first = NULL;
+    list->last = &list->first;
+}
+
+static inline void input_push(struct input_list *list, struct input *input)
+{
+    input->size_bytes += (uint32_t)input->arena.used_bytes;
+    input->next = NULL;
+    *list->last = input;
+    list->last = &input->next;
+}
 
 /* ---- a connection's framing half ---- */
 
@@ -64,10 +91,11 @@ struct framing {
     void *(*open)(const struct endpoint *local, const struct endpoint *peer);
     void (*close)(void *framing);
     /* Parse as many whole frames from the front of `in` as there are and push their inputs.
-     * Sets *consumed, and *need to the bytes that must be in the buffer before the next call makes
-     * sense (0: any more). `rbuf` holds `in`; take a reference for each input that borrows from it.
-     * An error (err_set) means the stream is broken: inputs pushed so far are still delivered, then
-     * an end. The core half is told the error by core->broken(). */
+     * Sets *consumed, and *need to how many bytes there must be from there on (what is left over
+     * included) before the next call makes sense, 0 when it cannot know; both are 0 when called.
+     * `rbuf` holds `in`; take a reference for each input that borrows from it (input->rbuf = rbuf,
+     * rbuf_ref). An error (err_set) means the stream is broken: inputs pushed so far are still
+     * delivered, then the core half is told the error by core->broken(). */
     enum err (*parse)(void *framing, struct rbuf *rbuf, struct bytes in, struct input_list *out,
                       size_t *consumed, size_t *need);
 };
@@ -76,6 +104,9 @@ struct framing {
 
 struct link;
 
+enum { LINK_LOW_WATER_BYTES = 64 * 1024 };
+
+/* None of these is called from within another call of io. `drained` may be NULL. */
 struct core_half {
     /* A connection was accepted. Returns the protocol's session, which is passed to the others. */
     void *(*open)(void *core, struct link *link);
@@ -85,7 +116,8 @@ struct core_half {
     void (*broken)(void *session, enum err code, const char *text);
     /* The connection is gone, by either side. Free the session; the link is dead after this. */
     void (*gone)(void *session);
-    /* What was written has drained below the low-water mark (link_pending_bytes() was above it). */
+    /* What was written has drained to the low-water mark; it was above it at the end of some turn
+     * before. So: stop writing while link_pending_bytes() is above, go on when this is called. */
     void (*drained)(void *session);
 };
 
@@ -108,21 +140,22 @@ struct link {
     /* the rest belongs to io */
 };
 
-/* Append to what leaves at the end of this turn; copies. After link_close() it does nothing. */
+/* Append to what leaves at the end of this turn; copies. After link_close() what is written is
+ * thrown away, and references are released as usual. */
 void link_write(struct link *, struct bytes b);
 /* Room for `size` contiguous bytes that will leave; the caller fills all of them before returning
  * from the turn. link_shrink() gives back the last `unused` of the newest reservation. */
 uint8_t *link_reserve(struct link *, size_t size);
 void link_shrink(struct link *, size_t unused);
-/* Append bytes without copying them: they stay valid until `release(ctx)` is called, in the core.
- */
+/* Append bytes without copying them: they stay valid until `release(ctx)` is called, in the core,
+ * in a later turn or when the hub is freed. Worth it from about 4 KiB on. */
 void link_write_ref(struct link *, struct bytes b, void (*release)(void *ctx), void *ctx);
 /* Bytes written and not yet taken by the socket. */
 size_t link_pending_bytes(const struct link *);
 /* Stop or go on reading the socket; what was read before is still input. */
 void link_pause_input(struct link *, bool pause);
 /* Close when everything written has left (or after a grace of 3 s). No more input is delivered;
- * gone() follows in a later turn. */
+ * gone() follows in a later turn. Calling it again does nothing. */
 void link_close(struct link *);
 
 #endif

@@ -10,12 +10,12 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/mem.h"
 #include "io/clock.h"
+#include "io/unix_address.h"
 
 struct stream {
     int fd;
@@ -97,12 +97,14 @@ static enum err open_fd(const struct sockaddr *to, socklen_t size, const char *a
 
 static enum err dial_unix(const char *path, int64_t deadline_ns, int *out)
 {
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    struct unix_address to;
 
-    if (strlen(path) >= sizeof to.sun_path)
-        return err_set(E_INVALID, "%s: too long for a socket's path", path);
-    memcpy(to.sun_path, path, strlen(path) + 1);
-    return open_fd((const struct sockaddr *)&to, sizeof to, path, deadline_ns, out);
+    enum err err = unix_address_open(path, &to);
+    if (err)
+        return err_wrap(err, "connect to %s", path);
+    err = open_fd((const struct sockaddr *)&to.socket, sizeof to.socket, path, deadline_ns, out);
+    unix_address_close(&to);
+    return err;
 }
 
 /* "HOST:PORT" and "[v6]:PORT" into two strings. */
