@@ -28,13 +28,13 @@ struct link;
 
 struct core_config {
     struct store_config store;
-    enum log_level durability;      /* of topics and durable queues that do not say */
+    enum log_level durability; /* of topics and durable queues that do not say */
     bool auto_create_topics;
     int32_t default_partitions;
     int64_t topic_message_max_bytes; /* batch limit of topics that do not say: 1048588 */
     int64_t message_max_bytes;       /* an AMQP message's body */
     uint64_t random_seed;
-    char cluster_id[32];             /* 22 characters base64url; stored in the data directory */
+    char cluster_id[32]; /* 22 characters base64url; stored in the data directory */
     int32_t node_id;
 };
 
@@ -50,8 +50,9 @@ struct core {
 };
 
 /* Open the store, recover logs, catalog and queues. Blocks. */
-must_use enum err core_open(const struct core_config *, struct disk *, struct jobs *, struct core **out);
-void core_close(struct core *); /* commits and writes rows; links must be gone */
+must_use enum err core_open(const struct core_config *, struct disk *, struct jobs *,
+                            struct core **out);
+void core_close(struct core *);   /* commits and writes rows; links must be gone */
 void core_abandon(struct core *); /* as a crash would leave things; for tests */
 
 void core_turn_begin(struct core *, int64_t now_ns, int64_t wall_ms);
@@ -59,8 +60,9 @@ void core_turn_end(struct core *);
 /* When the next turn is needed at the latest. */
 int64_t core_next_due(const struct core *);
 
-/* A continuation: ready() is called once, in a later turn or at the end of this one, when the ticket
- * is done at the stage. Embedded in whoever waits; core_wait_cancel() when that goes away first. */
+/* A continuation: ready() is called once, in a later turn or at the end of this one, when the
+ * ticket is done at the stage. Embedded in whoever waits; core_wait_cancel() when that goes away
+ * first. */
 struct wait {
     struct list node;
     struct ticket ticket;
@@ -74,7 +76,8 @@ static inline bool wait_is_pending(const struct wait *w)
     return list_is_linked(&w->node);
 }
 
-/* Work at the end of this turn (or of the next, when already in that phase); once if called twice. */
+/* Work at the end of this turn (or of the next, when already in that phase); once if called twice.
+ */
 struct deferred {
     struct list node;
     void (*run)(struct deferred *);
@@ -94,6 +97,17 @@ void core_unwatch_progress(struct progress_watch *);
  * it, so that nothing is told that a crash could take back. */
 struct ticket core_catalog_ticket(const struct core *);
 
+/* What a change of the catalog would be refused with now (E_FROZEN, E_NO_SPACE), or OK. To be asked
+ * before queue_create(), exchange_create() and exchange_bind(), which cannot refuse. */
+must_use enum err core_catalog_can_change(const struct core *);
+
+/* What a log belongs to: log->owner points at one of these, inside a partition or a queue. */
+enum log_owner_kind { OWNER_CATALOG, OWNER_PARTITION, OWNER_QUEUE };
+struct log_owner {
+    struct list moved; /* in the core's list of logs whose high watermark moved in this turn */
+    enum log_owner_kind kind;
+};
+
 /* ---- sessions: every connection of every protocol ---- */
 
 struct session {
@@ -103,6 +117,7 @@ struct session {
     char *user, *vhost;   /* NULL before log-in */
     char *client;         /* what the client calls itself */
     int64_t opened_wall_ms;
+    struct list exclusive_queues; /* the broker's: those that die with the session */
     void (*close)(struct session *, const char *reason); /* asked by management */
 };
 void session_add(struct core *, struct session *);

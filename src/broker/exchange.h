@@ -1,10 +1,11 @@
 /*
- * Vhosts, exchanges and bindings. Names are unique within a vhost and kind. All changes go through the
- * catalog (durable objects) or stay in memory (transient and exclusive ones).
+ * Vhosts, exchanges and bindings. Names are unique within a vhost and kind. All changes go through
+ * the catalog (durable objects) or stay in memory (transient and exclusive ones).
  */
 #ifndef BROKER_EXCHANGE_H
 #define BROKER_EXCHANGE_H
 
+#include "broker/catalog.h"
 #include "broker/core.h"
 #include "broker/message.h"
 
@@ -16,6 +17,7 @@ struct vhost {
     struct map queues;
     struct map exchanges;
     struct core *core;
+    struct catalog_entry entry;
 };
 
 struct vhost *vhost_find(struct core *, struct bytes name); /* "/" is always there */
@@ -33,7 +35,8 @@ struct exchange {
 
 struct exchange *exchange_find(struct vhost *, struct bytes name); /* "" is the default exchange */
 const char *exchange_kind_name(enum exchange_kind);
-bool exchange_kind_parse(struct bytes name, enum exchange_kind *out); /* false: unknown or not built */
+bool exchange_kind_parse(struct bytes name,
+                         enum exchange_kind *out); /* false: unknown or not built */
 
 struct exchange_spec {
     struct bytes name;
@@ -51,8 +54,9 @@ void exchange_bind(struct exchange *, struct queue *, struct bytes key, struct b
 /* Deletes an auto-delete exchange with its last binding. */
 void exchange_unbind(struct exchange *, struct queue *, struct bytes key, struct bytes arguments);
 
-/* The queues a message goes to, each once. Cached for exact repeats (exchange, key) until any binding
- * of the vhost changes; valid until the next change of the catalog, at most this turn. */
+/* The queues a message goes to, each once. Valid until the next change of the catalog, at most this
+ * turn. For the kinds that exist it is one lookup by routing key; a kind that has to match patterns
+ * brings a cache for exact repeats of (exchange, key) with it. */
 struct route {
     struct queue *const *queues;
     size_t count;

@@ -18,16 +18,18 @@
 
 struct message {
     struct bytes exchange, routing_key;
-    struct bytes properties; /* property flags and list, as in the content header after the body size */
+    struct bytes
+        properties; /* property flags and list, as in the content header after the body size */
     struct bytes body;
-    bool persistent; /* delivery-mode 2: decides when the publisher is answered, not what is stored */
+    bool persistent; /* delivery-mode 2: decides when the publisher is answered, not what is stored
+                      */
 };
 
 enum { MESSAGE_ENVELOPE_MAX = 2 + 256 + 256 }; /* without properties */
 
 /* The envelope in front of the properties; returns its size. */
 size_t message_put_envelope(const struct message *m, uint8_t out[MESSAGE_ENVELOPE_MAX]);
-/* Read a record's key and value back; borrows. E_MALFORMED. */
+/* Read a record's key and value back; borrows. `persistent` is not stored. E_MALFORMED. */
 must_use enum err message_from_record(struct bytes key, struct bytes value, struct message *out);
 
 #endif

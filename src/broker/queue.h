@@ -1,11 +1,13 @@
 /*
  * Queues: a private log and a subscription on it. The subscription (broker/subscription.h) knows
- * which records are ready, taken and settled; the queue adds name, arguments, consumers, life cycle.
+ * which records are ready, taken and settled; the queue adds name, arguments, consumers, life
+ * cycle.
  *
- * A record becomes ready when the log's high watermark passes it; then it is offered to consumers with
- * credit, in log order, round robin among them. What a consumer takes is settled, or comes back to its
- * original place with redelivered set. Settles of a queue in one turn are one control batch in the
- * queue's own log (settle ranges, returns, delivered-up-to mark); they are logged, not awaited.
+ * A record becomes ready when the log's high watermark passes it; then it is offered to consumers
+ * with credit, in log order, round robin among them. What a consumer takes is settled, or comes
+ * back to its original place with redelivered set. Settles of a queue in one turn are one control
+ * batch in the queue's own log (settle ranges, returns, delivered-up-to mark); they are logged, not
+ * awaited.
  */
 #ifndef BROKER_QUEUE_H
 #define BROKER_QUEUE_H
@@ -26,7 +28,7 @@ struct queue {
     struct bytes arguments; /* field table verbatim, without its size */
     struct log *log;
     struct subscription *subscription;
-    struct list consumers; /* in order of arrival; dispatch rotates */
+    struct list consumers; /* those that are not parked, whose turn is next in front */
     size_t consumer_count;
     struct consumer *exclusive_consumer;
     bool deleted; /* still referred to, no longer in the catalog */
@@ -41,16 +43,20 @@ struct queue_spec {
     struct session *exclusive_owner; /* or NULL */
     struct bytes arguments;
 };
-/* The name must be free. Durable and not exclusive: in the catalog, log at the configured durability;
- * otherwise in memory only. */
+/* The name must be free. Durable and not exclusive: in the catalog, log at the configured
+ * durability; otherwise in memory only. */
 struct queue *queue_create(struct vhost *, const struct queue_spec *);
-/* Cancels its consumers (consumer->cancelled), drops bindings, log and name. Unsettled deliveries may
- * still be settled: no effect. The struct lives while deliveries or consumers refer to it. */
+/* Cancels its consumers (consumer->cancelled), drops bindings, log and name. Unsettled deliveries
+ * may still be settled: no effect. The struct lives while deliveries or consumers refer to it. */
 void queue_delete(struct queue *);
 /* Delete the exclusive queues of a session that ends. */
 void queue_delete_exclusive(struct core *, struct session *owner);
 
-uint64_t queue_ready_count(const struct queue *);   /* committed and not taken */
+/* Done when all that was published to the queue before this call is committed: what counts, gets,
+ * purges and deletes wait for this first (the barrier of rule 1). Done at once when nothing of the
+ * queue is in flight. Flushes the queue's open pack. */
+struct ticket queue_barrier(struct queue *);
+uint64_t queue_ready_count(const struct queue *); /* committed and not taken */
 uint64_t queue_unacked_count(const struct queue *);
 /* Settle what is ready; returns how many. Ticket: durable then. */
 uint64_t queue_purge(struct queue *, struct ticket *out);
@@ -58,7 +64,8 @@ uint64_t queue_purge(struct queue *, struct ticket *out);
 /* Publish one message to the queues of a route (count >= 1): packed with others for the same
  * set of queues in this turn into one batch, stored once. The ticket is done when all of them have
  * committed it. E_NO_SPACE, E_FROZEN, E_NO_MEMORY: into none of them. */
-must_use enum err queue_publish(struct core *, struct route, const struct message *, struct ticket *out);
+must_use enum err queue_publish(struct core *, struct route, const struct message *,
+                                struct ticket *out);
 
 /* ---- delivering ---- */
 
@@ -77,14 +84,16 @@ struct consumer {
     bool exclusive;
     /* How many more deliveries it can take now; 0 parks it until queue_consumer_ready(). */
     uint32_t (*credit)(struct consumer *);
-    /* Takes one. With no_ack the engine settles it when the call returns. */
+    /* Takes one. With no_ack the engine settles it when the call returns. May cancel any consumer,
+     * this one too. */
     void (*deliver)(struct consumer *, const struct delivery *);
-    /* The queue is gone; the consumer is detached already. */
+    /* The queue is gone; the consumer is detached already. Called from within queue_delete(). */
     void (*cancelled)(struct consumer *);
     bool parked; /* the engine's */
 };
-/* E_LOCKED: an exclusive consumer is there, or this one wants to be and others are. Deliveries start at
- * the end of the turn or later, after all appended before this call is committed (barrier). */
+/* E_LOCKED: an exclusive consumer is there, or this one wants to be and others are. Deliveries
+ * start at the end of the turn or later, after all appended before this call is committed
+ * (barrier). */
 must_use enum err queue_consume(struct queue *, struct consumer *);
 /* No delivery after it returns. Deletes an auto-delete queue that has lost its last consumer. */
 void queue_cancel(struct consumer *);
@@ -92,8 +101,8 @@ void queue_cancel(struct consumer *);
 void queue_consumer_ready(struct consumer *);
 
 /* Take the head, if any is ready and in memory. OK with *out valid until the end of the turn (the
- * message's bytes), E_NOT_FOUND when empty, E_COLD: being read, `again` is called when to retry. The
- * caller waits for the barrier first (log_next_ticket). */
+ * message's bytes), E_NOT_FOUND when empty, E_COLD: being read, `again` is called when to retry.
+ * The caller waits for queue_barrier() first. */
 must_use enum err queue_get(struct queue *, bool no_ack, struct wait *again, struct delivery *out);
 
 /* Done with it (ack, or reject without requeue). */

@@ -5,6 +5,8 @@
 #ifndef BROKER_TOPIC_H
 #define BROKER_TOPIC_H
 
+#include "base/vec.h"
+#include "broker/catalog.h"
 #include "broker/core.h"
 
 struct topic;
@@ -12,8 +14,10 @@ struct topic;
 struct partition {
     struct topic *topic;
     int32_t index;
-    struct log *log;
+    struct log *log;      /* NULL when the topic is deleted */
     struct list watchers; /* of struct partition_watch */
+    struct log_owner owner;
+    uint64_t log_id;
 };
 
 struct topic_config { /* name and value as text, as Kafka's topic configs */
@@ -31,7 +35,10 @@ struct topic {
     int64_t message_max_bytes;
     bool log_append_time;
     int64_t timestamp_before_max_ms, timestamp_after_max_ms;
-    bool deleted; /* still referred to by a handler, no longer in the catalog */
+    bool
+        deleted; /* no longer in the catalog; lives until the turn has ended and no watch is left */
+    struct catalog_entry entry;
+    struct list graveyard; /* the core's deleted topics that are still referred to */
 };
 
 /* Kafka's rule: 1-249 of [a-zA-Z0-9._-], not "." or "..". */
@@ -43,8 +50,8 @@ void topic_each(struct core *, void (*each)(void *ctx, struct topic *), void *ct
 struct partition *topic_partition(struct topic *, int32_t index); /* NULL when out of range */
 
 /* Create. Applied at once, answered when core_catalog_ticket() is done. E_EXISTS, E_INVALID (name,
- * counts, a config: err_text() says which), E_UNSUPPORTED for a known config value that is not built.
- * `validate_only`: check everything, change nothing, *out untouched. */
+ * counts, a config: err_text() says which), E_UNSUPPORTED for a known config value that is not
+ * built. `validate_only`: check everything, change nothing, *out untouched. */
 struct topic_spec {
     struct bytes name;
     int32_t partition_count; /* -1: the broker's default */

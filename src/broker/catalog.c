@@ -1,0 +1,361 @@
+#include "broker/catalog.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/say.h"
+#include "broker/catalog_internal.h"
+#include "broker/core_internal.h"
+#include "broker/exchange_internal.h"
+#include "broker/user.h"
+
+enum {
+    /* Clean when more than twice as many records as objects are there, and this many more. */
+    CLEAN_SLACK = 1024,
+    CLEAN_SLICE = 256, /* records appended again in one turn: well below a millisecond */
+    READ_BYTES = 1 << 20,
+};
+
+/* ---- noting changes ---- */
+
+void catalog_put(struct core *core, struct catalog_entry *entry, enum catalog_kind kind)
+{
+    struct catalog *c = core->catalog;
+    if (entry->pending)
+        return;
+    if (!list_is_linked(&entry->node)) {
+        entry->offset = CATALOG_NEVER;
+        c->count++;
+    }
+    entry->kind = (uint8_t)kind;
+    entry->pending = true;
+    list_remove(&entry->node);
+    list_push_back(&c->pending, &entry->node);
+}
+
+void catalog_remove(struct core *core, struct catalog_entry *entry)
+{
+    struct catalog *c = core->catalog;
+    if (!list_is_linked(&entry->node))
+        return;
+    list_remove(&entry->node);
+    c->count--;
+    entry->pending = false;
+    if (entry->offset == CATALOG_NEVER)
+        return;
+    c->key.size = 0;
+    catalog_encode_key(entry, &c->key);
+    text_put_u32(&c->removed, (uint32_t)c->key.size);
+    text_append(&c->removed, text_bytes(&c->key));
+    c->removed_count++;
+    entry->offset = CATALOG_NEVER;
+}
+
+uint64_t catalog_new_log_id(struct core *core)
+{
+    struct catalog *c = core->catalog;
+    if (c->next_log_id == c->reserved_log_id) {
+        c->reserved_log_id += CATALOG_LOG_IDS_RESERVED;
+        catalog_put(core, &c->meta, CATALOG_META);
+    }
+    return c->next_log_id++;
+}
+
+bool catalog_is_pending(const struct core *core)
+{
+    const struct catalog *c = core->catalog;
+    return c->removed_count > 0 || !list_is_empty(&c->pending);
+}
+
+struct ticket catalog_ticket(const struct core *core)
+{
+    struct log *log = core->catalog->log;
+    return catalog_is_pending(core) ? log_next_ticket(log) : log_last_ticket(log);
+}
+
+enum err catalog_can_change(const struct core *core)
+{
+    enum { ONE_TURN_BYTES = 1 << 20 };
+    return log_can_append(core->catalog->log, ONE_TURN_BYTES);
+}
+
+/* ---- writing them ---- */
+
+static void add_removed(struct catalog *c, struct batch_builder *b, int64_t now_ms)
+{
+    const uint8_t *at = c->removed.data;
+    for (size_t i = 0; i < c->removed_count; i++) {
+        uint32_t size = get_u32(at);
+        batch_builder_add(b, now_ms, bytes_of(at + 4, size), BYTES_NULL, BYTES_NULL, 0);
+        at += 4 + size;
+    }
+}
+
+static void add_entry(struct core *core, struct batch_builder *b, struct catalog_entry *entry)
+{
+    struct catalog *c = core->catalog;
+    c->key.size = c->value.size = 0;
+    catalog_encode_key(entry, &c->key);
+    catalog_encode_value(core, entry, &c->value);
+    batch_builder_add(b, core->wall_ms, text_bytes(&c->key), text_bytes(&c->value), BYTES_NULL, 0);
+}
+
+/* Append what the builder has. The control bit keeps the log out of everything that reads messages,
+ * and lets a deletion in when the disk is full. */
+static bool append_batch(struct core *core, struct batch_builder *b)
+{
+    struct ticket ignored;
+    enum err err = log_append(core->catalog->log, batch_builder_end(b), &ignored);
+    if (err)
+        say_error("catalog", "a change of the catalog cannot be written: %s", err_text());
+    else
+        core->internal->committing = true;
+    return !err;
+}
+
+/* Write this turn's changes. A deletion comes first: the same name may have been made again. */
+static void write_changes(struct core *core)
+{
+    struct catalog *c = core->catalog;
+    struct batch_builder *b = &core->internal->builder;
+    batch_builder_begin(b, BATCH_CONTROL);
+    add_removed(c, b, core->wall_ms);
+    list_each (node, &c->pending)
+        add_entry(core, b, container_of(node, struct catalog_entry, node));
+
+    int64_t offset = c->log->end + (int64_t)c->removed_count;
+    if (!append_batch(core, b))
+        return; /* frozen: no ticket will ever be done, so nobody is told */
+    struct list *node;
+    while ((node = list_pop_front(&c->pending))) {
+        struct catalog_entry *entry = container_of(node, struct catalog_entry, node);
+        entry->offset = offset++;
+        entry->pending = false;
+        list_push_back(&c->entries, node);
+    }
+    c->removed.size = 0;
+    c->removed_count = 0;
+}
+
+static struct catalog_entry *oldest(const struct catalog *c)
+{
+    return list_is_empty(&c->entries) ? NULL
+                                      : container_of(c->entries.next, struct catalog_entry, node);
+}
+
+static void clean_slice(struct core *core)
+{
+    struct catalog *c = core->catalog;
+    struct batch_builder *b = &core->internal->builder;
+    struct list again, *node;
+    list_init(&again);
+    batch_builder_begin(b, BATCH_CONTROL);
+    for (int i = 0; i < CLEAN_SLICE && (node = list_pop_front(&c->entries)); i++) {
+        add_entry(core, b, container_of(node, struct catalog_entry, node));
+        list_push_back(&again, node);
+    }
+    int64_t offset = c->log->end;
+    bool written = append_batch(core, b);
+    for (int i = 0; (node = list_pop_front(&again)); i++) {
+        if (written)
+            container_of(node, struct catalog_entry, node)->offset = offset + i;
+        list_push_back(&c->entries, node);
+    }
+    struct ticket ignored;
+    if (written && oldest(c)->offset > c->log->start)
+        log_trim(c->log, oldest(c)->offset, &ignored);
+}
+
+void catalog_flush(struct core *core)
+{
+    struct catalog *c = core->catalog;
+    if (store_is_frozen(core->store))
+        return;
+    if (catalog_is_pending(core))
+        write_changes(core);
+    if (!list_is_empty(&c->entries) &&
+        c->log->end - oldest(c)->offset > 2 * (int64_t)c->count + CLEAN_SLACK)
+        clean_slice(core);
+}
+
+/* ---- reading it back ---- */
+
+struct load {
+    struct core *core;
+    struct map by_key;    /* of struct catalog_loaded */
+    struct list in_order; /* the same */
+};
+
+static void drop_loaded(struct load *load, struct catalog_loaded *l)
+{
+    map_remove(&load->by_key, l->key);
+    list_remove(&l->node);
+    free(l);
+}
+
+static enum err load_record(struct load *load, const struct record *r)
+{
+    int kind;
+    bool ignored;
+    enum err err = catalog_key_kind(r->key, &kind, &ignored);
+    if (err || ignored)
+        return err;
+    struct catalog_loaded *old = map_get(&load->by_key, r->key);
+    if (old)
+        drop_loaded(load, old);
+    if (!r->value.data)
+        return OK;
+
+    struct catalog_loaded *l = xzalloc(sizeof *l + r->key.size + r->value.size);
+    uint8_t *bytes = (uint8_t *)(l + 1);
+    memcpy(bytes, r->key.data, r->key.size);
+    if (r->value.size)
+        memcpy(bytes + r->key.size, r->value.data, r->value.size);
+    l->key = bytes_of(bytes, r->key.size);
+    l->value = bytes_of(bytes + r->key.size, r->value.size);
+    l->kind = kind;
+    l->offset = r->offset;
+    map_put(&load->by_key, l->key, l);
+    list_push_back(&load->in_order, &l->node);
+    return OK;
+}
+
+static enum err load_batch(struct load *load, const struct log_batch *lb, int64_t *out_next)
+{
+    struct batch b;
+    struct record_reader reader;
+    struct record record;
+    enum err err = batch_parse(lb->raw, &b);
+    if (err)
+        return err;
+    record_reader_init(&reader, &b, lb->base_offset,
+                       bytes_of(b.raw.data + BATCH_HEADER_BYTES, b.raw.size - BATCH_HEADER_BYTES));
+    int64_t start = load->core->catalog->log->start;
+    while (!err && record_reader_next(&reader, &record))
+        if (record.offset >= start) /* the trimmed part of a batch */
+            err = load_record(load, &record);
+    if (!err && reader.left > 0)
+        err = err_set(E_CORRUPT, "batch at %lld ends early", (long long)lb->base_offset);
+    *out_next = lb->base_offset + b.last_offset_delta + 1;
+    return err;
+}
+
+static void read_is_done(struct log_read *read)
+{
+    *(bool *)read->ctx = true;
+}
+
+/* Before the loop there is nothing else to do than to wait for the read. */
+static enum err load_some(struct load *load, int64_t *at)
+{
+    struct log *log = load->core->catalog->log;
+    struct log_read *read = xzalloc(sizeof *read);
+    bool done = false;
+    *read = (struct log_read){.kind = READ_FROM,
+                              .from = *at,
+                              .limit = log->end,
+                              .max_bytes = READ_BYTES,
+                              .done = read_is_done,
+                              .ctx = &done};
+    log_read(log, read);
+    while (!done)
+        jobs_poll(load->core->internal->jobs);
+    enum err err = read->err;
+    if (!err && read->count == 0)
+        *at = log->end; /* nothing but holes */
+    for (size_t i = 0; i < read->count && !err; i++)
+        err = load_batch(load, &read->batches[i], at);
+    log_read_end(read);
+    free(read);
+    return err;
+}
+
+static enum err apply_kind(struct load *load, int kind)
+{
+    list_each (node, &load->in_order) {
+        struct catalog_loaded *l = container_of(node, struct catalog_loaded, node);
+        if (l->kind != kind)
+            continue;
+        enum err err = catalog_apply(load->core, l);
+        if (err)
+            return err_wrap(err, "catalog record at %lld", (long long)l->offset);
+        l->entry->kind = (uint8_t)kind;
+        l->entry->offset = l->offset;
+    }
+    return OK;
+}
+
+/* Kinds refer only to kinds before them. Entries are linked in the order of the log. */
+static enum err apply(struct load *load)
+{
+    struct catalog *c = load->core->catalog;
+    for (int kind = CATALOG_META; kind < CATALOG_KIND_END; kind++) {
+        enum err err = apply_kind(load, kind);
+        if (err)
+            return err;
+    }
+    list_each (node, &load->in_order) {
+        struct catalog_loaded *l = container_of(node, struct catalog_loaded, node);
+        list_push_back(&c->entries, &l->entry->node);
+        c->count++;
+    }
+    return OK;
+}
+
+static void count_other(void *ctx, struct log *log)
+{
+    if (log->id != CATALOG_LOG_ID)
+        (*(size_t *)ctx)++;
+}
+
+/* A first start: what a data directory has from its beginning. */
+static enum err create(struct core *core)
+{
+    struct catalog *c = core->catalog;
+    size_t others = 0;
+    store_each(core->store, count_other, &others);
+    if (others > 0 || c->log->end > 0)
+        return err_set(E_CORRUPT, "the store has %zu logs, but no catalog that names them", others);
+    c->next_log_id = c->reserved_log_id = CATALOG_LOG_ID + 1;
+    catalog_put(core, &c->meta, CATALOG_META);
+    vhost_create(core, BYTES_LITERAL("/"));
+    user_create(core, BYTES_LITERAL("guest"), BYTES_LITERAL("guest"),
+                &(struct user_spec){.tags = BYTES_LITERAL("administrator"), .loopback_only = true});
+    return OK;
+}
+
+enum err catalog_open(struct core *core)
+{
+    struct catalog *c = core->catalog = xzalloc(sizeof *c);
+    struct load load = {.core = core};
+    list_init(&c->entries);
+    list_init(&c->pending);
+    list_init(&load.in_order);
+    c->log = store_log(core->store, CATALOG_LOG_ID, LEVEL_FSYNC);
+    c->owner.kind = OWNER_CATALOG;
+    c->log->owner = &c->owner;
+
+    enum err err = OK;
+    for (int64_t at = c->log->start; at < c->log->end && !err;)
+        err = load_some(&load, &at);
+    if (!err)
+        err = apply(&load);
+    if (!err && c->meta.kind != CATALOG_META)
+        err = create(core);
+
+    while (!list_is_empty(&load.in_order))
+        drop_loaded(&load, container_of(load.in_order.next, struct catalog_loaded, node));
+    map_reset(&load.by_key);
+    return err_wrap(err, "read the catalog");
+}
+
+void catalog_free(struct catalog *c)
+{
+    if (!c)
+        return;
+    text_reset(&c->removed);
+    text_reset(&c->key);
+    text_reset(&c->value);
+    free(c);
+}

@@ -1,0 +1,414 @@
+/* What the catalog's records say about the broker's objects: schema structs filled from objects,
+ * and objects made of them. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/check.h"
+#include "broker/catalog_internal.h"
+#include "broker/core_internal.h"
+#include "broker/exchange_internal.h"
+#include "broker/queue_internal.h"
+#include "broker/topic_internal.h"
+#include "broker/user.h"
+#include "catalog_messages.h"
+
+enum {
+    HEAD_BYTES = 4, /* u16 id, u16 version */
+    PARTS_MAX = 5,
+    DECODE_LIMIT_BYTES = 256 << 20, /* a topic with very many partitions */
+};
+
+static_assert((int)CATALOG_META == (int)CATALOG_RECORD_META);
+static_assert((int)CATALOG_VHOST == (int)CATALOG_RECORD_VHOST);
+static_assert((int)CATALOG_USER == (int)CATALOG_RECORD_USER);
+static_assert((int)CATALOG_TOPIC == (int)CATALOG_RECORD_TOPIC);
+static_assert((int)CATALOG_EXCHANGE == (int)CATALOG_RECORD_EXCHANGE);
+static_assert((int)CATALOG_QUEUE == (int)CATALOG_RECORD_QUEUE);
+static_assert((int)CATALOG_BINDING == (int)CATALOG_RECORD_BINDING);
+
+#define ENTRY_OF(pointer, type) container_of(pointer, type, entry)
+
+/* ---- encoding ---- */
+
+static void put_record(int id, const void *in, struct text *out)
+{
+    const struct wire_record *record = wire_record_find(catalog_records, CATALOG_RECORD_COUNT, id);
+    check(record);
+    text_put_u16(out, (uint16_t)id);
+    text_put_u16(out, (uint16_t)record->max);
+    enum err err = wire_encode(record->schema, record->max, in, out);
+    check(!err); /* names and arguments were bounded when they came in */
+}
+
+static int topic_parts(const struct catalog_entry *e, struct bytes *parts)
+{
+    parts[0] = bytes_of(ENTRY_OF(e, struct topic)->id, 16);
+    return 1;
+}
+
+static int exchange_parts(const struct catalog_entry *e, struct bytes *parts)
+{
+    const struct exchange *x = ENTRY_OF(e, struct exchange_internal)->exchange;
+    parts[0] = x->vhost->name;
+    parts[1] = x->name;
+    return 2;
+}
+
+static int queue_parts(const struct catalog_entry *e, struct bytes *parts)
+{
+    const struct queue *q = ENTRY_OF(e, struct queue_internal)->self;
+    parts[0] = q->vhost->name;
+    parts[1] = q->name;
+    return 2;
+}
+
+static int binding_parts(const struct catalog_entry *e, struct bytes *parts)
+{
+    const struct binding *b = ENTRY_OF(e, struct binding);
+    parts[0] = b->exchange->vhost->name;
+    parts[1] = b->exchange->name;
+    parts[2] = b->queue->name;
+    parts[3] = b->key;
+    parts[4] = b->arguments;
+    return 5;
+}
+
+static int entry_parts(const struct catalog_entry *e, struct bytes *parts)
+{
+    switch ((enum catalog_kind)e->kind) {
+    case CATALOG_META: return 0;
+    case CATALOG_VHOST: parts[0] = ENTRY_OF(e, struct vhost)->name; return 1;
+    case CATALOG_USER: parts[0] = ENTRY_OF(e, struct user)->name; return 1;
+    case CATALOG_TOPIC: return topic_parts(e, parts);
+    case CATALOG_EXCHANGE: return exchange_parts(e, parts);
+    case CATALOG_QUEUE: return queue_parts(e, parts);
+    case CATALOG_BINDING: return binding_parts(e, parts);
+    case CATALOG_KIND_END: break;
+    }
+    check(false);
+    return 0;
+}
+
+void catalog_encode_key(const struct catalog_entry *entry, struct text *out)
+{
+    struct bytes parts[PARTS_MAX];
+    struct catalog_key key = {.kind = entry->kind};
+    key.parts.items = parts;
+    key.parts.count = entry_parts(entry, parts);
+    put_record(CATALOG_RECORD_KEY, &key, out);
+}
+
+static void put_meta(struct core *core, struct text *out)
+{
+    struct catalog_meta meta = {
+        .cluster_id = bytes_from_string(core->config.cluster_id),
+        .node_id = core->config.node_id,
+        .next_log_id = (int64_t)core->catalog->reserved_log_id,
+    };
+    put_record(CATALOG_RECORD_META, &meta, out);
+}
+
+static void put_user(const struct user *user, struct text *out)
+{
+    struct catalog_user record = {
+        .password_hash = bytes_of(user->password_hash, USER_HASH_BYTES),
+        .tags = user->tags,
+        .loopback_only = user->loopback_only,
+    };
+    put_record(CATALOG_RECORD_USER, &record, out);
+}
+
+static void put_topic(struct core *core, const struct topic *topic, struct text *out)
+{
+    struct arena arena;
+    arena_init(&arena, DECODE_LIMIT_BYTES);
+    struct catalog_topic record = {.name = topic->name};
+    size_t partitions = (size_t)topic->partition_count;
+    record.partitions.items = wire_new(&catalog_partition_schema, &arena, partitions);
+    record.partitions.count = topic->partition_count;
+    record.configs.items = wire_new(&catalog_config_schema, &arena, topic->configs.count);
+    record.configs.count = (int32_t)topic->configs.count;
+    check(!arena.exhausted);
+    for (size_t i = 0; i < partitions; i++) {
+        struct catalog_partition *p = &record.partitions.items[i];
+        p->log_id = (int64_t)topic->partitions[i].log_id;
+        p->leader = core->config.node_id;
+        p->replicas.items = p->isr.items = &core->config.node_id;
+        p->replicas.count = p->isr.count = 1;
+    }
+    for (size_t i = 0; i < topic->configs.count; i++) {
+        record.configs.items[i].name = bytes_from_string(topic->configs.items[i].name);
+        record.configs.items[i].value = bytes_from_string(topic->configs.items[i].value);
+    }
+    put_record(CATALOG_RECORD_TOPIC, &record, out);
+    arena_reset(&arena);
+}
+
+static void put_exchange(const struct exchange *x, struct text *out)
+{
+    struct catalog_exchange record = {
+        .type = bytes_from_string(exchange_kind_name(x->kind)),
+        .durable = x->durable,
+        .auto_delete = x->auto_delete,
+        .internal = x->internal,
+        .arguments = x->arguments,
+    };
+    put_record(CATALOG_RECORD_EXCHANGE, &record, out);
+}
+
+static void put_queue(struct core *core, const struct queue *q, struct text *out)
+{
+    struct catalog_queue record = {
+        .log_id = (int64_t)q->internal->log_id,
+        .auto_delete = q->auto_delete,
+        .arguments = q->arguments,
+        .leader = core->config.node_id,
+    };
+    record.replicas.items = record.isr.items = &core->config.node_id;
+    record.replicas.count = record.isr.count = 1;
+    put_record(CATALOG_RECORD_QUEUE, &record, out);
+}
+
+void catalog_encode_value(struct core *core, const struct catalog_entry *entry, struct text *out)
+{
+    static const char nothing[1];
+    switch ((enum catalog_kind)entry->kind) {
+    case CATALOG_META: put_meta(core, out); return;
+    case CATALOG_USER: put_user(ENTRY_OF(entry, struct user), out); return;
+    case CATALOG_TOPIC: put_topic(core, ENTRY_OF(entry, struct topic), out); return;
+    case CATALOG_EXCHANGE:
+        put_exchange(ENTRY_OF(entry, struct exchange_internal)->exchange, out);
+        return;
+    case CATALOG_QUEUE: put_queue(core, ENTRY_OF(entry, struct queue_internal)->self, out); return;
+    case CATALOG_VHOST:
+    case CATALOG_BINDING: put_record(entry->kind, nothing, out); return;
+    case CATALOG_KIND_END: break;
+    }
+    check(false);
+}
+
+/* ---- decoding ---- */
+
+/* Decode `in`, which must be one record with this id (0: any that is known). */
+static enum err get_record(struct bytes in, int want_id, struct arena *arena, void *out)
+{
+    struct reader r = reader_of(in);
+    int id = reader_u16(&r), version = reader_u16(&r);
+    if (r.bad)
+        return err_set(E_MALFORMED, "record of %zu bytes", in.size);
+    if (id != want_id)
+        return err_set(E_MALFORMED, "record id %d where %d was expected", id, want_id);
+    const struct wire_record *record = wire_record_find(catalog_records, CATALOG_RECORD_COUNT, id);
+    check(record);
+    if (version > record->max)
+        return err_set(E_UNSUPPORTED, "%s record of version %d is from a newer release: start that",
+                       record->name, version);
+    return wire_decode(record->schema, version, &r, arena, out);
+}
+
+enum err catalog_key_kind(struct bytes in, int *out_kind, bool *out_ignored)
+{
+    struct arena arena;
+    struct catalog_key key;
+    arena_init(&arena, DECODE_LIMIT_BYTES);
+    enum err err = get_record(in, CATALOG_RECORD_KEY, &arena, &key);
+    arena_reset(&arena);
+    if (err)
+        return err;
+    bool known = key.kind >= CATALOG_META && key.kind < CATALOG_KIND_END;
+    if (!known && !key.may_be_ignored)
+        return err_set(E_UNSUPPORTED, "record of kind %d is from a newer release: start that",
+                       key.kind);
+    *out_kind = key.kind;
+    *out_ignored = !known;
+    return OK;
+}
+
+/* A record with the parts of its key. */
+struct reading {
+    struct core *core;
+    struct catalog_loaded *loaded;
+    struct arena arena;
+    struct bytes *parts;
+};
+
+static enum err read_value(struct reading *r, void *out)
+{
+    return get_record(r->loaded->value, r->loaded->kind, &r->arena, out);
+}
+
+static enum err apply_meta(struct reading *r)
+{
+    struct catalog_meta meta;
+    struct core *core = r->core;
+    enum err err = read_value(r, &meta);
+    if (err)
+        return err;
+    struct core_config *config = &core->config;
+    if (meta.cluster_id.size >= sizeof config->cluster_id)
+        return err_set(E_MALFORMED, "cluster id of %zu bytes", meta.cluster_id.size);
+    if (config->cluster_id[0] && !bytes_equal_string(meta.cluster_id, config->cluster_id))
+        return err_set(E_INVALID, "the data directory belongs to cluster %.*s, not to %s",
+                       BYTES_FORMAT(meta.cluster_id), config->cluster_id);
+    if (config->node_id != meta.node_id)
+        return err_set(E_INVALID, "the data directory belongs to node %d, not to %d", meta.node_id,
+                       config->node_id);
+    memset(config->cluster_id, 0, sizeof config->cluster_id);
+    memcpy(config->cluster_id, meta.cluster_id.data, meta.cluster_id.size);
+    core->catalog->next_log_id = core->catalog->reserved_log_id = (uint64_t)meta.next_log_id;
+    r->loaded->entry = &core->catalog->meta;
+    return OK;
+}
+
+static enum err apply_vhost(struct reading *r)
+{
+    struct catalog_vhost record;
+    enum err err = read_value(r, &record);
+    if (!err)
+        r->loaded->entry = &vhost_restore(r->core, r->parts[0])->entry;
+    return err;
+}
+
+static enum err apply_user(struct reading *r)
+{
+    struct catalog_user record;
+    struct user *user;
+    enum err err = read_value(r, &record);
+    if (err)
+        return err;
+    struct user_spec spec = {.tags = record.tags, .loopback_only = record.loopback_only};
+    err = user_restore(r->core, r->parts[0], record.password_hash, &spec, &user);
+    if (!err)
+        r->loaded->entry = &user->entry;
+    return err;
+}
+
+static struct topic_config *topic_configs(struct reading *r, const struct catalog_topic *record)
+{
+    struct topic_config *configs =
+        arena_zalloc(&r->arena, (size_t)record->configs.count, sizeof *configs);
+    check(configs);
+    for (int32_t i = 0; i < record->configs.count; i++) {
+        const struct catalog_config *c = &record->configs.items[i];
+        configs[i].name = arena_printf(&r->arena, "%.*s", BYTES_FORMAT(c->name));
+        configs[i].value = arena_printf(&r->arena, "%.*s", BYTES_FORMAT(c->value));
+    }
+    return configs;
+}
+
+static enum err apply_topic(struct reading *r)
+{
+    struct catalog_topic record;
+    struct topic *topic;
+    enum err err = read_value(r, &record);
+    if (err)
+        return err;
+    if (r->parts[0].size != 16 || record.partitions.count < 1)
+        return err_set(E_MALFORMED, "topic '%.*s' without id or partitions",
+                       BYTES_FORMAT(record.name));
+    err = topic_restore(r->core, record.name, r->parts[0].data, record.partitions.count,
+                        topic_configs(r, &record), (size_t)record.configs.count, &topic);
+    if (err)
+        return err;
+    for (int32_t i = 0; i < record.partitions.count; i++)
+        topic->partitions[i].log_id = (uint64_t)record.partitions.items[i].log_id;
+    r->loaded->entry = &topic->entry;
+    return OK;
+}
+
+static enum err find_vhost(struct reading *r, struct vhost **out)
+{
+    *out = vhost_find(r->core, r->parts[0]);
+    return *out ? OK : err_set(E_MALFORMED, "vhost '%.*s' is missing", BYTES_FORMAT(r->parts[0]));
+}
+
+static enum err apply_exchange(struct reading *r)
+{
+    struct catalog_exchange record;
+    struct vhost *vhost;
+    enum exchange_kind kind;
+    enum err err = read_value(r, &record);
+    if (!err)
+        err = find_vhost(r, &vhost);
+    if (err)
+        return err;
+    if (!exchange_kind_parse(record.type, &kind))
+        return err_set(E_UNSUPPORTED, "exchange '%.*s' has the unknown type '%.*s'",
+                       BYTES_FORMAT(r->parts[1]), BYTES_FORMAT(record.type));
+    struct exchange_spec spec = {
+        .name = r->parts[1],
+        .kind = kind,
+        .durable = record.durable,
+        .auto_delete = record.auto_delete,
+        .internal = record.internal,
+        .arguments = record.arguments,
+    };
+    r->loaded->entry = &exchange_restore(vhost, &spec)->internal_state->entry;
+    return OK;
+}
+
+static enum err apply_queue(struct reading *r)
+{
+    struct catalog_queue record;
+    struct vhost *vhost;
+    enum err err = read_value(r, &record);
+    if (!err)
+        err = find_vhost(r, &vhost);
+    if (err)
+        return err;
+    struct queue_spec spec = {
+        .name = r->parts[1],
+        .durable = true,
+        .auto_delete = record.auto_delete,
+        .arguments = record.arguments,
+    };
+    struct queue *queue = queue_restore(vhost, &spec, (uint64_t)record.log_id);
+    r->loaded->entry = &queue->internal->entry;
+    return OK;
+}
+
+static enum err apply_binding(struct reading *r)
+{
+    struct catalog_binding record;
+    struct vhost *vhost;
+    enum err err = read_value(r, &record);
+    if (!err)
+        err = find_vhost(r, &vhost);
+    if (err)
+        return err;
+    struct exchange *exchange = exchange_find(vhost, r->parts[1]);
+    struct queue *queue = queue_find(vhost, r->parts[2]);
+    if (!exchange || !queue)
+        return err_set(E_MALFORMED, "binding of exchange '%.*s' and queue '%.*s': one is missing",
+                       BYTES_FORMAT(r->parts[1]), BYTES_FORMAT(r->parts[2]));
+    struct binding *binding = binding_restore(exchange, queue, r->parts[3], r->parts[4]);
+    r->loaded->entry = &binding->entry;
+    return OK;
+}
+
+static const struct {
+    enum err (*apply)(struct reading *);
+    int parts;
+} kinds[CATALOG_KIND_END] = {
+    [CATALOG_META] = {apply_meta, 0},         [CATALOG_VHOST] = {apply_vhost, 1},
+    [CATALOG_USER] = {apply_user, 1},         [CATALOG_TOPIC] = {apply_topic, 1},
+    [CATALOG_EXCHANGE] = {apply_exchange, 2}, [CATALOG_QUEUE] = {apply_queue, 2},
+    [CATALOG_BINDING] = {apply_binding, 5},
+};
+
+enum err catalog_apply(struct core *core, struct catalog_loaded *loaded)
+{
+    struct catalog_key key;
+    struct reading r = {.core = core, .loaded = loaded};
+    arena_init(&r.arena, DECODE_LIMIT_BYTES);
+    enum err err = get_record(loaded->key, CATALOG_RECORD_KEY, &r.arena, &key);
+    if (!err && key.parts.count != kinds[loaded->kind].parts)
+        err = err_set(E_MALFORMED, "key of kind %d with %d parts", loaded->kind, key.parts.count);
+    if (!err) {
+        r.parts = key.parts.items;
+        err = kinds[loaded->kind].apply(&r);
+    }
+    arena_reset(&r.arena);
+    return err;
+}

@@ -1,0 +1,324 @@
+#include "broker/core_internal.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "broker/feed.h"
+#include "broker/packer.h"
+#include "broker/queue_internal.h"
+#include "broker/topic_internal.h"
+
+static void run_moved(struct core *core);
+static void run_waits(struct core *core);
+static void run_watches(struct core *core);
+static void run_deferred(struct core *core);
+static void flush_staged(struct core *core);
+static void release_pinned(struct core *core);
+
+/* ---- life ---- */
+
+static struct core *core_new(const struct core_config *config, struct jobs *jobs)
+{
+    struct core *core = xzalloc(sizeof *core);
+    struct core_internal *in = xzalloc(sizeof *in);
+    core->config = *config;
+    core->internal = in;
+    in->jobs = jobs;
+    random_init(&core->random, config->random_seed);
+    for (int i = 0; i < WAIT_LISTS; i++)
+        list_init(&in->waits[i]);
+    list_init(&in->deferred);
+    list_init(&in->deferred_next);
+    list_init(&in->watches);
+    list_init(&in->moved);
+    list_init(&in->sessions);
+    list_init(&in->graveyard);
+    in->packer = packer_new(core);
+    in->feeds = feeds_new();
+    queue_logging_init(core);
+    return core;
+}
+
+static void core_free(struct core *core)
+{
+    struct core_internal *in = core->internal;
+    vhosts_free(core);
+    topics_free(core);
+    users_free(core);
+    catalog_free(core->catalog);
+    packer_free(in->packer);
+    feeds_free(in->feeds);
+    recovered_free(core);
+    timers_reset(&core->timers);
+    batch_builder_reset(&in->builder);
+    text_reset(&in->scratch);
+    vec_reset(&in->condemned);
+    vec_reset(&in->pinned);
+    free(in);
+    free(core);
+}
+
+enum err core_open(const struct core_config *config, struct disk *disk, struct jobs *jobs,
+                   struct core **out)
+{
+    struct core *core = core_new(config, jobs);
+    struct store_owner owner = recovery_owner;
+    owner.ctx = core;
+
+    enum err err = store_open(&config->store, disk, jobs, &owner, &core->store);
+    if (err) {
+        core_free(core);
+        return err_wrap(err, "open the store");
+    }
+    err = core_recover(core);
+    if (err) {
+        core_abandon(core);
+        return err;
+    }
+    *out = core;
+    return OK;
+}
+
+void core_close(struct core *core)
+{
+    if (!core)
+        return;
+    queue_log_marks(core);
+    flush_staged(core);
+    store_flush(core->store);
+    release_pinned(core);
+    queues_let_go(core); /* references to the store's memory */
+    store_close(core->store);
+    core_free(core);
+}
+
+void core_abandon(struct core *core)
+{
+    release_pinned(core);
+    queues_let_go(core);
+    store_abandon(core->store);
+    core_free(core);
+}
+
+/* ---- turns ---- */
+
+void core_turn_begin(struct core *core, int64_t now_ns, int64_t wall_ms)
+{
+    struct core_internal *in = core->internal;
+    check(!in->ending);
+    core->now_ns = now_ns;
+    if (wall_ms > core->wall_ms)
+        core->wall_ms = wall_ms;
+    in->deliveries_left = TURN_DELIVERIES;
+    in->delivery_bytes_left = TURN_DELIVERY_BYTES;
+}
+
+/* What is staged may be committed at once (logs in memory): that is told in a second pass, so that
+ * a message through such logs needs one turn. */
+void core_turn_end(struct core *core)
+{
+    struct core_internal *in = core->internal;
+    in->ending = true;
+    timers_run(&core->timers, core->now_ns, 1024);
+    run_moved(core);
+    run_waits(core);
+    run_watches(core);
+    run_deferred(core);
+    flush_staged(core);
+    if (core->now_ns >= store_next_due(core->store))
+        store_tick(core->store, core->now_ns);
+    store_flush(core->store);
+
+    if (!list_is_empty(&in->moved) || in->waits_changed) {
+        run_moved(core);
+        run_waits(core);
+        run_watches(core);
+        flush_staged(core);
+        store_flush(core->store);
+    }
+    release_pinned(core);
+    topics_bury(core);
+    in->committing = false;
+    in->ending = false;
+    list_splice(&in->deferred, &in->deferred_next);
+}
+
+/* Everything that this turn has to say to the disk, in the order in which it must be known: what
+ * the catalog says comes before the deletion of logs. */
+static void flush_staged(struct core *core)
+{
+    struct core_internal *in = core->internal;
+    packer_flush(in->packer);
+    queue_log_settles(core);
+    catalog_flush(core);
+    for (size_t i = 0; i < in->condemned.count; i++) {
+        struct ticket ignored;
+        log_delete(in->condemned.items[i], &ignored);
+    }
+    vec_clear(&in->condemned);
+}
+
+int64_t core_next_due(const struct core *core)
+{
+    const struct core_internal *in = core->internal;
+    if (in->waits_changed || !list_is_empty(&in->deferred) || !list_is_empty(&in->moved))
+        return core->now_ns;
+    int64_t timer = timers_next(&core->timers);
+    int64_t store = store_next_due(core->store);
+    return timer < store ? timer : store;
+}
+
+void core_pin(struct core *core, struct chunk *chunk)
+{
+    chunk_ref(chunk);
+    vec_push(&core->internal->pinned, chunk);
+}
+
+static void release_pinned(struct core *core)
+{
+    struct core_internal *in = core->internal;
+    for (size_t i = 0; i < in->pinned.count; i++)
+        chunk_unref(in->pinned.items[i]);
+    vec_clear(&in->pinned);
+}
+
+void core_condemn_log(struct core *core, struct log *log)
+{
+    log->owner = NULL;
+    vec_push(&core->internal->condemned, log);
+}
+
+struct ticket core_catalog_ticket(const struct core *core)
+{
+    return catalog_ticket(core);
+}
+
+enum err core_catalog_can_change(const struct core *core)
+{
+    return catalog_can_change(core);
+}
+
+/* ---- logs that moved ---- */
+
+void core_log_moved(struct core *core, struct log *log)
+{
+    struct log_owner *owner = log->owner;
+    if (owner && owner->kind != OWNER_CATALOG && !list_is_linked(&owner->moved))
+        list_push_back(&core->internal->moved, &owner->moved);
+}
+
+static void run_moved(struct core *core)
+{
+    struct list *node;
+    while ((node = list_pop_front(&core->internal->moved))) {
+        struct log_owner *owner = container_of(node, struct log_owner, moved);
+        switch (owner->kind) {
+        case OWNER_CATALOG: break;
+        case OWNER_PARTITION: partition_moved(container_of(owner, struct partition, owner)); break;
+        case OWNER_QUEUE: queue_moved(owner); break;
+        }
+    }
+}
+
+/* ---- waiting for tickets ---- */
+
+static struct list *wait_list(struct core *core, const struct wait *w)
+{
+    unsigned lanes = (w->ticket.journal ? 1u : 0u) + (w->ticket.direct ? 2u : 0u);
+    check(w->ticket.level <= LEVEL_MEMORY);
+    return &core->internal->waits[((unsigned)w->stage * 3 + w->ticket.level) * 4 + lanes];
+}
+
+void core_wait(struct core *core, struct wait *w, struct ticket ticket, enum stage stage)
+{
+    check(!list_is_linked(&w->node));
+    check(w->ready);
+    w->ticket = ticket;
+    w->stage = stage;
+    list_push_back(wait_list(core, w), &w->node);
+    core->internal->waits_changed = true;
+}
+
+void core_wait_cancel(struct wait *w)
+{
+    list_remove(&w->node);
+}
+
+/* Move what is done out first: ready() may add waits that are done at once, and they get their turn
+ * in the next turn, not in an endless loop here. */
+static void run_waits(struct core *core)
+{
+    struct core_internal *in = core->internal;
+    if (!in->waits_changed)
+        return;
+    in->waits_changed = false;
+    struct list done;
+    list_init(&done);
+    for (int i = 0; i < WAIT_LISTS; i++) {
+        struct list *waits = &in->waits[i];
+        while (!list_is_empty(waits)) {
+            struct wait *w = container_of(waits->next, struct wait, node);
+            if (!store_is_done(core->store, w->ticket, w->stage))
+                break;
+            list_remove(&w->node);
+            list_push_back(&done, &w->node);
+        }
+    }
+    struct list *node;
+    while ((node = list_pop_front(&done))) {
+        struct wait *w = container_of(node, struct wait, node);
+        w->ready(w);
+    }
+}
+
+void core_watch_progress(struct core *core, struct progress_watch *watch)
+{
+    if (!list_is_linked(&watch->node))
+        list_push_back(&core->internal->watches, &watch->node);
+}
+
+void core_unwatch_progress(struct progress_watch *watch)
+{
+    list_remove(&watch->node);
+}
+
+/* A watch may remove itself or others, or come back, while it is told: each is told once. */
+static void run_watches(struct core *core)
+{
+    struct core_internal *in = core->internal;
+    if (!in->progressed)
+        return;
+    in->progressed = false;
+    struct list untold, *node;
+    list_init(&untold);
+    list_splice(&untold, &in->watches);
+    while ((node = list_pop_front(&untold))) {
+        list_push_back(&in->watches, node);
+        struct progress_watch *watch = container_of(node, struct progress_watch, node);
+        watch->progressed(watch);
+    }
+}
+
+/* ---- deferred work ---- */
+
+void core_defer(struct core *core, struct deferred *work)
+{
+    struct core_internal *in = core->internal;
+    if (!list_is_linked(&work->node))
+        list_push_back(in->ending ? &in->deferred_next : &in->deferred, &work->node);
+}
+
+void core_defer_cancel(struct deferred *work)
+{
+    list_remove(&work->node);
+}
+
+static void run_deferred(struct core *core)
+{
+    struct list *node;
+    while ((node = list_pop_front(&core->internal->deferred))) {
+        struct deferred *work = container_of(node, struct deferred, node);
+        work->run(work);
+    }
+}

@@ -1,0 +1,109 @@
+/* What the core keeps for the modules of this folder. */
+#ifndef BROKER_CORE_INTERNAL_H
+#define BROKER_CORE_INTERNAL_H
+
+#include "base/map.h"
+#include "base/vec.h"
+#include "broker/catalog.h"
+#include "broker/core.h"
+#include "log/batch.h"
+
+struct feeds;
+struct packer;
+struct topic;
+struct queue;
+struct subscription;
+
+enum {
+    /* What one turn may hand to consumers, so that it stays under a millisecond. */
+    TURN_DELIVERIES = 4096,
+    TURN_DELIVERY_BYTES = 4 << 20,
+    /* A delivered-up-to mark that rides on no other commit is logged this much later. */
+    MARK_DELAY_MS = 100,
+};
+
+/* One list for each way in which tickets are ordered: within a list, done is a prefix. */
+enum { WAIT_LISTS = 2 * 3 * 4 };
+
+struct core_internal {
+    struct list waits[WAIT_LISTS];
+    bool waits_changed; /* something was added, or a commit ended */
+    bool progressed;    /* a commit ended since the watches were last told */
+    bool ending;        /* core_turn_end() is on the stack: what is deferred now is for the next */
+    struct list deferred, deferred_next;
+    struct list watches;
+    struct list moved; /* struct log_owner: high watermark moved, not told yet */
+    struct list sessions;
+
+    struct map vhosts, users, topics; /* by name */
+    struct map topic_ids;             /* by the 16 bytes */
+    struct list graveyard;            /* deleted topics that somebody may still refer to */
+    VEC(struct log *) condemned;      /* to be deleted behind the catalog's record */
+
+    struct packer *packer;
+    struct feeds *feeds;
+    uint64_t last_transient_id; /* of logs in memory, which have their own numbers */
+    struct list unlogged;       /* queues with settles to log this turn */
+    struct list unmarked;     /* queues with only a delivered-up-to mark to log, when convenient */
+    struct timer mark_timer;  /* logs the marks that nothing else took along */
+    bool committing;          /* this turn has appended something: marks ride along */
+    uint32_t deliveries_left; /* of this turn */
+    int64_t delivery_bytes_left;
+    VEC(struct chunk *) pinned;   /* released when the turn has ended */
+    struct batch_builder builder; /* scratch for one batch at a time: catalog, control */
+    struct text scratch;
+
+    struct idmap recovered; /* log id -> struct subscription, until its queue claims it */
+    enum err recovery_err;  /* the first thing in recovered state that this version cannot read */
+    char recovery_text[256];
+    struct jobs *jobs; /* for reads before the loop starts */
+};
+
+/* Move all of `from` behind the last of `to`. */
+static inline void list_splice(struct list *to, struct list *from)
+{
+    if (list_is_empty(from))
+        return;
+    from->next->prev = to->prev;
+    from->prev->next = to;
+    to->prev->next = from->next;
+    to->prev = from->prev;
+    list_init(from);
+}
+
+/* store_owner's functions, in recovery.c. */
+extern const struct store_owner recovery_owner;
+
+/* Read the catalog, build its objects, attach them to their logs, drop what nobody owns. */
+must_use enum err core_recover(struct core *core);
+
+/* The log with this id at this level, owned. A log that is on disk stays there whatever is asked.
+ */
+struct log *core_attach_log(struct core *core, uint64_t id, enum log_level level,
+                            struct log_owner *owner);
+/* What recovery gathered about the log, now the caller's; NULL when there is nothing. */
+struct subscription *core_claim_recovered(struct core *core, uint64_t log_id);
+void recovered_free(struct core *core);
+
+void core_pin(struct core *core, struct chunk *chunk); /* until the turn has ended; references */
+/* Delete a log behind this turn's catalog batch. */
+void core_condemn_log(struct core *core, struct log *log);
+/* The log's high watermark moved: its owner is told at the end of the turn. */
+void core_log_moved(struct core *core, struct log *log);
+
+struct ticket catalog_ticket(const struct core *core);
+must_use enum err catalog_can_change(const struct core *core);
+/* The catalog has changes that are not appended yet: appends to logs made this turn depend on them.
+ */
+bool catalog_is_pending(const struct core *core);
+/* Append this turn's changes; clean a slice. */
+void catalog_flush(struct core *core);
+must_use enum err catalog_open(struct core *core);
+void catalog_free(struct catalog *catalog);
+
+/* Free everything in memory; the store is gone already. */
+void topics_free(struct core *core);
+void vhosts_free(struct core *core);
+void users_free(struct core *core);
+
+#endif

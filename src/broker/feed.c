@@ -1,0 +1,290 @@
+#include "broker/feed.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "log/batch.h"
+
+struct feeds {
+    struct list holding; /* feeds that hold a read's answer, least recently used first */
+    size_t held_bytes;
+};
+
+/* A read and its answer. It outlives its feed when that goes away first. */
+struct feed_read {
+    struct log_read read;
+    struct feed *feed; /* NULL: nobody waits */
+    bool done;
+    size_t bytes; /* counted in feeds->held_bytes */
+};
+
+struct feed {
+    struct feeds *feeds;
+    struct log *log;
+    void (*arrived)(void *ctx);
+    void *ctx;
+
+    struct feed_read *read; /* under way, or its answer */
+    size_t read_at;         /* the batch of the answer that was used last */
+    size_t read_bytes;      /* of the next read */
+    int64_t read_end;       /* where the last answer ended */
+    struct list holding;
+
+    bool has_batch; /* the batch being decoded, in this turn */
+    struct log_batch batch;
+    int64_t batch_end;
+    struct record_reader reader;
+    struct record record;
+    bool has_record;
+
+    int64_t resume_base; /* where the last turn stopped decoding; -1: nowhere */
+    int64_t resume_offset;
+    size_t resume_position;
+    int32_t resume_left;
+};
+
+/* ---- life ---- */
+
+struct feeds *feeds_new(void)
+{
+    struct feeds *feeds = xzalloc(sizeof *feeds);
+    list_init(&feeds->holding);
+    return feeds;
+}
+
+void feeds_free(struct feeds *feeds)
+{
+    if (!feeds)
+        return;
+    check(list_is_empty(&feeds->holding));
+    free(feeds);
+}
+
+struct feed *feed_new(struct feeds *feeds, struct log *log, void (*arrived)(void *ctx), void *ctx)
+{
+    struct feed *f = xzalloc(sizeof *f);
+    f->feeds = feeds;
+    f->log = log;
+    f->arrived = arrived;
+    f->ctx = ctx;
+    f->resume_base = -1;
+    f->read_end = -1;
+    return f;
+}
+
+static void drop_answer(struct feed *f)
+{
+    struct feed_read *r = f->read;
+    if (!r || !r->done)
+        return;
+    list_remove(&f->holding);
+    f->feeds->held_bytes -= r->bytes;
+    log_read_end(&r->read);
+    free(r);
+    f->read = NULL;
+}
+
+void feed_free(struct feed *f)
+{
+    if (!f)
+        return;
+    drop_answer(f);
+    if (f->read)
+        f->read->feed = NULL;
+    free(f);
+}
+
+/* ---- reading from files ---- */
+
+static void read_done(struct log_read *read)
+{
+    struct feed_read *r = container_of(read, struct feed_read, read);
+    struct feed *f = r->feed;
+    if (!f) {
+        log_read_end(read);
+        free(r);
+        return;
+    }
+    r->done = true;
+    for (size_t i = 0; i < read->count; i++)
+        r->bytes += read->batches[i].raw.size;
+    f->feeds->held_bytes += r->bytes;
+    list_push_back(&f->feeds->holding, &f->holding);
+    f->read_at = 0;
+    f->arrived(f->ctx);
+}
+
+static enum err start_read(struct feed *f, int64_t offset, int64_t limit)
+{
+    bool goes_on = offset == f->read_end;
+    f->read_bytes = !goes_on                                  ? FEED_READ_MIN_BYTES
+                    : f->read_bytes * 2 > FEED_READ_MAX_BYTES ? FEED_READ_MAX_BYTES
+                                                              : f->read_bytes * 2;
+    struct feed_read *r = f->read = xzalloc(sizeof *r);
+    r->feed = f;
+    r->read.kind = READ_FROM;
+    r->read.from = offset;
+    r->read.limit = limit;
+    r->read.max_bytes = f->read_bytes;
+    r->read.done = read_done;
+    log_read(f->log, &r->read);
+    return E_COLD;
+}
+
+/* ---- finding the batch ---- */
+
+static bool parse_end(const struct log_batch *lb, struct batch *b)
+{
+    return batch_parse(lb->raw, b) == OK;
+}
+
+/* The batch of the read's answer that holds `offset` or is next above it. E_COLD: not there. An
+ * answer that does not hold it is dropped. */
+static enum err find_in_answer(struct feed *f, int64_t offset, struct log_batch *out)
+{
+    const struct log_read *read = &f->read->read;
+    struct batch b;
+    if (read->err) {
+        enum err err = read->err;
+        f->read_end = -1;
+        drop_answer(f);
+        return err;
+    }
+    bool behind = read->count > 0 && read->from <= offset;
+    for (size_t i = f->read_at; behind && i < read->count; i++) {
+        const struct log_batch *lb = &read->batches[i];
+        if (!parse_end(lb, &b))
+            break;
+        f->read_end = lb->base_offset + b.last_offset_delta + 1;
+        if (offset >= f->read_end)
+            continue;
+        f->read_at = i;
+        *out = *lb;
+        list_remove(&f->holding);
+        list_push_back(&f->feeds->holding, &f->holding);
+        return OK;
+    }
+    bool empty = read->count == 0 && read->from == offset;
+    drop_answer(f);
+    return empty ? E_NOT_FOUND : E_COLD;
+}
+
+static enum err find_batch(struct feed *f, int64_t offset, int64_t limit, struct log_batch *out)
+{
+    size_t count;
+    if (f->read && !f->read->done)
+        return E_COLD;
+    if (f->read) {
+        enum err err = find_in_answer(f, offset, out);
+        if (err != E_COLD)
+            return err;
+    }
+    enum err err = log_peek(f->log, offset, limit, 1, out, 1, &count);
+    if (err == E_COLD)
+        return start_read(f, offset, limit);
+    return err ? err : count == 0 ? E_NOT_FOUND : OK;
+}
+
+/* ---- decoding ---- */
+
+static void start_decoding(struct feed *f, const struct batch *b)
+{
+    size_t from = BATCH_HEADER_BYTES;
+    bool resumes = f->resume_base == f->batch.base_offset;
+    if (resumes)
+        from = f->resume_position;
+    record_reader_init(&f->reader, b, f->batch.base_offset,
+                       bytes_of(b->raw.data + from, b->raw.size - from));
+    if (resumes)
+        f->reader.left = f->resume_left;
+    f->has_record = false;
+}
+
+/* Take up the batch. E_CORRUPT: it is none, or compressed, which nothing in a queue's log is. */
+static enum err enter_batch(struct feed *f, int64_t offset, struct record *out)
+{
+    struct batch b;
+    f->has_batch = false;
+    if (!parse_end(&f->batch, &b)) {
+        out->offset = offset + 1;
+        return E_CORRUPT;
+    }
+    f->batch_end = f->batch.base_offset + b.last_offset_delta + 1;
+    if (batch_is_control(&b)) {
+        out->offset = f->batch_end;
+        return E_AGAIN;
+    }
+    if (b.attributes & BATCH_CODEC_MASK) {
+        out->offset = f->batch_end;
+        return E_CORRUPT;
+    }
+    if (offset < f->resume_offset)
+        f->resume_base = -1; /* a record that came back: from the front again */
+    start_decoding(f, &b);
+    f->has_batch = true;
+    return OK;
+}
+
+/* Go on to the record at or above `offset`. E_AGAIN: not in this batch. */
+static enum err decode_to(struct feed *f, int64_t offset, struct record *out)
+{
+    while (!f->has_record || f->record.offset < offset) {
+        f->has_record = record_reader_next(&f->reader, &f->record);
+        if (!f->has_record) {
+            f->has_batch = false;
+            f->resume_base = -1;
+            out->offset = f->batch_end;
+            return f->reader.left > 0 ? E_CORRUPT : E_AGAIN;
+        }
+    }
+    *out = f->record;
+    return OK;
+}
+
+static bool batch_has(const struct feed *f, int64_t offset)
+{
+    if (!f->has_batch || offset < f->batch.base_offset || offset >= f->batch_end)
+        return false;
+    return !f->has_record || f->record.offset <= offset;
+}
+
+enum err feed_at(struct feed *f, int64_t offset, int64_t limit, struct record *out)
+{
+    while (offset < limit) {
+        enum err err = OK;
+        if (!batch_has(f, offset)) {
+            feed_rest(f);
+            err = find_batch(f, offset, limit, &f->batch);
+            if (err)
+                return err;
+            err = enter_batch(f, offset, out);
+        }
+        if (!err)
+            err = decode_to(f, offset, out);
+        if (err != E_AGAIN)
+            return err;
+        offset = out->offset;
+    }
+    return E_NOT_FOUND;
+}
+
+struct chunk *feed_chunk(const struct feed *f)
+{
+    return f->batch.chunk;
+}
+
+/* The record that was given last is done with; the next one begins at the reader's place. */
+void feed_rest(struct feed *f)
+{
+    if (f->has_batch && f->has_record) {
+        f->resume_base = f->batch.base_offset;
+        f->resume_offset = f->record.offset + 1;
+        f->resume_position = (size_t)(f->reader.at - f->batch.raw.data);
+        f->resume_left = f->reader.left;
+    }
+    f->has_batch = f->has_record = false;
+    struct feeds *all = f->feeds;
+    while (all->held_bytes > FEED_HELD_BYTES)
+        drop_answer(container_of(all->holding.next, struct feed, holding));
+}

@@ -1,0 +1,49 @@
+#include "broker/message.h"
+
+#include "base/check.h"
+
+enum { ENVELOPE_VERSION = 1 };
+
+size_t message_put_envelope(const struct message *m, uint8_t out[MESSAGE_ENVELOPE_MAX])
+{
+    check(m->exchange.size <= UINT8_MAX);
+    check(m->routing_key.size <= UINT8_MAX);
+    uint8_t *at = out;
+    *at++ = ENVELOPE_VERSION;
+    *at++ = 0;
+    *at++ = (uint8_t)m->exchange.size;
+    if (m->exchange.size)
+        memcpy(at, m->exchange.data, m->exchange.size);
+    at += m->exchange.size;
+    *at++ = (uint8_t)m->routing_key.size;
+    if (m->routing_key.size)
+        memcpy(at, m->routing_key.data, m->routing_key.size);
+    at += m->routing_key.size;
+    return (size_t)(at - out);
+}
+
+/* A string with its size in one byte in front; false when `in` ends before. */
+static bool take_short(struct bytes *in, struct bytes *out)
+{
+    if (in->size < 1 || in->size - 1 < in->data[0])
+        return false;
+    *out = bytes_of(in->data + 1, in->data[0]);
+    in->data += 1 + out->size;
+    in->size -= 1 + out->size;
+    return true;
+}
+
+enum err message_from_record(struct bytes key, struct bytes value, struct message *out)
+{
+    if (key.size < 2)
+        return err_set(E_MALFORMED, "envelope of %zu bytes", key.size);
+    if (key.data[0] != ENVELOPE_VERSION)
+        return err_set(E_MALFORMED, "envelope version %d", key.data[0]);
+    struct message m = {.body = value};
+    struct bytes at = {key.data + 2, key.size - 2};
+    if (!take_short(&at, &m.exchange) || !take_short(&at, &m.routing_key))
+        return err_set(E_MALFORMED, "envelope ends in a name");
+    m.properties = at;
+    *out = m;
+    return OK;
+}

@@ -1,0 +1,197 @@
+#include "broker/packer.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/say.h"
+#include "broker/core_internal.h"
+#include "broker/queue_internal.h"
+
+struct pack {
+    struct list node; /* open ones in the order of opening; or free */
+    struct packer *packer;
+    struct batch_builder builder;
+    VEC(struct queue *) queues;
+    VEC(struct log *) logs;
+    struct ticket ticket;
+    struct log *on_disk, *in_memory; /* one of each kind, to ask whether an append would be taken */
+    size_t promised;                 /* bytes that were said to fit and are not appended yet */
+};
+
+struct packer {
+    struct core *core;
+    struct list open, free;
+    size_t free_count;
+    size_t promised; /* of all open packs */
+};
+
+struct packer *packer_new(struct core *core)
+{
+    struct packer *packer = xzalloc(sizeof *packer);
+    packer->core = core;
+    list_init(&packer->open);
+    list_init(&packer->free);
+    return packer;
+}
+
+static void pack_free(struct pack *p)
+{
+    batch_builder_reset(&p->builder);
+    vec_reset(&p->queues);
+    vec_reset(&p->logs);
+    free(p);
+}
+
+void packer_free(struct packer *packer)
+{
+    struct list *node;
+    while ((node = list_pop_front(&packer->open)) || (node = list_pop_front(&packer->free)))
+        pack_free(container_of(node, struct pack, node));
+    free(packer);
+}
+
+/* ---- appending ---- */
+
+static void put_away(struct pack *p)
+{
+    struct packer *packer = p->packer;
+    for (size_t i = 0; i < p->queues.count; i++)
+        p->queues.items[i]->internal->pack = NULL;
+    vec_clear(&p->queues);
+    vec_clear(&p->logs);
+    packer->promised -= p->promised;
+    p->promised = 0;
+    list_remove(&p->node);
+    bool is_large = p->builder.text.capacity > 4 * PACK_MAX_BYTES;
+    if (packer->free_count == PACKS_KEPT || is_large) {
+        pack_free(p);
+        return;
+    }
+    packer->free_count++;
+    list_push_front(&packer->free, &p->node); /* the next one finds warm memory */
+}
+
+static void append(struct pack *p)
+{
+    struct ticket ticket;
+    struct bytes batch = batch_builder_end(&p->builder);
+    enum err err = p->logs.count == 1
+                       ? log_append(p->logs.items[0], batch, &ticket)
+                       : log_append_many(p->logs.items, p->logs.count, batch, &ticket);
+    if (err) { /* frozen since: the tickets that were given out are never done */
+        say_error("queue", "published messages cannot be stored: %s", err_text());
+    } else {
+        check(ticket.journal <= p->ticket.journal);
+        check(ticket.direct <= p->ticket.direct);
+        p->packer->core->internal->committing = true;
+    }
+    put_away(p);
+}
+
+void packer_flush(struct packer *packer)
+{
+    while (!list_is_empty(&packer->open))
+        append(container_of(packer->open.next, struct pack, node));
+}
+
+void packer_flush_queue(struct queue *queue)
+{
+    if (queue->internal->pack)
+        append(queue->internal->pack);
+}
+
+/* ---- packing ---- */
+
+static bool is_for(const struct pack *p, struct route route)
+{
+    return p->queues.count == route.count &&
+           memcmp(p->queues.items, route.queues, route.count * sizeof *route.queues) == 0;
+}
+
+/* Would this much more be taken? What was promised to others counts as taken. */
+static enum err ask(const struct pack *p, size_t size)
+{
+    enum err err = OK;
+    if (p->on_disk)
+        err = log_can_append(p->on_disk, p->packer->promised + size);
+    if (!err && p->in_memory)
+        err = log_can_append(p->in_memory, p->packer->promised + size);
+    return err;
+}
+
+static void pack_begin(struct packer *packer, struct pack *p, struct route route)
+{
+    p->packer = packer;
+    p->ticket = (struct ticket){0};
+    p->on_disk = p->in_memory = NULL;
+    for (size_t i = 0; i < route.count; i++) {
+        struct queue *queue = route.queues[i];
+        vec_push(&p->queues, queue);
+        vec_push(&p->logs, queue->log);
+        ticket_join(&p->ticket, log_next_ticket(queue->log));
+        *(queue->log->level == LEVEL_MEMORY ? &p->in_memory : &p->on_disk) = queue->log;
+        queue->internal->pack = p;
+    }
+    batch_builder_begin(&p->builder, 0);
+    list_push_back(&packer->open, &p->node);
+}
+
+static struct pack *pack_open(struct packer *packer, struct route route)
+{
+    struct list *node = list_pop_front(&packer->free);
+    if (node)
+        packer->free_count--;
+    struct pack *p = node ? container_of(node, struct pack, node) : xzalloc(sizeof *p);
+    pack_begin(packer, p, route);
+    return p;
+}
+
+/* The open pack for this route; other packs of its queues are appended, so that order is kept. */
+static struct pack *pack_for(struct packer *packer, struct route route, size_t size)
+{
+    struct pack *p = route.queues[0]->internal->pack;
+    if (p && is_for(p, route)) {
+        if (p->builder.text.size + size <= PACK_MAX_BYTES)
+            return p;
+        append(p);
+    } else {
+        for (size_t i = 0; i < route.count; i++)
+            packer_flush_queue(route.queues[i]);
+    }
+    return pack_open(packer, route);
+}
+
+static void add(struct core *core, struct pack *p, const struct message *m)
+{
+    uint8_t envelope[MESSAGE_ENVELOPE_MAX];
+    struct bytes key[2] = {bytes_of(envelope, message_put_envelope(m, envelope)), m->properties};
+    struct bytes value = m->body.data ? m->body : bytes_of("", 0);
+    batch_builder_add_parts(&p->builder, core->wall_ms, key, 2, &value, 1);
+}
+
+enum err queue_publish(struct core *core, struct route route, const struct message *m,
+                       struct ticket *out)
+{
+    enum { RECORD_OVERHEAD = BATCH_HEADER_BYTES + MESSAGE_ENVELOPE_MAX + 40 };
+    struct packer *packer = core->internal->packer;
+    size_t size = RECORD_OVERHEAD + m->properties.size + m->body.size;
+    check(route.count > 0);
+
+    struct pack *p = pack_for(packer, route, size);
+    enum err err = ask(p, size);
+    if (err) {
+        if (p->builder.count == 0)
+            put_away(p);
+        return err;
+    }
+    p->promised += size;
+    packer->promised += size;
+    add(core, p, m);
+    *out = p->ticket;
+    if (catalog_is_pending(core)) /* the queue may have been made in this turn */
+        ticket_join(out, core_catalog_ticket(core));
+    if (m->body.size >= PACK_ALONE_BYTES)
+        append(p);
+    return OK;
+}

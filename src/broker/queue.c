@@ -1,0 +1,242 @@
+#include "broker/queue.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "broker/exchange_internal.h"
+#include "broker/packer.h"
+#include "broker/queue_internal.h"
+
+enum { TRANSIENT_ID = 63 }; /* the bit that logs in memory have set in their ids */
+
+struct queue *queue_find(struct vhost *vhost, struct bytes name)
+{
+    return map_get(&vhost->queues, name);
+}
+
+void queue_each(struct core *core, void (*each)(void *ctx, struct queue *), void *ctx)
+{
+    size_t at_vhost = 0;
+    struct vhost *vhost;
+    while ((vhost = map_next(&core->internal->vhosts, &at_vhost))) {
+        size_t at_queue = 0;
+        struct queue *queue;
+        while ((queue = map_next(&vhost->queues, &at_queue)))
+            each(ctx, queue);
+    }
+}
+
+/* ---- making ---- */
+
+static struct bytes copy(struct bytes b)
+{
+    return b.size ? bytes_of(xmemdup(b.data, b.size), b.size) : bytes_of("", 0);
+}
+
+static void free_copy(struct bytes b)
+{
+    if (b.size)
+        free((void *)b.data);
+}
+
+/* In memory and in the vhost's map; the log comes by attach(). */
+static struct queue *queue_new(struct vhost *vhost, const struct queue_spec *spec)
+{
+    check(!queue_find(vhost, spec->name));
+    struct queue *queue = xzalloc(sizeof *queue);
+    struct queue_internal *in = queue->internal = xzalloc(sizeof *in);
+    queue->name = copy(spec->name);
+    queue->arguments = copy(spec->arguments);
+    queue->vhost = vhost;
+    queue->durable = spec->durable;
+    queue->auto_delete = spec->auto_delete;
+    queue->exclusive = spec->exclusive_owner;
+    queue->owner = spec->exclusive_owner;
+    list_init(&queue->consumers);
+    in->self = queue;
+    in->core = vhost->core;
+    in->references = 1;
+    in->owner.kind = OWNER_QUEUE;
+    list_init(&in->bindings);
+    queue_dispatch_init(queue);
+    map_put(&vhost->queues, queue->name, queue);
+    if (queue->owner)
+        list_push_back(&queue->owner->exclusive_queues, &in->of_session);
+    return queue;
+}
+
+static void queue_free(struct queue *queue)
+{
+    core_defer_cancel(&queue->internal->dispatch);
+    subscription_free(queue->subscription);
+    feed_free(queue->internal->feed);
+    free_copy(queue->name);
+    free_copy(queue->arguments);
+    free(queue->internal);
+    free(queue);
+}
+
+static bool is_kept(const struct queue *queue)
+{
+    return queue->durable && !queue->exclusive;
+}
+
+static void attach(struct queue *queue)
+{
+    struct queue_internal *in = queue->internal;
+    struct core *core = in->core;
+    enum log_level level = is_kept(queue) ? core->config.durability : LEVEL_MEMORY;
+    queue->log = core_attach_log(core, in->log_id, level, &in->owner);
+    queue->subscription = core_claim_recovered(core, in->log_id);
+    if (!queue->subscription)
+        queue->subscription = subscription_new();
+    subscription_start(queue->subscription, queue->log->start, queue->log->hw,
+                       queue->log->level != LEVEL_MEMORY);
+}
+
+struct queue *queue_create(struct vhost *vhost, const struct queue_spec *spec)
+{
+    struct core *core = vhost->core;
+    struct queue *queue = queue_new(vhost, spec);
+    if (is_kept(queue)) {
+        queue->internal->log_id = catalog_new_log_id(core);
+        catalog_put(core, &queue->internal->entry, CATALOG_QUEUE);
+    } else {
+        queue->internal->log_id = (uint64_t)1 << TRANSIENT_ID | ++core->internal->last_transient_id;
+    }
+    attach(queue);
+    return queue;
+}
+
+struct queue *queue_restore(struct vhost *vhost, const struct queue_spec *spec, uint64_t log_id)
+{
+    struct queue *queue = queue_new(vhost, spec);
+    queue->internal->log_id = log_id;
+    return queue;
+}
+
+static void attach_one(void *ctx, struct queue *queue)
+{
+    (void)ctx;
+    attach(queue);
+}
+
+void queues_attach(struct core *core)
+{
+    queue_each(core, attach_one, NULL);
+}
+
+/* ---- going away ---- */
+
+void queue_ref(struct queue *queue)
+{
+    queue->internal->references++;
+}
+
+void queue_unref(struct queue *queue)
+{
+    check(queue->internal->references > 0);
+    if (--queue->internal->references == 0)
+        queue_free(queue);
+}
+
+void queue_delete(struct queue *queue)
+{
+    struct queue_internal *in = queue->internal;
+    struct core *core = in->core;
+    if (queue->deleted)
+        return;
+    packer_flush_queue(queue); /* it may have other queues' messages too */
+    queue->deleted = true;
+    bindings_drop_queue(queue);
+    catalog_remove(core, &in->entry);
+    map_remove(&queue->vhost->queues, queue->name);
+    list_remove(&in->of_session);
+    list_remove(&in->owner.moved);
+    core_defer_cancel(&in->dispatch);
+    queue_unlog(queue);
+    feed_free(in->feed);
+    in->feed = NULL;
+    core_condemn_log(core, queue->log);
+    queue->log = NULL;
+    queue_wake_getters(queue);
+    queue_drop_consumers(queue);
+    queue_unref(queue);
+}
+
+void queue_delete_exclusive(struct core *core, struct session *owner)
+{
+    (void)core;
+    while (!list_is_empty(&owner->exclusive_queues))
+        queue_delete(
+            container_of(owner->exclusive_queues.next, struct queue_internal, of_session)->self);
+}
+
+static void let_go(void *ctx, struct queue *queue)
+{
+    (void)ctx;
+    feed_free(queue->internal->feed);
+    queue->internal->feed = NULL;
+}
+
+void queues_let_go(struct core *core)
+{
+    queue_each(core, let_go, NULL);
+}
+
+void queues_free(struct vhost *vhost)
+{
+    size_t position = 0;
+    struct queue *queue;
+    while ((queue = map_next(&vhost->queues, &position))) {
+        list_remove(&queue->internal->of_session);
+        queue_free(queue);
+    }
+    map_reset(&vhost->queues);
+}
+
+/* ---- counting, settling ---- */
+
+struct ticket queue_barrier(struct queue *queue)
+{
+    if (queue->deleted)
+        return (struct ticket){0};
+    packer_flush_queue(queue);
+    return log_last_ticket(queue->log);
+}
+
+uint64_t queue_ready_count(const struct queue *queue)
+{
+    return subscription_ready_count(queue->subscription);
+}
+
+uint64_t queue_unacked_count(const struct queue *queue)
+{
+    return queue->subscription->taken;
+}
+
+uint64_t queue_purge(struct queue *queue, struct ticket *out)
+{
+    *out = (struct ticket){0};
+    if (queue->deleted)
+        return 0;
+    struct subscription *s = queue->subscription;
+    uint64_t count = subscription_settle_ready(s, s->floor, s->visible);
+    queue_log_now(queue, out);
+    return count;
+}
+
+void queue_settle(struct queue *queue, int64_t offset, uint32_t number)
+{
+    if (!queue->deleted && subscription_settle(queue->subscription, offset, number))
+        queue_changed(queue);
+}
+
+void queue_return(struct queue *queue, int64_t offset, uint32_t number)
+{
+    if (queue->deleted || !subscription_return(queue->subscription, offset, number))
+        return;
+    queue_changed(queue);
+    queue_wake(queue);
+}

@@ -1,0 +1,265 @@
+/*
+ * Handing out: from a queue's ready records to its consumers, round robin among those with credit,
+ * in slices that keep a turn short. It runs at the end of a turn, when the high watermark has
+ * moved, when a consumer may take more, or when records came back.
+ */
+#include "base/check.h"
+#include "base/metrics.h"
+#include "base/say.h"
+#include "broker/queue_internal.h"
+
+static void run_dispatch(struct deferred *work);
+
+void queue_dispatch_init(struct queue *queue)
+{
+    struct queue_internal *in = queue->internal;
+    list_init(&in->parked);
+    list_init(&in->getters);
+    in->dispatch.run = run_dispatch;
+}
+
+void queue_wake(struct queue *queue)
+{
+    if (!queue->deleted && !list_is_empty(&queue->consumers))
+        core_defer(queue->internal->core, &queue->internal->dispatch);
+}
+
+void queue_wake_getters(struct queue *queue)
+{
+    struct list *node;
+    while ((node = list_pop_front(&queue->internal->getters)))
+        core_wait(queue->internal->core, container_of(node, struct wait, node), (struct ticket){0},
+                  STAGE_WRITTEN);
+}
+
+/* ---- the next message ---- */
+
+static void feed_arrived(void *ctx)
+{
+    queue_wake_getters(ctx);
+    queue_wake(ctx);
+}
+
+static struct feed *feed_of(struct queue *queue)
+{
+    struct queue_internal *in = queue->internal;
+    if (!in->feed)
+        in->feed = feed_new(in->core->internal->feeds, queue->log, feed_arrived, queue);
+    return in->feed;
+}
+
+/* Records that nobody can be given: settled, counted, told once in a while. */
+static void skip_damage(struct queue *queue, int64_t from, int64_t to)
+{
+    uint64_t count = subscription_settle_ready(queue->subscription, from, to);
+    metrics_add(METRIC_records_undecodable, count);
+    say_error(
+        "queue", "%llu messages cannot be decoded and are dropped offsets=%lld..%lld queue=%.*s",
+        (unsigned long long)count, (long long)from, (long long)(to - 1), BYTES_FORMAT(queue->name));
+    queue_changed(queue);
+}
+
+/* Nothing lies in [from, to): what should be there was lost or never was a message. */
+static void skip_hole(struct queue *queue, int64_t from, int64_t to)
+{
+    subscription_settle_ready(queue->subscription, from, to);
+    queue_changed(queue);
+}
+
+/* Read the record at the head. E_NOT_FOUND: nothing is ready. E_COLD and other errors: not now. */
+static enum err next_message(struct queue *queue, struct delivery *out)
+{
+    struct subscription *s = queue->subscription;
+    struct record record;
+    for (;;) {
+        int64_t offset = subscription_head(s);
+        if (offset < 0)
+            return E_NOT_FOUND;
+        enum err err = feed_at(feed_of(queue), offset, s->visible, &record);
+        if (err == E_CORRUPT) {
+            skip_damage(queue, offset, record.offset);
+            continue;
+        }
+        if (err == E_NOT_FOUND)
+            record.offset = s->visible;
+        else if (err)
+            return err;
+        if (record.offset > offset) {
+            skip_hole(queue, offset, record.offset);
+            continue;
+        }
+        if (message_from_record(record.key, record.value, &out->message) != OK) {
+            skip_damage(queue, offset, offset + 1);
+            continue;
+        }
+        out->queue = queue;
+        out->offset = offset;
+        return OK;
+    }
+}
+
+static void take(struct queue *queue, struct delivery *d)
+{
+    struct taking taking = subscription_take(queue->subscription, d->offset);
+    d->number = taking.number;
+    d->redelivered = taking.redelivered;
+}
+
+/* ---- to consumers ---- */
+
+/* The consumer whose turn it is; those without credit are parked. NULL: there is none. */
+static struct consumer *next_consumer(struct queue *queue)
+{
+    while (!list_is_empty(&queue->consumers)) {
+        struct consumer *c = container_of(queue->consumers.next, struct consumer, node);
+        list_remove(&c->node);
+        if (c->credit(c) > 0) {
+            list_push_back(&queue->consumers, &c->node);
+            return c;
+        }
+        c->parked = true;
+        list_push_back(&queue->internal->parked, &c->node);
+    }
+    return NULL;
+}
+
+static void hand_over(struct queue *queue, struct consumer *c, struct delivery *d)
+{
+    struct core_internal *core = queue->internal->core->internal;
+    bool no_ack = c->no_ack;
+    take(queue, d);
+    core->deliveries_left--;
+    core->delivery_bytes_left -= (int64_t)(d->message.body.size + d->message.properties.size);
+    c->deliver(c, d); /* may cancel consumers and delete the queue */
+    if (queue->deleted)
+        return;
+    if (no_ack)
+        queue_settle(queue, d->offset, d->number);
+    else
+        queue_marked(queue);
+}
+
+static void dispatch(struct queue *queue)
+{
+    struct core *core = queue->internal->core;
+    struct core_internal *in = core->internal;
+    struct delivery d;
+    enum err err = OK;
+    queue_ref(queue);
+    while (!queue->deleted && in->deliveries_left > 0 && in->delivery_bytes_left > 0) {
+        if (subscription_head(queue->subscription) < 0)
+            break;
+        struct consumer *c = next_consumer(queue);
+        if (!c)
+            break;
+        err = next_message(queue, &d);
+        if (err)
+            break;
+        hand_over(queue, c, &d);
+    }
+    if (!queue->deleted) {
+        if (queue->internal->feed)
+            feed_rest(queue->internal->feed);
+        if (!err && subscription_head(queue->subscription) >= 0)
+            queue_wake(queue); /* the slice is over: the next turn goes on */
+    }
+    queue_unref(queue);
+}
+
+static void run_dispatch(struct deferred *work)
+{
+    dispatch(container_of(work, struct queue_internal, dispatch)->self);
+}
+
+void queue_moved(struct log_owner *owner)
+{
+    struct queue *queue = queue_of_owner(owner);
+    int64_t floor = queue->subscription->floor;
+    subscription_extend(queue->subscription, queue->log->hw);
+    if (queue->subscription->floor > floor)
+        queue_changed(queue);
+    if (!list_is_empty(&queue->consumers))
+        dispatch(queue);
+}
+
+/* ---- coming and going ---- */
+
+enum err queue_consume(struct queue *queue, struct consumer *c)
+{
+    check(!queue->deleted);
+    check(!list_is_linked(&c->node));
+    if (queue->exclusive_consumer || (c->exclusive && queue->consumer_count > 0))
+        return err_set(E_LOCKED, "queue '%.*s' in vhost '%.*s' in exclusive use",
+                       BYTES_FORMAT(queue->name), BYTES_FORMAT(queue->vhost->name));
+    if (c->exclusive)
+        queue->exclusive_consumer = c;
+    c->queue = queue;
+    c->parked = false;
+    queue->consumer_count++;
+    list_push_back(&queue->consumers, &c->node);
+    queue_wake(queue);
+    return OK;
+}
+
+static void detach(struct queue *queue, struct consumer *c)
+{
+    list_remove(&c->node);
+    queue->consumer_count--;
+    if (queue->exclusive_consumer == c)
+        queue->exclusive_consumer = NULL;
+}
+
+void queue_cancel(struct consumer *c)
+{
+    struct queue *queue = c->queue;
+    if (!list_is_linked(&c->node))
+        return; /* the queue was deleted */
+    detach(queue, c);
+    if (queue->auto_delete && queue->consumer_count == 0)
+        queue_delete(queue);
+}
+
+void queue_drop_consumers(struct queue *queue)
+{
+    struct list *from;
+    while (!list_is_empty(from = &queue->consumers) ||
+           !list_is_empty(from = &queue->internal->parked)) {
+        struct consumer *c = container_of(from->next, struct consumer, node);
+        detach(queue, c);
+        c->cancelled(c);
+    }
+}
+
+void queue_consumer_ready(struct consumer *c)
+{
+    if (!list_is_linked(&c->node))
+        return;
+    if (c->parked) {
+        c->parked = false;
+        list_remove(&c->node);
+        list_push_back(&c->queue->consumers, &c->node);
+    }
+    queue_wake(c->queue);
+}
+
+enum err queue_get(struct queue *queue, bool no_ack, struct wait *again, struct delivery *out)
+{
+    if (queue->deleted)
+        return E_NOT_FOUND;
+    struct queue_internal *in = queue->internal;
+    enum err err = next_message(queue, out);
+    if (err == E_COLD)
+        list_push_back(&in->getters, &again->node);
+    if (err)
+        return err;
+    take(queue, out);
+    struct chunk *chunk = feed_chunk(in->feed);
+    if (chunk)
+        core_pin(in->core, chunk);
+    if (no_ack)
+        queue_settle(queue, out->offset, out->number);
+    else
+        queue_marked(queue);
+    feed_rest(in->feed);
+    return OK;
+}

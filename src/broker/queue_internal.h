@@ -1,0 +1,64 @@
+/* Queues, for the modules of this folder. */
+#ifndef BROKER_QUEUE_INTERNAL_H
+#define BROKER_QUEUE_INTERNAL_H
+
+#include "base/list.h"
+#include "broker/core_internal.h"
+#include "broker/feed.h"
+#include "broker/queue.h"
+#include "broker/subscription.h"
+
+struct pack;
+
+struct queue_internal {
+    struct queue *self; /* also a route to this queue alone */
+    struct core *core;
+    uint64_t log_id;
+    uint32_t references;
+    struct log_owner owner;
+    struct catalog_entry entry;
+    struct list bindings;     /* of struct binding: of_queue */
+    struct list parked;       /* consumers without credit */
+    struct list getters;      /* of struct wait: to be called when what they want has been read */
+    struct list of_session;   /* exclusive: the owner's list */
+    struct deferred dispatch; /* at the end of the turn */
+    struct list unlogged;     /* in the core's list: changes to log, or a floor that moved */
+    struct list unmarked;     /* in the core's list: only a mark to log */
+    struct pack *pack;        /* what is published to it and not appended yet */
+    struct feed *feed;        /* while it is read */
+};
+
+static inline struct queue *queue_of_owner(struct log_owner *owner)
+{
+    return container_of(owner, struct queue_internal, owner)->self;
+}
+
+/* queue.c */
+struct queue *queue_restore(struct vhost *vhost, const struct queue_spec *spec, uint64_t log_id);
+void queues_attach(struct core *core);
+/* Free what refers to the store, before it closes. */
+void queues_let_go(struct core *core);
+void queues_free(struct vhost *vhost);
+
+/* queue_dispatch.c */
+void queue_dispatch_init(struct queue *queue);
+void queue_moved(struct log_owner *owner);
+/* Hand out what is ready, at the end of the turn. */
+void queue_wake(struct queue *queue);
+void queue_wake_getters(struct queue *queue);
+/* Stop handing out: detach the consumers and tell them. */
+void queue_drop_consumers(struct queue *queue);
+
+/* queue_log.c */
+void queue_logging_init(struct core *core);
+/* The subscription changed: log it at the end of the turn. */
+void queue_changed(struct queue *queue);
+/* Only the delivered-up-to mark moved: log it with the next commit, or a little later. */
+void queue_marked(struct queue *queue);
+void queue_unlog(struct queue *queue); /* it goes away */
+/* Log now what has changed; *out is the ticket. */
+void queue_log_now(struct queue *queue, struct ticket *out);
+void queue_log_settles(struct core *core);
+void queue_log_marks(struct core *core);
+
+#endif

@@ -1,0 +1,104 @@
+/*
+ * Logging what changes in queues' subscriptions: one control batch for each queue and turn. A
+ * delivered-up-to mark alone is worth no commit: it is logged with the next one of anybody, or
+ * after MARK_DELAY_MS. Queues in memory log nothing, but free what is settled at the same point.
+ */
+#include "base/check.h"
+#include "base/say.h"
+#include "broker/queue_internal.h"
+
+static void mark_timer_fired(struct timer *timer, int64_t now_ns);
+
+void queue_logging_init(struct core *core)
+{
+    list_init(&core->internal->unlogged);
+    list_init(&core->internal->unmarked);
+    core->internal->mark_timer.fire = mark_timer_fired;
+}
+
+void queue_changed(struct queue *queue)
+{
+    struct queue_internal *in = queue->internal;
+    if (list_is_linked(&in->unlogged))
+        return;
+    list_remove(&in->unmarked);
+    list_push_back(&in->core->internal->unlogged, &in->unlogged);
+}
+
+void queue_marked(struct queue *queue)
+{
+    struct queue_internal *in = queue->internal;
+    struct core *core = in->core;
+    if (list_is_linked(&in->unlogged) || list_is_linked(&in->unmarked) ||
+        !subscription_mark_is_behind(queue->subscription))
+        return;
+    list_push_back(&core->internal->unmarked, &in->unmarked);
+    if (!timer_is_running(&core->internal->mark_timer))
+        timer_start(&core->timers, &core->internal->mark_timer,
+                    core->now_ns + (int64_t)MARK_DELAY_MS * 1000000);
+}
+
+void queue_unlog(struct queue *queue)
+{
+    list_remove(&queue->internal->unlogged);
+    list_remove(&queue->internal->unmarked);
+}
+
+static void append_changes(struct queue *queue, struct ticket *out)
+{
+    struct subscription *s = queue->subscription;
+    struct core *core = queue->internal->core;
+    struct core_internal *in = core->internal;
+    subscription_put_changes(s, &in->builder, &in->scratch, core->wall_ms);
+    struct bytes batch = batch_builder_end(&in->builder);
+    int64_t offset = queue->log->end;
+    enum err err = log_append(queue->log, batch, out);
+    if (err) { /* frozen: nothing is ever logged again, so nothing is gathered either */
+        say_error("queue", "settles cannot be stored: %s queue=%.*s", err_text(),
+                  BYTES_FORMAT(queue->name));
+    } else {
+        subscription_hole(s, offset, offset + 1);
+        in->committing = true;
+    }
+    subscription_changes_logged(s);
+}
+
+void queue_log_now(struct queue *queue, struct ticket *out)
+{
+    struct subscription *s = queue->subscription;
+    *out = log_last_ticket(queue->log);
+    if (s->keeps_log && (subscription_has_changes(s) || subscription_mark_is_behind(s)))
+        append_changes(queue, out);
+    queue_unlog(queue);
+    if (s->floor > queue->log->start)
+        log_trim(queue->log, s->floor, NULL);
+}
+
+static void log_list(struct list *queues, size_t link)
+{
+    struct list *node;
+    while ((node = list_pop_front(queues))) {
+        struct ticket ignored;
+        struct queue_internal *in = (struct queue_internal *)((char *)node - link);
+        queue_log_now(in->self, &ignored);
+    }
+}
+
+void queue_log_marks(struct core *core)
+{
+    log_list(&core->internal->unmarked, offsetof(struct queue_internal, unmarked));
+}
+
+void queue_log_settles(struct core *core)
+{
+    log_list(&core->internal->unlogged, offsetof(struct queue_internal, unlogged));
+    if (core->internal->committing)
+        queue_log_marks(core);
+}
+
+static void mark_timer_fired(struct timer *timer, int64_t now_ns)
+{
+    (void)now_ns;
+    struct core_internal *in = container_of(timer, struct core_internal, mark_timer);
+    list_splice(&in->unlogged, &in->unmarked);
+}

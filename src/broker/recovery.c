@@ -1,0 +1,180 @@
+/*
+ * Opening: from the store to the broker's objects, in this order.
+ *
+ *   store_open()   hands over, by log id, checkpoints and control batches: each becomes the state
+ * of a subscription in a map, because nobody knows yet which log is whose catalog_open() makes
+ * users, vhosts, topics, exchanges, queues and bindings attach         topics and queues get their
+ * logs; queues claim their subscriptions sweep          logs that no object names are deleted: what
+ * a crash left of a deletion
+ *
+ * And what the store tells the owner of its logs while it runs.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/say.h"
+#include "broker/catalog_internal.h"
+#include "broker/core_internal.h"
+#include "broker/queue_internal.h"
+#include "broker/subscription.h"
+#include "broker/topic_internal.h"
+
+/* ---- recovered state, by log id ---- */
+
+static struct subscription *recovered(struct core *core, uint64_t log_id)
+{
+    struct subscription *s = idmap_get(&core->internal->recovered, log_id);
+    if (!s) {
+        s = subscription_new();
+        idmap_put(&core->internal->recovered, log_id, s);
+    }
+    return s;
+}
+
+struct subscription *core_claim_recovered(struct core *core, uint64_t log_id)
+{
+    return idmap_remove(&core->internal->recovered, log_id);
+}
+
+void recovered_free(struct core *core)
+{
+    size_t position = 0;
+    struct subscription *s;
+    while ((s = idmap_next(&core->internal->recovered, &position)))
+        subscription_free(s);
+    idmap_reset(&core->internal->recovered);
+}
+
+/* Callbacks cannot fail: keep the first error for core_recover(). */
+static void keep_error(struct core *core, enum err err, uint64_t log_id)
+{
+    struct core_internal *in = core->internal;
+    if (!err || in->recovery_err)
+        return;
+    in->recovery_err = err;
+    snprintf(in->recovery_text, sizeof in->recovery_text, "log %llu: %s",
+             (unsigned long long)log_id, err_text());
+}
+
+static void restore(void *ctx, uint64_t log_id, struct bytes state)
+{
+    if (state.size == 0 || log_id == CATALOG_LOG_ID)
+        return;
+    keep_error(ctx, subscription_restore(recovered(ctx, log_id), state), log_id);
+}
+
+static void replay(void *ctx, uint64_t log_id, const struct batch *control)
+{
+    if (log_id == CATALOG_LOG_ID)
+        return; /* read by catalog_open() */
+    keep_error(ctx, subscription_replay(recovered(ctx, log_id), control), log_id);
+}
+
+/* ---- while it runs ---- */
+
+static void committed(void *ctx, struct log *log, int64_t old_hw)
+{
+    (void)old_hw;
+    core_log_moved(ctx, log);
+}
+
+static void progressed(void *ctx)
+{
+    struct core *core = ctx;
+    core->internal->progressed = true;
+    core->internal->waits_changed = true;
+}
+
+static void checkpoint(void *ctx, struct log *log, struct text *out)
+{
+    (void)ctx;
+    struct log_owner *owner = log->owner;
+    if (owner && owner->kind == OWNER_QUEUE)
+        subscription_put_checkpoint(queue_of_owner(owner)->subscription, out);
+}
+
+static void live(void *ctx, struct log *log, int64_t from, int64_t to, offset_ranges *out)
+{
+    (void)ctx;
+    struct log_owner *owner = log->owner;
+    if (owner && owner->kind == OWNER_QUEUE)
+        subscription_live(queue_of_owner(owner)->subscription, from, to, out);
+    else if (owner)
+        vec_push(out, ((struct offset_range){from, to}));
+}
+
+static void frozen(void *ctx, const char *why)
+{
+    (void)ctx;
+    say_error("store", "the disk failed, nothing is accepted any more until a restart: %s", why);
+}
+
+const struct store_owner recovery_owner = {
+    .restore = restore,
+    .replay = replay,
+    .committed = committed,
+    .progressed = progressed,
+    .checkpoint = checkpoint,
+    .live = live,
+    .frozen = frozen,
+};
+
+/* ---- opening ---- */
+
+struct log *core_attach_log(struct core *core, uint64_t id, enum log_level level,
+                            struct log_owner *owner)
+{
+    struct log *log = store_find(core->store, id);
+    if (log && level == LEVEL_MEMORY)
+        level = log->level;
+    log = store_log(core->store, id, level);
+    check(!log->owner);
+    log->owner = owner;
+    return log;
+}
+
+struct sweep {
+    struct core *core;
+    VEC(struct log *) orphans;
+    enum err err;
+};
+
+static void sweep_log(void *ctx, struct log *log)
+{
+    struct sweep *sweep = ctx;
+    if (log->owner)
+        return;
+    if (log->id >= sweep->core->catalog->next_log_id)
+        sweep->err = err_set(
+            E_CORRUPT, "log %llu was never given out by the catalog (next is %llu)",
+            (unsigned long long)log->id, (unsigned long long)sweep->core->catalog->next_log_id);
+    vec_push(&sweep->orphans, log);
+}
+
+static enum err sweep_orphans(struct core *core)
+{
+    struct sweep sweep = {.core = core};
+    store_each(core->store, sweep_log, &sweep);
+    for (size_t i = 0; i < sweep.orphans.count && !sweep.err; i++)
+        core_condemn_log(core, sweep.orphans.items[i]);
+    if (sweep.orphans.count > 0 && !sweep.err)
+        say_info("store", "%zu logs of deleted objects are removed", sweep.orphans.count);
+    vec_reset(&sweep.orphans);
+    return sweep.err;
+}
+
+enum err core_recover(struct core *core)
+{
+    struct core_internal *in = core->internal;
+    if (in->recovery_err)
+        return err_set(in->recovery_err, "%s", in->recovery_text);
+    enum err err = catalog_open(core);
+    if (err)
+        return err;
+    topics_attach(core);
+    queues_attach(core);
+    recovered_free(core);
+    return sweep_orphans(core);
+}

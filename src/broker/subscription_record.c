@@ -1,0 +1,250 @@
+/*
+ * What a subscription keeps on disk.
+ *
+ * Control batch, in the queue's own log: a v2 batch without producer, attribute bit 5 (control),
+ * one record. Key: i16 version = 0, i16 type. Types below 0x5000 are Kafka's (transaction markers,
+ * its controller's); ours are never shown to Kafka clients. Type 0x5000, subscription changes; all
+ * numbers are varints, z: zigzag:
+ *
+ *   mark                     every record below it was delivered at least once or is done
+ *   count, count * { z gap, size }          settled ranges, ascending, none overlap
+ *   count, count * { z gap, size, number }  records that came back for the number-th time
+ *
+ * gap is the distance from the end of the run before (0 for the first) to the start of this one.
+ * All offsets lie below the batch. Bytes that follow are ignored: a later version 0 may add fields.
+ * Another version of type 0x5000 refuses the start; another type of ours too.
+ *
+ * Checkpoint, kept by the store with the log's row:
+ *
+ *   u8 version = 1, floor, mark, the done set from the floor on (offset_set_put), count,
+ *   count * { z offset - floor, times it came back }
+ */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "broker/subscription.h"
+
+enum {
+    CONTROL_KEY_BYTES = 4,
+    CONTROL_VERSION = 0,
+    CONTROL_OURS = 0x5000, /* types from here on are ours */
+    CONTROL_CHANGES = 0x5000,
+    CHECKPOINT_VERSION = 1,
+};
+
+/* ---- writing ---- */
+
+static int compare_ranges(const void *left, const void *right)
+{
+    const struct offset_range *a = left, *b = right;
+    return (a->from > b->from) - (a->from < b->from);
+}
+
+static int compare_runs(const void *left, const void *right)
+{
+    const struct return_run *a = left, *b = right;
+    if (a->from != b->from)
+        return a->from > b->from ? 1 : -1;
+    return (a->number > b->number) - (a->number < b->number);
+}
+
+/* Sort, and join what touches or overlaps. */
+static void merge_ranges(offset_ranges *ranges)
+{
+    if (ranges->count < 2)
+        return;
+    qsort(ranges->items, ranges->count, sizeof *ranges->items, compare_ranges);
+    size_t last = 0;
+    for (size_t i = 1; i < ranges->count; i++) {
+        struct offset_range r = ranges->items[i];
+        if (r.from > ranges->items[last].to)
+            ranges->items[++last] = r;
+        else if (r.to > ranges->items[last].to)
+            ranges->items[last].to = r.to;
+    }
+    ranges->count = last + 1;
+}
+
+static void put_run(struct text *out, int64_t *at, int64_t from, int64_t to)
+{
+    text_put_varint(out, zigzag_encode(from - *at));
+    text_put_varint(out, (uint64_t)(to - from));
+    *at = to;
+}
+
+static void put_changes(struct subscription *s, struct text *out)
+{
+    merge_ranges(&s->settled_changes);
+    if (s->returned_changes.count > 1)
+        qsort(s->returned_changes.items, s->returned_changes.count,
+              sizeof *s->returned_changes.items, compare_runs);
+
+    text_put_varint(out, (uint64_t)s->delivered);
+    text_put_varint(out, s->settled_changes.count);
+    int64_t at = 0;
+    for (size_t i = 0; i < s->settled_changes.count; i++)
+        put_run(out, &at, s->settled_changes.items[i].from, s->settled_changes.items[i].to);
+
+    text_put_varint(out, s->returned_changes.count);
+    at = 0;
+    for (size_t i = 0; i < s->returned_changes.count; i++) {
+        const struct return_run *run = &s->returned_changes.items[i];
+        put_run(out, &at, run->from, run->to);
+        text_put_varint(out, run->number);
+    }
+}
+
+void subscription_put_changes(struct subscription *s, struct batch_builder *b, struct text *scratch,
+                              int64_t now_ms)
+{
+    uint8_t key[CONTROL_KEY_BYTES];
+    put_u16(key, CONTROL_VERSION);
+    put_u16(key + 2, CONTROL_CHANGES);
+    scratch->size = 0;
+    put_changes(s, scratch);
+    batch_builder_begin(b, BATCH_CONTROL);
+    batch_builder_add(b, now_ms, bytes_of(key, sizeof key), text_bytes(scratch), BYTES_NULL, 0);
+}
+
+void subscription_changes_logged(struct subscription *s)
+{
+    vec_clear(&s->settled_changes);
+    vec_clear(&s->returned_changes);
+    s->logged_mark = s->delivered;
+}
+
+void subscription_put_checkpoint(struct subscription *s, struct text *out)
+{
+    offset_set_remove_range(&s->done, s->swept, s->floor);
+    s->swept = s->floor;
+    text_put_u8(out, CHECKPOINT_VERSION);
+    text_put_varint(out, (uint64_t)s->floor);
+    text_put_varint(out, (uint64_t)s->delivered);
+    offset_set_put(&s->done, out);
+    text_put_varint(out, s->returns.count);
+    for (size_t i = 0; i < s->returns.capacity; i++) {
+        const struct idmap_slot *slot = &s->returns.slots[i];
+        if (!slot->value)
+            continue;
+        text_put_varint(out, zigzag_encode((int64_t)slot->key - s->floor));
+        text_put_varint(out, (uintptr_t)slot->value);
+    }
+}
+
+/* ---- reading ---- */
+
+struct varints {
+    struct bytes in;
+    bool bad;
+};
+
+static uint64_t take_varint(struct varints *v)
+{
+    uint64_t value = 0;
+    size_t size = v->bad ? 0 : varint_get(v->in.data, v->in.size, &value);
+    if (size == 0) {
+        v->bad = true;
+        return 0;
+    }
+    v->in.data += size;
+    v->in.size -= size;
+    return value;
+}
+
+/* The next run, which must lie within [0, limit). */
+static struct offset_range take_run(struct varints *v, int64_t at, int64_t limit)
+{
+    int64_t gap = zigzag_decode(take_varint(v));
+    uint64_t size = take_varint(v);
+    if (gap < -at || gap > limit - at || size < 1 || size > (uint64_t)(limit - at - gap))
+        v->bad = true;
+    if (v->bad)
+        return (struct offset_range){0, 0};
+    return (struct offset_range){at + gap, at + gap + (int64_t)size};
+}
+
+static enum err replay_changes(struct subscription *s, struct bytes value, int64_t limit)
+{
+    struct varints v = {value, false};
+    uint64_t mark = take_varint(&v);
+    uint64_t count = take_varint(&v);
+    int64_t at = 0;
+    for (uint64_t i = 0; i < count && !v.bad; i++) {
+        struct offset_range r = take_run(&v, at, limit);
+        subscription_recover_done(s, r.from, r.to);
+        at = r.to;
+    }
+    count = take_varint(&v);
+    at = 0;
+    for (uint64_t i = 0; i < count && !v.bad; i++) {
+        struct offset_range r = take_run(&v, at, limit);
+        uint64_t number = take_varint(&v);
+        for (int64_t offset = r.from; offset < r.to && !v.bad; offset++)
+            subscription_recover_return(s, offset, (uint32_t)number);
+        at = r.to;
+    }
+    if (v.bad || mark > (uint64_t)limit)
+        return err_set(E_MALFORMED, "control batch at %lld is damaged", (long long)limit);
+    if ((int64_t)mark > s->delivered)
+        s->delivered = (int64_t)mark;
+    return OK;
+}
+
+enum err subscription_replay(struct subscription *s, const struct batch *control)
+{
+    struct record_reader reader;
+    struct record record;
+    int64_t base = control->base_offset;
+    record_reader_init(
+        &reader, control, base,
+        bytes_of(control->raw.data + BATCH_HEADER_BYTES, control->raw.size - BATCH_HEADER_BYTES));
+    enum err err = OK;
+    while (!err && record_reader_next(&reader, &record)) {
+        if (record.key.size < CONTROL_KEY_BYTES)
+            return err_set(E_MALFORMED, "control batch at %lld has no type", (long long)base);
+        unsigned version = get_u16(record.key.data), type = get_u16(record.key.data + 2);
+        if (type < CONTROL_OURS)
+            continue;
+        if (type != CONTROL_CHANGES || version != CONTROL_VERSION)
+            return err_set(E_UNSUPPORTED, "control record of type 0x%x, version %u", type, version);
+        err = replay_changes(s, record.value, base);
+    }
+    if (!err && reader.left > 0)
+        err = err_set(E_MALFORMED, "control batch at %lld is damaged", (long long)base);
+    if (!err)
+        subscription_recover_done(s, base, batch_last_offset(control) + 1);
+    return err;
+}
+
+static enum err restore(struct subscription *s, struct varints *v)
+{
+    uint64_t floor = take_varint(v), mark = take_varint(v);
+    if (v->bad || floor > INT64_MAX || mark > INT64_MAX)
+        return err_set(E_MALFORMED, "checkpoint ends in its head");
+    s->floor = s->swept = (int64_t)floor;
+    s->delivered = (int64_t)mark;
+    enum err err = offset_set_get(&s->done, &v->in);
+    if (err)
+        return err;
+    uint64_t count = take_varint(v);
+    for (uint64_t i = 0; i < count && !v->bad; i++) {
+        int64_t gap = zigzag_decode(take_varint(v));
+        uint64_t number = take_varint(v);
+        if (gap < 0 || gap > INT64_MAX - s->floor)
+            v->bad = true;
+        if (!v->bad)
+            subscription_recover_return(s, s->floor + gap, (uint32_t)number);
+    }
+    return v->bad ? err_set(E_MALFORMED, "checkpoint is damaged") : OK;
+}
+
+enum err subscription_restore(struct subscription *s, struct bytes checkpoint)
+{
+    check(s->floor == 0 && s->visible == 0);
+    if (checkpoint.size < 1)
+        return err_set(E_MALFORMED, "empty checkpoint");
+    if (checkpoint.data[0] != CHECKPOINT_VERSION)
+        return err_set(E_UNSUPPORTED, "checkpoint version %d", checkpoint.data[0]);
+    struct varints v = {{checkpoint.data + 1, checkpoint.size - 1}, false};
+    return restore(s, &v);
+}

@@ -1,0 +1,240 @@
+#include "broker/topic.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/say.h"
+#include "broker/core_internal.h"
+#include "broker/topic_config.h"
+#include "broker/topic_internal.h"
+
+enum { NAME_MAX_BYTES = 249, PARTITIONS_MAX = 100000 };
+
+/* ---- finding ---- */
+
+bool topic_name_is_legal(struct bytes name)
+{
+    if (name.size == 0 || name.size > NAME_MAX_BYTES)
+        return false;
+    for (size_t i = 0; i < name.size; i++) {
+        uint8_t c = name.data[i];
+        bool legal = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     c == '.' || c == '_' || c == '-';
+        if (!legal)
+            return false;
+    }
+    return !bytes_equal_string(name, ".") && !bytes_equal_string(name, "..");
+}
+
+struct topic *topic_find(struct core *core, struct bytes name)
+{
+    return map_get(&core->internal->topics, name);
+}
+
+struct topic *topic_find_id(struct core *core, const uint8_t id[16])
+{
+    return map_get(&core->internal->topic_ids, bytes_of(id, 16));
+}
+
+void topic_each(struct core *core, void (*each)(void *ctx, struct topic *), void *ctx)
+{
+    size_t position = 0;
+    struct topic *topic;
+    while ((topic = map_next(&core->internal->topics, &position)))
+        each(ctx, topic);
+}
+
+struct partition *topic_partition(struct topic *topic, int32_t index)
+{
+    return index >= 0 && index < topic->partition_count ? &topic->partitions[index] : NULL;
+}
+
+/* ---- making ---- */
+
+static int compare_configs(const void *left, const void *right)
+{
+    return strcmp(((const struct topic_config *)left)->name,
+                  ((const struct topic_config *)right)->name);
+}
+
+static void copy_configs(struct topic *topic, const struct topic_config *configs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        vec_push(&topic->configs,
+                 ((struct topic_config){xstrdup(configs[i].name), xstrdup(configs[i].value)}));
+    if (count > 1)
+        qsort(topic->configs.items, count, sizeof *topic->configs.items, compare_configs);
+}
+
+/* In memory and in the maps; logs come by attach(). */
+static struct topic *topic_new(struct core *core, struct bytes name, const uint8_t id[16],
+                               int32_t partition_count)
+{
+    struct topic *topic = xzalloc(sizeof *topic);
+    uint8_t *copy = xzalloc(name.size + 1);
+    memcpy(copy, name.data, name.size);
+    topic->name = bytes_of(copy, name.size);
+    memcpy(topic->id, id, sizeof topic->id);
+    topic->partition_count = partition_count;
+    topic->partitions = xzalloc((size_t)partition_count * sizeof *topic->partitions);
+    for (int32_t i = 0; i < partition_count; i++) {
+        struct partition *p = &topic->partitions[i];
+        p->topic = topic;
+        p->index = i;
+        p->owner.kind = OWNER_PARTITION;
+        list_init(&p->watchers);
+    }
+    map_put(&core->internal->topics, topic->name, topic);
+    map_put(&core->internal->topic_ids, bytes_of(topic->id, 16), topic);
+    return topic;
+}
+
+static void topic_free(struct topic *topic)
+{
+    for (int32_t i = 0; i < topic->partition_count; i++)
+        list_remove(&topic->partitions[i].owner.moved);
+    for (size_t i = 0; i < topic->configs.count; i++) {
+        free(topic->configs.items[i].name);
+        free(topic->configs.items[i].value);
+    }
+    vec_reset(&topic->configs);
+    free(topic->partitions);
+    free((void *)topic->name.data);
+    free(topic);
+}
+
+static void attach(struct core *core, struct topic *topic)
+{
+    for (int32_t i = 0; i < topic->partition_count; i++) {
+        struct partition *p = &topic->partitions[i];
+        p->log = core_attach_log(core, p->log_id, topic->level, &p->owner);
+    }
+}
+
+static void random_id(struct core *core, uint8_t id[16])
+{
+    random_fill(&core->random, id, 16);
+    id[6] = (uint8_t)((id[6] & 0x0f) | 0x40); /* RFC 9562 version 4: never all zero */
+    id[8] = (uint8_t)((id[8] & 0x3f) | 0x80);
+}
+
+static enum err check_spec(struct core *core, const struct topic_spec *spec, int32_t partitions)
+{
+    if (!topic_name_is_legal(spec->name))
+        return err_set(E_INVALID, "Topic name is invalid: '%.*s' is not 1 to 249 of [a-zA-Z0-9._-]",
+                       BYTES_FORMAT(spec->name));
+    if (topic_find(core, spec->name))
+        return err_set(E_EXISTS, "Topic '%.*s' already exists.", BYTES_FORMAT(spec->name));
+    if (partitions < 1 || partitions > PARTITIONS_MAX)
+        return err_set(E_INVALID, "Number of partitions was set to an invalid value: %d",
+                       partitions);
+    for (size_t i = 0; i < spec->config_count; i++) {
+        enum err err = topic_config_check(spec->configs[i].name, spec->configs[i].value);
+        if (err)
+            return err;
+    }
+    return catalog_can_change(core);
+}
+
+enum err topic_create(struct core *core, const struct topic_spec *spec, struct topic **out)
+{
+    int32_t partitions =
+        spec->partition_count == -1 ? core->config.default_partitions : spec->partition_count;
+    enum err err = check_spec(core, spec, partitions);
+    if (err || spec->validate_only)
+        return err;
+
+    uint8_t id[16];
+    random_id(core, id);
+    struct topic *topic = topic_new(core, spec->name, id, partitions);
+    copy_configs(topic, spec->configs, spec->config_count);
+    topic_config_apply(core, topic);
+    for (int32_t i = 0; i < partitions; i++)
+        topic->partitions[i].log_id = catalog_new_log_id(core);
+    attach(core, topic);
+    catalog_put(core, &topic->entry, CATALOG_TOPIC);
+    *out = topic;
+    return OK;
+}
+
+enum err topic_restore(struct core *core, struct bytes name, const uint8_t id[16],
+                       int32_t partition_count, const struct topic_config *configs,
+                       size_t config_count, struct topic **out)
+{
+    if (topic_find(core, name))
+        return err_set(E_MALFORMED, "two topics are called '%.*s'", BYTES_FORMAT(name));
+    for (size_t i = 0; i < config_count; i++) {
+        enum err err = topic_config_check(configs[i].name, configs[i].value);
+        if (err)
+            return err_wrap(err, "topic '%.*s'", BYTES_FORMAT(name));
+    }
+    struct topic *topic = topic_new(core, name, id, partition_count);
+    copy_configs(topic, configs, config_count);
+    topic_config_apply(core, topic);
+    *out = topic;
+    return OK;
+}
+
+static void attach_one(void *ctx, struct topic *topic)
+{
+    attach(ctx, topic);
+}
+
+void topics_attach(struct core *core)
+{
+    topic_each(core, attach_one, core);
+}
+
+/* ---- deleting ---- */
+
+void topic_delete(struct core *core, struct topic *topic)
+{
+    if (topic->deleted)
+        return;
+    catalog_remove(core, &topic->entry);
+    map_remove(&core->internal->topics, topic->name);
+    map_remove(&core->internal->topic_ids, bytes_of(topic->id, 16));
+    topic->deleted = true;
+    list_push_back(&core->internal->graveyard, &topic->graveyard);
+    for (int32_t i = 0; i < topic->partition_count; i++) {
+        struct partition *p = &topic->partitions[i];
+        core_condemn_log(core, p->log);
+        p->log = NULL;
+        if (!list_is_empty(&p->watchers) && !list_is_linked(&p->owner.moved))
+            list_push_back(&core->internal->moved, &p->owner.moved);
+    }
+}
+
+static bool is_watched(const struct topic *topic)
+{
+    for (int32_t i = 0; i < topic->partition_count; i++)
+        if (!list_is_empty(&topic->partitions[i].watchers))
+            return true;
+    return false;
+}
+
+void topics_bury(struct core *core)
+{
+    list_each_safe (node, &core->internal->graveyard) {
+        struct topic *topic = container_of(node, struct topic, graveyard);
+        if (is_watched(topic))
+            continue;
+        list_remove(node);
+        topic_free(topic);
+    }
+}
+
+void topics_free(struct core *core)
+{
+    struct core_internal *in = core->internal;
+    size_t position = 0;
+    struct topic *topic;
+    while ((topic = map_next(&in->topics, &position)))
+        topic_free(topic);
+    map_reset(&in->topics);
+    map_reset(&in->topic_ids);
+    struct list *node;
+    while ((node = list_pop_front(&in->graveyard)))
+        topic_free(container_of(node, struct topic, graveyard));
+}
