@@ -22,3 +22,9 @@ int64_t clock_wall_ms(void)
 {
     return read_clock(CLOCK_REALTIME, 1000000);
 }
+
+void clock_pause_ms(int64_t ms)
+{
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+    nanosleep(&t, NULL);
+}

@@ -6,13 +6,10 @@
  *  12  i32 leader epoch       (ours; outside the checksum)
  *  16  i8  magic = 2
  *  17  u32 crc32c             of bytes 21 to the end
- *  21  i16 attributes         bits 0-2 codec, 3 LogAppendTime, 4 transactional, 5 control, 6 horizon
- *  23  i32 last offset delta
- *  27  i64 base timestamp
- *  35  i64 max timestamp
- *  43  i64 producer id, 51 i16 producer epoch, 53 i32 base sequence (-1 when none)
- *  57  i32 record count
- *  61  records (compressed as a whole when the codec is not 0)
+ *  21  i16 attributes         bits 0-2 codec, 3 LogAppendTime, 4 transactional, 5 control, 6
+ * horizon 23  i32 last offset delta 27  i64 base timestamp 35  i64 max timestamp 43  i64 producer
+ * id, 51 i16 producer epoch, 53 i32 base sequence (-1 when none) 57  i32 record count 61  records
+ * (compressed as a whole when the codec is not 0)
  *
  * A record: varint length, i8 attributes, varlong timestamp delta, varint offset delta, varint key
  * size (-1 null), key, varint value size (-1 null), value, varint header count, and for each header
@@ -42,6 +39,10 @@ enum batch_attribute {
     BATCH_DELETE_HORIZON = 64,
 };
 
+struct offset_range {
+    int64_t from, to; /* [from, to) */
+};
+
 enum batch_codec { CODEC_NONE, CODEC_GZIP, CODEC_SNAPPY, CODEC_LZ4, CODEC_ZSTD, CODEC_COUNT };
 
 struct batch {
@@ -67,8 +68,9 @@ must_use enum err batch_parse(struct bytes in, struct batch *out);
 bool batch_is_intact(const struct batch *b);
 
 /* What a producer's batch must be (kafka append rules): checksum, base offset 0 not required, count
- * equal to last offset delta + 1 and above 0, a known codec, no control bit, max timestamp not below
- * what its header says. E_CORRUPT for the checksum, E_MALFORMED for the rest. Does not decompress. */
+ * equal to last offset delta + 1 and above 0, a known codec, no control bit, max timestamp not
+ * below what its header says. E_CORRUPT for the checksum, E_MALFORMED for the rest. Does not
+ * decompress. */
 must_use enum err batch_check_produced(const struct batch *b);
 
 static inline int64_t batch_last_offset(const struct batch *b)
@@ -129,7 +131,13 @@ void batch_builder_add(struct batch_builder *b, int64_t timestamp_ms, struct byt
 void batch_builder_add_parts(struct batch_builder *b, int64_t timestamp_ms,
                              const struct bytes *key_parts, int key_count,
                              const struct bytes *value_parts, int value_count);
-/* Complete header and checksum (base offset 0, epoch 0, no producer). Valid until the next begin. */
+/* What is left of `b` when only the records with offsets in `keep` (ascending) stay: same offsets,
+ * same base and last offset, holes between. E_UNSUPPORTED for compressed batches, E_MALFORMED. */
+must_use enum err batch_filter(const struct batch *b, int64_t base_offset,
+                               const struct offset_range *keep, size_t keep_count,
+                               struct batch_builder *builder, struct bytes *out);
+/* Complete header and checksum (base offset 0, epoch 0, no producer). Valid until the next begin.
+ */
 struct bytes batch_builder_end(struct batch_builder *b);
 
 #endif

@@ -1,17 +1,13 @@
 /*
- * The store: all logs of one disk, their journal and their commits. Lives in the core; blocking work
- * is done by jobs. It knows logs by number and batches by their header, no topic and no queue.
+ * The store: all logs of one disk, their journal and their commits. Lives in the core; blocking
+ * work is done by jobs. It knows logs by number and batches by their header, no topic and no queue.
  *
- * A log is a sequence of record batches. Its offsets, start <= hw <= durable <= written <= end for a
- * log of level fsync:
- *   start    first offset that is kept
- *   hw       high watermark: committed, may be shown
- *   durable  synced
- *   written  handed to the operating system
- *   end      appended: the next offset
- * Appends of one turn are staged; store_flush() at the end of the turn hands them to the disk as one
- * commit when none is running, else they gather for the next one. When a commit ends, hw moves and
- * owner->committed() is called once for each log in it, then owner->progressed() once.
+ * A log is a sequence of record batches. Its offsets, start <= hw <= durable <= written <= end for
+ * a log of level fsync: start    first offset that is kept hw       high watermark: committed, may
+ * be shown durable  synced written  handed to the operating system end      appended: the next
+ * offset Appends of one turn are staged; store_flush() at the end of the turn hands them to the
+ * disk as one commit when none is running, else they gather for the next one. When a commit ends,
+ * hw moves and owner->committed() is called once for each log in it, then owner->progressed() once.
  *
  * Where a record lies, oldest first: segments (below `stored_to`), the journal (to `direct_from`),
  * direct segments. Memory holds no truth: the newest bytes are cached in chunks within a budget.
@@ -48,9 +44,6 @@ struct ticket {
     uint8_t level;    /* of the log: what STAGE_COMMITTED means */
 };
 
-struct offset_range {
-    int64_t from, to; /* [from, to) */
-};
 typedef VEC(struct offset_range) offset_ranges;
 
 /* What the store asks of whoever owns the logs. All in the core. */
@@ -65,7 +58,8 @@ struct store_owner {
     void (*committed)(void *ctx, struct log *log, int64_t old_hw);
     /* A commit ended: tickets may be done. */
     void (*progressed)(void *ctx);
-    /* Write the log's derived state, everything appended so far included, to `out`; nothing if none. */
+    /* Write the log's derived state, everything appended so far included, to `out`; nothing if
+     * none. */
     void (*checkpoint)(void *ctx, struct log *log, struct text *out);
     /* Append to `out` the ranges within [from, to) whose records are still needed, ascending. */
     void (*live)(void *ctx, struct log *log, int64_t from, int64_t to, offset_ranges *out);
@@ -78,18 +72,17 @@ struct log {
     enum log_level level;
     int64_t start, hw, durable, written, end;
     void *owner; /* the owner's own */
-    struct log_internal *internal;
 };
 
 struct store_config {
-    uint64_t journal_max_bytes;   /* of all journal files together; they grow to it by load */
-    uint64_t segment_bytes;       /* roll a segment at this size */
-    uint64_t cache_bytes;         /* chunks of newest bytes kept in memory */
-    uint64_t memory_level_bytes;  /* all logs of level memory together; beyond: E_NO_MEMORY */
-    uint64_t backlog_bytes;       /* staged and not yet written: beyond, store_is_behind() */
-    uint64_t reserve_bytes;       /* appends are refused when the disk has less free than this */
-    uint32_t files_max;           /* open segment files */
-    bool accept_loss;             /* open although the journal is damaged below a synced point */
+    uint64_t journal_max_bytes;  /* of all journal files together; they grow to it by load */
+    uint64_t segment_bytes;      /* roll a segment at this size */
+    uint64_t cache_bytes;        /* chunks of newest bytes kept in memory */
+    uint64_t memory_level_bytes; /* all logs of level memory together; beyond: E_NO_MEMORY */
+    uint64_t backlog_bytes;      /* staged and not yet written: beyond, store_is_behind() */
+    uint64_t reserve_bytes;      /* appends are refused when the disk has less free than this */
+    uint32_t files_max;          /* open segment files */
+    bool accept_loss;            /* open although the journal is damaged below a synced point */
 };
 
 void store_config_default(struct store_config *c);
@@ -114,24 +107,20 @@ struct log *store_find(struct store *, uint64_t id);
 void store_each(struct store *, void (*each)(void *ctx, struct log *log), void *ctx);
 
 /* Append one whole batch (v2, checksum right): copied, stamped with offset and epoch. Its offsets
- * are [log->end before, log->end after). E_FROZEN, E_NO_SPACE, E_NO_MEMORY: nothing was appended. */
+ * are [log->end before, log->end after). E_FROZEN, E_NO_SPACE, E_NO_MEMORY: nothing was appended.
+ */
 must_use enum err log_append(struct log *, struct bytes batch, struct ticket *out);
-/* One batch into several logs, stored once and atomic: all or none. Logs of level memory may be among
- * them. */
+/* One batch into several logs, stored once and atomic: all or none. Logs of level memory may be
+ * among them. */
 must_use enum err log_append_many(struct log *const *logs, size_t count, struct bytes batch,
                                   struct ticket *out);
-/* The ticket that an append to the log would get now, in this turn. Also the barrier ticket: when it
- * is done, all that was appended to the log before this call is committed. */
-struct ticket log_next_ticket(const struct log *);
+/* The ticket that an append to the log would get now, in this turn. Also the barrier ticket: when
+ * it is done, all that was appended to the log before this call is committed. */
+struct ticket log_next_ticket(struct log *);
 /* The ticket of what was appended last: done at once when nothing of the log is in flight. */
 struct ticket log_last_ticket(const struct log *);
 /* What an append of this size would be refused with now, or OK. */
 must_use enum err log_can_append(const struct log *, size_t size_bytes);
-/* Between these two, every append and trim is one entry of the journal: all or nothing after a
- * crash. May not span turns. */
-void store_atomic_begin(struct store *);
-void store_atomic_end(struct store *);
-
 /* Drop what lies below `offset` (start < offset <= end). With `out`: by a journal entry, so that it
  * stays dropped when the ticket is done. Without: derived from the owner's own state (a queue's
  * settles); memory and files are freed when the next row says so. */

@@ -1,0 +1,118 @@
+#include "log/store_internal.h"
+
+#include <stdlib.h>
+
+enum { POOL_MAX = 4, ALIGN_BYTES = 4096 };
+
+struct chunk *chunk_new(struct store *s, size_t capacity)
+{
+    capacity = round_up(capacity, ALIGN_BYTES);
+    struct list *spare = capacity == CHUNK_BYTES ? list_pop_front(&s->pool) : NULL;
+    struct chunk *c;
+    if (spare) { /* its pages are there already: no faults, no zeroing */
+        c = container_of(spare, struct chunk, node);
+        s->pool_count--;
+    } else {
+        c = xzalloc(sizeof *c);
+        c->capacity = (uint32_t)capacity;
+        c->data = aligned_alloc(ALIGN_BYTES, capacity);
+        check(c->data);
+        c->store = s;
+    }
+    c->used = 0;
+    c->refs = 1;
+    return c;
+}
+
+void chunk_ref(struct chunk *c)
+{
+    c->refs++;
+}
+
+static void chunk_free(struct chunk *c)
+{
+    free(c->data);
+    free(c);
+}
+
+void chunk_unref(struct chunk *c)
+{
+    if (!c || --c->refs > 0)
+        return;
+    struct store *s = c->store;
+    if (c->capacity == CHUNK_BYTES && s->pool_count < POOL_MAX && !s->closing) {
+        list_push_front(&s->pool, &c->node);
+        s->pool_count++;
+    } else {
+        chunk_free(c);
+    }
+}
+
+void pool_free(struct store *s)
+{
+    struct list *node;
+    while ((node = list_pop_front(&s->pool)) != NULL)
+        chunk_free(container_of(node, struct chunk, node));
+    s->pool_count = 0;
+}
+
+void window_init(struct window *w)
+{
+    list_init(&w->chunks);
+    w->bytes = 0;
+}
+
+void window_push(struct window *w, struct chunk *c, uint64_t address)
+{
+    c->address = address;
+    list_push_back(&w->chunks, &c->node);
+    w->bytes += c->capacity;
+}
+
+struct chunk *window_find(const struct window *w, uint64_t address)
+{
+    /* Readers mostly want the newest bytes, so look from the end; there are some tens of chunks. */
+    for (struct list *node = w->chunks.prev; node != &w->chunks; node = node->prev) {
+        struct chunk *c = container_of(node, struct chunk, node);
+        if (address >= c->address)
+            return address < c->address + c->used ? c : NULL;
+    }
+    return NULL;
+}
+
+static void drop_oldest(struct window *w)
+{
+    struct chunk *c = container_of(list_pop_front(&w->chunks), struct chunk, node);
+    w->bytes -= c->capacity;
+    chunk_unref(c);
+}
+
+void window_drop_below(struct window *w, uint64_t address)
+{
+    while (!list_is_empty(&w->chunks)) {
+        struct chunk *c = container_of(w->chunks.next, struct chunk, node);
+        if (c->address + c->capacity > address)
+            return;
+        drop_oldest(w);
+    }
+}
+
+void window_clear(struct window *w)
+{
+    while (!list_is_empty(&w->chunks))
+        drop_oldest(w);
+}
+
+/* Give back the oldest cached bytes until the budget holds. The newest chunk of a window stays: it
+ * is being filled. Chunks that a commit or a reader still needs live on by their references. */
+void store_evict(struct store *s)
+{
+    while (s->journal_window.bytes + s->direct_window.bytes > s->config.cache_bytes) {
+        struct window *larger = s->journal_window.bytes >= s->direct_window.bytes
+                                    ? &s->journal_window
+                                    : &s->direct_window;
+        if (list_is_empty(&larger->chunks) || larger->chunks.next == larger->chunks.prev)
+            return;
+        drop_oldest(larger);
+    }
+}

@@ -1,0 +1,423 @@
+/*
+ * Commits. One commit of the journal and one round of the direct lane are under way at most; while
+ * the disk works on it, the next one gathers. When one ends, the offsets of the logs in it advance
+ * as far as everything before them is durable too, and their owner is told once for each log.
+ */
+#include "log/store_internal.h"
+
+#include "base/metrics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void log_pin(struct log_state *l)
+{
+    l->pins++;
+}
+
+void log_unpin(struct log_state *l)
+{
+    check(l->pins > 0);
+    if (--l->pins == 0 && l->deleted)
+        log_free(l);
+}
+
+void store_freeze(struct store *s, enum err err, const char *why)
+{
+    if (s->frozen)
+        return;
+    s->frozen = true;
+    snprintf(s->frozen_why, sizeof s->frozen_why, "%s", why);
+    say_error("log", "the disk failed, data is read-only until restart: %s error=%s", why,
+              err_name(err));
+    if (s->owner.frozen)
+        s->owner.frozen(s->owner.ctx, s->frozen_why);
+}
+
+/* ---- how far a log has come ---- */
+
+static bool piece_is(const struct store *s, const struct piece *p, bool synced)
+{
+    const struct lane_progress *lane = p->direct ? &s->direct_lane : &s->journal_lane;
+    return p->number <= (synced ? lane->synced : lane->done);
+}
+
+/* Move written, durable and hw; tell the owner when hw moved. */
+static void log_advance(struct log_state *l)
+{
+    struct store *s = l->store;
+    size_t synced = 0, written;
+    while (synced < l->pieces.count && piece_is(s, &l->pieces.items[synced], true))
+        synced++;
+    written = synced;
+    while (written < l->pieces.count && piece_is(s, &l->pieces.items[written], false))
+        written++;
+    if (written > 0)
+        l->log.written = l->pieces.items[written - 1].end;
+    if (synced > 0) {
+        l->log.durable = l->pieces.items[synced - 1].end;
+        l->pieces.count -= synced;
+        memmove(l->pieces.items, l->pieces.items + synced,
+                l->pieces.count * sizeof *l->pieces.items);
+    }
+    int64_t old = l->log.hw;
+    l->log.hw = l->log.level == LEVEL_FSYNC ? l->log.durable : l->log.written;
+    check(l->log.hw >= old);
+    if (l->log.hw > old && !l->deleted)
+        s->owner.committed(s->owner.ctx, &l->log, old);
+}
+
+/* ---- the journal's commit ---- */
+
+/* Sync what was written to the journal since the last sync. */
+static enum err sync_written(struct journal *j)
+{
+    enum err err = j->written_file ? file_sync(j->written_file) : OK;
+    metrics_add(METRIC_syncs, 1);
+    if (!err)
+        j->synced_sequence = j->sequence;
+    return err;
+}
+
+static enum err write_record(struct store *s, struct staged *r)
+{
+    struct journal *j = &s->journal;
+    if (j->written_file != r->file->file && j->synced_sequence < j->sequence) {
+        enum err err = sync_written(j); /* a later sync reaches only the new file */
+        if (err)
+            return err;
+    }
+    j->written_file = r->file->file;
+    journal_seal_record(s, r);
+    return file_write(r->file->file, r->address - r->file->base, r->parts.items,
+                      (int)r->parts.count);
+}
+
+static void commit_run(struct job *job)
+{
+    struct commit *c = container_of(job, struct commit, job);
+    enum err err = OK;
+    for (size_t i = 0; i < c->records.count && !err; i++) {
+        err = write_record(c->store, &c->records.items[i]);
+        c->wrote_bytes += (int64_t)c->records.items[i].size;
+    }
+    if (!err && c->sync)
+        err = sync_written(&c->store->journal);
+    c->err = err;
+    if (err)
+        snprintf(c->error, sizeof c->error, "%s", err_text());
+}
+
+void commit_free(struct commit *c)
+{
+    for (size_t i = 0; i < c->records.count; i++) {
+        struct staged *r = &c->records.items[i];
+        for (size_t k = 0; k < r->chunks.count; k++)
+            chunk_unref(r->chunks.items[k]);
+        vec_reset(&r->chunks);
+        vec_reset(&r->parts);
+    }
+    vec_reset(&c->records);
+    vec_reset(&c->logs);
+    free(c);
+}
+
+static void commit_done(struct job *job)
+{
+    struct commit *c = container_of(job, struct commit, job);
+    struct store *s = c->store;
+    s->in_flight = NULL;
+    if (c->err) {
+        store_freeze(s, c->err, c->error);
+    } else {
+        s->journal_lane.done = c->number;
+        if (c->sync)
+            s->journal_lane.synced = c->number;
+        metrics_add(METRIC_commits, 1);
+        metrics_add(METRIC_commit_bytes, (uint64_t)c->wrote_bytes);
+        for (size_t i = 0; i < c->logs.count; i++)
+            log_advance(c->logs.items[i]);
+    }
+    for (size_t i = 0; i < c->logs.count; i++)
+        log_unpin(c->logs.items[i]);
+    bool failed = c->err != OK;
+    commit_free(c);
+    if (!failed) {
+        s->owner.progressed(s->owner.ctx);
+        journal_prepare_more(s);
+        recycle_step(s);
+    }
+}
+
+/* Are the files that the commit writes into there? */
+static bool commit_has_files(const struct commit *c)
+{
+    for (size_t i = 0; i < c->records.count; i++) {
+        enum journal_file_state state = c->records.items[i].file->state;
+        if (state == JOURNAL_PREPARING || state == JOURNAL_MISSING)
+            return false;
+    }
+    return true;
+}
+
+static void start_commit(struct store *s)
+{
+    stage_close_record(s);
+    struct commit *c = s->staging;
+    if (s->journal_lane.promised && s->journal_lane.synced < s->journal_lane.done)
+        c->sync = true;
+    bool only_sync = c->sync && s->journal_lane.synced < s->journal_lane.done;
+    if (s->in_flight || (c->records.count == 0 && !only_sync) || !commit_has_files(c))
+        return;
+    for (size_t i = 0; i < c->records.count; i++)
+        if (c->records.items[i].file->state == JOURNAL_READY)
+            c->records.items[i].file->state = JOURNAL_ACTIVE;
+    s->in_flight = c;
+    s->journal_lane.staging++;
+    s->journal_lane.promised = false;
+    s->journal_lane.staged_bytes = 0;
+    s->staging = commit_new(s);
+    c->job.run = commit_run;
+    c->job.done = commit_done;
+    jobs_submit(s->jobs, LANE_JOURNAL, &c->job);
+}
+
+/* ---- the direct lane's round ---- */
+
+static enum err direct_open(struct store *s, struct direct_write *w)
+{
+    char dir[40], path[64];
+    log_dir(w->log->log.id, dir);
+    segment_path(w->log->log.id, w->segment, "log", path);
+    enum err err = disk_make_dir(s->disk, dir);
+    if (!err)
+        err = disk_open(s->disk, path, DISK_CREATE, &w->file);
+    if (!err)
+        err = file_truncate(w->file, 0); /* never what an earlier run may have left there */
+    if (!err)
+        err = disk_sync_dir(s->disk, dir);
+    if (!err)
+        err = disk_sync_dir(s->disk, "logs");
+    w->opened = true;
+    return err_wrap(err, "create segment %s", path);
+}
+
+/* Everything that may need new space: if there is none, nothing was written yet and the whole round
+ * can be tried again. */
+static enum err direct_make_room(struct store *s, struct direct_write *w)
+{
+    enum err err = w->file ? OK : direct_open(s, w);
+    if (!err && w->allocate_to > 0)
+        err = file_allocate(w->file, w->allocate_from, w->allocate_to, false);
+    if (!err)
+        w->allocate_to = 0;
+    return err;
+}
+
+static void round_run(struct job *job)
+{
+    struct round *r = container_of(job, struct round, job);
+    enum err err = OK;
+    for (size_t i = 0; i < r->writes.count && !err; i++)
+        err = direct_make_room(r->store, &r->writes.items[i]);
+    r->stalled = err == E_NO_SPACE;
+    for (size_t i = 0; i < r->writes.count && !err; i++) {
+        struct direct_write *w = &r->writes.items[i];
+        if (w->parts.count > 0)
+            err = file_write(w->file, w->position, w->parts.items, (int)w->parts.count);
+    }
+    for (size_t i = 0; i < r->writes.count && !err; i++) {
+        if (r->writes.items[i].sync) {
+            err = file_sync(r->writes.items[i].file);
+            metrics_add(METRIC_syncs, 1);
+        }
+    }
+    r->err = err;
+    if (err)
+        snprintf(r->error, sizeof r->error, "%s", err_text());
+}
+
+static void round_done(struct job *job)
+{
+    struct round *r = container_of(job, struct round, job);
+    struct store *s = r->store;
+    s->direct_in_flight = NULL;
+    if (r->stalled) {
+        if (!s->low_space)
+            say_warn("log", "disk full, waiting for space: %s", r->error);
+        s->low_space = true;
+        s->direct_stalled = r;
+        return;
+    }
+    if (r->err) {
+        store_freeze(s, r->err, r->error);
+    } else {
+        s->direct_lane.done = s->direct_lane.synced = r->number;
+        for (size_t i = 0; i < r->writes.count; i++)
+            direct_wrote(s, &r->writes.items[i]);
+        for (size_t i = 0; i < r->writes.count; i++)
+            log_advance(r->writes.items[i].log);
+    }
+    for (size_t i = 0; i < r->writes.count; i++) {
+        log_unpin(r->writes.items[i].log);
+        vec_reset(&r->writes.items[i].parts);
+    }
+    for (size_t i = 0; i < r->chunks.count; i++)
+        chunk_unref(r->chunks.items[i]);
+    bool failed = r->err != OK;
+    vec_reset(&r->chunks);
+    vec_reset(&r->writes);
+    free(r);
+    if (!failed) {
+        s->owner.progressed(s->owner.ctx);
+        recycle_step(s);
+    }
+}
+
+void round_resume(struct store *s)
+{
+    struct round *r = s->direct_stalled;
+    if (!r || s->frozen)
+        return;
+    s->direct_stalled = NULL;
+    s->direct_in_flight = r;
+    jobs_submit(s->jobs, LANE_DIRECT, &r->job);
+}
+
+/* A round may only be written when every DIRECT entry that it depends on is durable: see direct.c.
+ */
+static void start_round(struct store *s)
+{
+    struct round *r = s->direct_staging;
+    if (s->direct_in_flight || s->direct_stalled || !r || r->writes.count == 0 ||
+        s->journal_lane.synced < s->direct_needs_commit)
+        return;
+    for (size_t i = 0; i < r->writes.count; i++)
+        direct_prepare_write(&r->writes.items[i]);
+    s->direct_in_flight = r;
+    s->direct_staging = NULL;
+    s->direct_lane.staging++;
+    s->direct_lane.promised = false;
+    s->direct_lane.staged_bytes = 0;
+    r->job.run = round_run;
+    r->job.done = round_done;
+    jobs_submit(s->jobs, LANE_DIRECT, &r->job);
+}
+
+uint64_t store_want_sync(struct store *s)
+{
+    s->staging->sync = true;
+    s->journal_lane.promised = true;
+    return s->journal_lane.staging;
+}
+
+/* ---- the turn's end ---- */
+
+/* A number was given out by log_next_ticket() but nothing came to be staged under it: it is done as
+ * soon as what is in front of it is. */
+static bool keep_promise(struct lane_progress *lane)
+{
+    if (!lane->promised || lane->synced < lane->done)
+        return false;
+    lane->promised = false;
+    lane->done = lane->synced = lane->staging++;
+    return true;
+}
+
+static bool keep_promises(struct store *s)
+{
+    bool kept = false;
+    if (!s->in_flight && s->staging->records.count == 0 && keep_promise(&s->journal_lane)) {
+        s->staging->number = s->journal_lane.staging;
+        s->staging->sync = false;
+        kept = true;
+    }
+    if (!s->direct_in_flight && !s->direct_stalled && !s->direct_staging)
+        kept = keep_promise(&s->direct_lane) || kept;
+    return kept;
+}
+
+static void tell_memory_logs(struct store *s)
+{
+    for (size_t i = 0; i < s->memory_moved.count; i++) {
+        struct log_state *l = s->memory_moved.items[i];
+        int64_t old = l->log.hw;
+        l->touched_round = 0;
+        l->log.hw = l->log.end;
+        if (!l->deleted && l->log.hw > old)
+            s->owner.committed(s->owner.ctx, &l->log, old);
+        log_unpin(l);
+    }
+    vec_clear(&s->memory_moved);
+}
+
+void store_flush(struct store *s)
+{
+    tell_memory_logs(s);
+    if (s->frozen)
+        return;
+    start_commit(s);
+    start_round(s);
+    if (keep_promises(s))
+        s->owner.progressed(s->owner.ctx);
+    store_evict(s);
+}
+
+bool store_is_done(const struct store *s, struct ticket t, enum stage stage)
+{
+    bool synced = stage == STAGE_COMMITTED && t.level == LEVEL_FSYNC;
+    return t.journal <= (synced ? s->journal_lane.synced : s->journal_lane.done) &&
+           t.direct <= (synced ? s->direct_lane.synced : s->direct_lane.done);
+}
+
+void ticket_join(struct ticket *a, struct ticket b)
+{
+    bool was_empty = a->journal == 0 && a->direct == 0;
+    if (b.journal > a->journal)
+        a->journal = b.journal;
+    if (b.direct > a->direct)
+        a->direct = b.direct;
+    if (was_empty || ((b.journal || b.direct) && b.level < a->level))
+        a->level = b.level;
+}
+
+struct ticket log_next_ticket(struct log *log)
+{
+    struct log_state *l = log_state(log);
+    struct store *s = l->store;
+    struct ticket t = {.level = (uint8_t)log->level};
+    if (log->level == LEVEL_MEMORY)
+        return t;
+    t = log_last_ticket(log);
+    if (l->direct) {
+        t.direct = s->direct_lane.staging;
+        s->direct_lane.promised = true;
+    } else {
+        t.journal = s->journal_lane.staging;
+        s->journal_lane.promised = true;
+    }
+    return t;
+}
+
+struct ticket log_last_ticket(const struct log *log)
+{
+    const struct log_state *l = (const struct log_state *)log;
+    struct ticket t = {.level = (uint8_t)log->level};
+    for (size_t i = 0; i < l->pieces.count; i++) {
+        if (l->pieces.items[i].direct)
+            t.direct = l->pieces.items[i].number;
+        else
+            t.journal = l->pieces.items[i].number;
+    }
+    return t;
+}
+
+bool store_is_behind(const struct store *s)
+{
+    return s->journal_lane.staged_bytes + s->direct_lane.staged_bytes > s->config.backlog_bytes;
+}
+
+bool store_is_frozen(const struct store *s)
+{
+    return s->frozen;
+}

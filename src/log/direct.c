@@ -1,0 +1,335 @@
+/*
+ * Direct mode: a log with much to write puts its batches straight into its segments, so that they
+ * are written once. It enters by a DIRECT entry in the journal: everything appended after it, from
+ * the offset it names on, lies in segments that begin with that offset. No direct byte is written
+ * before that entry is synced. It leaves, when it has been quiet, by a JOURNALED entry.
+ *
+ * What the journal held when the log entered stays there and is materialised in the usual way, in
+ * segments of its own with smaller base offsets.
+ *
+ * Recovery reads direct segments from the position in the log's row on, so the bytes that no row
+ * covers are limited for all logs of the disk together: see recycle_start_mark().
+ */
+#include "log/store_internal.h"
+
+#include "base/metrics.h"
+
+#include <stdlib.h>
+
+enum {
+    ALLOCATE_BYTES = 16 * MIB, /* segments grow by preallocated steps of this */
+    SECOND_NS = 1000000000,
+};
+
+void direct_free(struct direct *d)
+{
+    if (!d)
+        return;
+    list_remove(&d->node);
+    d->log->store->direct_count--;
+    file_close(d->open_file);
+    tail_reset(&d->recent);
+    vec_reset(&d->index);
+    free(d);
+}
+
+static void enter(struct store *s, struct log_state *l)
+{
+    struct direct *d = xzalloc(sizeof *d);
+    d->log = l;
+    d->segment = d->synced_segment = d->synced_offset = l->log.end;
+    d->file_segment = -1;
+    d->max_timestamp = -1;
+    d->quiet_since_ns = s->now_ns;
+    l->direct = d;
+    l->direct_from = l->log.end;
+    l->direct_to = INT64_MAX;
+    if (l->first_segment < 0)
+        l->first_segment = l->log.end;
+    list_push_back(&s->direct_logs, &d->node);
+    s->direct_count++;
+    stage_control(s, ENTRY_DIRECT, l, l->log.end, 0);
+    s->direct_needs_commit = s->staging->number;
+    say_debug("log", "direct mode log=%llu offset=%lld", (unsigned long long)l->log.id,
+              (long long)l->log.end);
+}
+
+void direct_review(struct store *s, struct log_state *l, size_t size)
+{
+    if (s->now_ns - l->rate_since_ns > SECOND_NS) {
+        l->rate_since_ns = s->now_ns;
+        l->rate_bytes = 0;
+        l->rate_commits = 0;
+        l->rate_commit = 0;
+    }
+    l->rate_bytes += size;
+    if (l->rate_commit != s->journal_lane.staging) {
+        l->rate_commit = s->journal_lane.staging;
+        l->rate_commits++;
+    }
+    bool much = size >= DIRECT_APPEND_BYTES ||
+                (l->rate_commits >= 8 && l->rate_bytes / l->rate_commits > DIRECT_COMMIT_BYTES);
+    if (much && !l->direct && l->direct_from == INT64_MAX && s->direct_count < DIRECT_LOGS_MAX &&
+        !s->no_space && !s->low_space)
+        enter(s, l);
+}
+
+/* ---- staging ---- */
+
+static struct round *staging_round(struct store *s)
+{
+    if (!s->direct_staging) {
+        s->direct_staging = xzalloc(sizeof *s->direct_staging);
+        s->direct_staging->store = s;
+        s->direct_staging->number = s->direct_lane.staging;
+    }
+    return s->direct_staging;
+}
+
+static struct direct_write *staging_write(struct store *s, struct direct *d)
+{
+    struct round *r = staging_round(s);
+    for (size_t i = r->writes.count; i-- > 0;) {
+        struct direct_write *w = &r->writes.items[i];
+        if (w->log == d->log)
+            return w->segment == d->segment ? w : NULL;
+    }
+    return NULL;
+}
+
+static struct direct_write *new_write(struct store *s, struct direct *d)
+{
+    struct direct_write w = {.log = d->log, .segment = d->segment, .position = d->position};
+    w.end_position = d->position;
+    w.sync = d->log->log.level == LEVEL_FSYNC;
+    vec_push(&s->direct_staging->writes, w);
+    log_pin(d->log);
+    return &vec_last(&s->direct_staging->writes);
+}
+
+/* The active segment is full: its share of the round is its last, the next begins at `base`. */
+static void roll(struct store *s, struct direct *d, int64_t base)
+{
+    struct direct_write *w = staging_write(s, d);
+    if (!w)
+        w = new_write(s, d); /* writes nothing, seals */
+    w->seal = true;
+    w->index = d->index;
+    memset(&d->index, 0, sizeof d->index);
+    d->segment = base;
+    d->position = d->allocated = d->indexed = 0;
+    d->max_timestamp = -1;
+}
+
+static uint8_t *direct_room(struct store *s, size_t size, uint64_t *address)
+{
+    struct window *w = &s->direct_window;
+    struct chunk *c =
+        list_is_empty(&w->chunks) ? NULL : container_of(w->chunks.prev, struct chunk, node);
+    if (!c || c->capacity - c->used < size) {
+        c = chunk_new(s, size > CHUNK_BYTES ? size : CHUNK_BYTES);
+        window_push(w, c, s->direct_address);
+        s->direct_address += c->capacity;
+    }
+    struct round *r = staging_round(s);
+    if (r->chunks.count == 0 || vec_last(&r->chunks) != c) {
+        vec_push(&r->chunks, c);
+        chunk_ref(c);
+    }
+    uint8_t *p = c->data + c->used;
+    *address = c->address + c->used;
+    c->used += (uint32_t)size;
+    return p;
+}
+
+static void add_bytes(struct direct_write *w, uint8_t *p, size_t size)
+{
+    struct iovec *last = w->parts.count ? &vec_last(&w->parts) : NULL;
+    if (last && (uint8_t *)last->iov_base + last->iov_len == p)
+        last->iov_len += size;
+    else
+        vec_push(&w->parts, ((struct iovec){p, size}));
+    w->end_position += size;
+}
+
+static void allocate_ahead(struct store *s, struct direct *d, struct direct_write *w)
+{
+    if (w->end_position <= d->allocated)
+        return;
+    uint64_t to = round_up(w->end_position + ALLOCATE_BYTES / 2, ALLOCATE_BYTES);
+    if (to > s->config.segment_bytes)
+        to = round_up(w->end_position > s->config.segment_bytes ? w->end_position
+                                                                : s->config.segment_bytes,
+                      4 * KIB);
+    if (w->allocate_to == 0)
+        w->allocate_from = d->allocated;
+    w->allocate_to = to;
+    d->allocated = to;
+}
+
+void direct_append(struct log_state *l, const struct batch *b)
+{
+    struct store *s = l->store;
+    struct direct *d = l->direct;
+    int64_t base = l->log.end - b->last_offset_delta - 1;
+    size_t size = b->raw.size;
+    uint64_t address;
+    if (d->position > 0 && d->position + size > s->config.segment_bytes)
+        roll(s, d, base);
+    uint8_t *p = direct_room(s, size, &address);
+    memcpy(p, b->raw.data, size);
+    batch_stamp(p, base, s->epoch);
+
+    struct direct_write *w = staging_write(s, d);
+    if (!w)
+        w = new_write(s, d);
+    add_bytes(w, p, size);
+    w->end = l->log.end;
+    allocate_ahead(s, d, w);
+    if (b->max_timestamp > d->max_timestamp)
+        d->max_timestamp = b->max_timestamp;
+    index_note(&d->index, &d->indexed, base, d->position, d->max_timestamp);
+    d->position += size;
+    d->quiet_since_ns = s->now_ns;
+    s->direct_lane.staged_bytes += size;
+    log_mark_dirty(l, journal_end_address(s));
+    tail_push(&d->recent, (struct tail_entry){base, address, (uint32_t)size,
+                                              ((uint32_t)b->last_offset_delta + 1) |
+                                                  (batch_is_control(b) ? TAIL_CONTROL : 0),
+                                              b->max_timestamp, s->epoch});
+    metrics_add(METRIC_direct_bytes, size);
+}
+
+/* ---- rounds ---- */
+
+/* Just before the round starts: the file that earlier rounds have opened. */
+void direct_prepare_write(struct direct_write *w)
+{
+    struct direct *d = w->log->direct;
+    if (d->file_segment == w->segment)
+        w->file = d->open_file;
+}
+
+struct seal {
+    struct job job;
+    struct store *store;
+    struct file *file;
+    uint64_t id, size;
+    int64_t segment;
+    index_entries index;
+};
+
+/* Give back what was preallocated and write the index. A failure costs space or a rebuild, no data.
+ */
+static void seal_run(struct job *job)
+{
+    struct seal *seal = container_of(job, struct seal, job);
+    enum err err = file_truncate(seal->file, seal->size);
+    if (!err)
+        err = file_sync(seal->file); /* of a log of level os, nobody has synced it so far */
+    if (!err)
+        err = index_write(seal->store->disk, seal->id, seal->segment, &seal->index);
+    if (err)
+        say_warn("log", "seal segment: %s log=%llu", err_text(), (unsigned long long)seal->id);
+    file_close(seal->file);
+}
+
+static void seal_done(struct job *job)
+{
+    struct seal *seal = container_of(job, struct seal, job);
+    seal->store->helpers--;
+    vec_reset(&seal->index);
+    free(seal);
+}
+
+static void start_seal(struct store *s, struct log_state *l, struct file *file, int64_t segment,
+                       uint64_t size, index_entries index)
+{
+    struct seal *seal = xzalloc(sizeof *seal);
+    seal->job.run = seal_run;
+    seal->job.done = seal_done;
+    seal->store = s;
+    seal->file = file;
+    seal->id = l->log.id;
+    seal->segment = segment;
+    seal->size = size;
+    seal->index = index;
+    s->helpers++;
+    jobs_submit(s->jobs, LANE_HELPER, &seal->job);
+}
+
+void direct_wrote(struct store *s, struct direct_write *w)
+{
+    struct direct *d = w->log->direct;
+    if (w->opened) {
+        d->open_file = w->file;
+        d->file_segment = w->segment;
+    }
+    uint64_t wrote = w->end_position - w->position;
+    w->log->stored_bytes += wrote;
+    if (wrote > 0) {
+        d->synced_offset = w->end;
+        d->synced_segment = w->segment;
+        d->synced_position = w->end_position;
+    }
+    d->unmarked += wrote;
+    s->unmarked_bytes += wrote;
+    if (w->seal) {
+        start_seal(s, w->log, w->file, w->segment, w->end_position, w->index);
+        d->open_file = NULL;
+        d->file_segment = -1;
+    }
+    if (s->unmarked_bytes > UNMARKED_MAX_BYTES / 2)
+        recycle_start_mark(s);
+}
+
+/* ---- leaving ---- */
+
+void log_close_direct_part(struct log_state *l, int64_t to)
+{
+    l->direct_to = to;
+    log_join_direct_part(l);
+}
+
+void log_join_direct_part(struct log_state *l)
+{
+    bool tail_below = l->tail.count > 0 && tail_at(&l->tail, 0)->base_offset < l->direct_from;
+    if (l->direct_from == INT64_MAX || tail_below)
+        return;
+    l->segment = -1;
+    if (l->direct_to == INT64_MAX) {
+        l->stored_to = l->direct_from;
+    } else {
+        l->stored_to = l->direct_to;
+        l->direct_from = l->direct_to = INT64_MAX;
+    }
+}
+
+static void leave(struct store *s, struct log_state *l)
+{
+    struct direct *d = l->direct;
+    stage_control(s, ENTRY_JOURNALED, l, l->log.end, d->position);
+    log_close_direct_part(l, l->log.end);
+    s->unmarked_bytes -= d->unmarked;
+    if (d->open_file)
+        start_seal(s, l, d->open_file, d->segment, d->position, d->index);
+    d->open_file = NULL;
+    memset(&d->index, 0, sizeof d->index);
+    l->direct = NULL;
+    direct_free(d);
+}
+
+void direct_tick(struct store *s)
+{
+    list_each_safe (n, &s->direct_logs) {
+        struct direct *d = container_of(n, struct direct, node);
+        struct log_state *l = d->log;
+        while (d->recent.count > 0 &&
+               !window_find(&s->direct_window, tail_at(&d->recent, 0)->address))
+            tail_pop_front(&d->recent);
+        bool quiet = s->now_ns - d->quiet_since_ns > 2ll * SECOND_NS;
+        if (!quiet || l->pieces.count > 0 || l->pins > 0)
+            continue;
+        leave(s, l);
+    }
+}

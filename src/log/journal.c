@@ -1,0 +1,353 @@
+/*
+ * The journal: one write-ahead log for the disk, in preallocated files that are used again.
+ *
+ * Addresses. The journal is one endless address space; file of generation g covers
+ * [base, base + size), and base of g + 1 is base + size of g. Files are journal/<slot>.journal; the
+ * header says which generation a slot holds now.
+ *
+ * File header, the first 4096 bytes, big-endian like everything here:
+ *    0  8 bytes "PABALJNL"       8  u32 format version = 1      12  u32 crc32c of bytes 16..47
+ *   16  u64 generation          24  u64 base address            32  u64 file size    40  u64 zero
+ *
+ * Commit record, at a block boundary, padded with a PAD entry to the next one:
+ *    0  u32 magic 0x5042524a    4  u32 crc32c of bytes 8 to the end of the record
+ *    8  u32 crc of the record before                 12  u32 run epoch
+ *   16  u64 size, a multiple of the block            24  u64 sequence: 1, 2, ...
+ *   32  u64 highest sequence known to be synced when this record was sealed
+ *   40  u64 generation of the file                   48  u32 entries    52  12 zero bytes
+ *
+ * Entry, at a multiple of 8:
+ *    0  u8 type   1  u8 flags   2  u16 count of logs (DATA)   4  u32 size with this header
+ *   DATA: for each log {u64 id, i64 base offset}, then a record batch, then zeros to 8. The batch's
+ * own base offset and epoch are the first log's. Without CARRIED, base offset is the log's end
+ * before. others: u64 log id, i64 a, u64 b (see enum entry_type).
+ *
+ * Recovery. Files are put in order of generation. Records are followed from the oldest file on:
+ * each must have its file's generation, the next sequence, and the checksum of the one before.
+ * Where the chain breaks, one of two things happened: the machine stopped in the middle of a write
+ * that nobody was told of (a torn tail: the journal ends there), or bytes that were synced are
+ * damaged (rot). It is rot if a later intact record of the same run says that the broken one was
+ * synced.
+ *
+ * Blocks that hold a sealed record are never written again before the file is renewed: a new run
+ * starts at the block behind the last intact record.
+ *
+ * Changing the format: raise the version in the file header; a reader refuses a version it does not
+ * know, and a writer begins a new file.
+ */
+#include "log/store_internal.h"
+
+#include "base/crc32c.h"
+#include "base/metrics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    RECORD_MAGIC = 0x5042524a,
+    FORMAT_VERSION = 1,
+    FIRST_FILE_BYTES = 4 * MIB,
+    FILE_MAX_BYTES = 32 * MIB,
+    FILES_AHEAD = 2,
+};
+
+void journal_path(uint32_t slot, char out[32])
+{
+    snprintf(out, 32, "journal/%06u.journal", slot);
+}
+
+void journal_file_header_put(uint8_t *p, const struct journal_file *f)
+{
+    memset(p, 0, JOURNAL_HEADER_BYTES);
+    memcpy(p, "PABALJNL", 8);
+    put_u32(p + 8, FORMAT_VERSION);
+    put_u64(p + 16, f->generation);
+    put_u64(p + 24, f->base);
+    put_u64(p + 32, f->size);
+    put_u32(p + 12, crc32c(p + 16, 32));
+}
+
+bool journal_file_header_get(const uint8_t *p, struct journal_file_header *out)
+{
+    if (memcmp(p, "PABALJNL", 8) != 0 || get_u32(p + 8) != FORMAT_VERSION ||
+        get_u32(p + 12) != crc32c(p + 16, 32))
+        return false;
+    out->generation = get_u64(p + 16);
+    out->base = get_u64(p + 24);
+    out->size = get_u64(p + 32);
+    return true;
+}
+
+bool record_header_get(const uint8_t *p, struct record_header *out)
+{
+    if (get_u32(p) != RECORD_MAGIC)
+        return false;
+    *out = (struct record_header){
+        .crc = get_u32(p + 4),
+        .prev_crc = get_u32(p + 8),
+        .epoch = get_u32(p + 12),
+        .size = get_u64(p + 16),
+        .sequence = get_u64(p + 24),
+        .synced = get_u64(p + 32),
+        .generation = get_u64(p + 40),
+        .entries = get_u32(p + 48),
+    };
+    return out->size >= RECORD_HEADER_BYTES;
+}
+
+void journal_seal_record(struct store *s, struct staged *r)
+{
+    struct journal *j = &s->journal;
+    uint8_t *p = r->parts.items[0].iov_base;
+    memset(p, 0, RECORD_HEADER_BYTES);
+    put_u32(p, RECORD_MAGIC);
+    put_u32(p + 8, j->crc);
+    put_u32(p + 12, (uint32_t)s->epoch);
+    put_u64(p + 16, r->size);
+    put_u64(p + 24, ++j->sequence);
+    put_u64(p + 32, j->synced_sequence);
+    put_u64(p + 40, r->file->generation);
+    put_u32(p + 48, r->entries);
+    uint32_t crc = crc32c(p + 8, r->parts.items[0].iov_len - 8);
+    for (size_t i = 1; i < r->parts.count; i++)
+        crc = crc32c_extend(crc, r->parts.items[i].iov_base, r->parts.items[i].iov_len);
+    put_u32(p + 4, crc);
+    j->crc = crc;
+}
+
+/* Make the file behind `f`, or give an old one its new generation. Durable when it returns. (job)
+ */
+enum err journal_file_create(struct disk *d, struct journal_file *f, bool fresh)
+{
+    char path[32];
+    journal_path(f->slot, path);
+    enum err err = OK;
+    if (fresh)
+        err = disk_open(d, path, DISK_CREATE, &f->file);
+    if (!err && fresh)
+        err = file_allocate(f->file, 0, f->size, true);
+    uint8_t *header = xzalloc(JOURNAL_HEADER_BYTES);
+    journal_file_header_put(header, f);
+    if (!err)
+        err = file_write_bytes(f->file, 0, bytes_of(header, JOURNAL_HEADER_BYTES));
+    if (!err)
+        err = file_sync(f->file);
+    if (!err && fresh)
+        err = disk_sync_dir(d, "journal");
+    free(header);
+    return err_wrap(err, "prepare %s", path);
+}
+
+struct prepare {
+    struct job job;
+    struct store *store;
+    struct journal_file *file;
+    bool fresh;
+    enum err err;
+    char error[256];
+};
+
+static void prepare_run(struct job *job)
+{
+    struct prepare *p = (struct prepare *)job;
+    p->err = journal_file_create(p->store->disk, p->file, p->fresh);
+    if (p->err)
+        snprintf(p->error, sizeof p->error, "%s", err_text());
+}
+
+/* No room for another journal file. One that nothing was staged into is forgotten; one that a
+ * commit waits for is tried again by the tick. */
+static void prepare_failed(struct store *s, struct journal_file *f)
+{
+    file_close(f->file);
+    f->file = NULL;
+    f->state = JOURNAL_MISSING;
+    if (f->used > 0 || f->node.next != &s->journal.files)
+        return;
+    s->journal.generation--;
+    s->journal.file_count--;
+    s->journal.total_bytes -= f->size;
+    journal_file_free(f);
+}
+
+static void prepare_done(struct job *job)
+{
+    struct prepare *p = (struct prepare *)job;
+    struct store *s = p->store;
+    s->helpers--;
+    if (!p->err) {
+        s->no_space = false;
+        p->file->state = p->file->used > JOURNAL_HEADER_BYTES ? JOURNAL_ACTIVE : JOURNAL_READY;
+        store_flush(s); /* a commit may have waited for this file */
+    } else if (p->err == E_NO_SPACE && p->fresh) {
+        if (!s->no_space)
+            say_warn("log", "disk full, the journal cannot grow: %s", p->error);
+        s->no_space = true;
+        prepare_failed(s, p->file);
+    } else {
+        store_freeze(s, p->err, p->error);
+    }
+    free(p);
+}
+
+static void prepare(struct store *s, struct journal_file *f, bool fresh)
+{
+    struct prepare *p = xzalloc(sizeof *p);
+    p->job.run = prepare_run;
+    p->job.done = prepare_done;
+    p->store = s;
+    p->file = f;
+    p->fresh = fresh;
+    f->state = JOURNAL_PREPARING;
+    s->helpers++;
+    jobs_submit(s->jobs, LANE_HELPER, &p->job);
+}
+
+void journal_file_free(struct journal_file *f)
+{
+    list_remove(&f->node);
+    file_close(f->file);
+    free(f);
+}
+
+static struct journal_file *last_file(struct store *s)
+{
+    return list_is_empty(&s->journal.files)
+               ? NULL
+               : container_of(s->journal.files.prev, struct journal_file, node);
+}
+
+static struct journal_file *add_file(struct store *s, uint64_t size)
+{
+    struct journal *j = &s->journal;
+    struct journal_file *last = last_file(s), *f = xzalloc(sizeof *f);
+    f->slot = ++j->slot_count;
+    f->generation = ++j->generation;
+    f->base = last ? last->base + last->size : JOURNAL_HEADER_BYTES * 16;
+    f->size = size;
+    list_push_back(&j->files, &f->node);
+    j->file_count++;
+    j->total_bytes += size;
+    prepare(s, f, true);
+    return f;
+}
+
+static uint64_t next_size(struct store *s, uint64_t need)
+{
+    struct journal_file *last = last_file(s);
+    uint64_t size = last ? last->size * 2 : FIRST_FILE_BYTES;
+    if (size > FILE_MAX_BYTES)
+        size = FILE_MAX_BYTES;
+    return round_up(size > need ? size : need, MIB);
+}
+
+/* Files behind `f` that nothing was staged into. */
+static uint32_t files_ahead(struct store *s)
+{
+    uint32_t count = 0;
+    for (struct list *n = s->journal.files.prev; n != &s->journal.files; n = n->prev) {
+        struct journal_file *f = container_of(n, struct journal_file, node);
+        if (f->used > 0)
+            break;
+        count++;
+    }
+    return count;
+}
+
+uint64_t journal_free_bytes(const struct store *s)
+{
+    uint64_t sum = 0;
+    for (struct list *n = s->journal.files.prev; n != &s->journal.files; n = n->prev) {
+        struct journal_file *f = container_of(n, struct journal_file, node);
+        if (f->used > 0)
+            return sum + (f->size - f->used);
+        sum += f->size;
+    }
+    return sum;
+}
+
+struct journal_file *journal_file_at(struct store *s, uint64_t address)
+{
+    list_each (n, &s->journal.files) {
+        struct journal_file *f = container_of(n, struct journal_file, node);
+        if (address >= f->base && address < f->base + f->size)
+            return f;
+    }
+    return NULL;
+}
+
+struct journal_file *journal_newest_file(struct store *s)
+{
+    for (struct list *n = s->journal.files.prev; n != &s->journal.files; n = n->prev) {
+        struct journal_file *f = container_of(n, struct journal_file, node);
+        if (f->used > 0)
+            return f;
+    }
+    return NULL;
+}
+
+uint64_t journal_end_address(struct store *s)
+{
+    const struct commit *c = s->staging;
+    if (c && c->records.count) {
+        const struct staged *r = &vec_last(&c->records);
+        return r->address + r->size;
+    }
+    struct journal_file *f = journal_newest_file(s);
+    return f ? f->base + f->used : 1;
+}
+
+bool journal_is_short(struct store *s)
+{
+    return files_ahead(s) < FILES_AHEAD &&
+           (s->no_space || s->journal.total_bytes + next_size(s, 0) > s->config.journal_max_bytes);
+}
+
+struct journal_file *journal_next_file(struct store *s, uint64_t need)
+{
+    need += JOURNAL_HEADER_BYTES + 2 * RECORD_HEADER_BYTES + 2 * s->disk->block_bytes;
+    list_each (n, &s->journal.files) {
+        struct journal_file *f = container_of(n, struct journal_file, node);
+        if (f->used > 0)
+            continue;
+        f->used = JOURNAL_HEADER_BYTES;
+        if (f->size >= need)
+            return f;
+        f->state = JOURNAL_FULL; /* too small for this record: passed over, empty */
+    }
+    struct journal_file *f = add_file(s, next_size(s, need));
+    f->used = JOURNAL_HEADER_BYTES;
+    return f;
+}
+
+void journal_renew(struct store *s, struct journal_file *f)
+{
+    check(f->state == JOURNAL_FULL && f->readers == 0);
+    struct journal_file *last = last_file(s);
+    check(last != f);
+    list_remove(&f->node);
+    f->generation = ++s->journal.generation;
+    f->base = last->base + last->size;
+    f->used = 0;
+    list_push_back(&s->journal.files, &f->node);
+    prepare(s, f, false);
+}
+
+void journal_prepare_more(struct store *s)
+{
+    if (s->frozen || s->closing)
+        return;
+    struct journal_file *last = last_file(s);
+    if (last->state == JOURNAL_PREPARING)
+        return; /* one at a time */
+    if (last->state == JOURNAL_MISSING) {
+        prepare(s, last, true);
+        return;
+    }
+    if (files_ahead(s) >= FILES_AHEAD)
+        return;
+    if (journal_is_short(s))
+        recycle_step(s);
+    else
+        add_file(s, next_size(s, 0));
+}

@@ -1,0 +1,342 @@
+/*
+ * Reading. log_peek() gives what is in memory. log_read() goes to files when it must: a job reads a
+ * stretch of a segment, or a run of batches of the journal, into one chunk; the answer's batches
+ * point into it. Where a stretch begins is found by the segment's index.
+ */
+#include "log/read_internal.h"
+
+#include <stdlib.h>
+
+/* ---- in memory ---- */
+
+/* Where an offset was found. */
+struct place {
+    struct tail *tail;
+    uint32_t i;
+    struct window *window; /* NULL: a memory log, the address is a chunk */
+};
+
+/* The place of the batch that holds `offset` or is next above it, among what tails know. */
+static bool find_place(struct log_state *l, int64_t offset, struct place *out)
+{
+    struct store *s = l->store;
+    struct place p = {&l->tail, tail_find(&l->tail, offset), &s->journal_window};
+    if (l->log.level == LEVEL_MEMORY)
+        p.window = NULL;
+    while (p.i < l->tail.count && tail_at(p.tail, p.i)->size == 0)
+        p.i++; /* holes */
+    if (p.i < l->tail.count) {
+        *out = p;
+        return true;
+    }
+    if (!l->direct)
+        return false;
+    p = (struct place){&l->direct->recent, tail_find(&l->direct->recent, offset),
+                       &s->direct_window};
+    *out = p;
+    return p.i < p.tail->count;
+}
+
+static bool place_bytes(const struct place *p, struct log_batch *out)
+{
+    const struct tail_entry *e = tail_at(p->tail, p->i);
+    struct chunk *c =
+        p->window ? window_find(p->window, e->address) : (struct chunk *)(uintptr_t)e->address;
+    if (!c)
+        return false;
+    out->base_offset = e->base_offset;
+    out->epoch = e->epoch;
+    out->chunk = c;
+    out->raw = bytes_of(c->data + (p->window ? e->address - c->address : 0), e->size);
+    return true;
+}
+
+/* Is the batch at this place the next one from `offset` on, or do segments hold something before
+ * it? */
+static bool place_is_next(const struct log_state *l, const struct place *p, int64_t offset)
+{
+    const struct tail_entry *e = tail_at(p->tail, p->i);
+    if (e->base_offset <= offset)
+        return true;
+    if (l->direct && p->tail == &l->direct->recent)
+        return false; /* older direct bytes are in files */
+    if (offset < l->direct_to && e->base_offset >= l->direct_from)
+        return false; /* so is the direct part between */
+    return offset >= l->stored_to;
+}
+
+static enum err check_range(const struct log *log, int64_t from)
+{
+    if (from < log->start || from > log->end)
+        return err_set(E_OUT_OF_RANGE, "offset %lld is outside %lld..%lld", (long long)from,
+                       (long long)log->start, (long long)log->end);
+    return OK;
+}
+
+enum err log_peek(struct log *log, int64_t from, int64_t limit, size_t max_bytes,
+                  struct log_batch *out, size_t capacity, size_t *count)
+{
+    struct log_state *l = log_state(log);
+    enum err err = check_range(log, from);
+    if (err)
+        return err;
+    *count = 0;
+    size_t bytes = 0;
+    while (from < limit && *count < capacity) {
+        struct place p;
+        struct log_batch b;
+        bool known = find_place(l, from, &p);
+        if (!known && from >= l->stored_to && l->direct_from == INT64_MAX)
+            break; /* only holes up to the end */
+        if (!known || !place_is_next(l, &p, from) || !place_bytes(&p, &b))
+            return *count ? OK : E_COLD;
+        const struct tail_entry *e = tail_at(p.tail, p.i);
+        if (e->base_offset >= limit || (*count > 0 && bytes + e->size > max_bytes))
+            break;
+        out[(*count)++] = b;
+        bytes += e->size;
+        from = tail_entry_end(e);
+    }
+    return OK;
+}
+
+/* ---- from files ---- */
+
+static void plan(struct log_read_internal *r);
+
+/* Cut what was read into batches. The last one may be incomplete; damage ends it with an error. */
+static enum err split(struct log_read_internal *r, struct log_read *read)
+{
+    size_t at = 0;
+    bool segment = r->entries.count == 0;
+    while (at < r->size && read->count < LOG_READ_BATCHES) {
+        struct batch b;
+        enum err err = batch_parse(bytes_of(r->data + at, r->size - at), &b);
+        if (err == E_OUT_OF_RANGE || (err == E_UNSUPPORTED && read->count > 0))
+            break; /* the end of the stretch, or preallocated zeros behind the last batch */
+        if (err)
+            return err_wrap(E_CORRUPT, "log %llu near offset %lld",
+                            (unsigned long long)r->log->log.id, (long long)r->from);
+        if (b.base_offset >= r->limit || (segment && b.base_offset >= r->stored_limit))
+            break;
+        if (segment && !batch_is_intact(&b))
+            return err_set(E_CORRUPT, "log %llu: batch at offset %lld has a wrong checksum",
+                           (unsigned long long)r->log->log.id, (long long)b.base_offset);
+        read->batches[read->count++] =
+            (struct log_batch){b.base_offset, b.leader_epoch, b.raw, r->chunk};
+        at += b.raw.size;
+        if (r->kind != READ_FROM)
+            break;
+    }
+    return OK;
+}
+
+static void finish(struct log_read_internal *r)
+{
+    struct log_read *read = r->read;
+    struct log_state *l = r->log;
+    if (r->file)
+        r->file->readers--;
+    r->file = NULL;
+    vec_reset(&r->entries);
+    vec_reset(&r->active_index);
+    if (l->deleted && !read->err)
+        read->err = E_CLOSED;
+    log_unpin(l);
+    read->done(read);
+}
+
+static struct chunk *wrap(struct store *s, uint8_t *data, size_t size)
+{
+    struct chunk *c = xzalloc(sizeof *c);
+    c->store = s;
+    c->refs = 1;
+    c->data = data;
+    c->used = (uint32_t)size;
+    return c;
+}
+
+static void read_done(struct job *job)
+{
+    struct log_read_internal *r = container_of(job, struct log_read_internal, job);
+    struct log_read *read = r->read;
+    if (r->data)
+        r->chunk = wrap(r->store, r->data, r->size);
+    read->err = r->err;
+    if (!r->err && r->data)
+        read->err = split(r, read);
+    if (read->err) {
+        say_error("log", "read failed: %s log=%llu offset=%lld", r->err ? r->error : err_text(),
+                  (unsigned long long)r->log->log.id, (long long)r->from);
+    } else if (r->beyond && !r->log->deleted && r->kind == READ_MAX_TIME) {
+        plan(r);
+        return;
+    } else if (r->beyond && !r->log->deleted && r->stored_limit < r->limit) {
+        r->from = r->stored_limit; /* only holes in the segments, or none recent enough */
+        plan(r);
+        return;
+    }
+    finish(r);
+}
+
+static void submit(struct log_read_internal *r)
+{
+    r->job.run = read_file_run;
+    r->job.done = read_done;
+    jobs_submit(r->store->jobs, LANE_READ, &r->job);
+}
+
+static void submit_nothing(struct log_read_internal *r)
+{
+    r->nothing_to_do = true;
+    r->beyond = false;
+    submit(r);
+}
+
+/* A run of the tail's batches that lie in one journal file, from index `i` on. */
+static void plan_journal(struct log_read_internal *r, uint32_t i)
+{
+    struct tail *t = &r->log->tail;
+    uint64_t bytes = 0;
+    r->file = journal_file_at(r->store, tail_at(t, i)->address);
+    check(r->file);
+    r->file->readers++;
+    for (; i < t->count && r->entries.count < LOG_READ_BATCHES; i++) {
+        struct tail_entry *e = tail_at(t, i);
+        if (e->size == 0)
+            continue;
+        bool here = e->address >= r->file->base && e->address < r->file->base + r->file->size;
+        bool enough = r->entries.count > 0 && bytes + e->size > r->max_bytes;
+        if (!here || enough || e->base_offset >= r->limit)
+            break;
+        bytes += e->size;
+        vec_push(&r->entries, *e);
+        if (r->kind != READ_FROM)
+            break;
+    }
+    submit(r);
+}
+
+/* The batch at index `i` of the tail and what follows, from memory if it is there by now. */
+static void plan_tail(struct log_read_internal *r, uint32_t i)
+{
+    bool memory = r->log->log.level == LEVEL_MEMORY;
+    struct place p = {&r->log->tail, i, memory ? NULL : &r->store->journal_window};
+    struct log_batch b;
+    if (!place_bytes(&p, &b)) {
+        plan_journal(r, i);
+        return;
+    }
+    r->chunk = b.chunk;
+    chunk_ref(b.chunk);
+    r->read->batches[r->read->count++] = b;
+    submit_nothing(r);
+}
+
+static void plan_segments(struct log_read_internal *r, int64_t stored_limit)
+{
+    struct direct *d = r->log->direct;
+    r->active_segment = -1;
+    r->stored_limit = stored_limit;
+    r->active_index.count = 0;
+    if (d && d->synced_position > 0 && d->synced_segment == d->segment) {
+        r->active_segment = d->segment;
+        r->active_size = d->synced_position;
+        for (size_t i = 0; i < d->index.count; i++)
+            vec_push(&r->active_index, d->index.items[i]);
+    }
+    submit(r);
+}
+
+static bool entry_answers(const struct log_read_internal *r, const struct tail_entry *e)
+{
+    if (e->size == 0 || tail_entry_end(e) <= r->from || e->base_offset >= r->limit)
+        return false;
+    return r->kind == READ_FROM || e->max_timestamp >= r->timestamp;
+}
+
+/* READ_MAX_TIME: the tail's best is known at once; segments are asked for a better or older one. */
+static void plan_max_time(struct log_read_internal *r)
+{
+    struct tail *t = &r->log->tail;
+    uint32_t best = t->count;
+    r->timestamp = INT64_MIN;
+    for (uint32_t i = tail_find(t, r->from); i < t->count; i++) {
+        if (entry_answers(r, tail_at(t, i)) && tail_at(t, i)->max_timestamp > r->timestamp) {
+            best = i;
+            r->timestamp = tail_at(t, i)->max_timestamp;
+        }
+    }
+    if (r->log->first_segment >= 0 && !r->asked_segments) {
+        r->asked_segments = true;
+        plan_segments(r, INT64_MAX);
+    } else if (best < t->count)
+        plan_tail(r, best);
+    else
+        submit_nothing(r);
+}
+
+/* The first batch of the tail that answers, unless the direct part comes before it. */
+static bool find_in_tail(const struct log_read_internal *r, uint32_t *out)
+{
+    const struct log_state *l = r->log;
+    for (uint32_t i = tail_find(&l->tail, r->from); i < l->tail.count; i++) {
+        if (!entry_answers(r, tail_at(&l->tail, i)))
+            continue;
+        *out = i;
+        return r->from >= l->direct_to || tail_at(&l->tail, i)->base_offset < l->direct_from;
+    }
+    return false;
+}
+
+/* Where to look next: segments below the tail, the tail, the direct part, the tail behind it. */
+static void plan(struct log_read_internal *r)
+{
+    struct log_state *l = r->log;
+    uint32_t i;
+    r->beyond = false;
+    if (r->kind == READ_MAX_TIME) {
+        plan_max_time(r);
+        return;
+    }
+    if (l->first_segment >= 0 && r->from < l->stored_to) {
+        plan_segments(r, l->direct && l->tail.count == 0 ? INT64_MAX : l->stored_to);
+    } else if (find_in_tail(r, &i)) {
+        plan_tail(r, i);
+    } else if (l->direct_from != INT64_MAX && r->from < l->direct_to) {
+        if (r->from < l->direct_from)
+            r->from = l->direct_from;
+        plan_segments(r, l->direct_to);
+    } else {
+        submit_nothing(r);
+    }
+}
+
+void log_read(struct log *log, struct log_read *read)
+{
+    struct log_state *l = log_state(log);
+    struct log_read_internal *r = xzalloc(sizeof *r);
+    read->internal = r;
+    read->count = 0;
+    read->err = OK;
+    r->read = read;
+    r->store = l->store;
+    r->log = l;
+    r->kind = read->kind;
+    r->from = read->from > log->start ? read->from : log->start;
+    r->limit = read->limit;
+    r->timestamp = read->timestamp;
+    r->max_bytes = read->max_bytes;
+    log_pin(l);
+    plan(r);
+}
+
+void log_read_end(struct log_read *read)
+{
+    struct log_read_internal *r = read->internal;
+    if (!r)
+        return;
+    chunk_unref(r->chunk);
+    read->internal = NULL;
+    free(r);
+}

@@ -1,0 +1,36 @@
+/* What read.c (core) and read_file.c (job) share. */
+#ifndef LOG_READ_INTERNAL_H
+#define LOG_READ_INTERNAL_H
+
+#include "log/store_internal.h"
+
+struct log_read_internal {
+    struct job job;
+    struct log_read *read;
+    struct store *store;
+    struct log_state *log;
+    enum log_read_kind kind;
+    int64_t from, limit, timestamp;
+    uint64_t max_bytes;
+    bool nothing_to_do;  /* the answer is known; the job only makes it come in a later turn */
+    bool asked_segments; /* READ_MAX_TIME */
+    /* a run of the journal */
+    VEC(struct tail_entry) entries;
+    struct journal_file *file;
+    /* or segments, with what the core knows of the active direct one */
+    int64_t active_segment; /* -1: none */
+    uint64_t active_size;
+    index_entries active_index;
+    int64_t stored_limit; /* segments hold nothing at or above it */
+    /* the result */
+    uint8_t *data;
+    size_t size;
+    struct chunk *chunk; /* what the answer points into */
+    bool beyond;         /* segments had nothing: go on with what comes behind them */
+    enum err err;
+    char error[256];
+};
+
+void read_file_run(struct job *job);
+
+#endif

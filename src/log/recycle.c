@@ -1,0 +1,635 @@
+/*
+ * Making journal files free again, oldest first. A file may be renewed when nothing needs its bytes
+ * any more, and something durable says so. The steps, each spread over turns:
+ *
+ *   MOVE   Every log with batches in the file: small tails are carried forward (written again at
+ * the head of the journal, living records only, with their offsets); large ones are materialised:
+ *          their durable tail is written into the log's segment by a helper.
+ *   WAIT   until the carried entries are synced and the helpers are back.
+ *   ROWS   Every log that changed since its last row, and did so in this file, gets a new row:
+ * offsets, places, epochs, and the state its owner derives from the log. SYNC   until everything
+ * those rows speak of is durable. WRITE  A helper appends the rows to the log table and syncs it.
+ * Then the file is renewed, and segments below the start offsets that the rows made durable are
+ * removed.
+ *
+ * A mark is the same without a file: rows for direct logs, so that recovery has little to read.
+ */
+#include "log/store_internal.h"
+
+#include "base/metrics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { LOGS_PER_STEP = 512 };
+
+/* ---- materialise ---- */
+
+struct copied { /* one batch to be written into a segment */
+    int64_t base_offset;
+    uint32_t size;
+    int32_t epoch;
+    int64_t max_timestamp;
+    struct chunk *chunk;       /* its bytes, or NULL: */
+    struct journal_file *file; /* to be read from here */
+    uint64_t at;               /* position in either */
+};
+
+struct materialise {
+    struct job job;
+    struct store *store;
+    struct log_state *log;
+    VEC(struct copied) batches;
+    int64_t segment, stored_to;
+    uint64_t position, bytes;
+    int64_t first_written; /* base of the first segment made, -1 none */
+    bool counted;          /* the recycling of a file waits for it */
+    index_entries index;   /* new entries of the current segment */
+    uint64_t indexed;
+    int64_t max_timestamp;
+    struct file *file;
+    enum err err;
+    char error[256];
+};
+
+static enum err open_segment(struct materialise *m, int64_t base)
+{
+    struct disk *d = m->store->disk;
+    char dir[40], path[64];
+    bool fresh = m->segment != base;
+    log_dir(m->log->log.id, dir);
+    segment_path(m->log->log.id, base, "log", path);
+    enum err err = fresh ? disk_make_dir(d, dir) : OK;
+    if (!err)
+        err = disk_open(d, path, DISK_CREATE, &m->file);
+    if (!err && fresh)
+        m->position = 0;
+    if (!err) /* what a helper wrote before a crash, and no row knows of */
+        err = file_truncate(m->file, m->position);
+    if (!err && fresh)
+        err = disk_sync_dir(d, dir);
+    if (!err && fresh)
+        err = disk_sync_dir(d, "logs");
+    if (!err && fresh && m->first_written < 0)
+        m->first_written = base;
+    m->segment = base;
+    m->indexed = m->position;
+    return err;
+}
+
+static enum err close_segment(struct materialise *m)
+{
+    if (!m->file)
+        return OK;
+    enum err err = file_sync(m->file);
+    file_close(m->file);
+    m->file = NULL;
+    if (!err)
+        err = index_append(m->store->disk, m->log->log.id, m->segment, &m->index);
+    vec_clear(&m->index);
+    return err;
+}
+
+static enum err copy_batch(struct materialise *m, const struct copied *c, struct text *scratch)
+{
+    enum err err = OK;
+    scratch->size = 0;
+    uint8_t *p = text_reserve(scratch, c->size);
+    if (c->chunk)
+        memcpy(p, c->chunk->data + c->at, c->size);
+    else
+        err = file_read(c->file->file, c->at, p, c->size);
+    if (err)
+        return err;
+    batch_stamp(p, c->base_offset, c->epoch);
+    err = file_write_bytes(m->file, m->position, bytes_of(p, c->size));
+    if (!err) {
+        if (c->max_timestamp > m->max_timestamp)
+            m->max_timestamp = c->max_timestamp;
+        index_note(&m->index, &m->indexed, c->base_offset, m->position, m->max_timestamp);
+        m->position += c->size;
+    }
+    return err;
+}
+
+static void materialise_run(struct job *job)
+{
+    struct materialise *m = container_of(job, struct materialise, job);
+    uint64_t limit = m->store->config.segment_bytes;
+    struct text scratch = {0};
+    enum err err = OK;
+    for (size_t i = 0; i < m->batches.count && !err; i++) {
+        struct copied *c = &m->batches.items[i];
+        bool full = m->position > 0 && m->position + c->size > limit;
+        if (full)
+            err = close_segment(m);
+        if (!err && !m->file)
+            err = open_segment(m, full || m->segment < 0 ? c->base_offset : m->segment);
+        if (!err)
+            err = copy_batch(m, c, &scratch);
+    }
+    if (!err)
+        err = close_segment(m);
+    file_close(m->file);
+    text_reset(&scratch);
+    m->err = err;
+    if (err)
+        snprintf(m->error, sizeof m->error, "%s", err_text());
+}
+
+static void materialise_done(struct job *job)
+{
+    struct materialise *m = container_of(job, struct materialise, job);
+    struct store *s = m->store;
+    struct log_state *l = m->log;
+    s->helpers--;
+    l->materialising = NULL;
+    if (m->counted)
+        s->recycle.materialising--;
+    for (size_t i = 0; i < m->batches.count; i++) {
+        chunk_unref(m->batches.items[i].chunk);
+        if (m->batches.items[i].file)
+            m->batches.items[i].file->readers--;
+    }
+    if (!m->err) {
+        l->segment = m->segment;
+        l->position = m->position;
+        l->stored_to = m->stored_to;
+        l->stored_bytes += m->bytes;
+        if (l->first_segment < 0 || (m->first_written >= 0 && m->first_written < l->first_segment))
+            l->first_segment = m->first_written;
+        metrics_add(METRIC_materialised_bytes, m->bytes);
+        tail_drop_below(&l->tail, l->stored_to);
+        log_tail_changed(l);
+        log_join_direct_part(l);
+        if (!l->deleted)
+            log_mark_dirty(l, journal_end_address(s));
+    } else if (m->err == E_NO_SPACE) {
+        if (!s->low_space)
+            say_warn("log", "disk full, the journal is not emptied: %s", m->error);
+        s->low_space = true;
+        s->recycle.failed = true;
+    } else {
+        store_freeze(s, m->err, m->error);
+    }
+    vec_reset(&m->batches);
+    vec_reset(&m->index);
+    free(m);
+    log_unpin(l);
+    recycle_step(s);
+}
+
+static void add_copied(struct store *s, struct materialise *m, const struct tail_entry *e)
+{
+    struct copied c = {e->base_offset, e->size, e->epoch, e->max_timestamp, NULL, NULL, 0};
+    c.chunk = window_find(&s->journal_window, e->address);
+    if (c.chunk) {
+        chunk_ref(c.chunk);
+        c.at = e->address - c.chunk->address;
+    } else {
+        c.file = journal_file_at(s, e->address);
+        check(c.file);
+        c.file->readers++;
+        c.at = e->address - c.file->base;
+    }
+    m->bytes += e->size;
+    vec_push(&m->batches, c);
+}
+
+/* Is any record in [from, to) still needed? */
+static bool range_is_live(struct store *s, struct log_state *l, int64_t from, int64_t to,
+                          offset_ranges *scratch)
+{
+    scratch->count = 0;
+    if (from < l->log.start)
+        from = l->log.start;
+    if (from < to)
+        s->owner.live(s->owner.ctx, &l->log, from, to, scratch);
+    return scratch->count > 0;
+}
+
+void materialise_log(struct store *s, struct log_state *l)
+{
+    if (l->materialising || l->deleted || l->tail.count == 0)
+        return;
+    struct materialise *m = xzalloc(sizeof *m);
+    offset_ranges ranges = {0};
+    m->job.run = materialise_run;
+    m->job.done = materialise_done;
+    m->store = s;
+    m->log = l;
+    m->segment = l->segment;
+    m->position = l->position;
+    m->first_written = -1;
+    m->max_timestamp = -1;
+    m->stored_to = l->stored_to;
+    for (uint32_t i = 0; i < l->tail.count; i++) {
+        struct tail_entry *e = tail_at(&l->tail, i);
+        int64_t end = tail_entry_end(e);
+        if (end > l->log.durable || e->base_offset >= l->direct_to)
+            break; /* on its way into the journal still, or behind the direct part */
+        if (range_is_live(s, l, e->base_offset, end, &ranges))
+            add_copied(s, m, e);
+        m->stored_to = end;
+    }
+    vec_reset(&ranges);
+    l->materialising = m;
+    log_pin(l);
+    s->helpers++;
+    jobs_submit(s->jobs, LANE_HELPER, &m->job);
+}
+
+/* ---- carry forward ---- */
+
+/* The batch's bytes, from the chunk that still has them or from the image of the file; null:
+ * neither. */
+static struct bytes entry_bytes(struct store *s, const struct tail_entry *e)
+{
+    struct chunk *c = window_find(&s->journal_window, e->address), *image = s->recycle.image;
+    if (c)
+        return bytes_of(c->data + (e->address - c->address), e->size);
+    if (image && e->address >= image->address && e->address < image->address + image->used)
+        return bytes_of(image->data + (e->address - image->address), e->size);
+    return BYTES_NULL;
+}
+
+/* Write one batch again at the head of the journal, without the records that nobody needs. */
+static void carry_entry(struct store *s, struct log_state *l, struct tail_entry *e,
+                        struct bytes raw, const offset_ranges *live, struct batch_builder *builder)
+{
+    struct batch b;
+    struct bytes kept = raw;
+    int64_t end = tail_entry_end(e);
+    bool whole =
+        live->count == 1 && live->items[0].from <= e->base_offset && live->items[0].to >= end;
+    if (!whole && batch_parse(raw, &b) == OK && !batch_is_control(&b) &&
+        batch_filter(&b, e->base_offset, live->items, live->count, builder, &kept) != OK)
+        kept = raw; /* compressed: as a whole */
+    l->tail.bytes -= e->size;
+    stage_data_carried(s, l, kept, e);
+    l->tail.bytes += e->size;
+}
+
+/* Nothing in the batch is read again: it stays in the tail as a hole. */
+static void make_hole(struct store *s, struct log_state *l, struct tail_entry *e)
+{
+    l->tail.bytes -= e->size;
+    e->size = 0;
+    e->address = journal_end_address(s);
+}
+
+/* Carry the log's batches that lie below `below`. false: the bytes have to be read first. */
+static bool carry_log(struct store *s, struct log_state *l, uint64_t below)
+{
+    offset_ranges live = {0};
+    struct batch_builder builder = {0};
+    bool there = true;
+    for (uint32_t i = 0; i < l->tail.count && there; i++) {
+        struct tail_entry *e = tail_at(&l->tail, i);
+        if (e->address >= below)
+            continue;
+        if (!range_is_live(s, l, e->base_offset, tail_entry_end(e), &live)) {
+            make_hole(s, l, e);
+            continue;
+        }
+        struct bytes raw = entry_bytes(s, e);
+        there = raw.data != NULL;
+        if (there)
+            carry_entry(s, l, e, raw, &live, &builder);
+    }
+    vec_reset(&live);
+    batch_builder_reset(&builder);
+    return there;
+}
+
+static uint64_t bytes_below(const struct log_state *l, uint64_t below, uint32_t *entries)
+{
+    uint64_t bytes = 0;
+    *entries = 0;
+    for (uint32_t i = 0; i < l->tail.count; i++) {
+        if (tail_at(&l->tail, i)->address >= below)
+            continue;
+        bytes += tail_at(&l->tail, i)->size;
+        ++*entries;
+    }
+    return bytes;
+}
+
+/* false: the file's bytes have to be read first. */
+static bool move_log(struct store *s, struct log_state *l, uint64_t below)
+{
+    uint32_t entries;
+    uint64_t bytes = bytes_below(l, below, &entries);
+    if (entries == 0)
+        return true;
+    if (bytes <= CARRY_MAX_BYTES)
+        return carry_log(s, l, below);
+    if (l->materialising)
+        s->recycle.again = true; /* an older part is under way: look again when it is done */
+    materialise_log(s, l);
+    if (l->materialising && !l->materialising->counted) {
+        l->materialising->counted = true;
+        s->recycle.materialising++;
+    }
+    return true;
+}
+
+/* ---- the image of the file, when its bytes are no longer cached ---- */
+
+struct load {
+    struct job job;
+    struct store *store;
+    struct journal_file *file;
+    struct chunk *chunk;
+    enum err err;
+    char error[256];
+};
+
+static void load_run(struct job *job)
+{
+    struct load *load = container_of(job, struct load, job);
+    load->err = file_read(load->file->file, 0, load->chunk->data, load->chunk->used);
+    if (load->err)
+        snprintf(load->error, sizeof load->error, "%s", err_text());
+}
+
+static void load_done(struct job *job)
+{
+    struct load *load = container_of(job, struct load, job);
+    struct store *s = load->store;
+    s->helpers--;
+    load->file->readers--;
+    if (load->err) {
+        chunk_unref(load->chunk);
+        store_freeze(s, load->err, load->error);
+    } else {
+        s->recycle.image = load->chunk;
+        s->recycle.phase = RECYCLE_MOVE;
+    }
+    free(load);
+    recycle_step(s);
+}
+
+static void start_load(struct store *s)
+{
+    struct load *load = xzalloc(sizeof *load);
+    struct journal_file *f = s->recycle.file;
+    load->job.run = load_run;
+    load->job.done = load_done;
+    load->store = s;
+    load->file = f;
+    load->chunk = chunk_new(s, f->used);
+    load->chunk->used = (uint32_t)f->used;
+    load->chunk->address = f->base;
+    f->readers++;
+    s->recycle.phase = RECYCLE_LOAD;
+    s->helpers++;
+    jobs_submit(s->jobs, LANE_READ, &load->job);
+}
+
+/* ---- rows ---- */
+
+struct write_rows {
+    struct job job;
+    struct store *store;
+    struct text rows;
+    VEC(struct log_state *) logs;
+    VEC(struct file *) sync_first; /* direct segments of level os that the rows speak of */
+    enum err err;
+    char error[256];
+};
+
+static void rows_run(struct job *job)
+{
+    struct write_rows *w = container_of(job, struct write_rows, job);
+    for (size_t i = 0; i < w->sync_first.count && !w->err; i++)
+        w->err = file_sync(w->sync_first.items[i]);
+    if (!w->err)
+        w->err = table_append(w->store, &w->rows);
+    if (w->err)
+        snprintf(w->error, sizeof w->error, "%s", err_text());
+}
+
+static void rows_free(struct write_rows *w)
+{
+    if (!w)
+        return;
+    text_reset(&w->rows);
+    vec_reset(&w->logs);
+    vec_reset(&w->sync_first);
+    free(w);
+}
+
+static void capture_row(struct store *s, struct log_state *l)
+{
+    struct write_rows *w = s->recycle.rows;
+    uint8_t flags = l->deleted ? (l->unlinked ? ROW_GONE : ROW_DELETED) : 0;
+    row_encode(l, flags, &w->rows);
+    l->has_row = true;
+    l->dirty_from = 0;
+    list_remove(&l->dirty);
+    l->row_start = l->log.start;
+    struct direct *d = l->direct;
+    if (d) {
+        s->unmarked_bytes -= d->unmarked;
+        d->unmarked = 0;
+        if (l->log.level == LEVEL_OS && d->open_file && d->file_segment == d->synced_segment)
+            vec_push(&w->sync_first, d->open_file);
+    }
+    vec_push(&w->logs, l);
+    log_pin(l);
+}
+
+/* The row was not written after all: it is the first to be written next time. */
+static void log_mark_dirty_again(struct log_state *l)
+{
+    list_remove(&l->dirty);
+    l->dirty_from = 1;
+    list_push_front(&l->store->dirty, &l->dirty);
+}
+
+static void rows_done(struct job *job)
+{
+    struct write_rows *w = container_of(job, struct write_rows, job);
+    struct store *s = w->store;
+    struct recycle *r = &s->recycle;
+    s->helpers--;
+    if (w->err == E_NO_SPACE) { /* the rows are still to be written */
+        s->low_space = true;
+        for (size_t i = 0; i < w->logs.count; i++)
+            log_mark_dirty_again(w->logs.items[i]);
+        r->failed = true;
+    } else if (w->err) {
+        store_freeze(s, w->err, w->error);
+    }
+    for (size_t i = 0; i < w->logs.count; i++) {
+        struct log_state *l = w->logs.items[i];
+        if (!w->err)
+            space_after_row(s, l);
+        log_unpin(l);
+    }
+    bool ok = !w->err;
+    rows_free(w);
+    r->phase = RECYCLE_IDLE;
+    struct journal_file *f = r->file;
+    r->file = NULL;
+    if (ok && f && f->readers == 0)
+        journal_renew(s, f);
+    if (ok)
+        journal_prepare_more(s);
+}
+
+static void start_write(struct store *s)
+{
+    struct write_rows *w = s->recycle.rows;
+    s->recycle.rows = NULL;
+    s->recycle.phase = RECYCLE_WRITE;
+    w->job.run = rows_run;
+    w->job.done = rows_done;
+    w->store = s;
+    s->helpers++;
+    jobs_submit(s->jobs, LANE_HELPER, &w->job);
+}
+
+/* ---- the steps ---- */
+
+static bool wants_file(struct store *s)
+{
+    struct journal_file *f = list_is_empty(&s->journal.files)
+                                 ? NULL
+                                 : container_of(s->journal.files.next, struct journal_file, node);
+    if (!f || f->state != JOURNAL_FULL || f->readers > 0 || !journal_is_short(s))
+        return false;
+    if (f->last_commit > s->journal_lane.synced) {
+        store_want_sync(s);
+        return false;
+    }
+    return true;
+}
+
+static void begin(struct store *s)
+{
+    struct recycle *r = &s->recycle;
+    bool file = wants_file(s);
+    if (!file && !r->mark_wanted)
+        return;
+    r->file = file ? container_of(s->journal.files.next, struct journal_file, node) : NULL;
+    r->mark_wanted = r->failed = r->again = false;
+    r->cursor = s->tailed.next;
+    r->phase = file ? RECYCLE_MOVE : RECYCLE_ROWS;
+    r->rows = xzalloc(sizeof *r->rows);
+}
+
+static void step_move(struct store *s)
+{
+    struct recycle *r = &s->recycle;
+    uint64_t below = r->file->base + r->file->size;
+    for (int i = 0; i < LOGS_PER_STEP && r->cursor != &s->tailed; i++) {
+        struct log_state *l = container_of(r->cursor, struct log_state, tailed);
+        if (!move_log(s, l, below)) {
+            start_load(s);
+            return;
+        }
+        r->cursor = r->cursor->next;
+    }
+    if (r->cursor != &s->tailed)
+        return;
+    chunk_unref(r->image);
+    r->image = NULL;
+    r->phase = RECYCLE_WAIT;
+    r->wait_for = store_want_sync(s);
+}
+
+static void step_wait(struct store *s)
+{
+    struct recycle *r = &s->recycle;
+    if (r->materialising > 0 || s->journal_lane.synced < r->wait_for)
+        return;
+    if (r->again && !r->failed) { /* logs whose older tail was being materialised */
+        r->again = false;
+        r->cursor = s->tailed.next;
+        r->phase = RECYCLE_MOVE;
+        return;
+    }
+    r->phase = r->failed ? RECYCLE_IDLE : RECYCLE_ROWS;
+    if (r->failed) {
+        rows_free(r->rows);
+        r->rows = NULL;
+        r->file = NULL;
+    }
+}
+
+static void step_rows(struct store *s)
+{
+    struct recycle *r = &s->recycle;
+    uint64_t below = r->file ? r->file->base + r->file->size : 0;
+    int i = 0;
+    if (!r->file) {
+        list_each (n, &s->direct_logs) {
+            struct log_state *l = container_of(n, struct direct, node)->log;
+            if (l->dirty_from)
+                capture_row(s, l);
+        }
+    }
+    while (!list_is_empty(&s->dirty) && i++ < LOGS_PER_STEP) {
+        struct log_state *l = container_of(s->dirty.next, struct log_state, dirty);
+        if (l->dirty_from >= below)
+            break;
+        capture_row(s, l);
+    }
+    if (i > LOGS_PER_STEP)
+        return;
+    r->phase = RECYCLE_SYNC;
+    r->wait_for = store_want_sync(s);
+}
+
+void recycle_step(struct store *s)
+{
+    struct recycle *r = &s->recycle;
+    if (s->frozen || s->closing)
+        return;
+    if (r->phase == RECYCLE_IDLE)
+        begin(s);
+    if (r->phase == RECYCLE_MOVE)
+        step_move(s);
+    if (r->phase == RECYCLE_WAIT)
+        step_wait(s);
+    if (r->phase == RECYCLE_ROWS)
+        step_rows(s);
+    if (r->phase == RECYCLE_SYNC && s->journal_lane.synced >= r->wait_for)
+        start_write(s);
+    if (r->phase != RECYCLE_IDLE)
+        s->due_ns = s->now_ns;
+}
+
+void recycle_start_mark(struct store *s)
+{
+    s->recycle.mark_wanted = true;
+    s->due_ns = s->now_ns;
+}
+
+enum err recycle_everything(struct store *s)
+{
+    struct text rows = {0};
+    enum err err = OK;
+    while (!list_is_empty(&s->dirty)) {
+        struct log_state *l = container_of(list_pop_front(&s->dirty), struct log_state, dirty);
+        row_encode(l, l->deleted ? (l->unlinked ? ROW_GONE : ROW_DELETED) : 0, &rows);
+        l->dirty_from = 0;
+        struct direct *d = l->direct;
+        if (!err && d && l->log.level == LEVEL_OS && d->open_file)
+            err = file_sync(d->open_file);
+    }
+    if (!err && rows.size > 0)
+        err = table_append(s, &rows);
+    text_reset(&rows);
+    return err;
+}
+
+void recycle_free(struct store *s)
+{
+    rows_free(s->recycle.rows);
+    chunk_unref(s->recycle.image);
+    s->recycle.rows = NULL;
+    s->recycle.image = NULL;
+}

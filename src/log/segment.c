@@ -1,0 +1,158 @@
+/*
+ * Segments: files of record batches one behind the other, named by the base offset of the first, as
+ * Kafka's own: logs/<log id>/<20 digits>.log. Nothing but batches lies in them; zeros behind the
+ * last one where space is preallocated.
+ *
+ * Index: <20 digits>.index beside it, entries of 24 bytes {i64 base offset of a batch, u64 its
+ * position, i64 largest timestamp of the segment up to and with that batch}, one for every 16 KiB.
+ * It is a help and not a truth: a reader checks that a batch with that offset begins there and
+ * walks the segment from the start when it does not.
+ */
+#include "log/store_internal.h"
+
+#include "base/number.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void log_dir(uint64_t id, char out[40])
+{
+    snprintf(out, 40, "logs/%llu", (unsigned long long)id);
+}
+
+void segment_path(uint64_t id, int64_t base, const char *suffix, char out[64])
+{
+    snprintf(out, 64, "logs/%llu/%020lld.%s", (unsigned long long)id, (long long)base, suffix);
+}
+
+void index_note(index_entries *index, uint64_t *indexed, int64_t offset, uint64_t position,
+                int64_t max_timestamp)
+{
+    if (index->count > 0 && position - *indexed < INDEX_EVERY_BYTES)
+        return;
+    vec_push(index, ((struct index_entry){offset, (uint32_t)position, max_timestamp}));
+    *indexed = position;
+}
+
+static void encode_index(const index_entries *index, size_t from, struct text *out)
+{
+    for (size_t i = from; i < index->count; i++) {
+        text_put_u64(out, (uint64_t)index->items[i].offset);
+        text_put_u64(out, index->items[i].position);
+        text_put_u64(out, (uint64_t)index->items[i].max_timestamp);
+    }
+}
+
+enum err index_write(struct disk *d, uint64_t id, int64_t base, const index_entries *index)
+{
+    char path[64];
+    struct file *f = NULL;
+    struct text bytes = {0};
+    segment_path(id, base, "index", path);
+    encode_index(index, 0, &bytes);
+    enum err err = disk_open(d, path, DISK_CREATE, &f);
+    if (!err)
+        err = file_write_bytes(f, 0, text_bytes(&bytes));
+    file_close(f);
+    text_reset(&bytes);
+    return err;
+}
+
+enum err index_append(struct disk *d, uint64_t id, int64_t base, const index_entries *index)
+{
+    char path[64];
+    struct file *f = NULL;
+    uint64_t size = 0;
+    struct text bytes = {0};
+    if (index->count == 0)
+        return OK;
+    segment_path(id, base, "index", path);
+    encode_index(index, 0, &bytes);
+    enum err err = disk_open(d, path, DISK_CREATE, &f);
+    if (!err)
+        err = file_size(f, &size);
+    if (!err)
+        err = file_write_bytes(f, size - size % INDEX_ENTRY_BYTES, text_bytes(&bytes));
+    file_close(f);
+    text_reset(&bytes);
+    return err;
+}
+
+/* ---- listing ---- */
+
+static void note_segment(void *ctx, const char *name)
+{
+    segment_bases *out = ctx;
+    struct bytes text = bytes_from_string(name);
+    int64_t base;
+    if (text.size > 4 && strcmp(name + text.size - 4, ".log") == 0 &&
+        number_parse_i64(bytes_of(name, text.size - 4), &base))
+        vec_push(out, base);
+}
+
+static int compare_bases(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+enum err segment_list(struct disk *d, uint64_t id, segment_bases *out)
+{
+    char dir[40];
+    log_dir(id, dir);
+    out->count = 0;
+    enum err err = disk_list(d, dir, note_segment, out);
+    if (err == E_NOT_FOUND)
+        return OK;
+    if (!err && out->count > 1)
+        qsort(out->items, out->count, sizeof *out->items, compare_bases);
+    return err;
+}
+
+/* ---- walking ---- */
+
+/* One batch at `position`, whole, into `buffer`; null at the end of what is valid. */
+static enum err read_batch(struct file *f, uint64_t position, uint64_t size, struct text *buffer,
+                           struct bytes *out)
+{
+    uint8_t prefix[BATCH_PREFIX_BYTES];
+    *out = BYTES_NULL;
+    if (size - position < BATCH_HEADER_BYTES)
+        return OK;
+    enum err err = file_read(f, position, prefix, sizeof prefix);
+    if (err)
+        return err;
+    uint64_t length = (uint64_t)get_u32(prefix + 8) + BATCH_PREFIX_BYTES;
+    if (length < BATCH_HEADER_BYTES || length > size - position)
+        return OK;
+    buffer->size = 0;
+    text_reserve(buffer, length);
+    err = file_read(f, position, buffer->data, length);
+    if (!err)
+        *out = bytes_of(buffer->data, length);
+    return err;
+}
+
+enum err segment_scan(struct file *f, uint64_t *position, struct segment_scan *scan)
+{
+    uint64_t size;
+    struct text buffer = {0};
+    enum err err = file_size(f, &size);
+    int32_t epoch = scan->min_epoch;
+    while (!err && *position < size) {
+        struct bytes raw;
+        struct batch b;
+        err = read_batch(f, *position, size, &buffer, &raw);
+        if (err || !raw.data || batch_parse(raw, &b) != OK)
+            break;
+        if (b.base_offset != scan->next_offset || b.leader_epoch < epoch ||
+            b.leader_epoch > scan->max_epoch || !batch_is_intact(&b))
+            break;
+        scan->each(scan->ctx, &b, *position);
+        epoch = b.leader_epoch;
+        scan->next_offset = batch_last_offset(&b) + 1;
+        *position += raw.size;
+    }
+    text_reset(&buffer);
+    return err;
+}

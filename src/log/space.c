@@ -1,0 +1,214 @@
+/*
+ * Giving space back. A segment goes when a durable row says that the log starts behind it; a
+ * deleted log's directory when its DELETE is durable. Freed in steps with pauses, because freeing
+ * much at once makes every commit wait for the file system. Room on the disk is looked at once a
+ * second.
+ */
+#include "io/clock.h"
+#include "log/store_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { LOOK_EVERY_NS = 1000000000, FREE_STEP_BYTES = 4 * MIB };
+
+struct removal {
+    struct job job;
+    struct store *store;
+    struct log_state *log;
+    bool all;            /* a deleted log */
+    int64_t start, last; /* not all: segments that end below `start`, never `last` */
+    int64_t first_left;  /* the oldest segment that stayed; -1 none */
+    uint64_t freed_bytes;
+    enum err err;
+    char error[256];
+};
+
+/* Shorten the file step by step before its name goes: each step is a small change for the file
+ * system. */
+static enum err remove_paced(struct disk *d, const char *path, uint64_t *freed)
+{
+    struct file *f = NULL;
+    uint64_t size = 0;
+    enum err err = disk_open(d, path, 0, &f);
+    if (err == E_NOT_FOUND)
+        return OK;
+    if (!err)
+        err = file_size(f, &size);
+    *freed += size;
+    while (!err && size > FREE_STEP_BYTES) {
+        size -= FREE_STEP_BYTES;
+        err = file_truncate(f, size);
+        clock_pause_ms(1);
+    }
+    file_close(f);
+    return err ? err : disk_remove(d, path);
+}
+
+static enum err remove_segment(struct removal *r, int64_t base)
+{
+    char path[64];
+    uint64_t index_bytes = 0;
+    segment_path(r->log->log.id, base, "log", path);
+    enum err err = remove_paced(r->store->disk, path, &r->freed_bytes);
+    segment_path(r->log->log.id, base, "index", path);
+    if (!err)
+        err = remove_paced(r->store->disk, path, &index_bytes);
+    return err;
+}
+
+static void removal_run(struct job *job)
+{
+    struct removal *r = container_of(job, struct removal, job);
+    segment_bases bases = {0};
+    enum err err = segment_list(r->store->disk, r->log->log.id, &bases);
+    r->first_left = -1;
+    for (size_t i = 0; i < bases.count && !err; i++) {
+        bool below = i + 1 < bases.count ? bases.items[i + 1] <= r->start : false;
+        if (r->all || (below && bases.items[i] != r->last))
+            err = remove_segment(r, bases.items[i]);
+        else if (r->first_left < 0)
+            r->first_left = bases.items[i];
+    }
+    if (!err && r->all) {
+        char dir[40];
+        log_dir(r->log->log.id, dir);
+        err = disk_remove_dir(r->store->disk, dir);
+    }
+    vec_reset(&bases);
+    r->err = err;
+    if (err)
+        snprintf(r->error, sizeof r->error, "%s", err_text());
+}
+
+/* A deleted log has nothing left on disk. If a row names it, another row must say that it is gone.
+ */
+static void unlinked(struct store *s, struct log_state *l)
+{
+    l->unlinked = true;
+    if (l->has_row) {
+        log_mark_dirty(l, journal_end_address(s));
+        return; /* space_after_row() ends it */
+    }
+    log_unpin(l);
+}
+
+static void removal_done(struct job *job)
+{
+    struct removal *r = container_of(job, struct removal, job);
+    struct store *s = r->store;
+    struct log_state *l = r->log;
+    s->helpers--;
+    l->trimming = false;
+    if (r->err)
+        say_warn("log", "cannot remove old segments: %s log=%llu", r->error,
+                 (unsigned long long)l->log.id);
+    l->stored_bytes -= r->freed_bytes < l->stored_bytes ? r->freed_bytes : l->stored_bytes;
+    if (r->all && !r->err) {
+        unlinked(s, l);
+    } else if (!r->all) {
+        l->first_segment = r->first_left;
+        if (!l->deleted)
+            log_mark_dirty(l, journal_end_address(s));
+    }
+    log_unpin(l);
+    free(r);
+}
+
+static void start_removal(struct store *s, struct log_state *l, bool all)
+{
+    struct removal *r = xzalloc(sizeof *r);
+    r->job.run = removal_run;
+    r->job.done = removal_done;
+    r->store = s;
+    r->log = l;
+    r->all = all;
+    r->start = l->row_start;
+    r->last = l->direct ? l->direct->segment : l->segment;
+    l->trimming = true;
+    l->trimmed_to = r->start;
+    log_pin(l);
+    s->helpers++;
+    jobs_submit(s->jobs, LANE_HELPER, &r->job);
+}
+
+void space_after_row(struct store *s, struct log_state *l)
+{
+    if (l->deleted) {
+        if (l->unlinked && !l->dirty_from)
+            log_unpin(l); /* the row that says GONE is durable */
+        return;
+    }
+    if (l->first_segment >= 0 && l->row_start > l->trimmed_to && !l->trimming)
+        start_removal(s, l, false);
+}
+
+static bool removal_may_start(const struct store *s, const struct doomed *d)
+{
+    /* one pin is the list's own; the others are commits, rounds, reads and jobs */
+    return d->number <= s->journal_lane.synced && d->log->pins == 1 && !d->log->trimming;
+}
+
+static void remove_doomed(struct store *s)
+{
+    for (size_t i = s->doomed.count; i-- > 0;) {
+        struct doomed d = s->doomed.items[i];
+        if (!removal_may_start(s, &d))
+            continue;
+        s->doomed.items[i] = s->doomed.items[--s->doomed.count];
+        direct_free(d.log->direct);
+        d.log->direct = NULL;
+        if (d.log->first_segment >= 0)
+            start_removal(s, d.log, true);
+        else
+            unlinked(s, d.log);
+    }
+}
+
+/* ---- room ---- */
+
+struct look {
+    struct job job;
+    struct store *store;
+    uint64_t free_bytes;
+    enum err err;
+};
+
+static void look_run(struct job *job)
+{
+    struct look *look = container_of(job, struct look, job);
+    look->err = disk_free_bytes(look->store->disk, &look->free_bytes);
+}
+
+static void look_done(struct job *job)
+{
+    struct look *look = container_of(job, struct look, job);
+    struct store *s = look->store;
+    s->helpers--;
+    bool low = look->err || look->free_bytes < s->config.reserve_bytes;
+    if (low != s->low_space)
+        say_warn("log",
+                 low ? "disk low, appends are refused until there is room free_bytes=%llu"
+                     : "disk has room again free_bytes=%llu",
+                 (unsigned long long)look->free_bytes);
+    s->low_space = low;
+    if (!low) {
+        s->no_space = false;
+        round_resume(s);
+    }
+    free(look);
+}
+
+void space_tick(struct store *s)
+{
+    remove_doomed(s);
+    if (s->space_checked_ns != INT64_MIN && s->now_ns - s->space_checked_ns < LOOK_EVERY_NS)
+        return;
+    s->space_checked_ns = s->now_ns;
+    struct look *look = xzalloc(sizeof *look);
+    look->job.run = look_run;
+    look->job.done = look_done;
+    look->store = s;
+    s->helpers++;
+    jobs_submit(s->jobs, LANE_HELPER, &look->job);
+}

@@ -1,0 +1,349 @@
+#include "log/store_internal.h"
+
+#include <stdlib.h>
+
+void store_config_default(struct store_config *c)
+{
+    *c = (struct store_config){
+        .journal_max_bytes = 128ull * MIB,
+        .segment_bytes = 256ull * MIB,
+        .cache_bytes = 32ull * MIB,
+        .memory_level_bytes = 256ull * MIB,
+        .backlog_bytes = 16ull * MIB,
+        .reserve_bytes = 64ull * MIB,
+        .files_max = 1024,
+    };
+}
+
+static struct store *store_new(const struct store_config *config, struct disk *disk,
+                               struct jobs *jobs, const struct store_owner *owner)
+{
+    struct store *s = xzalloc(sizeof *s);
+    s->config = *config;
+    s->disk = disk;
+    s->jobs = jobs;
+    s->owner = *owner;
+    window_init(&s->journal_window);
+    window_init(&s->direct_window);
+    list_init(&s->pool);
+    list_init(&s->journal.files);
+    list_init(&s->dirty);
+    list_init(&s->tailed);
+    list_init(&s->direct_logs);
+    s->journal_lane.staging = s->direct_lane.staging = 1;
+    s->staging = commit_new(s);
+    s->due_ns = INT64_MAX;
+    s->space_checked_ns = INT64_MIN;
+    return s;
+}
+
+enum err store_open(const struct store_config *config, struct disk *disk, struct jobs *jobs,
+                    const struct store_owner *owner, struct store **out)
+{
+    check(config->segment_bytes <= UINT32_MAX);
+    struct store *s = store_new(config, disk, jobs, owner);
+    enum err err = store_recover(s);
+    if (err) {
+        store_abandon(s);
+        return err_wrap(err, "open the store");
+    }
+    *out = s;
+    return OK;
+}
+
+int32_t store_epoch(const struct store *s)
+{
+    return s->epoch;
+}
+
+/* ---- logs ---- */
+
+static struct log_state *log_new(struct store *s, uint64_t id, enum log_level level)
+{
+    struct log_state *l = xzalloc(sizeof *l);
+    l->log.id = id;
+    l->log.level = level;
+    l->store = s;
+    l->direct_from = l->direct_to = INT64_MAX;
+    l->segment = l->first_segment = -1;
+    return l;
+}
+
+struct log *store_log(struct store *s, uint64_t id, enum log_level level)
+{
+    struct log_state *l = idmap_get(&s->logs, id);
+    if (!l) {
+        l = log_new(s, id, level);
+        idmap_put(&s->logs, id, l);
+    }
+    check((l->log.level == LEVEL_MEMORY) == (level == LEVEL_MEMORY));
+    l->log.level = level;
+    return &l->log;
+}
+
+struct log *store_find(struct store *s, uint64_t id)
+{
+    struct log_state *l = idmap_get(&s->logs, id);
+    return l ? &l->log : NULL;
+}
+
+void store_each(struct store *s, void (*each)(void *ctx, struct log *log), void *ctx)
+{
+    size_t position = 0;
+    struct log_state *l;
+    while ((l = idmap_next(&s->logs, &position)) != NULL)
+        each(ctx, &l->log);
+}
+
+/* Logs of level memory hold a chunk for each batch. */
+static void memory_drop_below(struct log_state *l, int64_t offset)
+{
+    while (l->tail.count > 0 && tail_entry_end(tail_at(&l->tail, 0)) <= offset) {
+        struct tail_entry *e = tail_at(&l->tail, 0);
+        l->store->memory_bytes -= e->size;
+        chunk_unref((struct chunk *)(uintptr_t)e->address);
+        tail_pop_front(&l->tail);
+    }
+}
+
+static void drop_tail(struct log_state *l)
+{
+    if (l->log.level == LEVEL_MEMORY)
+        memory_drop_below(l, INT64_MAX);
+    tail_reset(&l->tail);
+    log_tail_changed(l);
+}
+
+void log_free(struct log_state *l)
+{
+    drop_tail(l);
+    list_remove(&l->dirty);
+    direct_free(l->direct);
+    vec_reset(&l->epochs);
+    vec_reset(&l->pieces);
+    free(l);
+}
+
+void log_trim(struct log *log, int64_t offset, struct ticket *out)
+{
+    struct log_state *l = log_state(log);
+    struct store *s = l->store;
+    check(offset <= log->end);
+    if (out)
+        *out = (struct ticket){.level = (uint8_t)log->level};
+    if (offset <= log->start)
+        return;
+    log->start = offset;
+    if (log->level == LEVEL_MEMORY) {
+        memory_drop_below(l, offset);
+        return;
+    }
+    tail_drop_below(&l->tail, offset);
+    if (l->direct)
+        tail_drop_below(&l->direct->recent, offset);
+    log_tail_changed(l);
+    log_join_direct_part(l);
+    log_mark_dirty(l, journal_end_address(s));
+    if (!out || s->frozen)
+        return;
+    stage_control(s, ENTRY_START, l, offset, 0);
+    *out = (struct ticket){.journal = s->journal_lane.staging, .level = LEVEL_FSYNC};
+}
+
+enum err log_truncate(struct log *log, int64_t offset, int32_t epoch, struct ticket *out)
+{
+    struct log_state *l = log_state(log);
+    struct store *s = l->store;
+    check(offset >= log->start && offset < log->end);
+    if (s->frozen)
+        return err_set(E_FROZEN, "the disk failed, data is read-only: %s", s->frozen_why);
+    if (log->level == LEVEL_MEMORY || l->direct || l->materialising || offset < l->stored_to ||
+        l->direct_from != INT64_MAX)
+        return err_set(E_UNSUPPORTED, "log %llu: only its journalled tail can be cut",
+                       (unsigned long long)log->id);
+    tail_cut_above(&l->tail, offset);
+    log_tail_changed(l);
+    log->end = offset;
+    while (l->pieces.count && vec_last(&l->pieces).end > offset)
+        vec_last(&l->pieces).end = offset,
+        l->pieces.count -=
+            l->pieces.count > 1 && l->pieces.items[l->pieces.count - 2].end >= offset;
+    while (l->epochs.count && vec_last(&l->epochs).offset >= offset)
+        l->epochs.count--;
+    log_note_epoch(l, epoch, offset);
+    if (log->durable > offset)
+        log->durable = offset;
+    if (log->written > offset)
+        log->written = offset;
+    if (log->hw > offset)
+        log->hw = offset;
+    stage_control(s, ENTRY_TRUNCATE, l, offset, (uint64_t)epoch);
+    *out = (struct ticket){.journal = s->journal_lane.staging, .level = LEVEL_FSYNC};
+    return OK;
+}
+
+void store_forget(struct store *s, struct log_state *l)
+{
+    idmap_remove(&s->logs, l->log.id);
+    l->deleted = true;
+    drop_tail(l);
+    log_pin(l);
+    vec_push(&s->doomed, ((struct doomed){l, s->journal_lane.staging}));
+    s->due_ns = s->now_ns;
+}
+
+void log_delete(struct log *log, struct ticket *out)
+{
+    struct log_state *l = log_state(log);
+    struct store *s = l->store;
+    struct ticket ticket = {.level = LEVEL_FSYNC};
+    if (log->level == LEVEL_MEMORY) {
+        idmap_remove(&s->logs, log->id);
+        l->deleted = true;
+        if (l->pins == 0)
+            log_free(l);
+    } else {
+        if (!s->frozen) {
+            stage_control(s, ENTRY_DELETE, l, 0, 0);
+            ticket.journal = s->journal_lane.staging;
+        }
+        store_forget(s, l);
+    }
+    if (out)
+        *out = ticket;
+}
+
+uint64_t log_size_bytes(const struct log *log)
+{
+    const struct log_state *l = (const struct log_state *)log;
+    return l->stored_bytes + l->tail.bytes;
+}
+
+int32_t log_last_epoch(const struct log *log)
+{
+    const struct log_state *l = (const struct log_state *)log;
+    return l->epochs.count ? vec_last(&l->epochs).epoch : -1;
+}
+
+int64_t log_epoch_end(const struct log *log, int32_t epoch, int32_t *out_epoch)
+{
+    const struct log_state *l = (const struct log_state *)log;
+    *out_epoch = -1;
+    if (l->epochs.count == 0 || epoch < l->epochs.items[0].epoch)
+        return -1;
+    size_t i = 0;
+    while (i + 1 < l->epochs.count && l->epochs.items[i + 1].epoch <= epoch)
+        i++;
+    *out_epoch = l->epochs.items[i].epoch;
+    return i + 1 < l->epochs.count ? l->epochs.items[i + 1].offset : log->end;
+}
+
+/* ---- paced work ---- */
+
+enum { TICK_NS = 100 * 1000 * 1000 };
+
+void store_tick(struct store *s, int64_t now_ns)
+{
+    s->now_ns = now_ns;
+    s->due_ns = INT64_MAX;
+    if (s->frozen)
+        return;
+    direct_tick(s);
+    space_tick(s);
+    if (s->journal_lane.synced < s->journal_lane.done)
+        store_want_sync(s); /* level os: on disk soon all the same */
+    journal_prepare_more(s);
+    recycle_step(s);
+    bool busy = s->direct_count > 0 || s->doomed.count > 0 || s->no_space || s->low_space ||
+                s->journal_lane.synced < s->journal_lane.done;
+    if (busy && s->due_ns > now_ns + TICK_NS)
+        s->due_ns = now_ns + TICK_NS;
+}
+
+int64_t store_next_due(const struct store *s)
+{
+    return s->due_ns;
+}
+
+void store_stats(const struct store *s, struct store_stats *out)
+{
+    *out = (struct store_stats){
+        .logs = s->logs.count,
+        .journal_bytes = s->journal.total_bytes,
+        .journal_files = s->journal.file_count,
+        .cached_bytes = s->journal_window.bytes + s->direct_window.bytes,
+        .memory_level_bytes = s->memory_bytes,
+        .staged_bytes = s->journal_lane.staged_bytes + s->direct_lane.staged_bytes,
+        .direct_logs = s->direct_count,
+        .unmarked_direct_bytes = s->unmarked_bytes,
+    };
+}
+
+/* ---- the end ---- */
+
+static bool is_busy(const struct store *s)
+{
+    return s->in_flight || s->direct_in_flight ||
+           (!s->frozen && (s->staging->records.count > 0 || s->direct_staging));
+}
+
+void store_close(struct store *s)
+{
+    while (is_busy(s)) {
+        store_flush(s);
+        if (!jobs_poll(s->jobs) && !is_busy(s))
+            break;
+    }
+    while (s->helpers > 0)
+        jobs_poll(s->jobs);
+    s->closing = true;
+    if (!s->frozen && s->table) {
+        enum err err = recycle_everything(s);
+        if (err)
+            say_error("log", "the log table was not written at the stop: %s", err_text());
+    }
+    store_abandon(s);
+}
+
+static void free_round(struct round *r)
+{
+    if (!r)
+        return;
+    for (size_t i = 0; i < r->writes.count; i++) {
+        vec_reset(&r->writes.items[i].parts);
+        vec_reset(&r->writes.items[i].index);
+    }
+    for (size_t i = 0; i < r->chunks.count; i++)
+        chunk_unref(r->chunks.items[i]);
+    vec_reset(&r->chunks);
+    vec_reset(&r->writes);
+    free(r);
+}
+
+void store_abandon(struct store *s)
+{
+    s->closing = true;
+    size_t position = 0;
+    struct log_state *l;
+    commit_free(s->staging);
+    if (s->in_flight)
+        commit_free(s->in_flight);
+    free_round(s->direct_staging);
+    free_round(s->direct_in_flight);
+    free_round(s->direct_stalled);
+    recycle_free(s);
+    while ((l = idmap_next(&s->logs, &position)) != NULL)
+        log_free(l);
+    for (size_t i = 0; i < s->doomed.count; i++)
+        log_free(s->doomed.items[i].log);
+    while (!list_is_empty(&s->journal.files))
+        journal_file_free(container_of(s->journal.files.next, struct journal_file, node));
+    window_clear(&s->journal_window);
+    window_clear(&s->direct_window);
+    pool_free(s);
+    idmap_reset(&s->logs);
+    vec_reset(&s->doomed);
+    vec_reset(&s->memory_moved);
+    file_close(s->table);
+    free(s);
+}

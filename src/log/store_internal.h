@@ -1,0 +1,494 @@
+/*
+ * What the sources of src/log share. Everything here lives in the core unless it says "job".
+ *
+ * store.c     open, close, logs, trim, truncate, delete
+ * chunk.c     memory that mirrors newly written bytes
+ * tail.c      where the batches lie that are not in segments yet, or still cached
+ * append.c    staging: entries into the record that the next commit writes
+ * commit.c    commits of the journal, rounds of the direct lane, hw
+ * direct.c    which log goes straight to its segments
+ * journal.c   journal files and the format of their records
+ * table.c     rows: the durable summary of each log
+ * recycle.c   making journal files free again: carry forward, materialise, rows
+ * segment.c   segment files: writing, sparse index, finding
+ * read.c      peeks and read jobs
+ * recover.c   from files to logs
+ */
+#ifndef LOG_STORE_INTERNAL_H
+#define LOG_STORE_INTERNAL_H
+
+#include "base/check.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/say.h"
+#include "log/store.h"
+
+enum {
+    KIB = 1024,
+    MIB = 1024 * 1024,
+    CHUNK_BYTES = 1 * MIB,           /* usual size of a chunk */
+    RECORD_MAX_BYTES = 4 * MIB,      /* a commit record is closed when it has reached this */
+    CARRY_MAX_BYTES = 64 * KIB,      /* larger tails are materialised instead */
+    DIRECT_APPEND_BYTES = 256 * KIB, /* one append of this size asks for direct mode */
+    DIRECT_COMMIT_BYTES = 64 * KIB,  /* so does this average for each commit over a second */
+    DIRECT_LOGS_MAX = 128,
+    UNMARKED_MAX_BYTES = 64 * MIB, /* direct bytes that no row covers: recovery reads them */
+    INDEX_EVERY_BYTES = 16 * KIB,
+    INDEX_ENTRY_BYTES = 24,
+    ROW_DELETED = 1, /* row flags */
+    ROW_GONE = 2,
+};
+
+/* ---- chunks ---- */
+
+/* Memory that mirrors a stretch of the journal, of the stream of direct bytes, or of what a read
+ * brought. Immutable below `used`. */
+struct chunk {
+    struct list node; /* its window, oldest first; or the pool */
+    uint64_t address; /* of data[0] in the window's address space */
+    uint32_t used, capacity;
+    uint32_t refs;
+    uint8_t *data;
+    struct store *store;
+};
+
+struct chunk *chunk_new(struct store *s, size_t capacity); /* one reference */
+
+/* The newest bytes of an address space. */
+struct window {
+    struct list chunks; /* oldest first; the last is being filled */
+    uint64_t bytes;     /* capacity of all */
+};
+
+void window_init(struct window *w);
+void window_push(struct window *w, struct chunk *c, uint64_t address);
+/* The chunk that holds [address, address + size), or NULL when it was evicted. */
+struct chunk *window_find(const struct window *w, uint64_t address);
+void window_drop_below(struct window *w, uint64_t address);
+void window_clear(struct window *w);
+
+/* ---- tails ---- */
+
+/* One batch that is not (only) in a segment. */
+struct tail_entry {
+    int64_t base_offset;
+    uint64_t
+        address; /* of the batch in its window's address space; a struct chunk * for memory logs */
+    uint32_t size;
+    uint32_t span; /* offsets covered; top bit: control batch */
+    int64_t max_timestamp;
+    int32_t epoch;
+};
+enum { TAIL_CONTROL = 1u << 31 };
+
+static inline int64_t tail_entry_end(const struct tail_entry *e)
+{
+    return e->base_offset + (e->span & ~TAIL_CONTROL);
+}
+
+struct tail { /* a deque, ascending by offset */
+    struct tail_entry *items;
+    uint32_t first, count, capacity;
+    uint64_t bytes;
+};
+
+void tail_reset(struct tail *t);
+void tail_push(struct tail *t, struct tail_entry e);
+void tail_insert(struct tail *t, uint32_t i, struct tail_entry e); /* in front of index i */
+void tail_pop_front(struct tail *t);
+static inline struct tail_entry *tail_at(const struct tail *t, uint32_t i)
+{
+    return &t->items[t->first + i];
+}
+/* The first entry that ends above `offset`; t->count if none. */
+uint32_t tail_find(const struct tail *t, int64_t offset);
+void tail_drop_below(struct tail *t, int64_t offset); /* whole entries */
+void tail_cut_above(struct tail *t, int64_t offset);  /* entries that end above it */
+
+/* ---- segments ---- */
+
+struct index_entry {
+    int64_t offset;        /* base offset of a batch */
+    uint32_t position;     /* its place in the segment */
+    int64_t max_timestamp; /* the largest from the start of the segment up to and with it */
+};
+typedef VEC(struct index_entry) index_entries;
+
+/* ---- logs ---- */
+
+/* A stretch of appended offsets and the write that makes it durable. */
+struct piece {
+    int64_t end;
+    uint64_t number;
+    bool direct;
+};
+
+struct epoch_start {
+    int32_t epoch;
+    int64_t offset;
+};
+
+/* A log that writes straight to its segments. */
+struct direct {
+    struct list node; /* store->direct_logs */
+    struct log_state *log;
+    struct file *open_file; /* what rounds have opened, of segment file_segment */
+    int64_t file_segment;   /* -1: none */
+    int64_t segment;        /* base offset of the active segment */
+    uint64_t position;      /* where the next append goes */
+    uint64_t allocated;     /* the file is preallocated up to here */
+    int64_t synced_offset; /* what ended rounds have made durable: next offset, segment, position */
+    int64_t synced_segment;
+    uint64_t synced_position;
+    uint64_t unmarked;   /* synced bytes that no row covers */
+    struct tail recent;  /* batches that may still be cached */
+    index_entries index; /* of the active segment */
+    uint64_t indexed;    /* position of the newest index entry */
+    int64_t max_timestamp;
+    int64_t quiet_since_ns;
+};
+
+struct log_state {
+    struct log log; /* first: a struct log * is a struct log_state * */
+    struct store *store;
+    struct tail tail;  /* batches in the journal, or in memory */
+    int64_t stored_to; /* segments hold what lies below (and is kept) */
+    int64_t
+        direct_from;   /* INT64_MAX, or where the direct part begins: segments hold what lies in */
+    int64_t direct_to; /* [direct_from, direct_to); INT64_MAX: it is still growing, or none */
+    int64_t segment;   /* base offset of the segment that materialise appends to; -1 none */
+    uint64_t position; /* its valid bytes */
+    int64_t first_segment; /* base offset of the oldest; -1 when there are no files */
+    uint64_t stored_bytes; /* of all segments, roughly: for size reports */
+    VEC(struct epoch_start) epochs;
+    VEC(struct piece) pieces; /* in flight, ascending */
+    struct direct *direct;
+    uint64_t dirty_from; /* journal address of the oldest change that no row covers; 0: clean */
+    uint64_t redo;       /* replay ignores this log's entries below this journal address */
+    struct list dirty;   /* store->dirty, by dirty_from */
+    struct list tailed;  /* store->tailed, when the tail is not empty */
+    uint64_t touched;    /* commit number that lists it already */
+    uint64_t touched_round;
+    uint32_t pins; /* commits, reads and jobs that refer to it */
+    int64_t recovered_segment,
+        recovered_offset; /* of the row: where direct bytes are known up to */
+    uint64_t recovered_position;
+    int64_t trimmed_to; /* segments below it were asked to go */
+    int64_t row_start;  /* start offset in the newest row */
+    struct materialise *materialising;
+    bool deleted, has_row, trimming, unlinked;
+    uint64_t rate_bytes; /* appended in the current second */
+    uint32_t rate_commits;
+    uint64_t rate_commit;
+    int64_t rate_since_ns;
+};
+
+static inline struct log_state *log_state(struct log *log)
+{
+    return (struct log_state *)log;
+}
+
+/* ---- the journal ---- */
+
+enum journal_file_state {
+    JOURNAL_MISSING,   /* the disk had no room for it */
+    JOURNAL_PREPARING, /* a job makes or renews it */
+    JOURNAL_READY,     /* empty, waits for its turn */
+    JOURNAL_ACTIVE,    /* the newest record goes here */
+    JOURNAL_FULL,      /* holds entries that may still be needed */
+};
+
+struct journal_file {
+    struct list node; /* store->journal.files, by generation */
+    enum journal_file_state state;
+    uint32_t slot;       /* names the file */
+    uint64_t generation; /* 1, 2, ... over all files */
+    uint64_t base;       /* journal address of byte 0 */
+    uint64_t size;
+    uint64_t used; /* bytes staged into it, header block included */
+    uint64_t last_commit;
+    struct file *file;
+    uint32_t readers;
+};
+
+/* The record that is being staged, or waits for its commit. */
+struct staged {
+    struct journal_file *file;
+    uint64_t address; /* of its header */
+    uint64_t size;    /* so far, header included */
+    uint32_t entries;
+    bool needs_sync;
+    VEC(struct iovec) parts; /* one for each chunk; the last grows */
+    VEC(struct chunk *) chunks;
+};
+
+struct commit {
+    struct job job;
+    struct store *store;
+    uint64_t number;
+    VEC(struct staged) records;
+    VEC(struct log_state *) logs; /* touched, pinned */
+    bool sync;
+    enum err err;
+    char error[256];
+    int64_t wrote_bytes;
+};
+
+/* One segment's share of a direct round. */
+struct direct_write {
+    struct log_state *log;
+    int64_t segment;
+    struct file *file; /* NULL: the job creates the segment and leaves it here */
+    uint64_t position, end_position;
+    uint64_t allocate_from, allocate_to; /* 0: nothing to allocate */
+    int64_t end;                         /* offset behind it */
+    bool sync, opened;
+    bool seal;           /* the last write of this segment */
+    index_entries index; /* with seal: the segment's */
+    VEC(struct iovec) parts;
+};
+
+struct round {
+    struct job job;
+    struct store *store;
+    uint64_t number;
+    VEC(struct direct_write) writes;
+    VEC(struct chunk *) chunks;
+    enum err err;
+    bool stalled; /* for want of space, before anything was written */
+    char error[256];
+};
+
+struct lane_progress {
+    uint64_t staging; /* number that what is appended now will get */
+    uint64_t done;    /* the newest number that has ended: written */
+    uint64_t synced;  /* the newest number that is synced */
+    uint64_t staged_bytes;
+    bool promised; /* `staging` was given out by log_next_ticket() */
+};
+
+struct journal {
+    struct list files;
+    uint32_t file_count, slot_count;
+    uint64_t generation;       /* newest given out */
+    uint64_t sequence;         /* of the newest record (job) */
+    uint32_t crc;              /* of the newest record (job) */
+    uint64_t synced_sequence;  /* (job) */
+    struct file *written_file; /* the one that was written to last (job) */
+    uint64_t total_bytes;
+};
+
+enum recycle_phase {
+    RECYCLE_IDLE,
+    RECYCLE_MOVE,
+    RECYCLE_LOAD, /* within MOVE: the file is being read */
+    RECYCLE_WAIT,
+    RECYCLE_ROWS,
+    RECYCLE_SYNC,
+    RECYCLE_WRITE,
+};
+
+struct recycle {
+    enum recycle_phase phase;
+    struct journal_file *file;
+    struct list *cursor; /* position in store->tailed during MOVE */
+    uint32_t materialising;
+    uint64_t wait_for;   /* commit number */
+    struct chunk *image; /* of the file's bytes, when they had to be read */
+    struct write_rows *rows;
+    bool mark_wanted;
+    bool again;  /* another MOVE is needed */
+    bool failed; /* for want of space: given up until there is some */
+};
+
+struct doomed {
+    struct log_state *log;
+    uint64_t number; /* of the commit with its DELETE */
+};
+
+struct store {
+    struct store_config config;
+    struct disk *disk;
+    struct jobs *jobs;
+    struct store_owner owner;
+    struct idmap logs;
+    int32_t epoch;
+    int64_t now_ns;
+
+    struct window journal_window, direct_window;
+    struct list pool; /* spare chunks */
+    uint32_t pool_count;
+
+    struct journal journal;
+    struct lane_progress journal_lane, direct_lane;
+    struct commit *staging;   /* never NULL while open */
+    struct commit *in_flight; /* at most one */
+    struct round *direct_staging, *direct_in_flight, *direct_stalled;
+    uint64_t direct_needs_commit; /* rounds wait until this commit is synced */
+    uint64_t direct_address;      /* of the next direct byte in the direct window */
+
+    struct list dirty, tailed, direct_logs;
+    uint32_t direct_count;
+    uint64_t unmarked_bytes;
+    struct recycle recycle;
+    uint32_t helpers; /* helper jobs under way */
+
+    struct file *table;
+    uint32_t table_number;
+    uint64_t table_size, table_live_bytes;
+
+    uint64_t memory_bytes; /* of logs of level memory */
+    bool frozen, closing;
+    char frozen_why[256];
+    bool no_space;                        /* a journal file could not be made */
+    bool low_space;                       /* less than the reserve is free */
+    VEC(struct log_state *) memory_moved; /* logs of level memory that got something this turn */
+    int64_t due_ns;
+    int64_t space_checked_ns;
+    VEC(struct doomed) doomed; /* deleted logs whose directories still have to go */
+};
+
+/* chunk.c */
+void store_evict(struct store *s);
+void pool_free(struct store *s);
+
+/* append.c */
+struct commit *commit_new(struct store *s);
+void commit_free(struct commit *c);
+/* Room for `size` bytes of the record being staged, contiguous; *address is its journal address. */
+uint8_t *stage_reserve(struct store *s, size_t size, uint64_t *address);
+void stage_close_record(struct store *s);
+void commit_touch(struct store *s, struct log_state *l);
+void log_mark_dirty(struct log_state *l, uint64_t address);
+void log_note_epoch(struct log_state *l, int32_t epoch, int64_t offset);
+void log_tail_push(struct log_state *l, struct tail_entry e);
+void log_tail_changed(struct log_state *l);
+/* Journal a small control entry about one log: two numbers, whose meaning is the type's. */
+void stage_control(struct store *s, uint8_t type, struct log_state *l, int64_t a, uint64_t b);
+void stage_data_carried(struct store *s, struct log_state *l, struct bytes batch,
+                        struct tail_entry *e);
+
+/* commit.c */
+void log_pin(struct log_state *l);
+void log_unpin(struct log_state *l);
+void store_freeze(struct store *s, enum err err, const char *why);
+void log_free(struct log_state *l);
+/* Try a round again that had stalled for want of space. */
+void round_resume(struct store *s);
+/* Everything appended so far shall be synced; returns the commit number that it will be with. */
+uint64_t store_want_sync(struct store *s);
+
+/* direct.c */
+/* Stage a batch whose offsets the log has already taken (they end at log.end). */
+void direct_append(struct log_state *l, const struct batch *b);
+/* After an append of `size` bytes: should the log become direct? */
+void direct_review(struct store *s, struct log_state *l, size_t size);
+void direct_prepare_write(struct direct_write *w);
+void direct_wrote(struct store *s, struct direct_write *w);
+void direct_free(struct direct *d);
+/* The direct part ends at `to`. */
+void log_close_direct_part(struct log_state *l, int64_t to);
+/* When nothing in the journal lies below the direct part any more: segments are whole up to it. */
+void log_join_direct_part(struct log_state *l);
+/* Bring back logs that have become quiet. */
+void direct_tick(struct store *s);
+
+/* journal.c */
+enum entry_type {
+    ENTRY_PAD = 0,       /* fills up to a block */
+    ENTRY_DATA = 1,      /* a batch and the logs that it belongs to */
+    ENTRY_START = 2,     /* a: new start offset */
+    ENTRY_DIRECT = 3,    /* a: offset from which direct segments go on */
+    ENTRY_JOURNALED = 4, /* a: offset from which the journal goes on; b: position in the segment */
+    ENTRY_TRUNCATE = 5,  /* a: new end offset; b: epoch */
+    ENTRY_DELETE = 6,
+    ENTRY_RUN = 7, /* a: epoch of the run that begins */
+};
+enum { ENTRY_CARRIED = 1 }; /* flag of DATA: written before, moved forward */
+enum {
+    JOURNAL_HEADER_BYTES = 4096,
+    RECORD_HEADER_BYTES = 64,
+    ENTRY_HEADER_BYTES = 8,
+    ENTRY_LOG_BYTES = 16,
+    ENTRY_CONTROL_BYTES = ENTRY_HEADER_BYTES + 24,
+};
+/* Ask for another journal file when few are free; `need`: bytes that it must hold. */
+struct journal_file *journal_next_file(struct store *s, uint64_t need);
+struct journal_file *journal_file_at(struct store *s, uint64_t address); /* NULL: none holds it */
+struct journal_file *journal_newest_file(struct store *s); /* that anything was staged into */
+void journal_prepare_more(struct store *s);
+/* Put an emptied file behind the newest, with a new generation. */
+void journal_renew(struct store *s, struct journal_file *f);
+/* Are so few empty files left that an old one must be made free? */
+bool journal_is_short(struct store *s);
+void journal_file_free(struct journal_file *f);
+must_use enum err journal_file_create(struct disk *d, struct journal_file *f, bool fresh);
+void journal_path(uint32_t slot, char out[32]);
+/* (job) Fill in the record's header and checksum chain; then it can be written. */
+void journal_seal_record(struct store *s, struct staged *record);
+struct record_header {
+    uint32_t crc, prev_crc, epoch, entries;
+    uint64_t size, sequence, synced, generation;
+};
+bool record_header_get(const uint8_t *p, struct record_header *out);
+struct journal_file_header {
+    uint64_t generation, base, size;
+};
+void journal_file_header_put(uint8_t *p, const struct journal_file *f);
+bool journal_file_header_get(const uint8_t *p, struct journal_file_header *out);
+uint64_t journal_free_bytes(const struct store *s);
+/* The address behind everything staged: no later entry lies below it. */
+uint64_t journal_end_address(struct store *s);
+
+/* table.c */
+void row_encode(struct log_state *l, uint8_t flags, struct text *out);
+/* Append rows and their commit mark, sync. (job) */
+must_use enum err table_append(struct store *s, struct text *rows);
+must_use enum err table_load(struct store *s);
+must_use enum err table_compact(struct store *s); /* (job) */
+
+/* space.c */
+/* The log's newest row is durable: free what lies below its start, or what a deleted log had. */
+void space_after_row(struct store *s, struct log_state *l);
+/* Free deleted logs whose DELETE is durable; look how much room the disk has. */
+void space_tick(struct store *s);
+
+/* recycle.c */
+/* Start writing the log's durable tail into its segment; nothing if that is under way. */
+void materialise_log(struct store *s, struct log_state *l);
+void recycle_step(struct store *s);
+void recycle_start_mark(struct store *s);
+must_use enum err recycle_everything(struct store *s); /* rows at a clean stop */
+void recycle_free(struct store *s);
+
+/* segment.c */
+void log_dir(uint64_t id, char out[40]);
+void segment_path(uint64_t id, int64_t base, const char *suffix, char out[64]);
+void index_note(index_entries *index, uint64_t *indexed, int64_t offset, uint64_t position,
+                int64_t max_timestamp);
+must_use enum err index_write(struct disk *d, uint64_t id, int64_t base,
+                              const index_entries *index);
+/* Behind what is there: for segments that grow by materialising. */
+must_use enum err index_append(struct disk *d, uint64_t id, int64_t base,
+                               const index_entries *index);
+typedef VEC(int64_t) segment_bases;
+/* Base offsets of the segments in the log's directory, ascending; none when it is missing. */
+must_use enum err segment_list(struct disk *d, uint64_t id, segment_bases *out);
+/* Walk the batches from `position` on; stops at the first that does not fit. Sets where and at
+ * which offset it stopped. */
+struct segment_scan {
+    int64_t next_offset;
+    int32_t min_epoch, max_epoch;
+    void (*each)(void *ctx, const struct batch *b, uint64_t position);
+    void *ctx;
+};
+must_use enum err segment_scan(struct file *f, uint64_t *position, struct segment_scan *scan);
+
+/* store.c */
+/* Take a log out of the map, to be freed with all that it has once its DELETE is durable. */
+void store_forget(struct store *s, struct log_state *l);
+
+/* recover.c */
+must_use enum err store_recover(struct store *s);
+
+#endif

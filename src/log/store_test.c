@@ -1,0 +1,302 @@
+#include "tests/test.h"
+
+#include "log/store_internal.h"
+#include "log/test_store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct ticket append(struct log *log, const char *value)
+{
+    struct ticket t;
+    expect_ok(log_append(log, test_batch_one(value), &t));
+    return t;
+}
+
+static void open_new(struct test_store *t)
+{
+    test_store_init(t);
+    expect_ok(test_store_open(t));
+    test_store_settle(t);
+}
+
+TEST(an_append_is_committed_only_after_the_disk_has_synced_it)
+{
+    struct test_store t;
+    open_new(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    struct ticket ticket = append(log, "a");
+    expect_int(log->end, 1);
+    expect_false(store_is_done(t.store, ticket, STAGE_COMMITTED));
+    store_flush(t.store);
+    expect_false(store_is_done(t.store, ticket, STAGE_COMMITTED));
+    expect_int(log->hw, 0);
+    sim_jobs_drain(t.jobs);
+    expect_true(store_is_done(t.store, ticket, STAGE_COMMITTED));
+    expect_int(log->hw, 1);
+    expect_int(t.committed_calls, 1);
+    expect_string(test_store_values(&t, log, 0), "a");
+    test_store_reset(&t);
+}
+
+TEST(what_was_committed_is_there_after_a_crash_that_loses_every_unsynced_write)
+{
+    struct test_store t;
+    open_new(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    append(log, "a");
+    append(log, "b");
+    test_store_settle(&t);
+    append(log, "c"); /* staged, never flushed */
+    int32_t epoch = store_epoch(t.store);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    log = store_find(t.store, 7);
+    expect_not_null(log);
+    expect_int(log->end, 2);
+    expect_int(log->hw, 2);
+    expect_true(store_epoch(t.store) > epoch);
+    expect_string(test_store_values(&t, log, 0), "a b");
+    append(log, "d");
+    test_store_settle(&t);
+    expect_string(test_store_values(&t, log, 1), "b d");
+    expect_int(log_last_epoch(log), store_epoch(t.store));
+    test_store_reset(&t);
+}
+
+TEST(a_batch_for_many_logs_is_stored_once_and_read_with_each_logs_offsets)
+{
+    struct test_store t;
+    open_new(&t);
+    struct log *a = store_log(t.store, 1, LEVEL_FSYNC), *b = store_log(t.store, 2, LEVEL_FSYNC);
+    struct log *both[] = {a, b};
+    append(a, "x");
+    struct ticket ticket;
+    const char *values[] = {"m", "n"};
+    expect_ok(log_append_many(both, 2, test_batch(values, 2, 0), &ticket));
+    test_store_settle(&t);
+    expect_true(store_is_done(t.store, ticket, STAGE_COMMITTED));
+    expect_string(test_store_values(&t, a, 0), "x m n");
+    expect_string(test_store_values(&t, b, 0), "m n");
+    expect_string(test_store_values(&t, b, 1), "n");
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_string(test_store_values(&t, store_find(t.store, 1), 0), "x m n");
+    expect_string(test_store_values(&t, store_find(t.store, 2), 0), "m n");
+    test_store_reset(&t);
+}
+
+TEST(a_barrier_with_nothing_staged_is_done_at_the_end_of_the_turn)
+{
+    struct test_store t;
+    open_new(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    struct ticket barrier = log_next_ticket(log);
+    expect_false(store_is_done(t.store, barrier, STAGE_COMMITTED));
+    store_flush(t.store);
+    expect_true(store_is_done(t.store, barrier, STAGE_COMMITTED));
+    append(log, "a");
+    store_flush(t.store);
+    barrier = log_next_ticket(log); /* a commit is under way, nothing behind it */
+    store_flush(t.store);
+    expect_false(store_is_done(t.store, barrier, STAGE_COMMITTED));
+    sim_jobs_drain(t.jobs);
+    store_flush(t.store);
+    expect_true(store_is_done(t.store, barrier, STAGE_COMMITTED));
+    test_store_reset(&t);
+}
+
+TEST(a_log_of_level_os_commits_without_a_sync_and_is_synced_within_a_second)
+{
+    struct test_store t;
+    open_new(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_OS);
+    append(log, "warm");
+    test_store_settle(&t);
+    uint64_t syncs = sim_disk_stats(t.disk)->calls[SIM_SYNC];
+    append(log, "a");
+    store_flush(t.store);
+    sim_jobs_drain(t.jobs);
+    expect_int(log->hw, 2);
+    expect_int(sim_disk_stats(t.disk)->calls[SIM_SYNC], syncs);
+    t.now_ns += 1000000000;
+    store_tick(t.store, t.now_ns);
+    test_store_settle(&t);
+    expect_int(log->durable, 2);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_string(test_store_values(&t, store_find(t.store, 7), 0), "warm a");
+    test_store_reset(&t);
+}
+
+TEST(a_memory_log_commits_at_once_and_is_gone_after_a_crash)
+{
+    struct test_store t;
+    open_new(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_MEMORY);
+    struct ticket ticket = append(log, "a");
+    expect_true(store_is_done(t.store, ticket, STAGE_COMMITTED));
+    store_flush(t.store);
+    expect_int(log->hw, 1);
+    expect_string(test_store_values(&t, log, 0), "a");
+    log_trim(log, 1, NULL);
+    expect_int(t.store->memory_bytes, 0);
+    expect_ok(test_store_crash(&t, SIM_KEEP, 1));
+    expect_null(store_find(t.store, 7));
+    test_store_reset(&t);
+}
+
+TEST(a_memory_log_refuses_what_is_over_its_budget)
+{
+    struct test_store t;
+    test_store_init(&t);
+    t.config.memory_level_bytes = 100;
+    expect_ok(test_store_open(&t));
+    struct log *log = store_log(t.store, 7, LEVEL_MEMORY);
+    struct ticket ticket;
+    expect_ok(log_append(log, test_batch_one("a"), &ticket));
+    expect_err(log_append(log, test_batch_one("b"), &ticket), E_NO_MEMORY);
+    expect_int(log->end, 1);
+    test_store_reset(&t);
+}
+
+TEST(a_trim_with_a_ticket_stays_after_a_crash)
+{
+    struct test_store t;
+    open_new(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    append(log, "a");
+    append(log, "b");
+    test_store_settle(&t);
+    struct ticket ticket;
+    log_trim(log, 1, &ticket);
+    test_store_settle(&t);
+    expect_true(store_is_done(t.store, ticket, STAGE_COMMITTED));
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    log = store_find(t.store, 7);
+    expect_int(log->start, 1);
+    expect_string(test_store_values(&t, log, 1), "b");
+    size_t count;
+    struct log_batch b;
+    expect_err(log_peek(log, 0, 2, 100, &b, 1, &count), E_OUT_OF_RANGE);
+    test_store_reset(&t);
+}
+
+TEST(a_deleted_log_does_not_come_back)
+{
+    struct test_store t;
+    open_new(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    append(log, "a");
+    append(store_log(t.store, 8, LEVEL_FSYNC), "x");
+    test_store_settle(&t);
+    struct ticket ticket;
+    log_delete(log, &ticket);
+    expect_null(store_find(t.store, 7));
+    test_store_settle(&t);
+    expect_true(store_is_done(t.store, ticket, STAGE_COMMITTED));
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_null(store_find(t.store, 7));
+    expect_string(test_store_values(&t, store_find(t.store, 8), 0), "x");
+    test_store_reset(&t);
+}
+
+TEST(a_truncated_tail_does_not_come_back)
+{
+    struct test_store t;
+    open_new(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    append(log, "a");
+    append(log, "b");
+    append(log, "c");
+    test_store_settle(&t);
+    struct ticket ticket;
+    expect_ok(log_truncate(log, 1, store_epoch(t.store), &ticket));
+    append(log, "d");
+    test_store_settle(&t);
+    expect_string(test_store_values(&t, log, 0), "a d");
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_string(test_store_values(&t, store_find(t.store, 7), 0), "a d");
+    test_store_reset(&t);
+}
+
+TEST(a_failed_sync_freezes_the_store_at_its_durable_offsets)
+{
+    struct test_store t;
+    open_new(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    append(log, "a");
+    test_store_settle(&t);
+    sim_disk_fail(t.disk, SIM_SYNC, 1, E_IO);
+    struct ticket ticket = append(log, "b");
+    test_store_settle(&t);
+    expect_true(t.was_frozen);
+    expect_false(store_is_done(t.store, ticket, STAGE_COMMITTED));
+    expect_int(log->hw, 1);
+    expect_string(test_store_values(&t, log, 0), "a");
+    expect_err(log_append(log, test_batch_one("c"), &ticket), E_FROZEN);
+    uint64_t syncs = sim_disk_stats(t.disk)->calls[SIM_SYNC];
+    test_store_settle(&t);
+    expect_int(sim_disk_stats(t.disk)->calls[SIM_SYNC], syncs);
+    test_store_reset(&t);
+}
+
+TEST(a_large_append_makes_the_log_direct_and_everything_survives)
+{
+    struct test_store t;
+    open_new(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    struct ticket ticket;
+    append(log, "small");
+    for (uint64_t i = 0; i < 6; i++) {
+        expect_ok(log_append(log, test_batch_sized(i, 300 * KIB), &ticket));
+        test_store_settle(&t);
+    }
+    expect_true(store_is_done(t.store, ticket, STAGE_COMMITTED));
+    expect_not_null(log_state(log)->direct);
+    expect_int(log->hw, 7);
+    append(log, "end");
+    test_store_settle(&t);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    log = store_find(t.store, 7);
+    expect_int(log->hw, 8);
+    expect_string(test_store_values(&t, log, 7), "end");
+    append(log, "more");
+    test_store_settle(&t);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 2));
+    log = store_find(t.store, 7);
+    expect_int(log->hw, 9);
+    expect_string(test_store_values(&t, log, 7), "end more");
+    test_store_reset(&t);
+}
+
+/* Enough to go round the journal many times: small logs are carried, a large one is materialised.
+ */
+TEST(journal_files_are_used_again_and_nothing_is_lost)
+{
+    struct test_store t;
+    test_store_init(&t);
+    t.config.journal_max_bytes = 12 * MIB;
+    t.config.cache_bytes = 2 * MIB;
+    t.config.segment_bytes = 3 * MIB;
+    expect_ok(test_store_open(&t));
+    struct log *quiet = store_log(t.store, 1, LEVEL_FSYNC);
+    append(quiet, "one");
+    append(quiet, "two");
+    struct log *busy = store_log(t.store, 2, LEVEL_FSYNC);
+    for (uint64_t i = 0; i < 1500; i++) {
+        struct ticket ticket;
+        expect_ok(log_append(busy, test_batch_sized(i, 30 * KIB), &ticket));
+        test_store_turn(&t, 100);
+        if (i % 100 == 99)
+            test_store_settle(&t);
+    }
+    test_store_settle(&t);
+    struct store_stats stats;
+    store_stats(t.store, &stats);
+    expect_true(stats.journal_bytes <= 16 * MIB);
+    expect_true(log_state(busy)->stored_to > 1000);
+    expect_string(test_store_values(&t, quiet, 0), "one two");
+    expect_ok(test_store_crash(&t, SIM_LOSE, 3));
+    expect_string(test_store_values(&t, store_find(t.store, 1), 0), "one two");
+    busy = store_find(t.store, 2);
+    expect_int(busy->hw, 1500);
+    test_store_reset(&t);
+}

@@ -1,0 +1,333 @@
+/*
+ * The log table: one row for each log, the durable summary that lets journal files be used again.
+ *
+ * File table/<number>.table, only the highest number counts. It is a sequence of blocks, appended
+ * and synced one at a time, big-endian: 0  u32 magic 0x50425442   4  u32 crc32c of bytes 8 to the
+ * end of the block 8  u64 size of the block  16  rows, one behind the other Row, version 1: 0  u32
+ * size of the row    4  u8 version   5  u8 level   6  u8 flags (ROW_DELETED, ROW_GONE)   7  u8 0 8
+ * u64 log id 16  i64 start             24  i64 end: what is known to be durable 32  i64 stored_to
+ * 40  i64 segment that materialise appends to, -1 none   48 u64 its valid bytes 56  i64 oldest
+ * segment, -1 none                  64  u64 bytes in segments 72  i64 direct_from, INT64_MAX not
+ * direct        80  i64 direct segment   88  u64 valid bytes 96  i64 offset at these bytes 104  i64
+ * direct_to, INT64_MAX open 112  u64 redo: journal address 120  u32 count of epochs, then for each
+ * {i32 epoch, i64 start offset} u32 size of the derived state, then the state, which is its owner's
+ *
+ * A later row of a log replaces an earlier one; a GONE row removes it. A block that is torn ends
+ * the file: its rows were not relied on, because a journal file is renewed only after the block is
+ * synced. When the file has grown to more than twice its living rows, a helper writes these into a
+ * file with the next number (name .new, synced, renamed, directory synced) and the old one is
+ * removed.
+ *
+ * Changing the format: rows carry a version; a reader refuses a version above its own.
+ */
+#include "log/store_internal.h"
+
+#include "base/crc32c.h"
+#include "base/number.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    BLOCK_MAGIC = 0x50425442,
+    BLOCK_HEADER_BYTES = 16,
+    ROW_VERSION = 1,
+    ROW_FIXED_BYTES = 124,
+    COMPACT_ABOVE_BYTES = 1 * MIB,
+};
+
+static void put_i64(struct text *t, int64_t v)
+{
+    text_put_u64(t, (uint64_t)v);
+}
+
+/* Everything that replay needs of this log lies at or above this journal address. */
+static uint64_t redo_of(const struct log_state *l)
+{
+    uint64_t redo = journal_end_address(l->store);
+    for (uint32_t i = 0; i < l->tail.count; i++)
+        if (tail_at(&l->tail, i)->address < redo)
+            redo = tail_at(&l->tail, i)->address;
+    return redo;
+}
+
+void row_encode(struct log_state *l, uint8_t flags, struct text *out)
+{
+    const struct direct *d = l->direct;
+    size_t start = out->size;
+    text_put_u32(out, 0);
+    text_put_u8(out, ROW_VERSION);
+    text_put_u8(out, (uint8_t)l->log.level);
+    text_put_u8(out, flags);
+    text_put_u8(out, 0);
+    text_put_u64(out, l->log.id);
+    put_i64(out, l->log.start);
+    put_i64(out, d ? d->synced_offset : l->log.end);
+    put_i64(out, l->stored_to);
+    put_i64(out, l->segment);
+    text_put_u64(out, l->position);
+    put_i64(out, l->first_segment);
+    text_put_u64(out, l->stored_bytes);
+    put_i64(out, l->direct_from);
+    put_i64(out, d ? d->synced_segment : -1);
+    text_put_u64(out, d ? d->synced_position : 0);
+    put_i64(out, d ? d->synced_offset : 0);
+    put_i64(out, l->direct_to);
+    text_put_u64(out, redo_of(l));
+    text_put_u32(out, (uint32_t)l->epochs.count);
+    for (size_t i = 0; i < l->epochs.count; i++) {
+        text_put_u32(out, (uint32_t)l->epochs.items[i].epoch);
+        put_i64(out, l->epochs.items[i].offset);
+    }
+    size_t state_at = out->size;
+    text_put_u32(out, 0);
+    if (!flags)
+        l->store->owner.checkpoint(l->store->owner.ctx, &l->log, out);
+    put_u32(out->data + state_at, (uint32_t)(out->size - state_at - 4));
+    put_u32(out->data + start, (uint32_t)(out->size - start));
+}
+
+static void block_begin(struct text *t)
+{
+    t->size = 0;
+    text_append_zeros(t, BLOCK_HEADER_BYTES);
+}
+
+static void block_end(struct text *t)
+{
+    put_u32(t->data, BLOCK_MAGIC);
+    put_u64(t->data + 8, t->size);
+    put_u32(t->data + 4, crc32c(t->data + 8, t->size - 8));
+}
+
+static void table_path(uint32_t number, const char *suffix, char out[40])
+{
+    snprintf(out, 40, "table/%010u.%s", number, suffix);
+}
+
+enum err table_append(struct store *s, struct text *rows)
+{
+    struct text block = {0};
+    block_begin(&block);
+    text_append(&block, text_bytes(rows));
+    block_end(&block);
+    enum err err = file_write_bytes(s->table, s->table_size, text_bytes(&block));
+    if (!err)
+        err = file_sync(s->table);
+    if (!err)
+        s->table_size += block.size;
+    text_reset(&block);
+    if (!err && s->table_size > COMPACT_ABOVE_BYTES && s->table_size > 2 * s->table_live_bytes)
+        err = table_compact(s);
+    return err_wrap(err, "write rows of the log table");
+}
+
+/* ---- reading ---- */
+
+struct table_reader {
+    struct text bytes;
+    size_t at;    /* in bytes */
+    size_t valid; /* bytes of whole blocks */
+    size_t block_end;
+};
+
+static enum err reader_open(struct table_reader *r, struct file *f)
+{
+    uint64_t size;
+    memset(r, 0, sizeof *r);
+    enum err err = file_size(f, &size);
+    if (err)
+        return err;
+    text_reserve(&r->bytes, size);
+    if (size > 0)
+        err = file_read(f, 0, r->bytes.data, size);
+    r->bytes.size = size;
+    return err;
+}
+
+static bool next_block(struct table_reader *r)
+{
+    const uint8_t *p = r->bytes.data + r->valid;
+    size_t left = r->bytes.size - r->valid;
+    if (left < BLOCK_HEADER_BYTES || get_u32(p) != BLOCK_MAGIC)
+        return false;
+    uint64_t size = get_u64(p + 8);
+    if (size < BLOCK_HEADER_BYTES || size > left || get_u32(p + 4) != crc32c(p + 8, size - 8))
+        return false;
+    r->at = r->valid + BLOCK_HEADER_BYTES;
+    r->valid += size;
+    r->block_end = r->valid;
+    return true;
+}
+
+/* The next row, or null at the end. */
+static struct bytes next_row(struct table_reader *r)
+{
+    while (r->at >= r->block_end)
+        if (!next_block(r))
+            return BYTES_NULL;
+    uint32_t size = get_u32(r->bytes.data + r->at);
+    if (size < ROW_FIXED_BYTES + 4 || size > r->block_end - r->at) {
+        r->at = r->block_end; /* a checked block with a bad row: written by a newer version */
+        return BYTES_NULL;
+    }
+    struct bytes row = bytes_of(r->bytes.data + r->at, size);
+    r->at += size;
+    return row;
+}
+
+static uint64_t row_id(struct bytes row)
+{
+    return get_u64(row.data + 8);
+}
+
+static bool row_is_gone(struct bytes row)
+{
+    return row.data[6] & ROW_GONE;
+}
+
+/* The newest row of each log, as pointers into the reader's bytes. */
+static void newest_rows(struct table_reader *r, struct idmap *rows, uint64_t *live_bytes)
+{
+    struct bytes row;
+    *live_bytes = 0;
+    while ((row = next_row(r)).data) {
+        const uint8_t *old = row_is_gone(row) ? idmap_remove(rows, row_id(row))
+                                              : idmap_put(rows, row_id(row), (void *)row.data);
+        *live_bytes += row_is_gone(row) ? 0 : row.size;
+        if (old)
+            *live_bytes -= get_u32(old);
+    }
+}
+
+static enum err write_new_table(struct store *s, struct text *block, uint32_t number)
+{
+    char path[40], temporary[40];
+    struct file *f = NULL;
+    table_path(number, "table", path);
+    table_path(number, "new", temporary);
+    enum err err = disk_open(s->disk, temporary, DISK_CREATE, &f);
+    if (!err)
+        err = file_truncate(f, 0);
+    if (!err)
+        err = file_write_bytes(f, 0, text_bytes(block));
+    if (!err)
+        err = file_sync(f);
+    if (!err)
+        err = disk_rename(s->disk, temporary, path);
+    if (!err)
+        err = disk_sync_dir(s->disk, "table");
+    if (err) {
+        file_close(f);
+        return err_wrap(err, "write %s", path);
+    }
+    file_close(s->table);
+    if (s->table_number > 0) {
+        char old[40];
+        table_path(s->table_number, "table", old);
+        err = disk_remove(s->disk, old);
+    }
+    s->table = f;
+    s->table_number = number;
+    s->table_size = block->size;
+    return err;
+}
+
+enum err table_compact(struct store *s)
+{
+    struct table_reader r;
+    struct idmap rows = {0};
+    struct text block = {0};
+    enum err err = reader_open(&r, s->table);
+    if (!err) {
+        newest_rows(&r, &rows, &s->table_live_bytes);
+        block_begin(&block);
+        size_t position = 0;
+        const uint8_t *row;
+        while ((row = idmap_next(&rows, &position)) != NULL)
+            text_append(&block, bytes_of(row, get_u32(row)));
+        block_end(&block);
+        err = write_new_table(s, &block, s->table_number + 1);
+    }
+    text_reset(&block);
+    idmap_reset(&rows);
+    text_reset(&r.bytes);
+    return err;
+}
+
+static int64_t get_i64(const uint8_t *p)
+{
+    return (int64_t)get_u64(p);
+}
+
+static enum err row_apply(struct store *s, const uint8_t *p)
+{
+    if (p[4] > ROW_VERSION)
+        return err_set(E_UNSUPPORTED,
+                       "row of version %d in the log table: written by a newer release", p[4]);
+    struct log_state *l = log_state(store_log(s, get_u64(p + 8), p[5]));
+    l->has_row = true;
+    l->deleted = p[6] & ROW_DELETED;
+    l->log.start = get_i64(p + 16);
+    l->log.end = get_i64(p + 24);
+    l->stored_to = get_i64(p + 32);
+    l->segment = get_i64(p + 40);
+    l->position = get_u64(p + 48);
+    l->first_segment = get_i64(p + 56);
+    l->stored_bytes = get_u64(p + 64);
+    l->direct_from = get_i64(p + 72);
+    l->recovered_segment = get_i64(p + 80);
+    l->recovered_position = get_u64(p + 88);
+    l->recovered_offset = get_i64(p + 96);
+    l->direct_to = get_i64(p + 104);
+    l->redo = get_u64(p + 112);
+    uint32_t epochs = get_u32(p + 120);
+    const uint8_t *at = p + ROW_FIXED_BYTES;
+    for (uint32_t i = 0; i < epochs; i++, at += 12)
+        log_note_epoch(l, (int32_t)get_u32(at), get_i64(at + 4));
+    struct bytes state = bytes_of(at + 4, get_u32(at));
+    if (state.size > 0 && !l->deleted)
+        s->owner.restore(s->owner.ctx, l->log.id, state);
+    return OK;
+}
+
+static void note_number(void *ctx, const char *name)
+{
+    struct store *s = ctx;
+    struct bytes text = bytes_from_string(name);
+    int64_t number;
+    if (text.size > 6 && strcmp(name + text.size - 6, ".table") == 0 &&
+        number_parse_i64(bytes_of(name, text.size - 6), &number) && number > s->table_number)
+        s->table_number = (uint32_t)number;
+}
+
+enum err table_load(struct store *s)
+{
+    enum err err = disk_list(s->disk, "table", note_number, s);
+    if (err || s->table_number == 0) {
+        struct text empty = {0};
+        block_begin(&empty);
+        block_end(&empty);
+        if (!err)
+            err = write_new_table(s, &empty, 1);
+        text_reset(&empty);
+        return err;
+    }
+    char path[40];
+    struct table_reader r = {0};
+    struct idmap rows = {0};
+    table_path(s->table_number, "table", path);
+    err = disk_open(s->disk, path, 0, &s->table);
+    if (!err)
+        err = reader_open(&r, s->table);
+    if (!err)
+        newest_rows(&r, &rows, &s->table_live_bytes);
+    s->table_size = r.valid;
+    size_t position = 0;
+    const uint8_t *row;
+    while (!err && (row = idmap_next(&rows, &position)) != NULL)
+        err = row_apply(s, row);
+    idmap_reset(&rows);
+    text_reset(&r.bytes);
+    return err_wrap(err, "read %s", path);
+}

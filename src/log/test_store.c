@@ -1,0 +1,222 @@
+#include "log/test_store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+
+static struct batch_builder builder;
+static struct text joined;
+
+static void on_restore(void *ctx, uint64_t log_id, struct bytes state)
+{
+    (void)ctx, (void)log_id, (void)state;
+}
+
+static void on_replay(void *ctx, uint64_t log_id, const struct batch *control)
+{
+    struct test_store *t = ctx;
+    struct record_reader reader;
+    struct record r;
+    (void)log_id;
+    record_reader_init(
+        &reader, control, control->base_offset,
+        bytes_of(control->raw.data + BATCH_HEADER_BYTES, control->raw.size - BATCH_HEADER_BYTES));
+    while (record_reader_next(&reader, &r))
+        vec_push(&t->replayed, r.value.data[0]);
+}
+
+static void on_committed(void *ctx, struct log *log, int64_t old_hw)
+{
+    struct test_store *t = ctx;
+    check(log->hw > old_hw);
+    t->committed_calls++;
+}
+
+static void on_progressed(void *ctx)
+{
+    ((struct test_store *)ctx)->progressed_calls++;
+}
+
+static void on_checkpoint(void *ctx, struct log *log, struct text *out)
+{
+    (void)ctx, (void)log, (void)out;
+}
+
+static void on_live(void *ctx, struct log *log, int64_t from, int64_t to, offset_ranges *out)
+{
+    (void)ctx, (void)log;
+    vec_push(out, ((struct offset_range){from, to}));
+}
+
+static void on_frozen(void *ctx, const char *why)
+{
+    (void)why;
+    ((struct test_store *)ctx)->was_frozen = true;
+}
+
+void test_store_init(struct test_store *t)
+{
+    memset(t, 0, sizeof *t);
+    t->disk = sim_disk_new();
+    store_config_default(&t->config);
+    t->config.reserve_bytes = 0;
+    random_init(&t->random, 1);
+    t->now_ns = 1000000000;
+}
+
+enum err test_store_open(struct test_store *t)
+{
+    struct store_owner owner = {
+        t, on_restore, on_replay, on_committed, on_progressed, on_checkpoint, on_live, on_frozen};
+    t->jobs = sim_jobs_new();
+    t->replayed.count = 0;
+    enum err err = store_open(&t->config, t->disk, t->jobs, &owner, &t->store);
+    if (err) {
+        sim_jobs_free(t->jobs);
+        t->jobs = NULL;
+        t->store = NULL;
+    }
+    return err;
+}
+
+void test_store_turn(struct test_store *t, int steps)
+{
+    t->now_ns += 1000000;
+    if (store_next_due(t->store) <= t->now_ns)
+        store_tick(t->store, t->now_ns);
+    store_flush(t->store);
+    for (int i = 0; i < steps; i++)
+        if (!sim_jobs_step(t->jobs, &t->random))
+            return;
+}
+
+void test_store_settle(struct test_store *t)
+{
+    for (int i = 0; i < 20; i++) {
+        test_store_turn(t, 0);
+        sim_jobs_drain(t->jobs);
+    }
+}
+
+static void close_all(struct test_store *t)
+{
+    if (t->jobs)
+        sim_jobs_drop(t->jobs, NULL);
+    if (t->store)
+        store_abandon(t->store);
+    t->store = NULL;
+    if (t->jobs)
+        sim_jobs_free(t->jobs);
+    t->jobs = NULL;
+}
+
+enum err test_store_crash(struct test_store *t, enum sim_restart mode, uint64_t seed)
+{
+    sim_disk_crash(t->disk);
+    close_all(t);
+    sim_disk_restart(t->disk, mode, seed);
+    return test_store_open(t);
+}
+
+void test_store_reset(struct test_store *t)
+{
+    close_all(t);
+    disk_free(t->disk);
+    vec_reset(&t->replayed);
+}
+
+struct bytes test_batch(const char *const *values, size_t count, uint16_t attributes)
+{
+    batch_builder_begin(&builder, attributes);
+    for (size_t i = 0; i < count; i++)
+        batch_builder_add(&builder, 1000 + (int64_t)i, BYTES_NULL, bytes_from_string(values[i]),
+                          BYTES_NULL, 0);
+    return batch_builder_end(&builder);
+}
+
+struct bytes test_batch_one(const char *value)
+{
+    return test_batch(&value, 1, 0);
+}
+
+struct bytes test_batch_sized(uint64_t number, size_t size)
+{
+    uint8_t *value = xzalloc(size);
+    put_u64(value, number);
+    batch_builder_begin(&builder, 0);
+    batch_builder_add(&builder, 1000, BYTES_NULL, bytes_of(value, size), BYTES_NULL, 0);
+    free(value);
+    return batch_builder_end(&builder);
+}
+
+/* ---- reading back ---- */
+
+static int64_t join_batch(const struct log_batch *lb, int64_t from)
+{
+    struct batch b;
+    struct record_reader reader;
+    struct record r;
+    enum err err = batch_parse(lb->raw, &b);
+    check(!err && batch_is_intact(&b));
+    record_reader_init(
+        &reader, &b, lb->base_offset,
+        bytes_of(lb->raw.data + BATCH_HEADER_BYTES, lb->raw.size - BATCH_HEADER_BYTES));
+    while (!batch_is_control(&b) && record_reader_next(&reader, &r))
+        if (r.offset >= from)
+            text_printf(&joined, "%s%.*s", joined.size ? " " : "", BYTES_FORMAT(r.value));
+    return lb->base_offset + b.last_offset_delta + 1;
+}
+
+static bool read_is_done;
+
+static void read_done(struct log_read *read)
+{
+    (void)read;
+    read_is_done = true;
+}
+
+static int64_t join_read(struct test_store *t, struct log *log, int64_t from)
+{
+    struct log_read read = {
+        .kind = READ_FROM, .from = from, .limit = log->hw, .max_bytes = 1 << 20, .done = read_done};
+    read_is_done = false;
+    log_read(log, &read);
+    check(!read_is_done);
+    for (int i = 0; !read_is_done && i < 1000; i++)
+        sim_jobs_drain(t->jobs);
+    check(read_is_done);
+    int64_t next = read.count ? from : log->hw;
+    if (read.err)
+        text_printf(&joined, "?%s", err_name(read.err));
+    for (size_t i = 0; i < read.count; i++)
+        next = join_batch(&read.batches[i], from);
+    log_read_end(&read);
+    return next;
+}
+
+const char *test_store_values(struct test_store *t, struct log *log, int64_t from)
+{
+    joined.size = 0;
+    text_append_zeros(&joined, 1);
+    joined.size = 0;
+    while (from < log->hw) {
+        struct log_batch batches[16];
+        size_t count = 0;
+        enum err err = log_peek(log, from, log->hw, 4096, batches, 16, &count);
+        if (err == E_COLD) {
+            from = join_read(t, log, from);
+        } else if (err) {
+            text_printf(&joined, "?%s", err_name(err));
+            break;
+        } else if (count == 0) {
+            break;
+        } else {
+            for (size_t i = 0; i < count; i++)
+                from = join_batch(&batches[i], from);
+        }
+    }
+    text_append_zeros(&joined, 1);
+    joined.size--;
+    return (const char *)joined.data;
+}
