@@ -1,0 +1,228 @@
+#include "amqp/channel.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "amqp/consume.h"
+#include "amqp/method.h"
+#include "amqp/publish.h"
+#include "amqp/send.h"
+#include "amqp_messages.h"
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "base/say.h"
+
+static void wait_is_over(struct wait *wait);
+
+struct channel *channel_new(struct connection *c, uint16_t id)
+{
+    struct channel *ch = xzalloc(sizeof *ch);
+
+    ch->conn = c;
+    ch->id = id;
+    ch->wait.ready = wait_is_over;
+    publish_init(ch);
+    return ch;
+}
+
+static void drop_parked(struct channel *ch)
+{
+    while (ch->parked_first) {
+        struct command *command = ch->parked_first;
+        ch->parked_first = command->next;
+        command_done(command);
+    }
+    ch->parked_last = NULL;
+}
+
+void channel_tear_down(struct channel *ch)
+{
+    if (ch->waiting) {
+        core_wait_cancel(&ch->wait);
+        ch->waiting = false;
+        command_done(ch->current);
+        ch->current = NULL;
+    }
+    drop_parked(ch);
+    consume_stop_all(ch);
+    settle_return_all(ch);
+    publish_forget(ch);
+    ch->confirming = false;
+}
+
+void channel_free(struct channel *ch)
+{
+    channel_tear_down(ch);
+    check(!ch->current);
+    unacked_reset(&ch->unacked);
+    confirms_reset(&ch->confirms);
+    map_reset(&ch->consumers);
+    free((void *)ch->last_queue.data);
+    free(ch);
+}
+
+/* ---- errors ---- */
+
+static void send_close(struct channel *ch, enum reply_code code, uint32_t method_id,
+                       const char *text)
+{
+    send_method(ch->conn, ch->id, AMQP_CHANNEL_CLOSE,
+                &(struct amqp_channel_close){
+                    .reply_code = (uint16_t)code,
+                    .reply_text = bytes_from_string(text),
+                    .failing_class_id = (uint16_t)(method_id >> 16),
+                    .failing_method_id = (uint16_t)method_id,
+                });
+}
+
+void channel_fail(struct channel *ch, enum reply_code code, const char *format, ...)
+{
+    char explanation[512], text[REPLY_TEXT_MAX + 1];
+    uint32_t method_id = ch->current->method_id;
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(explanation, sizeof explanation, format, args);
+    va_end(args);
+    if (reply_closes_connection(code)) {
+        connection_fail(ch->conn, code, method_id, "%s", explanation);
+        return;
+    }
+    reply_text(code, explanation, text);
+    say_info("amqp", "channel closed for an error: %s channel=%u peer=%s:%u user=%s", text, ch->id,
+             ch->conn->link->peer.host, ch->conn->link->peer.port, ch->conn->session.user);
+    metrics_add(METRIC_amqp_errors, 1);
+    ch->state = CHANNEL_CLOSING;
+    channel_tear_down(ch);
+    send_close(ch, code, method_id, text);
+}
+
+void channel_fail_err(struct channel *ch, enum err err, const char *what)
+{
+    channel_fail(ch, reply_from_err(err), "%s: %s", what, *err_text() ? err_text() : err_name(err));
+}
+
+/* ---- execution ---- */
+
+static void run_method(struct channel *ch, const struct command *command)
+{
+    const struct method *method = method_find(command->method_id);
+
+    if (method && method->on_channel)
+        method->on_channel(ch, command->arguments);
+    else
+        channel_fail(ch, REPLY_COMMAND_INVALID, "unimplemented method");
+}
+
+/* After our channel.close only its answer counts, or a close that crossed it. */
+static void run_while_closing(struct channel *ch, const struct command *command)
+{
+    if (command->method_id == AMQP_CHANNEL_CLOSE_OK)
+        ch->state = CHANNEL_CLOSED;
+    else if (command->method_id == AMQP_CHANNEL_CLOSE)
+        send_simple(ch->conn, ch->id, AMQP_CHANNEL_CLOSE_OK);
+}
+
+static void run(struct channel *ch, struct command *command)
+{
+    if (ch->state == CHANNEL_CLOSING) {
+        run_while_closing(ch, command);
+        return;
+    }
+    switch (command->kind) {
+    case COMMAND_PUBLISH: channel_publish(ch, &command->publish); return;
+    case COMMAND_SETTLE: channel_settle(ch, &command->settle); return;
+    case COMMAND_METHOD: run_method(ch, command); return;
+    case COMMAND_HEADER:
+    case COMMAND_BROKEN:
+    case COMMAND_FOREIGN: break;
+    }
+    check(false); /* those have no channel */
+}
+
+static struct command *unpark(struct channel *ch)
+{
+    struct command *command = ch->parked_first;
+
+    if (!command)
+        return NULL;
+    ch->parked_first = command->next;
+    command->next = NULL;
+    if (!ch->parked_first)
+        ch->parked_last = NULL;
+    return command;
+}
+
+static void park(struct channel *ch, struct command *command)
+{
+    command->next = NULL;
+    if (ch->parked_last)
+        ch->parked_last->next = command;
+    else
+        ch->parked_first = command;
+    ch->parked_last = command;
+}
+
+/* The current command has run; end it unless it waits, and go on with those behind it. */
+static void finish_and_go_on(struct channel *ch)
+{
+    struct connection *c = ch->conn;
+
+    while (!ch->waiting) {
+        if (ch->current)
+            command_done(ch->current);
+        ch->current = ch->state == CHANNEL_CLOSED ? NULL : unpark(ch);
+        if (ch->state == CHANNEL_CLOSED) {
+            connection_drop_channel(c, ch);
+            connection_channel_idle(c);
+            return;
+        }
+        if (!ch->current) {
+            connection_channel_idle(c);
+            return;
+        }
+        run(ch, ch->current);
+    }
+}
+
+void channel_take(struct channel *ch, struct command *command)
+{
+    if (ch->current) {
+        park(ch, command);
+        return;
+    }
+    ch->current = command;
+    run(ch, command);
+    finish_and_go_on(ch);
+}
+
+void channel_wait(struct channel *ch, struct ticket ticket, channel_step *next)
+{
+    struct core *core = ch->conn->core;
+
+    if (store_is_done(core->store, ticket, STAGE_COMMITTED)) {
+        next(ch);
+        return;
+    }
+    ch->next_step = next;
+    ch->waiting = true;
+    core_wait(core, &ch->wait, ticket, STAGE_COMMITTED);
+}
+
+void channel_wait_again(struct channel *ch, channel_step *next)
+{
+    ch->next_step = next;
+    ch->waiting = true;
+}
+
+static void wait_is_over(struct wait *wait)
+{
+    struct channel *ch = container_of(wait, struct channel, wait);
+
+    check(ch->waiting);
+    ch->waiting = false;
+    ch->next_step(ch);
+    finish_and_go_on(ch);
+}

@@ -1,0 +1,66 @@
+/*
+ * A connection's session in the core.
+ *
+ *   AWAIT_HEADER -header-> STARTING -start-ok-> TUNING -tune-ok-> OPENING -open-> RUNNING
+ *   RUNNING -close from the client-> DRAINING -every channel has done its work-> CLOSED
+ *   any, by connection_fail() -> CLOSING -close-ok, close or 10 s-> CLOSED
+ *   any, a peer that is silent or foreign -> CLOSED
+ *
+ * DRAINING: what arrived before connection.close is executed before close-ok leaves, and with it
+ * the requeue of what is unacked and the end of exclusive queues. CLOSING: the server has said
+ * connection.close; its channels are gone, and everything but close and close-ok is ignored.
+ * CLOSED: link_close() was called; gone() will come. One timer serves each state: the time to log
+ * in, the heartbeats, the time to answer our close.
+ */
+#ifndef AMQP_CONNECTION_H
+#define AMQP_CONNECTION_H
+
+#include "amqp/command.h"
+#include "amqp/reply.h"
+#include "broker/core.h"
+#include "broker/exchange.h"
+
+struct channel;
+
+enum connection_state {
+    CONNECTION_AWAIT_HEADER,
+    CONNECTION_STARTING,
+    CONNECTION_TUNING,
+    CONNECTION_OPENING,
+    CONNECTION_RUNNING,
+    CONNECTION_DRAINING,
+    CONNECTION_CLOSING,
+    CONNECTION_CLOSED,
+};
+
+struct connection {
+    struct session session; /* first */
+    struct core *core;
+    struct link *link;
+    enum connection_state state;
+    struct vhost *vhost;
+    uint32_t frame_max;
+    uint16_t channel_max;
+    uint16_t heartbeat_s;           /* 0: none */
+    bool client_takes_auth_failure; /* capabilities of the client */
+    bool client_takes_cancel;
+    struct idmap channels;          /* id -> struct channel */
+    struct channel *recent_channel; /* the one that was looked up last */
+    struct timer timer;
+    int64_t opened_ns;
+};
+
+extern const struct core_half amqp_core_half;
+
+/* End the connection with an error: channels are torn down, connection.close is sent. `method_id`
+ * is whose fault it is, or 0. Does nothing when it is ending already. */
+void connection_fail(struct connection *, enum reply_code, uint32_t method_id, const char *format,
+                     ...) __attribute__((format(printf, 4, 5)));
+/* From connection.open on: nothing to do when the client wants none. */
+void connection_start_heartbeats(struct connection *);
+/* A channel has nothing left to do, which a connection that is draining may wait for. */
+void connection_channel_idle(struct connection *);
+/* Forget the channel and free it. */
+void connection_drop_channel(struct connection *, struct channel *);
+
+#endif

@@ -1,0 +1,238 @@
+#include "amqp/consume.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "amqp/arguments.h"
+#include "amqp/method.h"
+#include "amqp/send.h"
+#include "amqp_messages.h"
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+
+enum {
+    PENDING_MAX_BYTES = 1 << 20, /* waiting for the socket: no more is given to its consumers */
+    CREDIT_MAX = 64,             /* at once, so that PENDING_MAX_BYTES is looked at in between */
+};
+
+/* ---- what the queue asks ---- */
+
+static uint32_t room_in(uint32_t window, uint64_t used)
+{
+    if (window == 0)
+        return CREDIT_MAX;
+    return used < window ? window - (uint32_t)used : 0;
+}
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint32_t consumer_credit(struct consumer *base)
+{
+    struct amqp_consumer *consumer = (struct amqp_consumer *)base;
+    struct channel *ch = consumer->channel;
+    uint32_t credit = CREDIT_MAX;
+
+    if (link_pending_bytes(ch->conn->link) >= PENDING_MAX_BYTES)
+        credit = 0;
+    else if (!base->no_ack)
+        credit = least(CREDIT_MAX, least(room_in(consumer->window, consumer->in_window),
+                                         room_in(ch->window, ch->unacked.open_count)));
+    consumer->hungry = credit == 0;
+    return credit;
+}
+
+static void consumer_deliver(struct consumer *base, const struct delivery *d)
+{
+    struct amqp_consumer *consumer = (struct amqp_consumer *)base;
+    struct channel *ch = consumer->channel;
+    uint64_t tag = ++ch->last_delivery_tag;
+
+    if (!base->no_ack) {
+        unacked_add(
+            &ch->unacked, tag,
+            &(struct unacked_delivery){
+                .queue = d->queue, .consumer = consumer, .offset = d->offset, .number = d->number});
+        consumer->in_window++;
+    }
+    send_deliver(ch->conn, ch->id, consumer->tag, tag, d);
+    metrics_add(METRIC_amqp_delivered, 1);
+}
+
+static void consumer_free(struct amqp_consumer *consumer)
+{
+    struct channel *ch = consumer->channel;
+
+    map_remove(&ch->consumers, consumer->tag);
+    unacked_forget_consumer(&ch->unacked, consumer);
+    free((void *)consumer->tag.data);
+    free(consumer);
+}
+
+/* The queue is gone: RabbitMQ ext: consumer_cancel_notify. Its deliveries can still be settled. */
+static void consumer_cancelled(struct consumer *base)
+{
+    struct amqp_consumer *consumer = (struct amqp_consumer *)base;
+    struct connection *c = consumer->channel->conn;
+
+    if (c->client_takes_cancel)
+        send_method(c, consumer->channel->id, AMQP_BASIC_CANCEL,
+                    &(struct amqp_basic_cancel){.consumer_tag = consumer->tag, .nowait = true});
+    consumer_free(consumer);
+}
+
+/* ---- windows move ---- */
+
+static void wake(struct amqp_consumer *consumer)
+{
+    if (!consumer->hungry)
+        return;
+    consumer->hungry = false;
+    queue_consumer_ready(&consumer->base);
+}
+
+void channel_wake_consumers(struct channel *ch)
+{
+    size_t position = 0;
+    struct amqp_consumer *consumer;
+
+    while ((consumer = map_next(&ch->consumers, &position)) != NULL)
+        wake(consumer);
+}
+
+bool consume_is_full(const struct channel *ch)
+{
+    return ch->window && ch->unacked.open_count >= ch->window;
+}
+
+void consume_settled(struct amqp_consumer *consumer)
+{
+    if (!consumer)
+        return;
+    check(consumer->in_window > 0);
+    consumer->in_window--;
+    wake(consumer);
+}
+
+/* ---- basic.qos ---- */
+
+void method_basic_qos(struct channel *ch, const void *arguments)
+{
+    const struct amqp_basic_qos *in = arguments;
+
+    if (in->prefetch_size) {
+        channel_fail(ch, REPLY_NOT_IMPLEMENTED, "prefetch_size!=0 (%u)", in->prefetch_size);
+        return;
+    }
+    if (in->global) {
+        ch->window = in->prefetch_count;
+    } else {
+        ch->prefetch = in->prefetch_count;
+        ch->window = 0; /* as RabbitMQ: the last kind asked for counts */
+    }
+    channel_wake_consumers(ch);
+    send_simple(ch->conn, ch->id, AMQP_BASIC_QOS_OK);
+}
+
+/* ---- basic.consume ---- */
+
+char *consume_make_name(struct core *core, const char *prefix)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    char name[23];
+
+    for (int i = 0; i < 22; i++)
+        name[i] = letters[random_below(&core->random, 64)];
+    name[22] = '\0';
+    return xasprintf("%s-%s", prefix, name);
+}
+
+static struct amqp_consumer *consumer_new(struct channel *ch, const struct amqp_basic_consume *in)
+{
+    struct amqp_consumer *consumer = xzalloc(sizeof *consumer);
+
+    if (in->consumer_tag.size)
+        consumer->tag =
+            bytes_of(xmemdup(in->consumer_tag.data, in->consumer_tag.size), in->consumer_tag.size);
+    else
+        consumer->tag = bytes_from_string(consume_make_name(ch->conn->core, "amq.ctag"));
+    consumer->channel = ch;
+    consumer->window = ch->prefetch;
+    consumer->base = (struct consumer){.no_ack = in->no_ack,
+                                       .exclusive = in->exclusive,
+                                       .credit = consumer_credit,
+                                       .deliver = consumer_deliver,
+                                       .cancelled = consumer_cancelled};
+    map_put(&ch->consumers, consumer->tag, consumer);
+    return consumer;
+}
+
+static void start_consumer(struct channel *ch)
+{
+    const struct amqp_basic_consume *in = ch->current->arguments;
+    struct queue *queue = channel_find_queue(ch, in->queue);
+
+    if (!queue)
+        return;
+    struct amqp_consumer *consumer = consumer_new(ch, in);
+    enum err err = queue_consume(queue, &consumer->base);
+    if (err) {
+        consumer_free(consumer);
+        channel_fail(ch, REPLY_ACCESS_REFUSED, "queue '%.*s' in vhost '%.*s' in exclusive use",
+                     BYTES_FORMAT(queue->name), BYTES_FORMAT(ch->conn->vhost->name));
+        return;
+    }
+    if (!in->nowait)
+        send_method(ch->conn, ch->id, AMQP_BASIC_CONSUME_OK,
+                    &(struct amqp_basic_consume_ok){.consumer_tag = consumer->tag});
+}
+
+void method_basic_consume(struct channel *ch, const void *arguments)
+{
+    const struct amqp_basic_consume *in = arguments;
+
+    if (map_get(&ch->consumers, in->consumer_tag)) {
+        channel_fail(ch, REPLY_NOT_ALLOWED, "attempt to reuse consumer tag '%.*s'",
+                     BYTES_FORMAT(in->consumer_tag));
+        return;
+    }
+    struct queue *queue = channel_find_queue(ch, in->queue);
+    if (!queue || !arguments_are_built_for_consumer(ch, queue, in->arguments))
+        return;
+    channel_wait(ch, core_catalog_ticket(ch->conn->core), start_consumer);
+}
+
+/* ---- basic.cancel ---- */
+
+static void stop_consumer(struct amqp_consumer *consumer)
+{
+    queue_cancel(&consumer->base);
+    consumer_free(consumer);
+}
+
+void consume_stop_all(struct channel *ch)
+{
+    struct amqp_consumer *consumer;
+    size_t position = 0;
+
+    while ((consumer = map_next(&ch->consumers, &position)) != NULL) {
+        stop_consumer(consumer);
+        position = 0;
+    }
+}
+
+void method_basic_cancel(struct channel *ch, const void *arguments)
+{
+    const struct amqp_basic_cancel *in = arguments;
+    struct amqp_consumer *consumer = map_get(&ch->consumers, in->consumer_tag);
+
+    if (consumer)
+        stop_consumer(consumer);
+    if (!in->nowait)
+        send_method(ch->conn, ch->id, AMQP_BASIC_CANCEL_OK,
+                    &(struct amqp_basic_cancel_ok){.consumer_tag = in->consumer_tag});
+}

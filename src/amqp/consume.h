@@ -1,0 +1,37 @@
+/*
+ * Consumers of a channel. Three limits say how much one may be given: its own window and that of
+ * the channel, both in unsettled deliveries (basic.qos), and the bytes that wait for the socket, so
+ * that a slow reader with an endless window costs no memory. A consumer that had to stop is
+ * `hungry` until the limit that stopped it has moved.
+ */
+#ifndef AMQP_CONSUME_H
+#define AMQP_CONSUME_H
+
+#include "amqp/channel.h"
+
+struct amqp_consumer {
+    struct consumer base; /* first: the queue sees this */
+    struct channel *channel;
+    struct bytes tag;   /* owned */
+    uint32_t window;    /* 0: no limit */
+    uint32_t in_window; /* deliveries that are not settled */
+    bool hungry;
+};
+
+/* Stop and free all consumers of the channel. */
+void consume_stop_all(struct channel *);
+/* The socket can take more again. */
+void channel_wake_consumers(struct channel *);
+/* The channel's window has no room left. */
+bool consume_is_full(const struct channel *);
+/* A delivery to `consumer` (or NULL) was settled. When the channel's window was full, all its
+ * consumers have to be woken besides. */
+void consume_settled(struct amqp_consumer *consumer);
+
+/* settle.c: give everything unacked back to its queues. */
+void settle_return_all(struct channel *);
+
+/* A name that nobody else has: `prefix` and 22 characters; owned by the caller. */
+char *consume_make_name(struct core *, const char *prefix);
+
+#endif

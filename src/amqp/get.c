@@ -1,0 +1,48 @@
+/* basic.get: one message by request, behind everything that was published before it was asked. */
+#include "amqp/method.h"
+#include "amqp/send.h"
+#include "amqp_messages.h"
+#include "base/metrics.h"
+
+static void send_got(struct channel *ch, const struct delivery *d, bool no_ack)
+{
+    uint64_t tag = ++ch->last_delivery_tag;
+    uint64_t left = queue_ready_count(d->queue);
+
+    if (!no_ack)
+        unacked_add(&ch->unacked, tag,
+                    &(struct unacked_delivery){
+                        .queue = d->queue, .offset = d->offset, .number = d->number});
+    send_get_ok(ch->conn, ch->id, tag, left > UINT32_MAX ? UINT32_MAX : (uint32_t)left, d);
+    metrics_add(METRIC_amqp_delivered, 1);
+}
+
+static void get_head(struct channel *ch)
+{
+    const struct amqp_basic_get *in = ch->current->arguments;
+    struct queue *queue = channel_find_queue(ch, in->queue);
+    struct delivery d;
+
+    if (!queue)
+        return;
+    enum err err = queue_get(queue, in->no_ack, &ch->wait, &d);
+    if (err == E_COLD) {
+        channel_wait_again(ch, get_head);
+        return;
+    }
+    if (err == E_NOT_FOUND)
+        send_simple(ch->conn, ch->id, AMQP_BASIC_GET_EMPTY);
+    else if (err)
+        channel_fail_err(ch, err, "cannot read the message");
+    else
+        send_got(ch, &d, in->no_ack);
+}
+
+void method_basic_get(struct channel *ch, const void *arguments)
+{
+    const struct amqp_basic_get *in = arguments;
+    struct queue *queue = channel_find_queue(ch, in->queue);
+
+    if (queue)
+        channel_wait(ch, queue_barrier(queue), get_head);
+}

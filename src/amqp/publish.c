@@ -1,0 +1,178 @@
+#include "amqp/publish.h"
+
+#include "amqp/amqp.h"
+#include "amqp/method.h"
+#include "amqp/properties.h"
+#include "amqp/send.h"
+#include "amqp_messages.h"
+#include "base/metrics.h"
+
+/* ---- confirms ---- */
+
+static void send_ack(struct channel *ch, uint64_t tag, bool multiple)
+{
+    send_method(ch->conn, ch->id, AMQP_BASIC_ACK,
+                &(struct amqp_basic_ack){.delivery_tag = tag, .multiple = multiple});
+}
+
+static void send_nack(struct channel *ch, uint64_t tag)
+{
+    send_method(ch->conn, ch->id, AMQP_BASIC_NACK, &(struct amqp_basic_nack){.delivery_tag = tag});
+}
+
+/* Answer the resolved front of the ring. */
+static void flush_confirms(struct channel *ch)
+{
+    uint64_t first, last;
+    bool refused;
+
+    while (confirms_next(&ch->confirms, ch->conn->core->store, &first, &last, &refused)) {
+        if (!refused)
+            send_ack(ch, last, last > first);
+        for (uint64_t tag = first; refused && tag <= last; tag++)
+            send_nack(ch, tag);
+    }
+    if (confirms_is_empty(&ch->confirms))
+        core_unwatch_progress(&ch->watch);
+    else
+        core_watch_progress(ch->conn->core, &ch->watch);
+}
+
+static void progressed(struct progress_watch *watch)
+{
+    flush_confirms(container_of(watch, struct channel, watch));
+}
+
+static void turn_ends(struct deferred *deferred)
+{
+    flush_confirms(container_of(deferred, struct channel, confirm_flush));
+}
+
+void publish_init(struct channel *ch)
+{
+    ch->watch.progressed = progressed;
+    ch->confirm_flush.run = turn_ends;
+}
+
+void publish_forget(struct channel *ch)
+{
+    core_unwatch_progress(&ch->watch);
+    core_defer_cancel(&ch->confirm_flush);
+    confirms_reset(&ch->confirms);
+}
+
+void publish_start_confirms(struct channel *ch)
+{
+    ch->confirming = true;
+}
+
+static void confirm_later(struct channel *ch, struct ticket ticket, enum stage stage)
+{
+    if (!ch->confirming)
+        return;
+    confirms_add(&ch->confirms, ticket, stage);
+    core_defer(ch->conn->core, &ch->confirm_flush);
+}
+
+/* ---- publishing ---- */
+
+/* What is rare and must be refused, not ignored. */
+static bool is_acceptable(struct channel *ch, const struct command_publish *publish)
+{
+    const struct message *m = &publish->message;
+    const char *user = ch->conn->session.user;
+    struct properties properties;
+
+    if (publish->flags & PUBLISH_IMMEDIATE) {
+        channel_fail(ch, REPLY_NOT_IMPLEMENTED, "immediate=true");
+        return false;
+    }
+    if (publish->flags & PUBLISH_TOO_LARGE) {
+        channel_fail(ch, REPLY_PRECONDITION_FAILED,
+                     "message size %llu is larger than configured max size %llu",
+                     (unsigned long long)publish->body_size,
+                     (unsigned long long)amqp_configuration()->message_max_bytes);
+        return false;
+    }
+    if (publish->flags & PUBLISH_BAD_PROPERTIES || !properties_read(m->properties, &properties)) {
+        channel_fail(ch, REPLY_SYNTAX_ERROR, "malformed properties of a message");
+        return false;
+    }
+    if (publish->flags & PUBLISH_HAS_EXPIRATION) {
+        channel_fail(ch, REPLY_NOT_IMPLEMENTED,
+                     "the message property 'expiration' has no effect yet");
+        return false;
+    }
+    if (publish->flags & PUBLISH_HAS_USER_ID && !bytes_equal_string(properties.user_id, user)) {
+        channel_fail(ch, REPLY_PRECONDITION_FAILED,
+                     "user_id property set to '%.*s' but authenticated user was '%s'",
+                     BYTES_FORMAT(properties.user_id), user);
+        return false;
+    }
+    return true;
+}
+
+/* The exchange a message is for; NULL: it failed. */
+static struct exchange *find_exchange(struct channel *ch, struct bytes name)
+{
+    struct vhost *vhost = ch->conn->vhost;
+    struct exchange *exchange = exchange_find(vhost, name);
+
+    if (!exchange)
+        channel_fail(ch, REPLY_NOT_FOUND, "no exchange '%.*s' in vhost '%.*s'", BYTES_FORMAT(name),
+                     BYTES_FORMAT(vhost->name));
+    else if (exchange->internal) {
+        channel_fail(ch, REPLY_ACCESS_REFUSED,
+                     "cannot publish to internal exchange '%.*s' in vhost '%.*s'",
+                     BYTES_FORMAT(name), BYTES_FORMAT(vhost->name));
+        return NULL;
+    }
+    return exchange;
+}
+
+/* Nobody took it: that is an answer of its own, not a failure. */
+static void publish_nowhere(struct channel *ch, const struct command_publish *publish)
+{
+    if (publish->flags & PUBLISH_MANDATORY) {
+        send_return(ch->conn, ch->id, REPLY_NO_ROUTE, &publish->message);
+        metrics_add(METRIC_amqp_returned, 1);
+    }
+    confirm_later(ch, (struct ticket){0}, STAGE_WRITTEN);
+}
+
+static void refuse_publish(struct channel *ch, enum err err)
+{
+    if (!ch->confirming) {
+        channel_fail_err(ch, err, "cannot store the message");
+        return;
+    }
+    confirms_refuse(&ch->confirms);
+    core_defer(ch->conn->core, &ch->confirm_flush);
+}
+
+void channel_publish(struct channel *ch, struct command_publish *publish)
+{
+    enum {
+        UNUSUAL = PUBLISH_IMMEDIATE | PUBLISH_TOO_LARGE | PUBLISH_BAD_PROPERTIES |
+                  PUBLISH_HAS_EXPIRATION | PUBLISH_HAS_USER_ID
+    };
+    struct message *m = &publish->message;
+    struct ticket ticket;
+
+    if (publish->flags & UNUSUAL && !is_acceptable(ch, publish))
+        return;
+    struct exchange *exchange = find_exchange(ch, m->exchange);
+    if (!exchange)
+        return;
+    metrics_add(METRIC_amqp_published, 1);
+    struct route route = exchange_route(exchange, m);
+    if (route.count == 0) {
+        publish_nowhere(ch, publish);
+        return;
+    }
+    enum err err = queue_publish(ch->conn->core, route, m, &ticket);
+    if (err)
+        refuse_publish(ch, err);
+    else
+        confirm_later(ch, ticket, m->persistent ? STAGE_COMMITTED : STAGE_WRITTEN);
+}

@@ -1,0 +1,74 @@
+/* basic.ack, nack, reject and recover: what was delivered is done with, or comes back. */
+#include "amqp/consume.h"
+#include "amqp/method.h"
+#include "amqp/send.h"
+#include "amqp_messages.h"
+#include "base/metrics.h"
+
+static void settle_one(void *ctx, const struct unacked_delivery *d)
+{
+    (void)ctx;
+    queue_settle(d->queue, d->offset, d->number);
+    consume_settled(d->consumer);
+    metrics_add(METRIC_amqp_settled, 1);
+}
+
+static void return_one(void *ctx, const struct unacked_delivery *d)
+{
+    (void)ctx;
+    queue_return(d->queue, d->offset, d->number);
+    consume_settled(d->consumer);
+}
+
+/* Tag 0 with multiple means all that there is; an unknown tag is an error (s.1.8.3.13). */
+static bool take(struct channel *ch, const struct command_settle *in, unacked_fn *each)
+{
+    if (!in->multiple)
+        return unacked_take(&ch->unacked, in->delivery_tag, each, ch);
+    if (in->delivery_tag != 0)
+        return unacked_take_through(&ch->unacked, in->delivery_tag, each, ch);
+    unacked_take_all(&ch->unacked, each, ch);
+    return true;
+}
+
+void channel_settle(struct channel *ch, const struct command_settle *in)
+{
+    bool was_full = consume_is_full(ch);
+
+    if (!take(ch, in, in->is_ack || !in->requeue ? settle_one : return_one))
+        channel_fail(ch, REPLY_PRECONDITION_FAILED, "unknown delivery tag %llu",
+                     (unsigned long long)in->delivery_tag);
+    else if (was_full)
+        channel_wake_consumers(ch);
+}
+
+void settle_return_all(struct channel *ch)
+{
+    unacked_take_all(&ch->unacked, return_one, ch);
+}
+
+static bool recover(struct channel *ch, bool requeue)
+{
+    if (!requeue) {
+        channel_fail(ch, REPLY_NOT_IMPLEMENTED, "requeue=false");
+        return false;
+    }
+    settle_return_all(ch);
+    channel_wake_consumers(ch);
+    return true;
+}
+
+void method_basic_recover(struct channel *ch, const void *arguments)
+{
+    const struct amqp_basic_recover *in = arguments;
+
+    if (recover(ch, in->requeue))
+        send_simple(ch->conn, ch->id, AMQP_BASIC_RECOVER_OK);
+}
+
+void method_basic_recover_async(struct channel *ch, const void *arguments)
+{
+    const struct amqp_basic_recover_async *in = arguments;
+
+    recover(ch, in->requeue);
+}

@@ -1,0 +1,173 @@
+#include "amqp/unacked.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "broker/queue.h"
+
+enum { RUN_MAX = 64, COMPACT_MIN = 32 };
+
+static struct unacked_run *run_at(const struct unacked *u, uint32_t i)
+{
+    return &u->runs[u->head + i];
+}
+
+/* Can the delivery continue the run? The second tag of a run chooses its stride. */
+static bool run_takes(struct unacked_run *run, uint64_t tag, const struct unacked_delivery *d)
+{
+    if (run->span == RUN_MAX || tag != run->first_tag + run->span || run->queue != d->queue ||
+        run->consumer != d->consumer || run->number != d->number)
+        return false;
+    if (run->span == 1)
+        run->stride = d->offset - run->first_offset;
+    return d->offset == run->first_offset + run->stride * run->span;
+}
+
+/* Room behind the last run: the dropped front is used again before the array grows. */
+static void make_room(struct unacked *u)
+{
+    if (u->head + u->count < u->capacity)
+        return;
+    if (u->head >= u->capacity / 2 && u->head > 0) {
+        memmove(u->runs, u->runs + u->head, u->count * sizeof *u->runs);
+        u->head = 0;
+        return;
+    }
+    u->capacity = u->capacity ? u->capacity * 2 : 8;
+    u->runs = xrealloc(u->runs, u->capacity * sizeof *u->runs);
+}
+
+void unacked_add(struct unacked *u, uint64_t tag, const struct unacked_delivery *d)
+{
+    struct unacked_run *last = u->count ? run_at(u, u->count - 1) : NULL;
+
+    check(!last || tag >= last->first_tag + last->span);
+    u->open_count++;
+    if (last && last->open && run_takes(last, tag, d)) {
+        last->open |= (uint64_t)1 << last->span++;
+        return;
+    }
+    make_room(u);
+    *run_at(u, u->count++) = (struct unacked_run){.first_tag = tag,
+                                                  .open = 1,
+                                                  .first_offset = d->offset,
+                                                  .queue = d->queue,
+                                                  .consumer = d->consumer,
+                                                  .number = d->number,
+                                                  .span = 1};
+    queue_ref(d->queue);
+}
+
+/* The place of the last run that begins at or below `tag`; -1 when none does. */
+static int64_t find_run(const struct unacked *u, uint64_t tag)
+{
+    uint32_t low = 0, high = u->count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (run_at(u, middle)->first_tag <= tag)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return (int64_t)low - 1;
+}
+
+static bool run_has(const struct unacked_run *run, uint64_t tag)
+{
+    uint64_t i = tag - run->first_tag;
+    return i < run->span && (run->open >> i & 1);
+}
+
+/* Hand out the deliveries of `mask`, lowest tag first. The last open one takes the queue's
+ * reference with it, so that is given back after the call. */
+static void take_mask(struct unacked *u, struct unacked_run *run, uint64_t mask, unacked_fn *each,
+                      void *ctx)
+{
+    struct unacked_run copy = *run; /* `each` may cause an add, which moves runs */
+
+    run->open &= ~mask;
+    if (mask && !run->open)
+        u->empty_count++;
+    u->open_count -= (uint64_t)__builtin_popcountll(mask);
+    for (uint64_t left = mask; left; left &= left - 1) {
+        int64_t i = __builtin_ctzll(left);
+        each(ctx, &(struct unacked_delivery){.queue = copy.queue,
+                                             .consumer = copy.consumer,
+                                             .offset = copy.first_offset + copy.stride * i,
+                                             .number = copy.number});
+    }
+    if (mask && copy.open == mask)
+        queue_unref(copy.queue);
+}
+
+static void drop_empty(struct unacked *u)
+{
+    while (u->count && !run_at(u, 0)->open) {
+        u->head++;
+        u->count--;
+        u->empty_count--;
+    }
+    if (u->count == 0)
+        u->head = 0;
+    if (u->empty_count < COMPACT_MIN || u->empty_count < u->count / 2)
+        return;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < u->count; i++)
+        if (run_at(u, i)->open)
+            *run_at(u, kept++) = *run_at(u, i);
+    u->count = kept;
+    u->empty_count = 0;
+}
+
+bool unacked_take(struct unacked *u, uint64_t tag, unacked_fn *each, void *ctx)
+{
+    int64_t place = find_run(u, tag);
+
+    if (place < 0 || !run_has(run_at(u, (uint32_t)place), tag))
+        return false;
+    struct unacked_run *run = run_at(u, (uint32_t)place);
+    take_mask(u, run, (uint64_t)1 << (tag - run->first_tag), each, ctx);
+    drop_empty(u);
+    return true;
+}
+
+bool unacked_take_through(struct unacked *u, uint64_t tag, unacked_fn *each, void *ctx)
+{
+    int64_t place = find_run(u, tag);
+
+    if (place < 0 || !run_has(run_at(u, (uint32_t)place), tag))
+        return false;
+    for (uint32_t i = 0; i < (uint32_t)place; i++)
+        take_mask(u, run_at(u, i), run_at(u, i)->open, each, ctx);
+    struct unacked_run *run = run_at(u, (uint32_t)place);
+    uint64_t through = UINT64_MAX >> (63 - (tag - run->first_tag));
+    take_mask(u, run, run->open & through, each, ctx);
+    drop_empty(u);
+    return true;
+}
+
+void unacked_take_all(struct unacked *u, unacked_fn *each, void *ctx)
+{
+    for (uint32_t i = 0; i < u->count; i++)
+        take_mask(u, run_at(u, i), run_at(u, i)->open, each, ctx);
+    drop_empty(u);
+}
+
+void unacked_forget_consumer(struct unacked *u, const struct amqp_consumer *consumer)
+{
+    for (uint32_t i = 0; i < u->count; i++)
+        if (run_at(u, i)->consumer == consumer)
+            run_at(u, i)->consumer = NULL;
+}
+
+void unacked_reset(struct unacked *u)
+{
+    for (uint32_t i = 0; i < u->count; i++)
+        if (run_at(u, i)->open)
+            queue_unref(run_at(u, i)->queue);
+    free(u->runs);
+    *u = (struct unacked){0};
+}
