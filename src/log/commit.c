@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { SYNC_WITHIN_NS = 1000000000 };
+
 void log_pin(struct log_state *l)
 {
     l->pins++;
@@ -122,31 +124,65 @@ void commit_free(struct commit *c)
     free(c);
 }
 
+/* The commit was written but not synced: its logs are looked at again after the next sync. */
+static void remember_unsynced(struct store *s, const struct commit *c)
+{
+    for (size_t i = 0; i < c->logs.count; i++) {
+        struct log_state *l = c->logs.items[i];
+        if (l->unsynced)
+            continue;
+        l->unsynced = true;
+        log_pin(l);
+        vec_push(&s->unsynced, l);
+    }
+    if (s->due_ns > s->now_ns + SYNC_WITHIN_NS)
+        s->due_ns = s->now_ns + SYNC_WITHIN_NS;
+}
+
+static void advance_unsynced(struct store *s)
+{
+    for (size_t i = 0; i < s->unsynced.count; i++) {
+        struct log_state *l = s->unsynced.items[i];
+        l->unsynced = false;
+        log_advance(l);
+        log_unpin(l);
+    }
+    vec_clear(&s->unsynced);
+}
+
+static void commit_ended(struct store *s, const struct commit *c)
+{
+    s->journal_lane.done = c->number;
+    metrics_add(METRIC_commits, 1);
+    metrics_add(METRIC_commit_bytes, (uint64_t)c->wrote_bytes);
+    if (c->sync) {
+        s->journal_lane.synced = c->number;
+        advance_unsynced(s);
+    } else {
+        remember_unsynced(s, c);
+    }
+    for (size_t i = 0; i < c->logs.count; i++)
+        log_advance(c->logs.items[i]);
+}
+
 static void commit_done(struct job *job)
 {
     struct commit *c = container_of(job, struct commit, job);
     struct store *s = c->store;
+    bool failed = c->err != OK;
     s->in_flight = NULL;
-    if (c->err) {
+    if (failed)
         store_freeze(s, c->err, c->error);
-    } else {
-        s->journal_lane.done = c->number;
-        if (c->sync)
-            s->journal_lane.synced = c->number;
-        metrics_add(METRIC_commits, 1);
-        metrics_add(METRIC_commit_bytes, (uint64_t)c->wrote_bytes);
-        for (size_t i = 0; i < c->logs.count; i++)
-            log_advance(c->logs.items[i]);
-    }
+    else
+        commit_ended(s, c);
     for (size_t i = 0; i < c->logs.count; i++)
         log_unpin(c->logs.items[i]);
-    bool failed = c->err != OK;
     commit_free(c);
-    if (!failed) {
-        s->owner.progressed(s->owner.ctx);
-        journal_prepare_more(s);
-        recycle_step(s);
-    }
+    if (failed)
+        return;
+    s->owner.progressed(s->owner.ctx);
+    journal_prepare_more(s);
+    recycle_step(s);
 }
 
 /* Are the files that the commit writes into there? */

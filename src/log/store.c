@@ -344,6 +344,7 @@ void store_abandon(struct store *s)
     idmap_reset(&s->logs);
     vec_reset(&s->doomed);
     vec_reset(&s->memory_moved);
+    vec_reset(&s->unsynced);
     file_close(s->table);
     free(s);
 }

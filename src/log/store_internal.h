@@ -176,7 +176,7 @@ struct log_state {
     int64_t trimmed_to; /* segments below it were asked to go */
     int64_t row_start;  /* start offset in the newest row */
     struct materialise *materialising;
-    bool deleted, has_row, trimming, unlinked;
+    bool deleted, has_row, trimming, unlinked, unsynced;
     uint64_t rate_bytes; /* appended in the current second */
     uint32_t rate_commits;
     uint64_t rate_commit;
@@ -342,6 +342,7 @@ struct store {
     char frozen_why[256];
     bool no_space;                        /* a journal file could not be made */
     bool low_space;                       /* less than the reserve is free */
+    VEC(struct log_state *) unsynced;     /* pinned: written by commits that no sync has followed */
     VEC(struct log_state *) memory_moved; /* logs of level memory that got something this turn */
     int64_t due_ns;
     int64_t space_checked_ns;
