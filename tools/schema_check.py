@@ -14,7 +14,7 @@ import os
 import re
 import sys
 
-import wiregen
+import wire_schema
 
 TYPES = {"int8": "i8", "int16": "i16", "uint16": "u16", "int32": "i32", "uint32": "u32",
          "int64": "i64", "float64": "f64"}
@@ -27,14 +27,14 @@ def load_json(path):
 
 
 def theirs_range(text, none=(1, 0)):
-    return none if text in (None, "none") else wiregen.parse_versions("json", text)
+    return none if text in (None, "none") else wire_schema.parse_versions("json", text)
 
 
 def theirs_default(field, base):
     """Numbers only: our strings, arrays and structs default to null or empty, which differs from
     theirs only for fields that the version does not carry."""
     text = str(field.get("default", "0") or "0")
-    if base not in wiregen.INTEGER_BITS:
+    if base not in wire_schema.INTEGER_BITS:
         return 0
     return {"true": 1, "false": 0}.get(text) if base == "bool" and text in ("true", "false") \
         else int(text, 0)
@@ -55,7 +55,7 @@ def theirs_fields(fields, structs, version):
             base = "string16"
         null = theirs_range(field.get("nullableVersions"))
         tagged = theirs_range(field.get("taggedVersions"))
-        out.append((wiregen.snake(field["name"]), ("[]" if is_array else "") + base,
+        out.append((wire_schema.snake(field["name"]), ("[]" if is_array else "") + base,
                     null[0] <= version <= null[1],
                     field["tag"] if tagged[0] <= version <= tagged[1] else -1,
                     theirs_default(field, base) if not is_array else 0,
@@ -95,7 +95,7 @@ def difference(ours, theirs, path):
 
 def compare(schema, message, definition):
     versions = theirs_range(definition["validVersions"])
-    flexible = theirs_range(definition["flexibleVersions"], (wiregen.VERSION_MAX,))[0]
+    flexible = theirs_range(definition["flexibleVersions"], (wire_schema.VERSION_MAX,))[0]
     unstable = versions[1] if definition.get("latestVersionUnstable") else None
     yield from (f"{message.snake}: {what} is {mine}, {other} in Kafka" for what, mine, other in (
         ("key", message.attributes.get("key"), definition.get("apiKey")),
@@ -124,8 +124,8 @@ def main():
     if len(sys.argv) < 3:
         sys.exit(__doc__)
     try:
-        schema = wiregen.load(sys.argv[2:])
-    except wiregen.SchemaError as error:
+        schema = wire_schema.load(sys.argv[2:])
+    except wire_schema.SchemaError as error:
         sys.exit(str(error))
     suffix = {"request": "Request", "response": "Response", "header": ""}
     wrong = []

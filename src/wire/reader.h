@@ -70,7 +70,7 @@ static inline uint64_t reader_u64(struct reader *r)
     return p ? get_u64(p) : 0;
 }
 
-/* The next `size` bytes, borrowed; never null unless the reader is bad, also when size is 0. */
+/* The next `size` bytes, borrowed; not null, also when size is 0, unless they are not there. */
 static inline struct bytes reader_bytes(struct reader *r, size_t size)
 {
     static const uint8_t nothing;
