@@ -2,7 +2,6 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/say.h"
-#include "io/listener.h"
 #include "io/reactor_internal.h"
 
 #include <errno.h>
@@ -18,12 +17,14 @@ enum {
     PARTS_MAX = 64, /* of one send */
 };
 
-struct conn *conn_new(struct hub *hub, int fd, const struct protocol *protocol)
+struct conn *conn_new(struct hub *hub, int fd, const struct protocol *protocol,
+                      const struct endpoint *local, const struct endpoint *peer)
 {
     struct conn *c = xzalloc(sizeof *c);
     c->hub = hub;
     c->base.link.protocol = protocol;
-    listener_endpoints(fd, &c->base.link.local, &c->base.link.peer);
+    c->base.link.local = *local;
+    c->base.link.peer = *peer;
     c->watch.kind = WATCH_CONN;
     c->fd = fd;
     c->report.conn = c;
@@ -414,7 +415,7 @@ static void adopt(struct reactor *r, struct conn *c)
 
 /* A slow reader must not hold a block for each of many small writes: what fits into the last
  * waiting block is copied there. */
-static void append(struct conn *c, struct block_list *blocks)
+static void append(struct reactor *r, struct conn *c, struct block_list *blocks)
 {
     struct block *last = c->queue.last, *first = blocks->first;
     if (last && first && last->capacity > 0 && first->capacity > 0 && !first->next &&
@@ -422,6 +423,7 @@ static void append(struct conn *c, struct block_list *blocks)
         memcpy(last->bytes + last->size, first->bytes, first->size);
         last->size += first->size;
         report_blocks(c, first);
+        conn_note_report(r, c, 0);
         return;
     }
     block_list_move(&c->queue, blocks);
@@ -430,7 +432,7 @@ static void append(struct conn *c, struct block_list *blocks)
 static void queue_blocks(struct reactor *r, struct conn *c, struct order *order)
 {
     if (c->state == CONN_OPEN || c->state == CONN_DRAINING) {
-        append(c, &order->blocks);
+        append(r, c, &order->blocks);
         c->queue_bytes += order->bytes;
         return;
     }

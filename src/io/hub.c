@@ -379,6 +379,12 @@ enum err hub_new(const struct hub_config *config, void *core, struct hub **out)
     return OK;
 }
 
+void hub_set_core(struct hub *h, void *core)
+{
+    check(!h->reactors[0].listeners);
+    h->core = core;
+}
+
 enum err hub_listen(struct hub *h, const char *address, const struct protocol *protocol,
                     uint16_t *out_port)
 {

@@ -30,11 +30,13 @@ struct hub_config {
 struct hub;
 
 must_use enum err hub_new(const struct hub_config *config, void *core, struct hub **out);
+/* For a core that is made after the hub, because its jobs wake the hub: before hub_listen(). */
+void hub_set_core(struct hub *, void *core);
 /* Close everything. Sessions get gone(). */
 void hub_free(struct hub *);
 
-/* "HOST:PORT", "[v6]:PORT"; port 0 takes a free one. The port taken is stored in *out_port. What has
- * a '/' is the path of a Unix socket, with mode 0600 and port 0. */
+/* "HOST:PORT", "[v6]:PORT"; port 0 takes a free one. The port taken is stored in *out_port. What
+ * has a '/' is the path of a Unix socket, with mode 0600 and port 0. */
 must_use enum err hub_listen(struct hub *, const char *address, const struct protocol *,
                              uint16_t *out_port);
 

@@ -66,8 +66,8 @@ static enum err bind_and_listen(int fd, const struct addrinfo *info, uint16_t *o
     return OK;
 }
 
-/* A socket that an earlier process left is replaced: whoever owns the directory has locked it. Nobody
- * can connect between bind and listen, so the mode is in force in time. */
+/* A socket that an earlier process left is replaced: whoever owns the directory has locked it.
+ * Nobody can connect between bind and listen, so the mode is in force in time. */
 static enum err bind_unix(int fd, const struct sockaddr_un *path)
 {
     (void)unlink(path->sun_path); /* if it cannot go away, bind says why */
@@ -132,7 +132,7 @@ static bool is_loopback(const struct in_addr *v4)
 
 static void describe(const struct sockaddr_storage *s, struct endpoint *out)
 {
-    out->port = port_of(s);
+    *out = (struct endpoint){.port = port_of(s)};
     if (s->ss_family == AF_UNIX) {
         snprintf(out->host, sizeof out->host, "local");
         out->loopback = true;
@@ -151,14 +151,18 @@ static void describe(const struct sockaddr_storage *s, struct endpoint *out)
     }
 }
 
-void listener_endpoints(int fd, struct endpoint *local, struct endpoint *peer)
+int listener_accept(int fd, struct endpoint *local, struct endpoint *peer)
 {
+    /* The peer may be gone before one could ask the socket for its name. */
     struct sockaddr_storage s = {0};
     socklen_t size = sizeof s;
-    if (getsockname(fd, (struct sockaddr *)&s, &size) == 0)
-        describe(&s, local);
+    int accepted = accept4(fd, (struct sockaddr *)&s, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (accepted < 0)
+        return -1;
+    describe(&s, peer);
     s = (struct sockaddr_storage){0};
     size = sizeof s;
-    if (getpeername(fd, (struct sockaddr *)&s, &size) == 0)
-        describe(&s, peer);
+    getsockname(accepted, (struct sockaddr *)&s, &size);
+    describe(&s, local);
+    return accepted;
 }

@@ -5,6 +5,7 @@
 #include "base/say.h"
 #include "io/clock.h"
 #include "io/io_internal.h"
+#include "io/listener.h"
 #include "io/reactor_internal.h"
 
 #include <errno.h>
@@ -73,28 +74,32 @@ void reactor_close_listeners(struct reactor *r)
 
 /* Out of descriptors, a waiting connection would make epoll report it for ever. So one descriptor
  * is kept in reserve, to accept and close what cannot be served. */
-static void refuse_one(struct reactor *r, struct listener *l)
+static bool refuse_one(struct reactor *r, struct listener *l)
 {
-    say_warn("net", "no file descriptor left, refusing a connection: listener=%s",
-             l->protocol->name);
     close(r->reserve_fd);
     int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
-    if (fd >= 0)
+    if (fd >= 0) {
+        say_warn("net", "no file descriptor left, refusing a connection: listener=%s",
+                 l->protocol->name);
         close(fd);
+    }
     r->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return fd >= 0;
 }
 
 void reactor_accept(struct reactor *r, struct listener *l)
 {
     for (int i = 0; i < REACTOR_ACCEPT_COUNT; i++) {
-        int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct endpoint local, peer;
+        int fd = listener_accept(l->fd, &local, &peer);
         if (fd >= 0) {
-            conn_note_report(r, conn_new(r->hub, fd, l->protocol), REPORT_OPENED);
+            struct conn *c = conn_new(r->hub, fd, l->protocol, &local, &peer);
+            conn_note_report(r, c, REPORT_OPENED);
             continue;
         }
-        if (errno == EMFILE || errno == ENFILE)
-            refuse_one(r, l);
-        else if (errno != EINTR && errno != ECONNABORTED)
+        /* EMFILE comes before the look at what waits: it may be nothing. */
+        bool full = errno == EMFILE || errno == ENFILE;
+        if (full ? !refuse_one(r, l) : errno != EINTR && errno != ECONNABORTED)
             return;
     }
 }

@@ -173,7 +173,8 @@ void reactor_accept(struct reactor *r, struct listener *l);
 void reactor_close_listeners(struct reactor *r);
 
 /* conn.c */
-struct conn *conn_new(struct hub *hub, int fd, const struct protocol *protocol);
+struct conn *conn_new(struct hub *hub, int fd, const struct protocol *protocol,
+                      const struct endpoint *local, const struct endpoint *peer);
 void conn_event(struct reactor *r, struct conn *c, uint32_t events, size_t *budget);
 void conn_order(struct reactor *r, struct conn *c, struct order *order);
 void conn_send(struct reactor *r, struct conn *c);
