@@ -147,6 +147,12 @@ int64_t offset_set_first(const struct offset_set *s)
     return offset_of(s->parts.items[0].high, roaring_bitmap_minimum(s->parts.items[0].low));
 }
 
+/* Not roaring_bitmap_contains_range(): in CRoaring 0.2 that fails for a range up to 2^32. */
+static bool has_range(const roaring_bitmap_t *low, uint64_t from, uint64_t to)
+{
+    return roaring_bitmap_range_cardinality(low, from, to) == to - from;
+}
+
 /* The end of the run of members that starts at `from`, within one part; 2^32 when it reaches the
  * part's end. Doubles its stride, then halves it: runs may hold millions. */
 static uint64_t run_end(const roaring_bitmap_t *low, uint64_t from)
@@ -155,13 +161,13 @@ static uint64_t run_end(const roaring_bitmap_t *low, uint64_t from)
     uint64_t in = from, stride = 1; /* [from, in) are members */
     while (in < limit && roaring_bitmap_contains(low, (uint32_t)in)) {
         uint64_t to = in + stride < limit ? in + stride : limit;
-        if (!roaring_bitmap_contains_range(low, in, to))
+        if (!has_range(low, in, to))
             break;
         in = to;
         stride *= 2;
     }
     for (; stride > 0; stride /= 2) {
-        if (in + stride <= limit && roaring_bitmap_contains_range(low, in, in + stride))
+        if (in + stride <= limit && has_range(low, in, in + stride))
             in += stride;
     }
     return in;

@@ -224,8 +224,6 @@ static uint64_t settle_returned(struct subscription *s, int64_t from, int64_t to
     while (s->returned_count > 0 && offset_set_next_range(&s->returned, from, to, &r)) {
         offset_set_remove_range(&s->returned, r.from, r.to);
         offset_set_add_range(&s->done, r.from, r.to);
-        for (int64_t offset = r.from; offset < r.to; offset++)
-            idmap_remove(&s->returns, (uint64_t)offset);
         gather_settled(s, r.from, r.to);
         s->returned_count -= (uint64_t)(r.to - r.from);
         count += (uint64_t)(r.to - r.from);
@@ -245,6 +243,8 @@ uint64_t subscription_settle_ready(struct subscription *s, int64_t from, int64_t
         count += settled;
         gather_settled(s, first, end);
     }
+    if (count > 0 && s->returns.count > 0)
+        cut_returns(s, INT64_MAX);
     skip_done(s);
     raise_floor(s);
     subscription_check(s);
