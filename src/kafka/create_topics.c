@@ -82,20 +82,20 @@ static void fails(struct request *r, struct kafka_create_topics_response_topic *
     out->error_message = arena_copy(&r->arena, bytes_from_string(message));
 }
 
-/* Every partition from 0 on, each on this node alone. */
-static bool assignment_is_possible(const struct kafka_create_topics_request_topic *in, int32_t node)
+/* Every partition from 0 on, once, each on this node alone. */
+static bool assignment_is_possible(struct request *r,
+                                   const struct kafka_create_topics_request_topic *in)
 {
-    for (int32_t i = 0; i < in->assignments.count; i++) {
-        bool found = false;
-        for (int32_t j = 0; j < in->assignments.count && !found; j++) {
-            const struct kafka_create_topics_request_assignment *a = &in->assignments.items[j];
-            found = a->partition_index == i && a->broker_ids.count == 1 &&
-                    a->broker_ids.items[0] == node;
-        }
-        if (!found)
+    int32_t count = in->assignments.count;
+    bool *seen = arena_zalloc(&r->arena, (size_t)count, sizeof *seen);
+    for (int32_t i = 0; seen && i < count; i++) {
+        const struct kafka_create_topics_request_assignment *a = &in->assignments.items[i];
+        if (a->partition_index < 0 || a->partition_index >= count || seen[a->partition_index] ||
+            a->broker_ids.count != 1 || a->broker_ids.items[0] != request_core(r)->config.node_id)
             return false;
+        seen[a->partition_index] = true;
     }
-    return true;
+    return seen != NULL;
 }
 
 static bool check_shape(struct create_topics *c, const struct kafka_create_topics_request_topic *in,
@@ -112,7 +112,7 @@ static bool check_shape(struct create_topics *c, const struct kafka_create_topic
     else if (is_assigned && (in->num_partitions != -1 || in->replication_factor != -1))
         fails(r, out, KAFKA_INVALID_REQUEST,
               "with an assignment, partition count and replication factor must be -1");
-    else if (is_assigned && !assignment_is_possible(in, request_core(r)->config.node_id))
+    else if (is_assigned && !assignment_is_possible(r, in))
         fails(r, out, KAFKA_INVALID_REPLICA_ASSIGNMENT,
               "an assignment must name this node, and no other, for each partition from 0 on");
     else if (in->num_partitions == 0 || in->num_partitions < -1)

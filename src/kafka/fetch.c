@@ -142,10 +142,10 @@ static void check_part(struct fetch_part *p, struct topic *topic)
     if (in->isolation_level == 1) /* an empty list, where read_uncommitted gets null */
         p->answer->aborted_transactions.items = &no_aborted;
     enum kafka_error error = check_epochs(p);
-    if (error) {
+    if (error)
         part_fails(p, error);
+    if (!p->partition)
         return;
-    }
     p->counted_to = p->asked->fetch_offset;
     const struct log *log = p->partition->log;
     if (p->counted_to < log->start || p->counted_to > log->end)

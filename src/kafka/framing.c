@@ -78,12 +78,19 @@ static enum err refuse_size(struct bytes in)
     return err_set(E_MALFORMED, "request of %d bytes", size);
 }
 
+static size_t arena_limit(size_t frame_size)
+{
+    size_t limit = frame_size * FRAME_AMPLIFICATION;
+    if (limit < FRAME_ARENA_MIN_BYTES)
+        limit = FRAME_ARENA_MIN_BYTES;
+    if (limit > FRAME_ARENA_MAX_BYTES)
+        limit = FRAME_ARENA_MAX_BYTES;
+    return limit + frame_size + sizeof(struct request);
+}
+
 static enum err decode_frame(struct rbuf *rbuf, struct bytes frame, struct request **out)
 {
-    size_t arena_limit = frame.size * FRAME_AMPLIFICATION + frame.size;
-    if (arena_limit < FRAME_ARENA_MIN_BYTES)
-        arena_limit = FRAME_ARENA_MIN_BYTES;
-    struct request *r = input_new(sizeof *r, arena_limit + sizeof *r);
+    struct request *r = input_new(sizeof *r, arena_limit(frame.size));
     if (!r)
         return err_set(E_TOO_LARGE, "request of %zu bytes", frame.size);
     if (get_u16(frame.data) == KAFKA_PRODUCE && frame.size > FRAME_COPY_MAX_BYTES) {
