@@ -309,6 +309,16 @@ static void count_other(void *ctx, struct log *log)
         (*(size_t *)ctx)++;
 }
 
+/* 128 random bits as 22 characters, as Kafka writes its uuids. */
+static void make_cluster_id(struct core *core)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    char *id = core->config.cluster_id;
+    for (int i = 0; i < 22; i++)
+        id[i] = digits[random_below(&core->random, i < 21 ? 64 : 4) * (i < 21 ? 1 : 16)];
+    id[22] = 0;
+}
+
 /* A first start: what a data directory has from its beginning. */
 static enum err create(struct core *core)
 {
@@ -317,6 +327,8 @@ static enum err create(struct core *core)
     store_each(core->store, count_other, &others);
     if (others > 0 || c->log->end > 0)
         return err_set(E_CORRUPT, "the store has %zu logs, but no catalog that names them", others);
+    if (!core->config.cluster_id[0])
+        make_cluster_id(core);
     c->next_log_id = c->reserved_log_id = CATALOG_LOG_ID + 1;
     catalog_put(core, &c->meta, CATALOG_META);
     vhost_create(core, BYTES_LITERAL("/"));
