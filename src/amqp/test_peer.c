@@ -251,10 +251,20 @@ static void put_content(struct text *out, uint16_t channel, char *properties, st
     }
 }
 
+void put_method(struct text *out, uint16_t channel, uint32_t method_id, const void *arguments)
+{
+    const struct wire_method *method = wire_method_find(amqp_methods, AMQP_METHOD_COUNT, method_id);
+    struct text payload = {0};
+
+    text_put_u32(&payload, method_id);
+    expect_ok(amqp_wire_encode(method->schema, arguments, &payload));
+    put_frame(out, FRAME_METHOD, channel, text_bytes(&payload));
+    text_reset(&payload);
+}
+
 void put_line(struct text *out, const char *line, uint32_t frame_max)
 {
     struct arena memory;
-    struct text payload = {0};
     char *copy = strdup(line), *save, *properties = NULL, *body = NULL;
 
     arena_init(&memory, 64 << 20);
@@ -271,13 +281,10 @@ void put_line(struct text *out, const char *line, uint32_t frame_max)
     void *in = arena_zalloc(&memory, 1, method->schema->size);
     for (char *w = strtok_r(NULL, " ", &save); w; w = strtok_r(NULL, " ", &save))
         set_field(method->schema, in, w, &memory);
-    text_put_u32(&payload, method->id);
-    expect_ok(amqp_wire_encode(method->schema, in, &payload));
-    put_frame(out, FRAME_METHOD, channel, text_bytes(&payload));
+    put_method(out, channel, method->id, in);
     if (method->has_content)
         put_content(out, channel, properties ? properties : (char[]){0},
                     bytes_from_string(body ? body : ""), frame_max, &memory);
-    text_reset(&payload);
     arena_reset(&memory);
     free(copy);
 }

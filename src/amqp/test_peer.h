@@ -14,11 +14,13 @@
 #define AMQP_TEST_PEER_H
 
 #include "amqp/amqp.h"
+#include "amqp_messages.h"
 #include "broker/core.h"
 #include "io/sim_disk.h"
 #include "io/sim_jobs.h"
 #include "io/sim_link.h"
 #include "tests/test.h"
+#include "wire/amqp_table.h"
 
 enum { PEERS_MAX = 4 };
 
@@ -62,6 +64,7 @@ struct peer *peer_connect_with(struct test_broker *b, uint32_t frame_max, uint16
 void peer_close(struct peer *p); /* as when the TCP connection breaks */
 
 /* Encode without sending; appends to `out`. */
+void put_method(struct text *out, uint16_t channel, uint32_t method_id, const void *arguments);
 void put_line(struct text *out, const char *line, uint32_t frame_max);
 void say(struct peer *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void say_bytes(struct peer *p, struct bytes b);
