@@ -143,6 +143,7 @@ class Writer:
                     for i, f in enumerate(plain + tagged)]
             out += [f"static const struct wire_field {name}_fields[] = {{", *rows, "};", ""]
         title = message.name if message.is_amqp else message.snake
+        title += ".properties" if is_properties else ""
         row = {
             "name": f'"{title}"',
             "fields": f"{name}_fields" if message.fields else None,
