@@ -1,18 +1,17 @@
 #include "cli/amqp_client.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "amqp/amqp.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "io/clock.h"
 
 enum {
-    FRAME_HEADER_BYTES = 7,
     FRAME_LIMIT_BYTES = 16 * 1024 * 1024,
     RECEIVE_BYTES = 64 * 1024,
-    PROPERTY_DELIVERY_MODE = 0x1000,
+    PERSISTENT = 2,
 };
 
 struct amqp_client {
@@ -27,93 +26,86 @@ struct amqp_client {
 
 /* ---- frames ---- */
 
-int64_t amqp_frame_parse(struct bytes in, struct amqp_frame *out)
+int64_t amqp_client_frame(struct bytes in, struct frame *out)
 {
-    if (in.size < FRAME_HEADER_BYTES)
+    if (in.size < FRAME_HEAD_BYTES)
         return 0;
-    uint32_t size = get_u32(in.data + 3);
-    if (in.data[0] == 'A' || size > FRAME_LIMIT_BYTES)
+    struct frame frame = frame_read_head(in.data);
+    if (frame.type == 'A' || frame.payload.size > FRAME_LIMIT_BYTES)
         return -1; /* a protocol header: the server speaks another version */
-    size_t whole = (size_t)size + AMQP_FRAME_AROUND_BYTES;
+    size_t whole = frame.payload.size + FRAME_EMPTY_BYTES;
     if (in.size < whole)
         return 0;
-    if (in.data[whole - 1] != AMQP_FRAME_END)
+    if (in.data[whole - 1] != FRAME_END)
         return -1;
-    out->type = in.data[0];
-    out->channel = get_u16(in.data + 1);
-    out->payload = bytes_of(in.data + FRAME_HEADER_BYTES, size);
+    *out = frame;
     return (int64_t)whole;
 }
 
-static size_t frame_begin(struct text *out, enum amqp_frame_type type, uint16_t channel)
+/* Room for a frame; the caller fills the payload, whose place is returned. */
+static uint8_t *put_frame(struct text *out, enum frame_type type, uint16_t channel, size_t size)
 {
-    size_t start = out->size;
+    uint8_t *start = text_reserve(out, size + FRAME_EMPTY_BYTES);
+    uint8_t *payload = frame_put_head(start, type, channel, size);
 
-    text_put_u8(out, (uint8_t)type);
-    text_put_u16(out, channel);
-    text_put_u32(out, 0); /* set by amqp_frame_end() */
-    return start;
+    frame_put_end(payload + size);
+    text_advance(out, size + FRAME_EMPTY_BYTES);
+    return payload;
 }
 
-void amqp_frame_end(struct text *out, size_t start)
+static const struct wire_schema *schema_of(enum amqp_method_id id)
 {
-    put_u32(out->data + start + 3, (uint32_t)(out->size - start - FRAME_HEADER_BYTES));
-    text_put_u8(out, AMQP_FRAME_END);
+    const struct wire_method *method = wire_method_find(amqp_methods, AMQP_METHOD_COUNT, id);
+
+    check(method);
+    return method->schema;
 }
 
-size_t amqp_method_begin(struct text *out, uint16_t channel, enum amqp_client_method method)
+void amqp_client_put(struct text *out, uint16_t channel, enum amqp_method_id method,
+                     const void *arguments)
 {
-    size_t start = frame_begin(out, AMQP_FRAME_METHOD, channel);
+    const struct wire_schema *schema = schema_of(method);
+    size_t size;
 
-    text_put_u32(out, (uint32_t)method);
-    return start;
+    enum err err = amqp_wire_size(schema, arguments, &size);
+    check(err == OK); /* the commands check the length of what the user types */
+    uint8_t *at = put_frame(out, FRAME_METHOD, channel, size + FRAME_METHOD_HEAD_BYTES);
+    put_u32(at, method);
+    amqp_wire_put(schema, arguments, at + FRAME_METHOD_HEAD_BYTES);
 }
 
-void amqp_put_shortstr(struct text *out, const char *s)
+static void put_content_header(struct text *out, uint16_t channel, const struct amqp_publish *p)
 {
-    size_t size = strlen(s);
+    struct amqp_basic_properties properties = {0};
+    size_t size;
 
-    check(size <= UINT8_MAX);
-    text_put_u8(out, (uint8_t)size);
-    text_append(out, bytes_of(s, size));
+    if (p->persistent) {
+        properties.flags = AMQP_BASIC_HAS_DELIVERY_MODE;
+        properties.delivery_mode = PERSISTENT;
+    }
+    enum err err = amqp_wire_size(&amqp_basic_properties_schema, &properties, &size);
+    check(err == OK);
+    uint8_t *at = put_frame(out, FRAME_HEADER, channel, FRAME_CONTENT_HEAD_BYTES + size);
+    put_u16(at, CLASS_BASIC);
+    put_u16(at + 2, 0); /* weight */
+    put_u64(at + 4, p->body.size);
+    amqp_wire_put(&amqp_basic_properties_schema, &properties, at + FRAME_CONTENT_HEAD_BYTES);
 }
 
-struct bytes amqp_read_shortstr(struct reader *r)
+void amqp_client_put_publish(struct text *out, uint16_t channel, const struct amqp_publish *p,
+                             uint32_t frame_max)
 {
-    return reader_bytes(r, reader_u8(r));
-}
-
-static void put_header(struct text *out, uint16_t channel, const struct amqp_publish *p)
-{
-    size_t start = frame_begin(out, AMQP_FRAME_HEADER, channel);
-
-    text_put_u16(out, AMQP_M_BASIC_PUBLISH >> 16);
-    text_put_u16(out, 0); /* weight */
-    text_put_u64(out, p->body.size);
-    text_put_u16(out, p->persistent ? PROPERTY_DELIVERY_MODE : 0);
-    if (p->persistent)
-        text_put_u8(out, 2);
-    amqp_frame_end(out, start);
-}
-
-void amqp_put_publish(struct text *out, uint16_t channel, const struct amqp_publish *p,
-                      uint32_t frame_max)
-{
-    size_t start = amqp_method_begin(out, channel, AMQP_M_BASIC_PUBLISH);
+    struct amqp_basic_publish publish = {.exchange = bytes_from_string(p->exchange),
+                                         .routing_key = bytes_from_string(p->routing_key),
+                                         .mandatory = p->mandatory};
     struct bytes rest = p->body;
 
-    text_put_u16(out, 0);
-    amqp_put_shortstr(out, p->exchange);
-    amqp_put_shortstr(out, p->routing_key);
-    text_put_u8(out, p->mandatory);
-    amqp_frame_end(out, start);
-    put_header(out, channel, p);
+    amqp_client_put(out, channel, AMQP_BASIC_PUBLISH, &publish);
+    put_content_header(out, channel, p);
     while (rest.size) {
-        size_t most = frame_max - AMQP_FRAME_AROUND_BYTES;
+        size_t most = frame_max - FRAME_EMPTY_BYTES;
         size_t size = rest.size < most ? rest.size : most;
-        start = frame_begin(out, AMQP_FRAME_BODY, channel);
-        text_append(out, bytes_of(rest.data, size));
-        amqp_frame_end(out, start);
+        memcpy(put_frame(out, FRAME_BODY, channel, size), rest.data, size);
         rest = bytes_of(rest.data + size, rest.size - size);
     }
 }
@@ -133,11 +125,11 @@ static enum err receive_more(struct amqp_client *c, int64_t deadline_ns)
     return err;
 }
 
-static enum err next_frame(struct amqp_client *c, int64_t deadline_ns, struct amqp_frame *out)
+static enum err next_frame(struct amqp_client *c, int64_t deadline_ns, struct frame *out)
 {
     for (;;) {
         struct bytes rest = bytes_of(c->in.data + c->in_at, c->in.size - c->in_at);
-        int64_t size = c->in.data ? amqp_frame_parse(rest, out) : 0;
+        int64_t size = c->in.data ? amqp_client_frame(rest, out) : 0;
         if (size < 0)
             return err_set(E_MALFORMED, "the server does not answer in AMQP 0-9-1");
         c->in_at += (size_t)size;
@@ -160,32 +152,36 @@ static enum err code_of_reply(uint16_t code)
     }
 }
 
+/* channel.close and connection.close have the same arguments. */
 static enum err closed_by_server(struct reader arguments)
 {
-    uint16_t code = reader_u16(&arguments);
-    struct bytes text = amqp_read_shortstr(&arguments);
+    struct amqp_connection_close close;
 
-    return err_set(code_of_reply(code), "%u %.*s", (unsigned)code, BYTES_FORMAT(text));
+    enum err err = amqp_wire_decode(&amqp_connection_close_schema, &arguments, &close);
+    if (err)
+        return err;
+    return err_set(code_of_reply(close.reply_code), "%u %.*s", (unsigned)close.reply_code,
+                   BYTES_FORMAT(close.reply_text));
 }
 
 enum err amqp_client_next(struct amqp_client *c, int64_t timeout_ns,
-                          enum amqp_client_method *out_method, struct reader *arguments)
+                          enum amqp_method_id *out_method, struct reader *arguments)
 {
     int64_t deadline_ns = clock_now_ns() + timeout_ns;
-    struct amqp_frame frame;
+    struct frame frame;
 
     do { /* heartbeats come on channel 0 */
         enum err err = next_frame(c, deadline_ns, &frame);
         if (err)
             return err;
-    } while (frame.type != AMQP_FRAME_METHOD);
+    } while (frame.type != FRAME_METHOD);
     struct reader r = reader_of(frame.payload);
     uint32_t method = reader_u32(&r);
     if (r.bad)
         return err_set(E_MALFORMED, "method frame of %zu bytes", frame.payload.size);
-    if (method == AMQP_M_CONNECTION_CLOSE || method == AMQP_M_CHANNEL_CLOSE)
+    if (method == AMQP_CONNECTION_CLOSE || method == AMQP_CHANNEL_CLOSE)
         return closed_by_server(r);
-    *out_method = (enum amqp_client_method)method;
+    *out_method = (enum amqp_method_id)method;
     *arguments = r;
     return OK;
 }
@@ -194,21 +190,22 @@ enum err amqp_client_content(struct amqp_client *c, struct bytes *out_properties
                              struct bytes *out_body)
 {
     int64_t deadline_ns = clock_now_ns() + c->timeout_ns;
-    struct amqp_frame frame;
+    struct frame frame;
 
     enum err err = next_frame(c, deadline_ns, &frame);
     if (err)
         return err;
-    if (frame.type != AMQP_FRAME_HEADER || frame.payload.size < 14)
+    if (frame.type != FRAME_HEADER || frame.payload.size < FRAME_CONTENT_HEAD_BYTES + 2)
         return err_set(E_MALFORMED, "a content header is missing");
     uint64_t left = get_u64(frame.payload.data + 4);
     c->properties.size = c->body.size = 0;
-    text_append(&c->properties, bytes_of(frame.payload.data + 12, frame.payload.size - 12));
+    text_append(&c->properties, bytes_of(frame.payload.data + FRAME_CONTENT_HEAD_BYTES,
+                                         frame.payload.size - FRAME_CONTENT_HEAD_BYTES));
     while (left) {
         err = next_frame(c, deadline_ns, &frame);
         if (err)
             return err;
-        if (frame.type != AMQP_FRAME_BODY || frame.payload.size > left)
+        if (frame.type != FRAME_BODY || frame.payload.size > left)
             return err_set(E_MALFORMED, "a body frame is missing");
         text_append(&c->body, frame.payload);
         left -= frame.payload.size;
@@ -220,12 +217,7 @@ enum err amqp_client_content(struct amqp_client *c, struct bytes *out_properties
 
 /* ---- calls ---- */
 
-struct text *amqp_client_out(struct amqp_client *c)
-{
-    return &c->out;
-}
-
-enum err amqp_client_send(struct amqp_client *c)
+enum err amqp_client_flush(struct amqp_client *c)
 {
     enum err err = stream_send(c->stream, text_bytes(&c->out), clock_now_ns() + c->timeout_ns);
 
@@ -233,74 +225,101 @@ enum err amqp_client_send(struct amqp_client *c)
     return err;
 }
 
-enum err amqp_client_call(struct amqp_client *c, enum amqp_client_method wanted,
-                          struct reader *reply)
+static enum err wait_for(struct amqp_client *c, enum amqp_method_id wanted, void *reply)
 {
-    enum amqp_client_method method;
+    enum amqp_method_id method;
+    struct reader r;
 
-    enum err err = amqp_client_send(c);
-    if (!err)
-        err = amqp_client_next(c, c->timeout_ns, &method, reply);
-    if (!err && method != wanted)
-        err = err_set(E_MALFORMED, "got method %08x instead of %08x", (unsigned)method,
-                      (unsigned)wanted);
-    return err;
+    enum err err = amqp_client_next(c, c->timeout_ns, &method, &r);
+    if (err)
+        return err;
+    if (method != wanted)
+        return err_set(E_MALFORMED, "got method %08x instead of %08x", (unsigned)method,
+                       (unsigned)wanted);
+    return amqp_wire_decode(schema_of(wanted), &r, reply);
+}
+
+enum err amqp_client_send(struct amqp_client *c, enum amqp_method_id method, const void *arguments)
+{
+    amqp_client_put(&c->out, AMQP_CLIENT_CHANNEL, method, arguments);
+    return amqp_client_flush(c);
+}
+
+enum err amqp_client_call(struct amqp_client *c, enum amqp_method_id method, const void *arguments,
+                          enum amqp_method_id wanted, void *reply)
+{
+    enum err err = amqp_client_send(c, method, arguments);
+
+    return err ? err : wait_for(c, wanted, reply);
+}
+
+size_t amqp_client_publish(struct amqp_client *c, const struct amqp_publish *p)
+{
+    amqp_client_put_publish(&c->out, AMQP_CLIENT_CHANNEL, p, c->frame_max);
+    return c->out.size;
 }
 
 /* ---- logging in ---- */
 
 static enum err log_in(struct amqp_client *c, const struct amqp_login *login)
 {
-    static const char header[] = {'A', 'M', 'Q', 'P', 0, 0, 9, 1};
-    struct reader r;
-    size_t user_size = strlen(login->user), password_size = strlen(login->password);
+    struct text response = {0};
+    struct amqp_connection_start_ok start_ok = {.mechanism = BYTES_LITERAL("PLAIN"),
+                                                .locale = BYTES_LITERAL("en_US")};
+    struct amqp_connection_start start;
+    struct amqp_connection_tune tune;
 
-    text_append(&c->out, bytes_of(header, sizeof header));
-    enum err err = amqp_client_call(c, AMQP_M_CONNECTION_START, &r);
+    text_append(&c->out, BYTES_LITERAL("AMQP\0\0\x09\x01"));
+    enum err err = amqp_client_flush(c);
+    if (!err)
+        err = wait_for(c, AMQP_CONNECTION_START, &start);
     if (err)
         return err;
-    size_t start = amqp_method_begin(&c->out, 0, AMQP_M_CONNECTION_START_OK);
-    text_put_u32(&c->out, 0); /* no client properties */
-    amqp_put_shortstr(&c->out, "PLAIN");
-    text_put_u32(&c->out, (uint32_t)(2 + user_size + password_size));
-    text_put_u8(&c->out, 0);
-    text_append(&c->out, bytes_of(login->user, user_size));
-    text_put_u8(&c->out, 0);
-    text_append(&c->out, bytes_of(login->password, password_size));
-    amqp_put_shortstr(&c->out, "en_US");
-    amqp_frame_end(&c->out, start);
-    err = amqp_client_call(c, AMQP_M_CONNECTION_TUNE, &r);
+    text_put_u8(&response, 0);
+    text_append_string(&response, login->user);
+    text_put_u8(&response, 0);
+    text_append_string(&response, login->password);
+    start_ok.response = text_bytes(&response);
+    amqp_client_put(&c->out, 0, AMQP_CONNECTION_START_OK, &start_ok);
+    text_reset(&response);
+    err = amqp_client_flush(c);
+    if (!err)
+        err = wait_for(c, AMQP_CONNECTION_TUNE, &tune);
     if (err == E_CLOSED) /* a server may hang up instead of telling why */
         return err_set(E_REFUSED, "user %s: access refused", login->user);
     if (err)
         return err;
-    (void)reader_u16(&r);
-    c->frame_max = reader_u32(&r);
-    if (r.bad || c->frame_max == 0 || c->frame_max > FRAME_LIMIT_BYTES)
-        c->frame_max = 131072;
+    c->frame_max = tune.frame_max;
+    if (c->frame_max == 0 || c->frame_max > FRAME_LIMIT_BYTES)
+        c->frame_max = AMQP_FRAME_MAX_BYTES;
     return OK;
 }
 
 static enum err open_channel(struct amqp_client *c, const char *vhost)
 {
-    struct reader r;
+    struct amqp_connection_tune_ok tune_ok = {.channel_max = AMQP_CLIENT_CHANNEL,
+                                              .frame_max = c->frame_max};
+    struct amqp_connection_open open = {.virtual_host = bytes_from_string(vhost)};
+    struct amqp_connection_open_ok open_ok;
+    struct amqp_channel_open channel_open = {0};
+    struct amqp_channel_open_ok channel_open_ok;
 
-    size_t start = amqp_method_begin(&c->out, 0, AMQP_M_CONNECTION_TUNE_OK);
-    text_put_u16(&c->out, AMQP_CLIENT_CHANNEL);
-    text_put_u32(&c->out, c->frame_max);
-    text_put_u16(&c->out, 0); /* no heartbeats */
-    amqp_frame_end(&c->out, start);
-    start = amqp_method_begin(&c->out, 0, AMQP_M_CONNECTION_OPEN);
-    amqp_put_shortstr(&c->out, vhost);
-    text_put_u16(&c->out, 0);
-    amqp_frame_end(&c->out, start);
-    enum err err = amqp_client_call(c, AMQP_M_CONNECTION_OPEN_OK, &r);
+    amqp_client_put(&c->out, 0, AMQP_CONNECTION_TUNE_OK, &tune_ok);
+    amqp_client_put(&c->out, 0, AMQP_CONNECTION_OPEN, &open);
+    enum err err = amqp_client_flush(c);
+    if (!err)
+        err = wait_for(c, AMQP_CONNECTION_OPEN_OK, &open_ok);
     if (err)
         return err;
-    start = amqp_method_begin(&c->out, AMQP_CLIENT_CHANNEL, AMQP_M_CHANNEL_OPEN);
-    text_put_u8(&c->out, 0);
-    amqp_frame_end(&c->out, start);
-    return amqp_client_call(c, AMQP_M_CHANNEL_OPEN_OK, &r);
+    return amqp_client_call(c, AMQP_CHANNEL_OPEN, &channel_open, AMQP_CHANNEL_OPEN_OK,
+                            &channel_open_ok);
+}
+
+static enum err check_login(const struct amqp_login *login)
+{
+    if (strlen(login->vhost) > UINT8_MAX)
+        return err_set(E_INVALID, "the vhost's name is too long");
+    return OK;
 }
 
 static void client_free(struct amqp_client *c)
@@ -318,7 +337,9 @@ enum err amqp_client_open(const char *server, const struct amqp_login *login, in
     struct amqp_client *c = xzalloc(sizeof *c);
 
     c->timeout_ns = timeout_ns;
-    enum err err = stream_dial(server, timeout_ns, &c->stream);
+    enum err err = check_login(login);
+    if (!err)
+        err = stream_dial(server, timeout_ns, &c->stream);
     if (!err)
         err = log_in(c, login);
     if (!err)
@@ -334,21 +355,17 @@ enum err amqp_client_open(const char *server, const struct amqp_login *login, in
 
 void amqp_client_close(struct amqp_client *c)
 {
+    struct amqp_connection_close close = {.reply_code = 200};
+    enum amqp_method_id method = AMQP_CONNECTION_CLOSE;
+    struct reader r;
+
     if (!c)
         return;
-    enum amqp_client_method method;
-    struct reader r;
     c->out.size = 0;
-    size_t start = amqp_method_begin(&c->out, 0, AMQP_M_CONNECTION_CLOSE);
-    text_put_u16(&c->out, 200);
-    text_put_u8(&c->out, 0);
-    text_put_u32(&c->out, 0);
-    amqp_frame_end(&c->out, start);
-    enum err err = amqp_client_send(c);
-    do /* what is still on its way comes first */
-        if (!err)
-            err = amqp_client_next(c, INT64_C(1000000000), &method, &r);
-    while (!err && method != AMQP_M_CONNECTION_CLOSE_OK);
+    amqp_client_put(&c->out, 0, AMQP_CONNECTION_CLOSE, &close);
+    enum err err = amqp_client_flush(c);
+    while (!err && method != AMQP_CONNECTION_CLOSE_OK) /* what is on its way comes first */
+        err = amqp_client_next(c, INT64_C(1000000000), &method, &r);
     stream_close(c->stream);
     client_free(c);
 }
@@ -370,58 +387,33 @@ uint32_t amqp_client_frame_max(const struct amqp_client *c)
 /* ---- methods ---- */
 
 enum err amqp_client_declare(struct amqp_client *c, const char *queue, bool passive, bool durable,
-                             struct amqp_queue_counts *out)
+                             struct amqp_queue_declare_ok *out)
 {
-    struct reader r;
-    size_t start = amqp_method_begin(&c->out, AMQP_CLIENT_CHANNEL, AMQP_M_QUEUE_DECLARE);
+    struct amqp_queue_declare declare = {
+        .queue = bytes_from_string(queue), .passive = passive, .durable = durable};
 
-    text_put_u16(&c->out, 0);
-    amqp_put_shortstr(&c->out, queue);
-    text_put_u8(&c->out, (uint8_t)(passive | durable << 1));
-    text_put_u32(&c->out, 0); /* no arguments */
-    amqp_frame_end(&c->out, start);
-    enum err err = amqp_client_call(c, AMQP_M_QUEUE_DECLARE_OK, &r);
-    if (err)
-        return err;
-    (void)amqp_read_shortstr(&r);
-    out->messages = reader_u32(&r);
-    out->consumers = reader_u32(&r);
-    return r.bad ? err_set(E_MALFORMED, "queue.declare-ok is too short") : OK;
+    return amqp_client_call(c, AMQP_QUEUE_DECLARE, &declare, AMQP_QUEUE_DECLARE_OK, out);
 }
 
 enum err amqp_client_confirm_select(struct amqp_client *c)
 {
-    struct reader r;
-    size_t start = amqp_method_begin(&c->out, AMQP_CLIENT_CHANNEL, AMQP_M_CONFIRM_SELECT);
+    struct amqp_confirm_select select = {0};
+    struct amqp_confirm_select_ok ok;
 
-    text_put_u8(&c->out, 0);
-    amqp_frame_end(&c->out, start);
-    return amqp_client_call(c, AMQP_M_CONFIRM_SELECT_OK, &r);
+    return amqp_client_call(c, AMQP_CONFIRM_SELECT, &select, AMQP_CONFIRM_SELECT_OK, &ok);
 }
 
 enum err amqp_client_qos(struct amqp_client *c, uint16_t prefetch)
 {
-    struct reader r;
-    size_t start = amqp_method_begin(&c->out, AMQP_CLIENT_CHANNEL, AMQP_M_BASIC_QOS);
+    struct amqp_basic_qos qos = {.prefetch_count = prefetch};
+    struct amqp_basic_qos_ok ok;
 
-    text_put_u32(&c->out, 0);
-    text_put_u16(&c->out, prefetch);
-    text_put_u8(&c->out, 0);
-    amqp_frame_end(&c->out, start);
-    return amqp_client_call(c, AMQP_M_BASIC_QOS_OK, &r);
+    return amqp_client_call(c, AMQP_BASIC_QOS, &qos, AMQP_BASIC_QOS_OK, &ok);
 }
 
-/* Deliveries may come in front of consume-ok (RabbitMQ never does that, but may); they stay in the
- * input, so the caller sees the ok as one more method and must not wait for it here. */
 enum err amqp_client_consume(struct amqp_client *c, const char *queue, bool no_ack)
 {
-    size_t start = amqp_method_begin(&c->out, AMQP_CLIENT_CHANNEL, AMQP_M_BASIC_CONSUME);
+    struct amqp_basic_consume consume = {.queue = bytes_from_string(queue), .no_ack = no_ack};
 
-    text_put_u16(&c->out, 0);
-    amqp_put_shortstr(&c->out, queue);
-    text_put_u8(&c->out, 0); /* the server names the consumer */
-    text_put_u8(&c->out, (uint8_t)(no_ack << 1));
-    text_put_u32(&c->out, 0);
-    amqp_frame_end(&c->out, start);
-    return amqp_client_send(c);
+    return amqp_client_send(c, AMQP_BASIC_CONSUME, &consume);
 }

@@ -49,6 +49,16 @@ static enum err unknown_flag(const struct arguments *a, const char *name, size_t
     return err_set(E_INVALID, "unknown option --%s", wanted);
 }
 
+static enum err add_to_list(const struct flag *flag, const char *value)
+{
+    struct flag_list *list = flag->to;
+
+    if (list->count == FLAG_LIST_MAX)
+        return err_set(E_INVALID, "--%s is given too often", flag->name);
+    list->items[list->count++] = value;
+    return OK;
+}
+
 static enum err set_flag(const struct flag *flag, const char *value)
 {
     struct bytes text = bytes_from_string(value);
@@ -58,6 +68,7 @@ static enum err set_flag(const struct flag *flag, const char *value)
     switch (flag->type) {
     case FLAG_BOOL: *(bool *)flag->to = true; return OK;
     case FLAG_TEXT: *(const char **)flag->to = value; return OK;
+    case FLAG_LIST: return add_to_list(flag, value);
     case FLAG_INT: is_good = number_parse_i64(text, &number) && number >= 0; break;
     case FLAG_SIZE: is_good = number_parse_size(text, &number); break;
     case FLAG_DURATION: is_good = number_parse_duration(text, 1000000000, &number); break;

@@ -18,6 +18,14 @@ enum flag_type {
     FLAG_INT,      /* int64_t, 0 or more */
     FLAG_SIZE,     /* int64_t, bytes */
     FLAG_DURATION, /* int64_t, nanoseconds; a bare number is seconds */
+    FLAG_LIST,     /* struct flag_list; may be given many times */
+};
+
+enum { FLAG_LIST_MAX = 64 };
+
+struct flag_list {
+    const char *items[FLAG_LIST_MAX];
+    size_t count;
 };
 
 struct flag {

@@ -18,8 +18,7 @@
 enum {
     FILL_BYTES = 64 * 1024, /* appended at a time, so that receiving has its turn */
     QUEUE_DIGITS = 5,       /* of a queue's number, when there are many */
-    ACK_FRAME_BYTES = 21,
-    SPAN_FACTOR = 4, /* confirms may come out of order within this many windows */
+    SPAN_FACTOR = 4,        /* confirms may come out of order within this many windows */
 };
 
 struct amqp_bench_options {
@@ -73,12 +72,12 @@ static void make_template(struct amqp_conn *c, uint32_t frame_max)
     struct amqp_publish publish = {.exchange = o->exchange ? o->exchange : "",
                                    .routing_key = o->key ? o->key : name,
                                    .persistent = o->persistent};
-    amqp_put_publish(&c->template, AMQP_CLIENT_CHANNEL, &publish, frame_max);
-    c->stamp_at = c->template.size + AMQP_FRAME_AROUND_BYTES - 1;
+    amqp_client_put_publish(&c->template, AMQP_CLIENT_CHANNEL, &publish, frame_max);
+    c->stamp_at = c->template.size + FRAME_HEAD_BYTES;
     c->template.size = 0;
     text_append_zeros(&body, (size_t)o->plan.size_bytes);
     publish.body = text_bytes(&body);
-    amqp_put_publish(&c->template, AMQP_CLIENT_CHANNEL, &publish, frame_max);
+    amqp_client_put_publish(&c->template, AMQP_CLIENT_CHANNEL, &publish, frame_max);
     text_reset(&body);
     if (o->queues > 1 && !o->key) {
         const uint8_t *key = memmem(c->template.data, c->template.size, name, strlen(name));
@@ -171,11 +170,9 @@ static enum err confirm(struct amqp_conn *c, struct reader r, bool is_ack)
 
 static void put_ack(struct amqp_conn *c)
 {
-    size_t start = amqp_method_begin(&c->base.out, AMQP_CLIENT_CHANNEL, AMQP_M_BASIC_ACK);
+    struct amqp_basic_ack ack = {.delivery_tag = c->delivery_tag, .multiple = c->unacked_count > 1};
 
-    text_put_u64(&c->base.out, c->delivery_tag);
-    text_put_u8(&c->base.out, c->unacked_count > 1);
-    amqp_frame_end(&c->base.out, start);
+    amqp_client_put(&c->base.out, AMQP_CLIENT_CHANNEL, AMQP_BASIC_ACK, &ack);
     c->unacked_count = 0;
 }
 
@@ -188,7 +185,7 @@ static void message_is_complete(struct amqp_conn *c)
 
 static enum err take_header(struct amqp_conn *c, struct bytes payload)
 {
-    if (payload.size < 14)
+    if (payload.size < FRAME_CONTENT_HEAD_BYTES + 2)
         return err_set(E_MALFORMED, "content header of %zu bytes", payload.size);
     c->body_left = get_u64(payload.data + 4);
     c->is_first_body = true;
@@ -215,10 +212,13 @@ static enum err take_body(struct amqp_conn *c, struct bytes payload)
 
 static enum err take_close(struct reader r)
 {
-    uint16_t code = reader_u16(&r);
-    struct bytes text = amqp_read_shortstr(&r);
+    struct amqp_connection_close close;
 
-    return err_set(E_CLOSED, "closed by the server: %u %.*s", (unsigned)code, BYTES_FORMAT(text));
+    enum err err = amqp_wire_decode(&amqp_connection_close_schema, &r, &close);
+    if (err)
+        return err;
+    return err_set(E_CLOSED, "closed by the server: %u %.*s", (unsigned)close.reply_code,
+                   BYTES_FORMAT(close.reply_text));
 }
 
 static enum err take_method(struct amqp_conn *c, struct bytes payload)
@@ -226,34 +226,34 @@ static enum err take_method(struct amqp_conn *c, struct bytes payload)
     struct reader r = reader_of(payload);
     uint32_t method = reader_u32(&r);
 
-    if (method == AMQP_M_BASIC_DELIVER) {
-        (void)amqp_read_shortstr(&r);
+    if (method == AMQP_BASIC_DELIVER) { /* by hand: the only one for each message */
+        (void)reader_bytes(&r, reader_u8(&r));
         c->delivery_tag = reader_u64(&r);
-    } else if (method == AMQP_M_BASIC_ACK || method == AMQP_M_BASIC_NACK) {
-        return confirm(c, r, method == AMQP_M_BASIC_ACK);
-    } else if (method == AMQP_M_CHANNEL_CLOSE || method == AMQP_M_CONNECTION_CLOSE) {
+    } else if (method == AMQP_BASIC_ACK || method == AMQP_BASIC_NACK) {
+        return confirm(c, r, method == AMQP_BASIC_ACK);
+    } else if (method == AMQP_CHANNEL_CLOSE || method == AMQP_CONNECTION_CLOSE) {
         return take_close(r);
     }
     return OK; /* consume-ok, connection.blocked and the like */
 }
 
-static enum err take_frame(struct amqp_conn *c, const struct amqp_frame *frame)
+static enum err take_frame(struct amqp_conn *c, const struct frame *frame)
 {
-    if (frame->type == AMQP_FRAME_METHOD)
+    if (frame->type == FRAME_METHOD)
         return take_method(c, frame->payload);
-    if (frame->type == AMQP_FRAME_HEADER)
+    if (frame->type == FRAME_HEADER)
         return take_header(c, frame->payload);
-    return frame->type == AMQP_FRAME_BODY ? take_body(c, frame->payload) : OK;
+    return frame->type == FRAME_BODY ? take_body(c, frame->payload) : OK;
 }
 
 static enum err conn_take(struct bench_conn *base, struct bytes in, size_t *consumed)
 {
-    struct amqp_frame frame;
+    struct frame frame;
     size_t at = 0;
     enum err err = OK;
 
     while (!err) {
-        int64_t size = amqp_frame_parse(bytes_of(in.data + at, in.size - at), &frame);
+        int64_t size = amqp_client_frame(bytes_of(in.data + at, in.size - at), &frame);
         if (size == 0)
             break;
         if (size < 0)
@@ -356,28 +356,30 @@ static void conn_free(struct amqp_conn *c)
 
 /* ---- the queues ---- */
 
-static enum err call_on_queue(struct amqp_client *client, enum amqp_client_method method,
-                              const char *name)
+static enum err purge_queue(struct amqp_client *client, const char *name)
 {
-    struct reader r;
-    struct text *out = amqp_client_out(client);
-    size_t start = amqp_method_begin(out, AMQP_CLIENT_CHANNEL, method);
+    struct amqp_queue_purge purge = {.queue = bytes_from_string(name)};
+    struct amqp_queue_purge_ok ok;
 
-    text_put_u16(out, 0);
-    amqp_put_shortstr(out, name);
-    text_put_u8(out, 0);
-    amqp_frame_end(out, start);
-    return amqp_client_call(client, (enum amqp_client_method)(method + 1), &r);
+    return amqp_client_call(client, AMQP_QUEUE_PURGE, &purge, AMQP_QUEUE_PURGE_OK, &ok);
+}
+
+static enum err delete_queue(struct amqp_client *client, const char *name)
+{
+    struct amqp_queue_delete delete = {.queue = bytes_from_string(name)};
+    struct amqp_queue_delete_ok ok;
+
+    return amqp_client_call(client, AMQP_QUEUE_DELETE, &delete, AMQP_QUEUE_DELETE_OK, &ok);
 }
 
 static enum err prepare_queue(struct amqp_client *client, const struct amqp_bench_options *o,
                               const char *name)
 {
-    struct amqp_queue_counts counts;
+    struct amqp_queue_declare_ok ok;
 
-    enum err err = amqp_client_declare(client, name, false, !o->transient, &counts);
+    enum err err = amqp_client_declare(client, name, false, !o->transient, &ok);
     if (!err && o->purge)
-        err = call_on_queue(client, AMQP_M_QUEUE_PURGE, name);
+        err = purge_queue(client, name);
     return err;
 }
 
@@ -389,8 +391,7 @@ static enum err each_queue(const struct amqp_bench_options *o, bool remove)
     enum err err = amqp_client_open(o->common.server, &o->login, o->common.timeout_ns, &client);
     for (int64_t q = 0; q < o->queues && !err; q++) {
         queue_name(o, q, name, sizeof name);
-        err = remove ? call_on_queue(client, AMQP_M_QUEUE_DELETE, name)
-                     : prepare_queue(client, o, name);
+        err = remove ? delete_queue(client, name) : prepare_queue(client, o, name);
     }
     amqp_client_close(client);
     return err;
@@ -446,6 +447,9 @@ static enum err choose_mode(struct amqp_bench_options *o, const char *mode)
         o->publishers = 0;
     if (!consumes)
         o->consumers = 0;
+    if (strlen(o->queue) > 240 || (o->key && strlen(o->key) > UINT8_MAX) ||
+        (o->exchange && strlen(o->exchange) > UINT8_MAX))
+        return err_set(E_INVALID, "a name is too long");
     if (o->queues < 1 || o->queues > 99999 || o->prefetch > UINT16_MAX || o->plan.size_bytes < 0)
         return err_set(E_INVALID, "--queues, --prefetch or --size is out of range");
     if (o->prefetch && o->ack_batch > o->prefetch)

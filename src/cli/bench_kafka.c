@@ -67,7 +67,6 @@ struct kafka_conn {
     /* a consumer's */
     struct kafka_fetch_request_partition *positions;
     int32_t position_count;
-    struct text request; /* encoded once; positions change in place */
     bool is_fetching;
     struct arena arena;
 };
@@ -364,13 +363,10 @@ static enum err find_positions(struct kafka_conn *c, struct kafka_client *client
     bool from_start = strcmp(o->from, "start") == 0;
     enum err err = OK;
 
-    c->positions =
-        wire_new(&kafka_fetch_request_partition_schema, &c->arena, (size_t)o->partitions);
-    c->positions = xmemdup(c->positions, (size_t)o->partitions * sizeof *c->positions);
+    c->positions = kafka_client_positions((size_t)o->partitions, (int32_t)o->partition_bytes);
     for (int64_t p = c->partition_first; p < o->partitions && !err; p += c->partition_step) {
         struct kafka_fetch_request_partition *position = &c->positions[c->position_count++];
         position->partition = (int32_t)p;
-        position->partition_max_bytes = (int32_t)o->partition_bytes;
         err =
             kafka_client_list_offset(client, o->topic, (int32_t)p,
                                      from_start ? KAFKA_TIMESTAMP_EARLIEST : KAFKA_TIMESTAMP_LATEST,
@@ -433,8 +429,8 @@ static enum err look_at_topic(struct kafka_bench_options *o, struct kafka_client
     return err;
 }
 
-/* The topic, made if missing; its number of partitions counts, whatever was asked for. A new one may
- * take a moment until it is known and led everywhere: ask until it is. */
+/* The topic, made if missing; its number of partitions counts, whatever was asked for. A new one
+ * may take a moment until it is known and led everywhere: ask until it is. */
 static enum err prepare_topic(struct kafka_bench_options *o)
 {
     struct kafka_client *client = NULL;

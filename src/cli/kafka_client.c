@@ -344,39 +344,60 @@ enum err kafka_client_produce(struct kafka_client *c, const char *topic, int32_t
     return err;
 }
 
-enum err kafka_client_fetch(struct kafka_client *c, const char *topic, int32_t partition,
-                            int64_t offset, int32_t wait_ms, struct bytes *out)
+enum err kafka_client_fetch(struct kafka_client *c, const char *topic,
+                            struct kafka_fetch_request_partition *positions, size_t count,
+                            int32_t wait_ms, struct kafka_fetch_response *out)
 {
     struct kafka_fetch_request request;
     struct kafka_fetch_request_topic in_topic;
-    struct kafka_fetch_request_partition part;
-    struct kafka_fetch_response response;
 
     wire_init(&kafka_fetch_request_schema, &request);
     wire_init(&kafka_fetch_request_topic_schema, &in_topic);
-    wire_init(&kafka_fetch_request_partition_schema, &part);
     request.max_wait_ms = wait_ms;
     request.min_bytes = 1;
     request.max_bytes = FETCH_BYTES;
     request.topics.items = &in_topic;
     request.topics.count = 1;
     in_topic.topic = bytes_from_string(topic);
-    in_topic.partitions.items = &part;
-    in_topic.partitions.count = 1;
-    part.partition = partition;
-    part.fetch_offset = offset;
-    part.partition_max_bytes = FETCH_BYTES;
-    enum err err =
-        kafka_client_call(c, KAFKA_FETCH, KAFKA_CLIENT_FETCH_VERSION, &request, &response);
-    if (!err)
-        err = kafka_client_error(response.error_code, BYTES_NULL, topic);
-    if (err)
-        return err;
-    if (response.responses.count != 1 || response.responses.items[0].partitions.count != 1)
-        return err_set(E_MALFORMED, "Fetch answers something else than was asked");
-    err = kafka_client_error(response.responses.items[0].partitions.items[0].error_code, BYTES_NULL,
-                             topic);
-    if (!err)
-        *out = response.responses.items[0].partitions.items[0].records;
-    return err;
+    in_topic.partitions.items = positions;
+    in_topic.partitions.count = (int32_t)count;
+    enum err err = kafka_client_call(c, KAFKA_FETCH, KAFKA_CLIENT_FETCH_VERSION, &request, out);
+    return err ? err : kafka_client_error(out->error_code, BYTES_NULL, topic);
+}
+
+struct kafka_fetch_request_partition *kafka_client_positions(size_t count, int32_t max_bytes)
+{
+    struct kafka_fetch_request_partition *positions = xmalloc((count + 1) * sizeof *positions);
+
+    for (size_t i = 0; i < count; i++) {
+        wire_init(&kafka_fetch_request_partition_schema, &positions[i]);
+        positions[i].partition = (int32_t)i;
+        positions[i].partition_max_bytes = max_bytes;
+    }
+    return positions;
+}
+
+/* Murmur 2 of 32 bits, little-endian, as Kafka's Utils.murmur2 (seed 0x9747b28c). */
+static uint32_t murmur2(struct bytes key)
+{
+    const uint32_t m = 0x5bd1e995;
+    uint32_t h = 0x9747b28c ^ (uint32_t)key.size;
+    size_t at = 0;
+
+    for (; at + 4 <= key.size; at += 4) {
+        uint32_t k = __builtin_bswap32(get_u32(key.data + at)) * m;
+        h = h * m ^ (k ^ k >> 24) * m;
+    }
+    for (size_t i = key.size; i > at; i--) {
+        h ^= (uint32_t)key.data[i - 1] << (i - 1 - at) * 8;
+        if (i - 1 == at)
+            h *= m;
+    }
+    h = (h ^ h >> 13) * m;
+    return h ^ h >> 15;
+}
+
+int32_t kafka_client_partition_of(struct bytes key, int32_t partition_count)
+{
+    return (int32_t)((murmur2(key) & 0x7fffffff) % (uint32_t)partition_count);
 }

@@ -53,10 +53,17 @@ must_use enum err kafka_client_list_offset(struct kafka_client *c, const char *t
 /* Append one batch. With acks 0 nothing is waited for and *out_base_offset is -1. */
 must_use enum err kafka_client_produce(struct kafka_client *c, const char *topic, int32_t partition,
                                        int16_t acks, struct bytes batch, int64_t *out_base_offset);
-/* Whole batches from `offset` on, as they lie in the log; may begin before it, may be cut at the
- * end. Waits up to `wait_ms` for something. */
-must_use enum err kafka_client_fetch(struct kafka_client *c, const char *topic, int32_t partition,
-                                     int64_t offset, int32_t wait_ms, struct bytes *out);
+/* Whole batches from the positions on, as they lie in the logs: the first of a partition may begin
+ * before its position, the last may be cut off. Waits up to `wait_ms` for something. The answer is
+ * valid until the next call; its partitions have codes of their own. */
+must_use enum err kafka_client_fetch(struct kafka_client *c, const char *topic,
+                                     struct kafka_fetch_request_partition *positions, size_t count,
+                                     int32_t wait_ms, struct kafka_fetch_response *out);
+/* `count` positions of partitions 0 to count - 1, with the defaults of the request and offset 0. */
+struct kafka_fetch_request_partition *kafka_client_positions(size_t count, int32_t max_bytes);
+
+/* Where clients put a key: murmur2, as Kafka's own producers. */
+int32_t kafka_client_partition_of(struct bytes key, int32_t partition_count);
 
 /* OK for code 0. */
 must_use enum err kafka_client_error(int16_t code, struct bytes message, const char *what);

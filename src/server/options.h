@@ -64,14 +64,14 @@ enum option_change { AT_START, AT_RUNTIME };
       "Memory for messages and buffers; beyond it clients are slowed down. auto is 40 % of "       \
       "the machine's or the container's.")                                                         \
     X(CACHE_BYTES, "cache.bytes", SIZE, OPTION_MIB, INT64_MAX, "auto", AT_START, "auto", "",       \
-      "The part of memory.limit that keeps the newest records; auto is a quarter of it, at most "  \
-      "256 MiB.")                                                                                  \
+      "The part of memory.limit that keeps the newest records; auto is an eighth of it, at most "  \
+      "64 MiB.")                                                                                   \
     X(MAX_CONNECTIONS, "max.connections", INT, 1, 10000000, "auto", AT_START, "auto", "",          \
       "Connections at a time, all listeners together; auto is what the limit of open files "       \
       "allows.")                                                                                   \
-    X(JOURNAL_MAX_BYTES, "journal.max.bytes", SIZE, 8 * OPTION_MIB, INT64_MAX, "1GiB", AT_START,   \
+    X(JOURNAL_MAX_BYTES, "journal.max.bytes", SIZE, 8 * OPTION_MIB, INT64_MAX, "128MiB", AT_START, \
       "", "", "Journal files together. They start small and grow to this with the load.")          \
-    X(SEGMENT_BYTES, "segment.bytes", SIZE, OPTION_MIB, 2 * OPTION_GIB - 1, "128MiB", AT_START,    \
+    X(SEGMENT_BYTES, "segment.bytes", SIZE, OPTION_MIB, 2 * OPTION_GIB - 1, "256MiB", AT_START,    \
       "", "log.segment.bytes", "A log begins a new segment file at this size.")                    \
     X(DISK_RESERVE_BYTES, "disk.reserve.bytes", SIZE, 0, INT64_MAX, "64MiB", AT_START, "",         \
       "disk_free_limit.absolute",                                                                  \

@@ -1,0 +1,212 @@
+#include "server/control.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/say.h"
+#include "io/hub.h"
+#include "server/control_internal.h"
+
+enum { LINE_MAX_BYTES = 64 * 1024 };
+
+/* ---- the framing half: lines ---- */
+
+struct line {
+    struct input input;
+    struct bytes text;
+};
+
+static void *framing_open(const struct endpoint *local, const struct endpoint *peer)
+{
+    (void)local;
+    (void)peer;
+    return xzalloc(1); /* no state, but something to close */
+}
+
+static void framing_close(void *framing)
+{
+    free(framing);
+}
+
+static void push_line(struct bytes text, struct input_list *out)
+{
+    struct line *line = input_new(sizeof *line, LINE_MAX_BYTES * 2);
+
+    line->text = arena_copy(&line->input.arena, text);
+    check(line->text.data); /* the arena's limit is above the line's */
+    input_push(out, &line->input);
+}
+
+static enum err framing_parse(void *framing, struct rbuf *rbuf, struct bytes in,
+                              struct input_list *out, size_t *consumed, size_t *need)
+{
+    (void)framing;
+    (void)rbuf;
+    *need = 0;
+    while (*consumed < in.size) {
+        const uint8_t *start = in.data + *consumed;
+        const uint8_t *end = memchr(start, '\n', in.size - *consumed);
+        if (!end)
+            break;
+        push_line(bytes_of(start, (size_t)(end - start)), out);
+        *consumed += (size_t)(end - start) + 1;
+    }
+    return OK;
+}
+
+static const struct framing control_framing = {
+    .open = framing_open, .close = framing_close, .parse = framing_parse};
+
+/* ---- the core half ---- */
+
+static void write_json(struct control_session *s, json_t *value)
+{
+    char *text = json_dumps(value, JSON_COMPACT);
+
+    check(text);
+    link_write(s->link, bytes_from_string(text));
+    link_write(s->link, BYTES_LITERAL("\n"));
+    free(text);
+    json_decref(value);
+}
+
+static void answer_error(struct control_session *s, enum err err)
+{
+    write_json(s, json_pack("{s:b, s:s, s:s}", "ok", 0, "error", err_name(err), "text",
+                            *err_text() ? err_text() : err_name(err)));
+}
+
+static void answer(struct control_session *s, json_t *result)
+{
+    write_json(s, json_pack("{s:b, s:o}", "ok", 1, "result", result));
+}
+
+static enum err run_command(const struct line *line, struct control_call *call)
+{
+    json_error_t error;
+    json_t *request = json_loadb((const char *)line->text.data, line->text.size, 0, &error);
+    const char *name = json_string_value(json_object_get(request, "command"));
+    const struct control_command *command = name ? control_command_find(name) : NULL;
+    enum err err;
+
+    call->request = request;
+    if (!request)
+        err = err_set(E_MALFORMED, "not JSON: %s", error.text);
+    else if (!command)
+        err = err_set(E_UNSUPPORTED, "unknown command %s", name ? name : "(none)");
+    else
+        err = command->run(call);
+    json_decref(request);
+    return err;
+}
+
+static void finish_request(struct control_session *s)
+{
+    struct input *input = s->requests.first;
+
+    s->requests.first = input->next;
+    if (!s->requests.first)
+        input_list_init(&s->requests);
+    s->is_second = false;
+    input_free(input);
+}
+
+static void wait_is_over(struct wait *wait);
+
+/* Answer what has come in, in order, until one has to wait. */
+static void go_on(struct control_session *s)
+{
+    while (s->requests.first && !s->is_waiting) {
+        struct control_call call = {.server = s->server, .is_second = s->is_second};
+
+        err_clear();
+        enum err err = run_command((const struct line *)s->requests.first, &call);
+        if (err) {
+            answer_error(s, err);
+            finish_request(s);
+            continue;
+        }
+        s->result = call.result;
+        s->is_second = call.is_again;
+        s->is_waiting = true;
+        s->wait.ready = wait_is_over;
+        core_wait(s->server->core, &s->wait, call.ticket, STAGE_COMMITTED);
+    }
+}
+
+static void wait_is_over(struct wait *wait)
+{
+    struct control_session *s = container_of(wait, struct control_session, wait);
+
+    s->is_waiting = false;
+    if (!s->is_second) {
+        answer(s, s->result);
+        s->result = NULL;
+        finish_request(s);
+    }
+    go_on(s);
+}
+
+static void *session_open(void *core, struct link *link)
+{
+    struct control_session *s = xzalloc(sizeof *s);
+
+    (void)core;
+    s->link = link;
+    s->server = ((const struct control_listener *)link->protocol)->server;
+    input_list_init(&s->requests);
+    return s;
+}
+
+static void session_input(void *session, struct input *input)
+{
+    struct control_session *s = session;
+
+    input->next = NULL;
+    *s->requests.last = input;
+    s->requests.last = &input->next;
+    go_on(s);
+}
+
+static void session_broken(void *session, enum err code, const char *text)
+{
+    struct control_session *s = session;
+
+    answer_error(s, err_set(code, "%s", text));
+    link_close(s->link);
+}
+
+static void session_gone(void *session)
+{
+    struct control_session *s = session;
+
+    if (s->is_waiting)
+        core_wait_cancel(&s->wait);
+    while (s->requests.first)
+        finish_request(s);
+    json_decref(s->result);
+    free(s);
+}
+
+static const struct core_half control_core = {
+    .open = session_open,
+    .input = session_input,
+    .broken = session_broken,
+    .gone = session_gone,
+};
+
+enum err control_listen(struct server *server)
+{
+    struct control_listener *l = &server->control;
+    uint16_t port;
+
+    l->protocol = (struct protocol){.name = "control",
+                                    .framing = &control_framing,
+                                    .core = &control_core,
+                                    .buffer_max_bytes = LINE_MAX_BYTES};
+    l->server = server;
+    l->path = xasprintf("%s/%s", config_text(server->config, OPT_DATA_DIR), CONTROL_NAME);
+    return hub_listen(server->hub, l->path, &l->protocol, &port);
+}

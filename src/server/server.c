@@ -1,0 +1,194 @@
+#include "server/server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "amqp/amqp.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "base/say.h"
+#include "broker/core.h"
+#include "io/clock.h"
+#include "io/disk.h"
+#include "io/hub.h"
+#include "io/jobs.h"
+#include "io/process.h"
+#include "server/settings.h"
+
+/* ---- the loop ---- */
+
+static void turn(struct server *s, int64_t deadline_ns)
+{
+    int64_t due_ns = core_next_due(s->core);
+
+    if (0) hub_gate_input(s->hub, store_is_behind(s->core->store));
+    hub_wait(s->hub, due_ns < deadline_ns ? due_ns : deadline_ns);
+    int64_t now_ns = clock_now_ns();
+    core_turn_begin(s->core, now_ns, clock_wall_ms());
+    hub_dispatch(s->hub, now_ns);
+    jobs_poll(s->jobs);
+    core_turn_end(s->core);
+    hub_flush(s->hub);
+}
+
+static void close_session(void *ctx, struct session *session)
+{
+    (void)ctx;
+    if (session->close)
+        session->close(session, "the server is shutting down");
+}
+
+static void close_link(void *ctx, struct link *link)
+{
+    (void)ctx;
+    link_close(link);
+}
+
+/* Tell the sessions, then turn on until all are gone or the time is over. */
+static void let_go(struct server *s)
+{
+    int64_t deadline_ns = clock_now_ns() + config_number(s->config, OPT_SHUTDOWN_TIMEOUT);
+    uint32_t count = hub_connection_count(s->hub);
+
+    hub_stop_listening(s->hub);
+    session_each(s->core, close_session, NULL);
+    hub_flush(s->hub);
+    while (hub_connection_count(s->hub) && clock_now_ns() < deadline_ns)
+        turn(s, deadline_ns);
+    hub_each_link(s->hub, close_link, NULL);
+    if (hub_connection_count(s->hub))
+        turn(s, clock_now_ns());
+    say_info("server", "connections closed: count=%u", (unsigned)count);
+}
+
+/* ---- start ---- */
+
+static enum err open_data(struct server *s, const struct settings *settings)
+{
+    const char *directory = config_text(s->config, OPT_DATA_DIR);
+
+    enum err err = disk_real_new(directory, &s->disk);
+    if (err == E_LOCKED)
+        return err_set(E_LOCKED, "data.dir %s is in use by another pabal server", directory);
+    if (err)
+        return err_wrap(err, "data.dir %s", directory);
+    err = hub_new(&settings->hub, NULL, &s->hub);
+    if (err)
+        return err;
+    s->jobs = jobs_real_new(hub_wake, s->hub);
+    err = core_open(&settings->core, s->disk, s->jobs, &s->core);
+    if (err)
+        return err_wrap(err, "data.dir %s", directory);
+    hub_set_core(s->hub, s->core);
+    return OK;
+}
+
+/* Open a listener and add " name=host:port" to the ready line. */
+static enum err listen_on(struct server *s, enum option_id id, const char *name,
+                          const struct protocol *protocol, struct text *ready)
+{
+    const char *address = config_text(s->config, id);
+    uint16_t port;
+
+    if (config_is_word(s->config, id))
+        return OK;
+    enum err err = hub_listen(s->hub, address, protocol, &port);
+    if (err)
+        return err_wrap(err, "%s", option_get(id)->name);
+    size_t host_size = (size_t)(strrchr(address, ':') - address);
+    text_printf(ready, " %s=%.*s:%u", name, (int)host_size, address, (unsigned)port);
+    return OK;
+}
+
+static enum err listen_on_all(struct server *s, const struct settings *settings, struct text *ready)
+{
+    kafka_listener_init(&s->kafka, &settings->kafka);
+    amqp_configure(&settings->amqp);
+    enum err err = control_listen(s);
+    if (!err)
+        err = listen_on(s, OPT_LISTENER_KAFKA, "kafka", &s->kafka.protocol, ready);
+    if (!err)
+        err = listen_on(s, OPT_LISTENER_AMQP, "amqp", &amqp_protocol, ready);
+    if (!config_is_word(s->config, OPT_LISTENER_HTTP))
+        say_info("server", "not available in this version, does not open: listener.http=%s",
+                 config_text(s->config, OPT_LISTENER_HTTP));
+    return err;
+}
+
+static void warn_of_strangers(const struct config *config)
+{
+    const char *kafka = config_text(config, OPT_LISTENER_KAFKA);
+
+    if (!config_is_word(config, OPT_LISTENER_KAFKA) && !config_address_is_loopback(kafka))
+        say_warn("server",
+                 "whoever reaches it may read and write every topic: listener.kafka=%s "
+                 "allow.anonymous=true",
+                 kafka);
+}
+
+static enum err start(struct server *s, const struct settings *settings)
+{
+    struct text ready = {0};
+    int64_t started_ns = clock_now_ns();
+
+    enum err err = open_data(s, settings);
+    if (!err)
+        err = listen_on_all(s, settings, &ready);
+    if (!err) {
+        process_catch_signals(hub_wake, s->hub);
+        warn_of_strangers(s->config);
+        say_info("server", "started: version=%s data.dir=%s io.threads=%d durability=%s ms=%.1f",
+                 PABAL_VERSION, config_text(s->config, OPT_DATA_DIR), settings->hub.threads,
+                 config_text(s->config, OPT_DURABILITY),
+                 (double)(clock_now_ns() - started_ns) / 1e6);
+        printf("ready%s\n", text_string(&ready));
+        fflush(stdout);
+        process_notify("READY=1");
+    }
+    text_reset(&ready);
+    return err;
+}
+
+/* In the reverse order of the start; any part may be missing. */
+static void finish(struct server *s)
+{
+    hub_free(s->hub);
+    core_close(s->core);
+    if (s->jobs)
+        s->jobs->free(s->jobs);
+    if (s->disk) {
+        enum err err = disk_remove(s->disk, CONTROL_NAME);
+        if (err)
+            say_warn("server", "the control socket stays behind: %s", err_text());
+        disk_free(s->disk);
+    }
+    free(s->control.path);
+}
+
+enum err server_run(const struct config *config)
+{
+    struct server s = {.config = config, .started_wall_ms = clock_wall_ms()};
+    struct machine machine = machine_look();
+    struct settings settings;
+
+    metrics_join();
+    settings_make(config, &machine, &settings);
+    say_set_level((enum say_level)config_number(config, OPT_LOG_LEVEL));
+    enum err err = start(&s, &settings);
+    while (!err && !process_should_stop())
+        turn(&s, INT64_MAX);
+    if (!err) {
+        process_notify("STOPPING=1");
+        say_info("server", "stopping");
+        let_go(&s);
+    }
+    char *reason = xstrdup(err_text());
+    finish(&s);
+    if (!err)
+        say_info("server", "stopped");
+    else
+        (void)err_set(err, "%s", reason);
+    free(reason);
+    return err;
+}
