@@ -54,7 +54,7 @@ static void connection_input(void *session, struct input *input)
 static void connection_broken(void *session, enum err code, const char *text)
 {
     struct connection *c = session;
-    connection_fail(c, text[0] ? text : err_name(code));
+    connection_break(c, text[0] ? text : err_name(code));
 }
 
 static void connection_drained(void *session)
@@ -70,7 +70,7 @@ const struct core_half connection_core_half = {
     .drained = connection_drained,
 };
 
-void connection_fail(struct connection *c, const char *why)
+void connection_break(struct connection *c, const char *why)
 {
     if (c->is_failed)
         return;
@@ -83,7 +83,7 @@ void connection_fail(struct connection *c, const char *why)
 
 static void close_by_management(struct session *s, const char *reason)
 {
-    connection_fail(container_of(s, struct connection, session), reason);
+    connection_break(container_of(s, struct connection, session), reason);
 }
 
 static bool is_printable(struct bytes b)

@@ -36,7 +36,7 @@ const struct kafka_config *kafka_config_of(const struct protocol *);
 void connection_set_client(struct connection *, struct bytes name, struct bytes version);
 
 /* Close it, with a log line; what was written before still leaves. */
-void connection_fail(struct connection *, const char *why);
+void connection_break(struct connection *, const char *why);
 
 /* Write the answers whose turn has come and start what now may start. */
 void connection_flush(struct connection *);

@@ -101,7 +101,7 @@ void request_fail(struct request *r, const char *format, ...)
     va_start(args, format);
     vsnprintf(why, sizeof why, format, args);
     va_end(args);
-    connection_fail(r->connection, why);
+    connection_break(r->connection, why);
 }
 
 void request_free(struct request *r)
