@@ -27,7 +27,7 @@ enum {
     BLOCK_MIN_BYTES = 0, /* a block of its own for each allocation, so that any overrun is seen */
     BLOCK_MAX_BYTES = 0,
 #else
-    BLOCK_MIN_BYTES = 2048,
+    BLOCK_MIN_BYTES = 480, /* with its header, what malloc keeps ready for each thread */
     BLOCK_MAX_BYTES = 65536,
 #endif
 };
