@@ -45,7 +45,10 @@ struct input_owner; /* io's: the connection whose budget it counts against */
 /* One unit of decoded work. The framing half allocates it inside `arena` (so one reset frees it
  * all); a protocol embeds it as the first member of its own struct. The core half owns it from
  * core->input() on, keeps it as long as it needs what it borrows, also when the connection is gone,
- * and ends with input_free(), in the core. */
+ * and ends with input_free(), in the core.
+ *
+ * An input costs about 100 ns to make and free, so a protocol with small frames packs those that
+ * arrived together into one input. */
 struct input {
     struct input *next;
     struct input_owner *owner;
