@@ -150,6 +150,15 @@ void log_mark_dirty(struct log_state *l, uint64_t address)
     list_push_back(&l->store->dirty, &l->dirty);
 }
 
+void log_needs_row(struct log_state *l)
+{
+    if (l->log.level == LEVEL_MEMORY)
+        return;
+    list_remove(&l->dirty);
+    l->dirty_from = 1;
+    list_push_front(&l->store->dirty, &l->dirty);
+}
+
 void log_tail_changed(struct log_state *l)
 {
     bool wanted = l->tail.count > 0 && l->log.level != LEVEL_MEMORY;
@@ -296,7 +305,7 @@ enum err log_can_append(const struct log *log, size_t size_bytes)
     if (s->frozen)
         return err_set(E_FROZEN, "the disk failed, data is read-only: %s", s->frozen_why);
     uint64_t free_bytes = journal_free_bytes(s);
-    if ((s->no_space || s->low_space) && free_bytes < 4 * MIB + 2 * size_bytes)
+    if ((s->no_space || s->low_space) && free_bytes < s->config.journal_first_bytes + 2 * size_bytes)
         return err_set(E_NO_SPACE, "the disk of the data directory is full");
     if (s->low_space)
         return err_set(E_NO_SPACE,

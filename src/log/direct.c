@@ -17,7 +17,6 @@
 #include <stdlib.h>
 
 enum {
-    ALLOCATE_BYTES = 16 * MIB, /* segments grow by preallocated steps of this */
     SECOND_NS = 1000000000,
 };
 
@@ -42,6 +41,7 @@ static void enter(struct store *s, struct log_state *l)
     d->max_timestamp = -1;
     d->quiet_since_ns = s->now_ns;
     l->direct = d;
+    l->row_has_part = true;
     l->direct_from = l->log.end;
     l->direct_to = INT64_MAX;
     if (l->first_segment < 0)
@@ -67,9 +67,9 @@ void direct_review(struct store *s, struct log_state *l, size_t size)
         l->rate_commit = s->journal_lane.staging;
         l->rate_commits++;
     }
-    bool much = size >= DIRECT_APPEND_BYTES ||
-                (l->rate_commits >= 8 && l->rate_bytes / l->rate_commits > DIRECT_COMMIT_BYTES);
-    if (much && !l->direct && l->direct_from == INT64_MAX && s->direct_count < DIRECT_LOGS_MAX &&
+    bool much = size >= s->config.direct_append_bytes ||
+                (l->rate_commits >= 8 && l->rate_bytes / l->rate_commits > s->config.direct_commit_bytes);
+    if (much && !l->direct && !l->row_has_part && s->direct_count < DIRECT_LOGS_MAX &&
         !s->no_space && !s->low_space)
         enter(s, l);
 }
@@ -117,6 +117,7 @@ static void roll(struct store *s, struct direct *d, int64_t base)
     w->index = d->index;
     memset(&d->index, 0, sizeof d->index);
     d->segment = base;
+    d->really_synced = 0;
     d->position = d->allocated = d->indexed = 0;
     d->max_timestamp = -1;
 }
@@ -156,7 +157,7 @@ static void allocate_ahead(struct store *s, struct direct *d, struct direct_writ
 {
     if (w->end_position <= d->allocated)
         return;
-    uint64_t to = round_up(w->end_position + ALLOCATE_BYTES / 2, ALLOCATE_BYTES);
+    uint64_t to = round_up(w->end_position + s->config.allocate_bytes / 2, s->config.allocate_bytes);
     if (to > s->config.segment_bytes)
         to = round_up(w->end_position > s->config.segment_bytes ? w->end_position
                                                                 : s->config.segment_bytes,
@@ -213,8 +214,9 @@ void direct_prepare_write(struct direct_write *w)
 struct seal {
     struct job job;
     struct store *store;
+    struct log_state *log; /* pinned */
     struct file *file;
-    uint64_t id, size;
+    uint64_t size;
     int64_t segment;
     index_entries index;
 };
@@ -228,9 +230,9 @@ static void seal_run(struct job *job)
     if (!err)
         err = file_sync(seal->file); /* of a log of level os, nobody has synced it so far */
     if (!err)
-        err = index_write(seal->store->disk, seal->id, seal->segment, &seal->index);
+        err = index_write(seal->store->disk, seal->log->log.id, seal->segment, &seal->index);
     if (err)
-        say_warn("log", "seal segment: %s log=%llu", err_text(), (unsigned long long)seal->id);
+        say_warn("log", "seal segment: %s log=%llu", err_text(), (unsigned long long)seal->log->log.id);
     file_close(seal->file);
 }
 
@@ -238,6 +240,9 @@ static void seal_done(struct job *job)
 {
     struct seal *seal = container_of(job, struct seal, job);
     seal->store->helpers--;
+    if (seal->log->direct)
+        seal->log->direct->seals--;
+    log_unpin(seal->log);
     vec_reset(&seal->index);
     free(seal);
 }
@@ -250,7 +255,10 @@ static void start_seal(struct store *s, struct log_state *l, struct file *file, 
     seal->job.done = seal_done;
     seal->store = s;
     seal->file = file;
-    seal->id = l->log.id;
+    seal->log = l;
+    log_pin(l);
+    if (l->direct)
+        l->direct->seals++;
     seal->segment = segment;
     seal->size = size;
     seal->index = index;
@@ -265,6 +273,7 @@ void direct_wrote(struct store *s, struct direct_write *w)
         d->open_file = w->file;
         d->file_segment = w->segment;
     }
+    check(d);
     uint64_t wrote = w->end_position - w->position;
     w->log->stored_bytes += wrote;
     if (wrote > 0) {
@@ -272,18 +281,32 @@ void direct_wrote(struct store *s, struct direct_write *w)
         d->synced_segment = w->segment;
         d->synced_position = w->end_position;
     }
-    d->unmarked += wrote;
+    if (w->sync)
+        d->really_synced = w->end_position;
+    w->log->unmarked += wrote;
     s->unmarked_bytes += wrote;
+    if (wrote > 0 && !list_is_linked(&w->log->marking))
+        list_push_back(&s->unmarked_logs, &w->log->marking);
     if (w->seal) {
         start_seal(s, w->log, w->file, w->segment, w->end_position, w->index);
         d->open_file = NULL;
         d->file_segment = -1;
     }
-    if (s->unmarked_bytes > UNMARKED_MAX_BYTES / 2)
+    if (s->unmarked_bytes > s->config.unmarked_max_bytes / 2)
         recycle_start_mark(s);
 }
 
 /* ---- leaving ---- */
+
+/* The log may become direct again only when a durable row says that this part is over: recovery knows
+ * one direct part of a log. */
+static void ask_for_row(struct store *s, struct log_state *l)
+{
+    log_mark_dirty(l, journal_end_address(s));
+    if (!list_is_linked(&l->marking))
+        list_push_back(&s->unmarked_logs, &l->marking);
+    recycle_start_mark(s);
+}
 
 void log_close_direct_part(struct log_state *l, int64_t to)
 {
@@ -302,6 +325,8 @@ void log_join_direct_part(struct log_state *l)
     } else {
         l->stored_to = l->direct_to;
         l->direct_from = l->direct_to = INT64_MAX;
+        if (l->store->epoch > 0) /* not in recovery */
+            ask_for_row(l->store, l);
     }
 }
 
@@ -310,13 +335,25 @@ static void leave(struct store *s, struct log_state *l)
     struct direct *d = l->direct;
     stage_control(s, ENTRY_JOURNALED, l, l->log.end, d->position);
     log_close_direct_part(l, l->log.end);
-    s->unmarked_bytes -= d->unmarked;
+    l->direct = NULL;
     if (d->open_file)
         start_seal(s, l, d->open_file, d->segment, d->position, d->index);
     d->open_file = NULL;
     memset(&d->index, 0, sizeof d->index);
-    l->direct = NULL;
     direct_free(d);
+}
+
+/* Of a log of level os nothing was synced so far, and JOURNALED says that all of it is there. */
+static bool is_synced(struct store *s, struct log_state *l)
+{
+    struct direct *d = l->direct;
+    if (l->log.level == LEVEL_FSYNC || d->really_synced == d->position)
+        return true;
+    if (!staging_write(s, d)) {
+        staging_round(s);
+        new_write(s, d)->sync = true;
+    }
+    return false;
 }
 
 void direct_tick(struct store *s)
@@ -328,8 +365,7 @@ void direct_tick(struct store *s)
                !window_find(&s->direct_window, tail_at(&d->recent, 0)->address))
             tail_pop_front(&d->recent);
         bool quiet = s->now_ns - d->quiet_since_ns > 2ll * SECOND_NS;
-        if (!quiet || l->pieces.count > 0 || l->pins > 0)
-            continue;
-        leave(s, l);
+        if (quiet && l->pieces.count == 0 && l->pins == 0 && d->seals == 0 && is_synced(s, l))
+            leave(s, l);
     }
 }

@@ -46,8 +46,7 @@
 enum {
     RECORD_MAGIC = 0x5042524a,
     FORMAT_VERSION = 1,
-    FIRST_FILE_BYTES = 4 * MIB,
-    FILE_MAX_BYTES = 32 * MIB,
+    FILE_STEP_BYTES = 64 * KIB,
     FILES_AHEAD = 2,
 };
 
@@ -235,10 +234,10 @@ static struct journal_file *add_file(struct store *s, uint64_t size)
 static uint64_t next_size(struct store *s, uint64_t need)
 {
     struct journal_file *last = last_file(s);
-    uint64_t size = last ? last->size * 2 : FIRST_FILE_BYTES;
-    if (size > FILE_MAX_BYTES)
-        size = FILE_MAX_BYTES;
-    return round_up(size > need ? size : need, MIB);
+    uint64_t size = last ? last->size * 2 : s->config.journal_first_bytes;
+    if (size > s->config.journal_file_bytes)
+        size = s->config.journal_file_bytes;
+    return round_up(size > need ? size : need, FILE_STEP_BYTES);
 }
 
 /* Files behind `f` that nothing was staged into. */

@@ -148,8 +148,8 @@ static enum err replay_batch(struct replay *r, struct log_state *l, int64_t base
                                (batch_is_control(b) ? TAIL_CONTROL : 0),
                            b->max_timestamp,
                            b->leader_epoch};
-    if (!carried && base > l->log.end)
-        return rot(l, "a batch is missing before", base);
+    if (!carried && base > l->log.end && l->missing_at < 0)
+        l->missing_at = base; /* rot, unless the log's deletion follows */
     if (!carried && base < l->log.end && end > l->log.end)
         return rot(l, "a batch overlaps the end", base);
     if (end > l->stored_to && end > l->log.start) {
@@ -177,7 +177,7 @@ static struct log_state *replay_log(struct replay *r, uint64_t id, uint64_t addr
 {
     struct log_state *l = log_state(store_log(r->s, id, LEVEL_FSYNC));
     log_mark_dirty(l, address);
-    return l->deleted || address < l->redo ? NULL : l;
+    return l->deleted || (address < l->redo && LOG_MUTANT != MUTANT_IGNORE_REDO) ? NULL : l;
 }
 
 static enum err replay_data(struct replay *r, const uint8_t *p, uint32_t size, uint64_t address)
@@ -195,6 +195,92 @@ static enum err replay_data(struct replay *r, const uint8_t *p, uint32_t size, u
             err = replay_batch(r, l, (int64_t)get_u64(at + 8), &b, address + head,
                                p[1] & ENTRY_CARRIED);
     }
+    return err;
+}
+
+/* ---- direct segments ---- */
+
+static void note_direct_batch(void *ctx, const struct batch *b, uint64_t position)
+{
+    struct log_state *l = ctx;
+    struct store *s = l->store;
+    (void)position;
+    log_note_epoch(l, b->leader_epoch, b->base_offset);
+    l->log.end = batch_last_offset(b) + 1;
+    if (batch_is_control(b))
+        s->owner.replay(s->owner.ctx, l->log.id, b);
+}
+
+/* Cut the segment behind its last whole batch, so that no stale bytes are ever met there. */
+static enum err cut_segment(struct file *f, uint64_t position)
+{
+    uint64_t size;
+    enum err err = file_size(f, &size);
+    if (!err && size > position)
+        err = file_truncate(f, position);
+    if (!err)
+        err = file_sync(f);
+    return err;
+}
+
+/* Segments behind the cut are of writes that nobody was told of, or were made ahead. */
+static enum err remove_behind(struct store *s, struct log_state *l, int64_t end)
+{
+    segment_bases bases = {0};
+    enum err err = segment_list(s->disk, l->log.id, &bases);
+    for (size_t i = 0; i < bases.count && !err; i++)
+        if (bases.items[i] >= end && bases.items[i] >= l->direct_from)
+            err = segment_remove(s->disk, l->log.id, bases.items[i]);
+    vec_reset(&bases);
+    return err;
+}
+
+static enum err recover_direct(struct store *s, struct log_state *l)
+{
+    int64_t segment = l->recovered_segment, next = l->recovered_offset;
+    uint64_t position = l->recovered_position;
+    enum err err = OK;
+    for (bool more = true; more && !err;) {
+        char path[64];
+        struct file *f = NULL;
+        segment_path(l->log.id, segment, "log", path);
+        err = disk_open(s->disk, path, 0, &f);
+        if (err == E_NOT_FOUND) { /* nothing was written into it */
+            err = OK;
+            break;
+        }
+        struct segment_scan scan = {
+            .next_offset = next, .max_epoch = INT32_MAX, .each = note_direct_batch, .ctx = l};
+        if (!err)
+            err = segment_scan(f, &position, &scan);
+        more = scan.next_offset > next && segment != scan.next_offset;
+        next = scan.next_offset;
+        if (!err)
+            err = cut_segment(f, position);
+        file_close(f);
+        segment = next;
+        position = 0;
+    }
+    if (!err)
+        err = remove_behind(s, l, next);
+    if (next > l->log.end)
+        l->log.end = next;
+    l->recovered_offset = next;
+    l->recovered_segment = segment;
+    l->stored_bytes += position;
+    return err_wrap(err, "recover direct segments of log %llu", (unsigned long long)l->log.id);
+}
+
+/* The log left direct mode at `to`. Its direct part is read for what the row does not cover. */
+static enum err replay_journaled(struct store *s, struct log_state *l, int64_t to)
+{
+    enum err err = recover_direct(s, l);
+    if (!err && l->log.end < to) {
+        if (l->missing_at < 0)
+            l->missing_at = l->log.end; /* rot, unless the log's deletion follows */
+        l->log.end = to;
+    }
+    log_close_direct_part(l, to);
     return err;
 }
 
@@ -226,17 +312,20 @@ static enum err replay_control(struct replay *r, const uint8_t *p, uint64_t addr
         tail_drop_below(&l->tail, l->log.start);
         break;
     case ENTRY_DIRECT:
-        if (a < l->log.end)
+        l->row_has_part = true;
+        if (a < l->log.end || a == l->direct_from)
             break; /* the row knows more */
+        if (l->direct_from != INT64_MAX)
+            return rot(l, "a second direct part", a);
         l->direct_from = l->recovered_segment = l->recovered_offset = a;
         l->direct_to = INT64_MAX;
         l->recovered_position = 0;
+        if (l->first_segment < 0)
+            l->first_segment = a;
         break;
     case ENTRY_JOURNALED:
-        if (a >= l->stored_to && a > l->direct_from)
-            log_close_direct_part(l, a);
-        if (a > l->log.end)
-            l->log.end = a;
+        if (a >= l->stored_to && a > l->direct_from && l->direct_to == INT64_MAX)
+            return replay_journaled(r->s, l, a);
         break;
     case ENTRY_TRUNCATE: replay_truncate(l, a, (int32_t)b); break;
     case ENTRY_DELETE: store_forget(r->s, l); return OK;
@@ -360,65 +449,6 @@ static enum err replay_journal(struct store *s, struct replay *r)
     return OK;
 }
 
-/* ---- direct segments ---- */
-
-static void note_direct_batch(void *ctx, const struct batch *b, uint64_t position)
-{
-    struct log_state *l = ctx;
-    struct store *s = l->store;
-    (void)position;
-    log_note_epoch(l, b->leader_epoch, b->base_offset);
-    l->log.end = batch_last_offset(b) + 1;
-    if (batch_is_control(b))
-        s->owner.replay(s->owner.ctx, l->log.id, b);
-}
-
-/* Cut the segment behind its last whole batch, so that no stale bytes are ever met there. */
-static enum err cut_segment(struct file *f, uint64_t position)
-{
-    uint64_t size;
-    enum err err = file_size(f, &size);
-    if (!err && size > position)
-        err = file_truncate(f, position);
-    if (!err)
-        err = file_sync(f);
-    return err;
-}
-
-static enum err recover_direct(struct store *s, struct log_state *l)
-{
-    int64_t segment = l->recovered_segment, next = l->recovered_offset;
-    uint64_t position = l->recovered_position;
-    enum err err = OK;
-    for (bool more = true; more && !err;) {
-        char path[64];
-        struct file *f = NULL;
-        segment_path(l->log.id, segment, "log", path);
-        err = disk_open(s->disk, path, 0, &f);
-        if (err == E_NOT_FOUND) { /* nothing was written into it */
-            err = OK;
-            break;
-        }
-        struct segment_scan scan = {
-            .next_offset = next, .max_epoch = INT32_MAX, .each = note_direct_batch, .ctx = l};
-        if (!err)
-            err = segment_scan(f, &position, &scan);
-        more = scan.next_offset > next && segment != scan.next_offset;
-        next = scan.next_offset;
-        if (!err)
-            err = cut_segment(f, position);
-        file_close(f);
-        segment = next;
-        position = 0;
-    }
-    if (next > l->log.end)
-        l->log.end = next;
-    l->recovered_offset = next;
-    l->recovered_segment = segment;
-    l->stored_bytes += position;
-    return err_wrap(err, "recover direct segments of log %llu", (unsigned long long)l->log.id);
-}
-
 /* ---- all of it ---- */
 
 static enum err sync_files(struct store *s)
@@ -438,7 +468,7 @@ static enum err first_journal_file(struct store *s)
     f->slot = ++s->journal.slot_count;
     f->generation = ++s->journal.generation;
     f->base = JOURNAL_HEADER_BYTES * 16;
-    f->size = 4 * MIB;
+    f->size = s->config.journal_first_bytes;
     f->state = JOURNAL_READY;
     list_push_back(&s->journal.files, &f->node);
     s->journal.file_count++;
@@ -455,12 +485,29 @@ static enum err make_dirs(struct store *s)
     return err;
 }
 
+/* Logs whose row says that their deletion had begun. */
+static void forget_deleted(struct store *s)
+{
+    VEC(struct log_state *) found = {0};
+    size_t position = 0;
+    struct log_state *l;
+    while ((l = idmap_next(&s->logs, &position)) != NULL)
+        if (l->deleted)
+            vec_push(&found, l);
+    for (size_t i = 0; i < found.count; i++)
+        store_forget(s, found.items[i]);
+    vec_reset(&found);
+}
+
 static enum err settle_logs(struct store *s)
 {
     enum err err = OK;
+    forget_deleted(s);
     size_t position = 0;
     struct log_state *l;
     while (!err && (l = idmap_next(&s->logs, &position)) != NULL) {
+        if (l->missing_at >= 0)
+            return rot(l, "a batch is missing before", l->missing_at);
         if (l->direct_from != INT64_MAX && l->direct_to == INT64_MAX)
             err = recover_direct(s, l);
         if (l->log.start > l->log.end)

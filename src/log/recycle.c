@@ -42,6 +42,7 @@ struct materialise {
     VEC(struct copied) batches;
     int64_t segment, stored_to;
     uint64_t position, bytes;
+    int64_t below;         /* where the direct part begins */
     int64_t first_written; /* base of the first segment made, -1 none */
     bool counted;          /* the recycling of a file waits for it */
     index_entries index;   /* new entries of the current segment */
@@ -52,6 +53,19 @@ struct materialise {
     char error[256];
 };
 
+/* A new segment begins at `base`: files that an unfinished helper left there before a crash go. */
+static enum err remove_stale(struct materialise *m, int64_t base)
+{
+    segment_bases bases = {0};
+    struct disk *d = m->store->disk;
+    enum err err = segment_list(d, m->log->log.id, &bases);
+    for (size_t i = 0; i < bases.count && !err; i++)
+        if (bases.items[i] >= base && bases.items[i] < m->below)
+            err = segment_remove(d, m->log->log.id, bases.items[i]);
+    vec_reset(&bases);
+    return err;
+}
+
 static enum err open_segment(struct materialise *m, int64_t base)
 {
     struct disk *d = m->store->disk;
@@ -60,6 +74,8 @@ static enum err open_segment(struct materialise *m, int64_t base)
     log_dir(m->log->log.id, dir);
     segment_path(m->log->log.id, base, "log", path);
     enum err err = fresh ? disk_make_dir(d, dir) : OK;
+    if (!err && fresh)
+        err = remove_stale(m, base);
     if (!err)
         err = disk_open(d, path, DISK_CREATE, &m->file);
     if (!err && fresh)
@@ -220,6 +236,7 @@ void materialise_log(struct store *s, struct log_state *l)
     m->log = l;
     m->segment = l->segment;
     m->position = l->position;
+    m->below = l->direct_from;
     m->first_written = -1;
     m->max_timestamp = -1;
     m->stored_to = l->stored_to;
@@ -322,11 +339,11 @@ static bool move_log(struct store *s, struct log_state *l, uint64_t below)
     uint64_t bytes = bytes_below(l, below, &entries);
     if (entries == 0)
         return true;
-    if (bytes <= CARRY_MAX_BYTES)
+    log_needs_row(l);
+    if (bytes <= s->config.carry_bytes)
         return carry_log(s, l, below);
-    if (l->materialising)
-        s->recycle.again = true; /* an older part is under way: look again when it is done */
     materialise_log(s, l);
+    s->recycle.again = true; /* one pass may take a part only: look again when it is done */
     if (l->materialising && !l->materialising->counted) {
         l->materialising->counted = true;
         s->recycle.materialising++;
@@ -429,23 +446,17 @@ static void capture_row(struct store *s, struct log_state *l)
     l->dirty_from = 0;
     list_remove(&l->dirty);
     l->row_start = l->log.start;
+    l->captured_has_part = l->direct_from != INT64_MAX;
     struct direct *d = l->direct;
+    s->unmarked_bytes -= l->unmarked;
+    l->unmarked = 0;
+    list_remove(&l->marking);
     if (d) {
-        s->unmarked_bytes -= d->unmarked;
-        d->unmarked = 0;
         if (l->log.level == LEVEL_OS && d->open_file && d->file_segment == d->synced_segment)
             vec_push(&w->sync_first, d->open_file);
     }
     vec_push(&w->logs, l);
     log_pin(l);
-}
-
-/* The row was not written after all: it is the first to be written next time. */
-static void log_mark_dirty_again(struct log_state *l)
-{
-    list_remove(&l->dirty);
-    l->dirty_from = 1;
-    list_push_front(&l->store->dirty, &l->dirty);
 }
 
 static void rows_done(struct job *job)
@@ -457,15 +468,17 @@ static void rows_done(struct job *job)
     if (w->err == E_NO_SPACE) { /* the rows are still to be written */
         s->low_space = true;
         for (size_t i = 0; i < w->logs.count; i++)
-            log_mark_dirty_again(w->logs.items[i]);
+            log_needs_row(w->logs.items[i]);
         r->failed = true;
     } else if (w->err) {
         store_freeze(s, w->err, w->error);
     }
     for (size_t i = 0; i < w->logs.count; i++) {
         struct log_state *l = w->logs.items[i];
-        if (!w->err)
+        if (!w->err) {
+            l->row_has_part = l->captured_has_part || l->direct;
             space_after_row(s, l);
+        }
         log_unpin(l);
     }
     bool ok = !w->err;
@@ -481,6 +494,10 @@ static void rows_done(struct job *job)
 
 static void start_write(struct store *s)
 {
+    if (LOG_MUTANT == MUTANT_RENEW_EARLY && s->recycle.file) {
+        journal_renew(s, s->recycle.file);
+        s->recycle.file = NULL;
+    }
     struct write_rows *w = s->recycle.rows;
     s->recycle.rows = NULL;
     s->recycle.phase = RECYCLE_WRITE;
@@ -565,11 +582,8 @@ static void step_rows(struct store *s)
     uint64_t below = r->file ? r->file->base + r->file->size : 0;
     int i = 0;
     if (!r->file) {
-        list_each (n, &s->direct_logs) {
-            struct log_state *l = container_of(n, struct direct, node)->log;
-            if (l->dirty_from)
-                capture_row(s, l);
-        }
+        list_each_safe (n, &s->unmarked_logs)
+            capture_row(s, container_of(n, struct log_state, marking));
     }
     while (!list_is_empty(&s->dirty) && i++ < LOGS_PER_STEP) {
         struct log_state *l = container_of(s->dirty.next, struct log_state, dirty);

@@ -109,6 +109,15 @@ enum err segment_list(struct disk *d, uint64_t id, segment_bases *out)
     return err;
 }
 
+enum err segment_remove(struct disk *d, uint64_t id, int64_t base)
+{
+    char path[64];
+    segment_path(id, base, "index", path);
+    enum err err = disk_remove(d, path);
+    segment_path(id, base, "log", path);
+    return err ? err : disk_remove(d, path);
+}
+
 /* ---- walking ---- */
 
 /* One batch at `position`, whole, into `buffer`; null at the end of what is valid. */

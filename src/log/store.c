@@ -6,6 +6,13 @@ void store_config_default(struct store_config *c)
 {
     *c = (struct store_config){
         .journal_max_bytes = 128ull * MIB,
+        .journal_first_bytes = 4ull * MIB,
+        .journal_file_bytes = 32ull * MIB,
+        .carry_bytes = 64ull * KIB,
+        .direct_append_bytes = 256ull * KIB,
+        .direct_commit_bytes = 64ull * KIB,
+        .allocate_bytes = 16ull * MIB,
+        .unmarked_max_bytes = 64ull * MIB,
         .segment_bytes = 256ull * MIB,
         .cache_bytes = 32ull * MIB,
         .memory_level_bytes = 256ull * MIB,
@@ -30,6 +37,7 @@ static struct store *store_new(const struct store_config *config, struct disk *d
     list_init(&s->dirty);
     list_init(&s->tailed);
     list_init(&s->direct_logs);
+    list_init(&s->unmarked_logs);
     s->journal_lane.staging = s->direct_lane.staging = 1;
     s->staging = commit_new(s);
     s->due_ns = INT64_MAX;
@@ -65,7 +73,7 @@ static struct log_state *log_new(struct store *s, uint64_t id, enum log_level le
     l->log.level = level;
     l->store = s;
     l->direct_from = l->direct_to = INT64_MAX;
-    l->segment = l->first_segment = -1;
+    l->segment = l->first_segment = l->missing_at = -1;
     return l;
 }
 
@@ -118,6 +126,8 @@ void log_free(struct log_state *l)
 {
     drop_tail(l);
     list_remove(&l->dirty);
+    list_remove(&l->marking);
+    l->store->unmarked_bytes -= l->unmarked;
     direct_free(l->direct);
     vec_reset(&l->epochs);
     vec_reset(&l->pieces);
@@ -143,7 +153,7 @@ void log_trim(struct log *log, int64_t offset, struct ticket *out)
         tail_drop_below(&l->direct->recent, offset);
     log_tail_changed(l);
     log_join_direct_part(l);
-    log_mark_dirty(l, journal_end_address(s));
+    log_needs_row(l);
     if (!out || s->frozen)
         return;
     stage_control(s, ENTRY_START, l, offset, 0);
@@ -163,6 +173,7 @@ enum err log_truncate(struct log *log, int64_t offset, int32_t epoch, struct tic
                        (unsigned long long)log->id);
     tail_cut_above(&l->tail, offset);
     log_tail_changed(l);
+    log_needs_row(l);
     log->end = offset;
     while (l->pieces.count && vec_last(&l->pieces).end > offset)
         vec_last(&l->pieces).end = offset,

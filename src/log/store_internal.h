@@ -28,16 +28,18 @@ enum {
     MIB = 1024 * 1024,
     CHUNK_BYTES = 1 * MIB,           /* usual size of a chunk */
     RECORD_MAX_BYTES = 4 * MIB,      /* a commit record is closed when it has reached this */
-    CARRY_MAX_BYTES = 64 * KIB,      /* larger tails are materialised instead */
-    DIRECT_APPEND_BYTES = 256 * KIB, /* one append of this size asks for direct mode */
-    DIRECT_COMMIT_BYTES = 64 * KIB,  /* so does this average for each commit over a second */
     DIRECT_LOGS_MAX = 128,
-    UNMARKED_MAX_BYTES = 64 * MIB, /* direct bytes that no row covers: recovery reads them */
     INDEX_EVERY_BYTES = 16 * KIB,
     INDEX_ENTRY_BYTES = 24,
     ROW_DELETED = 1, /* row flags */
     ROW_GONE = 2,
 };
+
+/* Mutants: builds with one rule broken on purpose, which the simulation must notice. */
+enum mutant { MUTANT_NONE, MUTANT_IGNORE_REDO, MUTANT_RENEW_EARLY };
+#ifndef LOG_MUTANT
+#define LOG_MUTANT MUTANT_NONE
+#endif
 
 /* ---- chunks ---- */
 
@@ -140,7 +142,8 @@ struct direct {
     int64_t synced_offset; /* what ended rounds have made durable: next offset, segment, position */
     int64_t synced_segment;
     uint64_t synced_position;
-    uint64_t unmarked;   /* synced bytes that no row covers */
+    uint64_t really_synced; /* position up to which a sync was asked for and has ended (level os) */
+    uint32_t seals;         /* sealed segments that helpers still sync */
     struct tail recent;  /* batches that may still be cached */
     index_entries index; /* of the active segment */
     uint64_t indexed;    /* position of the newest index entry */
@@ -163,6 +166,8 @@ struct log_state {
     VEC(struct epoch_start) epochs;
     VEC(struct piece) pieces; /* in flight, ascending */
     struct direct *direct;
+    uint64_t unmarked;   /* bytes of its direct part that no row covers */
+    struct list marking; /* store->unmarked_logs, when there are any */
     uint64_t dirty_from; /* journal address of the oldest change that no row covers; 0: clean */
     uint64_t redo;       /* replay ignores this log's entries below this journal address */
     struct list dirty;   /* store->dirty, by dirty_from */
@@ -173,9 +178,12 @@ struct log_state {
     int64_t recovered_segment,
         recovered_offset; /* of the row: where direct bytes are known up to */
     uint64_t recovered_position;
+    int64_t missing_at; /* replay met a gap in front of this offset; -1 none */
     int64_t trimmed_to; /* segments below it were asked to go */
     int64_t row_start;  /* start offset in the newest row */
     struct materialise *materialising;
+    bool row_has_part;      /* the newest durable row, or the journal, may speak of a direct part */
+    bool captured_has_part; /* so does the row that is being written */
     bool deleted, has_row, trimming, unlinked, unsynced;
     uint64_t rate_bytes; /* appended in the current second */
     uint32_t rate_commits;
@@ -243,6 +251,7 @@ struct direct_write {
     uint64_t allocate_from, allocate_to; /* 0: nothing to allocate */
     int64_t end;                         /* offset behind it */
     bool sync, opened;
+    uint64_t synced_position; /* with sync: what is synced when the round has ended */
     bool seal;           /* the last write of this segment */
     index_entries index; /* with seal: the segment's */
     VEC(struct iovec) parts;
@@ -330,6 +339,7 @@ struct store {
     struct list dirty, tailed, direct_logs;
     uint32_t direct_count;
     uint64_t unmarked_bytes;
+    struct list unmarked_logs;
     struct recycle recycle;
     uint32_t helpers; /* helper jobs under way */
 
@@ -361,6 +371,9 @@ uint8_t *stage_reserve(struct store *s, size_t size, uint64_t *address);
 void stage_close_record(struct store *s);
 void commit_touch(struct store *s, struct log_state *l);
 void log_mark_dirty(struct log_state *l, uint64_t address);
+/* The newest row speaks of journal bytes that nothing keeps any more: among the first to get a new one,
+ * before any journal file is renewed. */
+void log_needs_row(struct log_state *l);
 void log_note_epoch(struct log_state *l, int32_t epoch, int64_t offset);
 void log_tail_push(struct log_state *l, struct tail_entry e);
 void log_tail_changed(struct log_state *l);
@@ -475,6 +488,8 @@ must_use enum err index_append(struct disk *d, uint64_t id, int64_t base,
 typedef VEC(int64_t) segment_bases;
 /* Base offsets of the segments in the log's directory, ascending; none when it is missing. */
 must_use enum err segment_list(struct disk *d, uint64_t id, segment_bases *out);
+/* The segment and its index. */
+must_use enum err segment_remove(struct disk *d, uint64_t id, int64_t base);
 /* Walk the batches from `position` on; stops at the first that does not fit. Sets where and at
  * which offset it stopped. */
 struct segment_scan {

@@ -276,6 +276,7 @@ static enum err row_apply(struct store *s, const uint8_t *p)
     l->first_segment = get_i64(p + 56);
     l->stored_bytes = get_u64(p + 64);
     l->direct_from = get_i64(p + 72);
+    l->row_has_part = l->direct_from != INT64_MAX;
     l->recovered_segment = get_i64(p + 80);
     l->recovered_position = get_u64(p + 88);
     l->recovered_offset = get_i64(p + 96);

@@ -1,0 +1,479 @@
+/*
+ * Simulated crashes of the store. A seeded workload runs on a simulated disk; after every single change
+ * that it makes to the disk, copies of the disk are crashed in several ways (all unsynced writes kept,
+ * all lost, a drawn subset, torn at sectors), recovered, and held against the model. Some recovered
+ * stores go on working and crash again, also in the middle of recovery.
+ *
+ *   log_sim [--points N] [--seed N] [--ignore-sync] [--expect-violation]
+ *
+ * Prints the number of crash points. A violation prints seed and change, and the run ends with 1; with
+ * --expect-violation (for mutants) the other way round.
+ */
+#include "tests/sim/hook_disk.h"
+#include "tests/sim/log_model.h"
+
+#include "base/map.h"
+#include "base/number.h"
+#include "base/say.h"
+#include "io/sim_jobs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { LOGS = 6, TURNS = 220, STEPS_MAX = 12 };
+
+struct pending { /* an acknowledgement to come */
+    struct ticket ticket;
+    struct model_log *log;
+    enum { ACK_APPEND, ACK_TRIM, ACK_DELETE, ACK_CUT } what;
+    int64_t offset;
+};
+
+struct world {
+    uint64_t seed;
+    struct random random, crash_random;
+    struct disk *inner, *disk;
+    struct jobs *jobs;
+    struct store *store;
+    struct store_config config;
+    struct sim_owner owner;
+    struct model model;
+    VEC(struct pending) pending;
+    uint64_t next_id, changes;
+    int64_t now_ns;
+    bool ignore_sync, in_recovery;
+};
+
+static uint64_t points, violations, points_wanted = 20000;
+
+static uint64_t draw(struct world *w, uint64_t bound)
+{
+    return random_below(&w->random, bound);
+}
+
+/* ---- crash points ---- */
+
+struct copy { /* a crashed world that recovers */
+    struct disk *disk;
+    struct jobs *jobs;
+    struct store *store;
+    struct sim_owner owner;
+};
+
+static enum err copy_open(struct world *w, struct copy *c)
+{
+    struct store_owner calls = sim_owner_calls(&c->owner);
+    c->jobs = sim_jobs_new();
+    return store_open(&w->config, c->disk, c->jobs, &calls, &c->store);
+}
+
+static void copy_close(struct copy *c)
+{
+    sim_jobs_drop(c->jobs, NULL);
+    if (c->store)
+        store_abandon(c->store);
+    sim_jobs_free(c->jobs);
+    sim_owner_reset(&c->owner);
+    c->store = NULL;
+    c->jobs = NULL;
+}
+
+static void violation(struct world *w, const char *mode, const char *what)
+{
+    violations++;
+    printf("violation: seed %llu change %llu %s: %s\n", (unsigned long long)w->seed,
+           (unsigned long long)w->changes, mode, what);
+}
+
+static const char *const mode_names[] = {"kept", "lost", "subset"};
+
+/* Recover once more after a crash at a drawn place inside the recovery. */
+static void crash_recovery(struct world *w, struct copy *c, enum sim_restart mode)
+{
+    sim_disk_crash_at(c->disk,
+                      sim_disk_stats(c->disk)->operations + 1 + random_below(&w->crash_random, 6),
+                      (size_t)random_below(&w->crash_random, 3000));
+    if (copy_open(w, c) != OK)
+        c->store = NULL;
+    else
+        store_flush(c->store), sim_jobs_drain(c->jobs);
+    sim_disk_crash(c->disk);
+    copy_close(c);
+    sim_disk_restart(c->disk, mode, random_u64(&w->crash_random));
+    points++;
+}
+
+/* What was recovered takes appends, and keeps them over another power cut. */
+static const char *go_on(struct world *w, struct copy *c)
+{
+    struct ticket t;
+    struct log *log = store_log(c->store, 1000000, LEVEL_FSYNC);
+    for (uint64_t i = 0; i < 3; i++) {
+        if (log_append(log, model_make_batch(7 + i, 1, 100, false), &t) != OK)
+            return err_text();
+        store_flush(c->store);
+        sim_jobs_drain(c->jobs);
+    }
+    store_flush(c->store);
+    sim_jobs_drain(c->jobs);
+    if (!store_is_done(c->store, t, STAGE_COMMITTED))
+        return "appends after recovery are not committed";
+    int64_t end = log->end;
+    sim_disk_crash(c->disk);
+    copy_close(c);
+    sim_disk_restart(c->disk, SIM_LOSE, 1);
+    points++;
+    if (copy_open(w, c) != OK)
+        return err_text();
+    log = store_find(c->store, 1000000);
+    if (!log || log->end != end)
+        return "appends after recovery are lost";
+    return NULL;
+}
+
+static void crash_once(struct world *w, enum sim_restart mode)
+{
+    struct copy c = {.disk = sim_disk_clone(w->inner)};
+    bool cut = mode != SIM_KEEP;
+    points++;
+    sim_disk_crash(c.disk);
+    sim_disk_restart(c.disk, mode, random_u64(&w->crash_random));
+    if (random_below(&w->crash_random, 8) == 0) {
+        crash_recovery(w, &c, random_below(&w->crash_random, 2) ? SIM_SUBSET : SIM_LOSE);
+        cut = true;
+    }
+    const char *wrong = NULL;
+    if (copy_open(w, &c) != OK) {
+        c.store = NULL;
+        wrong = err_text();
+    }
+    if (!wrong)
+        wrong = model_verify(&w->model, c.store, c.jobs, &c.owner, cut);
+    if (!wrong && random_below(&w->crash_random, 4) == 0)
+        wrong = go_on(w, &c);
+    if (!wrong && random_below(&w->crash_random, 4) == 0)
+        wrong = model_verify(&w->model, c.store, c.jobs, &c.owner, true);
+    if (wrong)
+        violation(w, mode_names[mode], wrong);
+    copy_close(&c);
+    disk_free(c.disk);
+}
+
+static void on_change(void *ctx)
+{
+    struct world *w = ctx;
+    w->changes++;
+    if (violations > 0 || points >= points_wanted)
+        return;
+    crash_once(w, SIM_LOSE);
+    crash_once(w, SIM_SUBSET);
+    if (w->changes % 2)
+        crash_once(w, SIM_KEEP);
+    else
+        crash_once(w, SIM_SUBSET);
+}
+
+/* ---- the workload ---- */
+
+static void acknowledge(struct world *w)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < w->pending.count; i++) {
+        struct pending p = w->pending.items[i];
+        if (!store_is_done(w->store, p.ticket, STAGE_COMMITTED)) {
+            w->pending.items[left++] = p;
+            continue;
+        }
+        if (p.what == ACK_APPEND && p.offset > p.log->acked)
+            p.log->acked = p.offset;
+        if (p.what == ACK_TRIM && p.offset > p.log->trim_acked)
+            p.log->trim_acked = p.offset;
+        if (p.what == ACK_DELETE)
+            p.log->delete_acked = true;
+        if (p.what == ACK_CUT) {
+            p.log->cutting = false;
+            p.log->before_cut.count = 0;
+        }
+    }
+    w->pending.count = left;
+}
+
+static void expect_ack(struct world *w, struct model_log *l, int what, struct ticket t,
+                       int64_t offset)
+{
+    struct pending p = {t, l, what, offset};
+    vec_push(&w->pending, p);
+}
+
+static struct model_log *new_log(struct world *w)
+{
+    struct model_log *l = xzalloc(sizeof *l);
+    l->id = w->next_id++;
+    l->level = draw(w, 5) == 0 ? LEVEL_OS : LEVEL_FSYNC;
+    vec_push(&w->model.logs, l);
+    return l;
+}
+
+/* A log that is not deleted. */
+static struct model_log *pick(struct world *w)
+{
+    for (;;) {
+        struct model_log *l = w->model.logs.items[draw(w, w->model.logs.count)];
+        if (!l->delete_asked)
+            return l;
+    }
+}
+
+static struct log *log_of(struct world *w, struct model_log *l)
+{
+    return store_log(w->store, l->id, l->level);
+}
+
+static void note_append(struct world *w, struct model_log *l, int64_t base, int32_t span,
+                        uint64_t number, bool control)
+{
+    vec_push(&l->batches, ((struct model_batch){base, span, number, control}));
+    if (control)
+        sim_owner_note(&w->owner, l->id, number);
+}
+
+static size_t draw_size(struct world *w)
+{
+    switch (draw(w, 12)) {
+    case 0: return 20000 + draw(w, 30000); /* asks for direct mode */
+    case 1: return 3000 + draw(w, 9000);
+    default: return draw(w, 600);
+    }
+}
+
+static void do_append(struct world *w)
+{
+    struct model_log *l = pick(w);
+    struct log *log = log_of(w, l);
+    struct ticket t;
+    uint64_t number = ++w->model.next_number;
+    int32_t span = 1 + (int32_t)draw(w, 3);
+    bool control = draw(w, 6) == 0;
+    int64_t base = log->end;
+    enum err err = log_append(log, model_make_batch(number, control ? 1 : span,
+                                                    control ? 10 : draw_size(w), control), &t);
+    if (err)
+        return;
+    note_append(w, l, base, control ? 1 : span, number, control);
+    expect_ack(w, l, ACK_APPEND, t, log->end);
+}
+
+static void do_append_many(struct world *w)
+{
+    struct log *logs[LOGS];
+    struct model_log *models[LOGS];
+    int64_t bases[LOGS];
+    size_t count = 0;
+    for (size_t i = 0; i < w->model.logs.count && count < LOGS; i++) {
+        struct model_log *l = w->model.logs.items[i];
+        if (l->delete_asked || draw(w, 2))
+            continue;
+        models[count] = l;
+        logs[count] = log_of(w, l);
+        bases[count] = logs[count]->end;
+        count++;
+    }
+    struct ticket t;
+    uint64_t number = ++w->model.next_number;
+    if (count == 0 ||
+        log_append_many(logs, count, model_make_batch(number, 2, draw(w, 900), false), &t) != OK)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        note_append(w, models[i], bases[i], 2, number, false);
+        expect_ack(w, models[i], ACK_APPEND, t, logs[i]->end);
+    }
+}
+
+static void do_trim(struct world *w)
+{
+    struct model_log *l = pick(w);
+    struct log *log = log_of(w, l);
+    if (log->hw <= log->start)
+        return;
+    int64_t to = log->start + 1 + (int64_t)draw(w, (uint64_t)(log->hw - log->start));
+    struct ticket t;
+    l->trim_asked = to;
+    if (draw(w, 2)) {
+        log_trim(log, to, &t);
+        expect_ack(w, l, ACK_TRIM, t, to);
+    } else {
+        log_trim(log, to, NULL);
+    }
+}
+
+static void do_delete(struct world *w)
+{
+    struct model_log *l = pick(w);
+    if (!store_find(w->store, l->id))
+        return;
+    struct ticket t;
+    l->delete_asked = true;
+    log_delete(log_of(w, l), &t);
+    expect_ack(w, l, ACK_DELETE, t, 0);
+    new_log(w);
+}
+
+static void run_disk(struct world *w, int steps)
+{
+    for (int i = 0; i < steps && sim_jobs_step(w->jobs, &w->random); i++)
+        acknowledge(w);
+}
+
+static void turn(struct world *w)
+{
+    w->now_ns += (int64_t)draw(w, 100) * 10000000;
+    if (store_next_due(w->store) <= w->now_ns)
+        store_tick(w->store, w->now_ns);
+    store_flush(w->store);
+    acknowledge(w);
+    run_disk(w, (int)draw(w, STEPS_MAX));
+}
+
+static void settle(struct world *w)
+{
+    for (int i = 0; i < 12; i++) {
+        w->now_ns += 200000000;
+        store_tick(w->store, w->now_ns);
+        store_flush(w->store);
+        run_disk(w, 1000);
+    }
+    store_flush(w->store);
+    acknowledge(w);
+}
+
+static void do_truncate(struct world *w)
+{
+    struct model_log *l = pick(w);
+    settle(w);
+    struct log *log = log_of(w, l);
+    size_t n = l->batches.count;
+    if (n < 2 || l->batches.items[n - 1].base < log->start || l->level == LEVEL_OS)
+        return;
+    int64_t to = l->batches.items[n - 1].base;
+    struct ticket t;
+    if (l->batches.items[n - 1].control ||
+        log_truncate(log, to, store_epoch(w->store), &t) != OK)
+        return;
+    l->before_cut.count = 0;
+    for (size_t i = 0; i < n; i++)
+        vec_push(&l->before_cut, l->batches.items[i]);
+    l->batches.count--;
+    l->cutting = true;
+    if (l->acked > to)
+        l->acked = to;
+    expect_ack(w, l, ACK_CUT, t, 0);
+    do_append(w);
+    settle(w);
+}
+
+static void act(struct world *w)
+{
+    uint64_t n = draw(w, 100);
+    if (n < 60)
+        do_append(w);
+    else if (n < 75)
+        do_append_many(w);
+    else if (n < 88)
+        do_trim(w);
+    else if (n < 90)
+        do_delete(w);
+    else if (n < 92)
+        do_truncate(w);
+}
+
+static void configure(struct world *w)
+{
+    store_config_default(&w->config);
+    w->config.journal_first_bytes = 64 * 1024;
+    w->config.journal_file_bytes = 128 * 1024;
+    w->config.journal_max_bytes = 448 * 1024;
+    w->config.carry_bytes = draw(w, 2) ? 4096 : 16384;
+    w->config.direct_append_bytes = 24 * 1024;
+    w->config.direct_commit_bytes = 16 * 1024;
+    w->config.allocate_bytes = 64 * 1024;
+    w->config.unmarked_max_bytes = 128 * 1024;
+    w->config.segment_bytes = 96 * 1024;
+    w->config.cache_bytes = draw(w, 2) ? 1 << 20 : 32 << 20;
+    w->config.reserve_bytes = 0;
+}
+
+static void run_world(uint64_t seed, bool ignore_sync)
+{
+    struct world w = {.seed = seed, .next_id = 10, .now_ns = 1000000000};
+    random_init(&w.random, seed);
+    random_init(&w.crash_random, seed ^ 0x5eed);
+    configure(&w);
+    w.inner = sim_disk_new();
+    sim_disk_ignore_sync(w.inner, ignore_sync);
+    w.inner->block_bytes = draw(&w, 2) ? 512 : 4096;
+    w.disk = hook_disk_new(w.inner, on_change, &w);
+    w.jobs = sim_jobs_new();
+    struct store_owner calls = sim_owner_calls(&w.owner);
+    enum err err = store_open(&w.config, w.disk, w.jobs, &calls, &w.store);
+    check(!err);
+    for (int i = 0; i < LOGS; i++)
+        new_log(&w);
+    for (int i = 0; i < TURNS && points < points_wanted && violations == 0; i++) {
+        for (uint64_t n = draw(&w, 5); n > 0; n--)
+            act(&w);
+        turn(&w);
+    }
+    sim_jobs_drop(w.jobs, NULL);
+    store_abandon(w.store);
+    sim_jobs_free(w.jobs);
+    sim_owner_reset(&w.owner);
+    model_reset(&w.model);
+    vec_reset(&w.pending);
+    disk_free(w.disk);
+    sim_disk_crash(w.inner);
+    disk_free(w.inner);
+}
+
+static int64_t number_argument(char **argv, int *i)
+{
+    int64_t n = 0;
+    if (!argv[*i + 1] || !number_parse_i64(bytes_from_string(argv[*i + 1]), &n)) {
+        fprintf(stderr, "%s takes a number\n", argv[*i]);
+        exit(2);
+    }
+    (*i)++;
+    return n;
+}
+
+static void say_nothing(const char *line, uint32_t size)
+{
+    (void)line, (void)size;
+}
+
+int main(int argc, char **argv)
+{
+    say_set_sink(say_nothing); /* crashes and damage are what this is about */
+    uint64_t seed = 1;
+    bool ignore_sync = false, expect_violation = false;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--points") == 0)
+            points_wanted = (uint64_t)number_argument(argv, &i);
+        else if (strcmp(argv[i], "--seed") == 0)
+            seed = (uint64_t)number_argument(argv, &i);
+        else if (strcmp(argv[i], "--ignore-sync") == 0)
+            ignore_sync = true;
+        else if (strcmp(argv[i], "--expect-violation") == 0)
+            expect_violation = true;
+        else
+            return fprintf(stderr, "unknown option %s\n", argv[i]), 2;
+    }
+    uint64_t worlds = 0;
+    while (points < points_wanted && violations == 0) {
+        run_world(seed + worlds, ignore_sync);
+        worlds++;
+    }
+    printf("log_sim: %llu crash points in %llu worlds from seed %llu, %llu violations\n",
+           (unsigned long long)points, (unsigned long long)worlds, (unsigned long long)seed,
+           (unsigned long long)violations);
+    return (violations > 0) != expect_violation;
+}
