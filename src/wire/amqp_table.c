@@ -48,7 +48,7 @@ static void read_value(struct reader *r, struct amqp_value *out)
     }
 }
 
-bool amqp_array_next(struct reader *r, struct amqp_value *out)
+static bool next_value(struct reader *r, struct amqp_value *out)
 {
     if (r->at == r->end)
         return false;
@@ -80,7 +80,7 @@ static bool walk(struct bytes b, bool is_table, int depth_left)
     struct amqp_entry e;
     if (depth_left == 0)
         return false;
-    while (is_table ? amqp_table_next(&r, &e) : amqp_array_next(&r, &e.value)) {
+    while (is_table ? amqp_table_next(&r, &e) : next_value(&r, &e.value)) {
         bool is_nested = e.value.tag == 'F' || e.value.tag == 'A';
         if (is_nested && !walk(e.value.bytes, e.value.tag == 'F', depth_left - 1))
             return false;
@@ -138,7 +138,7 @@ static void put_real(struct text *t, const struct amqp_value *v)
         text_put_u64(t, wide);
 }
 
-void amqp_array_put(struct text *t, const struct amqp_value *v)
+static void put_value(struct text *t, const struct amqp_value *v)
 {
     text_put_u8(t, (uint8_t)v->tag);
     switch (v->tag) {
@@ -176,7 +176,7 @@ void amqp_table_put_named(struct text *t, struct bytes name, const struct amqp_v
     check(name.size <= UINT8_MAX);
     text_put_u8(t, (uint8_t)name.size);
     text_append(t, name);
-    amqp_array_put(t, v);
+    put_value(t, v);
 }
 
 void amqp_table_put(struct text *t, const char *name, const struct amqp_value *v)
@@ -187,11 +187,6 @@ void amqp_table_put(struct text *t, const char *name, const struct amqp_value *v
 void amqp_table_put_bool(struct text *t, const char *name, bool v)
 {
     amqp_table_put(t, name, &(struct amqp_value){.tag = 't', .number = v});
-}
-
-void amqp_table_put_integer(struct text *t, const char *name, int64_t v)
-{
-    amqp_table_put(t, name, &(struct amqp_value){.tag = 'l', .number = v});
 }
 
 void amqp_table_put_string(struct text *t, const char *name, struct bytes v)
@@ -242,7 +237,7 @@ static void dump_entries(struct bytes b, bool is_table, int depth_left, struct t
         return;
     }
     text_append_string(out, is_table ? "{" : "[");
-    while (is_table ? amqp_table_next(&r, &e) : amqp_array_next(&r, &e.value)) {
+    while (is_table ? amqp_table_next(&r, &e) : next_value(&r, &e.value)) {
         text_append_string(out, between);
         between = ", ";
         if (is_table)
@@ -289,7 +284,7 @@ static void random_entries(struct random *random, struct arena *arena, int depth
         if (is_table)
             amqp_table_put_named(out, wire_random_bytes(random, arena, UINT8_MAX, true), &v);
         else
-            amqp_array_put(out, &v);
+            put_value(out, &v);
         text_reset(&nested);
     }
 }

@@ -39,10 +39,9 @@ struct amqp_entry {
  * tables and arrays inside one another. What passed here never makes the readers below fail. */
 must_use enum err amqp_table_validate(struct bytes table, int depth_max);
 
-/* Read the next entry of a table, or the next value of an array. False at the end or when
- * malformed, which sets r->bad. Nested tables and arrays come as bytes, unchecked. */
+/* Read the next entry. False at the end or when malformed, which sets r->bad. Nested tables and
+ * arrays come as bytes, unchecked. */
 bool amqp_table_next(struct reader *r, struct amqp_entry *out);
-bool amqp_array_next(struct reader *r, struct amqp_value *out);
 
 /* Find the first entry of that name. False when there is none or the table is malformed before it.
  */
@@ -51,12 +50,10 @@ bool amqp_table_find(struct bytes table, const char *name, struct amqp_value *ou
 /* Is it an integer of any width, and which? Arguments come in whatever width a client chose. */
 bool amqp_value_integer(const struct amqp_value *v, int64_t *out);
 
-/* Append an entry, or without a name a value of an array. Names are at most 255 bytes. */
+/* Append an entry. Names are at most 255 bytes. */
 void amqp_table_put(struct text *t, const char *name, const struct amqp_value *v);
 void amqp_table_put_named(struct text *t, struct bytes name, const struct amqp_value *v);
-void amqp_array_put(struct text *t, const struct amqp_value *v);
 void amqp_table_put_bool(struct text *t, const char *name, bool v);
-void amqp_table_put_integer(struct text *t, const char *name, int64_t v); /* as `l` */
 void amqp_table_put_string(struct text *t, const char *name, struct bytes v);
 void amqp_table_put_table(struct text *t, const char *name, struct bytes v);
 

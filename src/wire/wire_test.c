@@ -12,11 +12,21 @@ enum { LIMIT_BYTES = 1 << 20 };
 
 static struct arena arena;
 
+__attribute__((destructor)) static void free_arena(void)
+{
+    arena_reset(&arena);
+}
+
+static void fresh_arena(void)
+{
+    arena_reset(&arena);
+    arena_init(&arena, LIMIT_BYTES);
+}
+
 static enum err decode(const struct wire_schema *schema, int version, struct bytes b, void *out)
 {
     struct reader r = reader_of(b);
-    arena_reset(&arena);
-    arena_init(&arena, LIMIT_BYTES);
+    fresh_arena();
     return wire_decode(schema, version, &r, &arena, out);
 }
 
@@ -216,7 +226,7 @@ TEST(unknown_versions_are_refused)
 
 TEST(new_items_begin_with_their_defaults)
 {
-    arena_init(&arena, LIMIT_BYTES);
+    fresh_arena();
     struct test_point *points = wire_new(&test_point_schema, &arena, 3);
     for (int i = 0; i < 3; i++)
         expect_int(points[i].x, 5);
@@ -251,7 +261,7 @@ TEST(counts_are_bounded_by_the_arena)
     struct test_sample_request in, out;
     struct text text = {0};
     wire_init(&test_sample_request_schema, &in);
-    arena_init(&arena, LIMIT_BYTES);
+    fresh_arena();
     in.numbers.count = 1000;
     in.numbers.items = arena_zalloc(&arena, 1000, sizeof(int32_t));
     expect_ok(wire_encode(&test_sample_request_schema, 1, &in, &text));
@@ -309,7 +319,7 @@ TEST(what_follows_the_message_is_left_to_the_caller)
 {
     struct test_note note;
     struct reader r = reader_of(HEX("\2a\0rest"));
-    arena_init(&arena, LIMIT_BYTES);
+    fresh_arena();
     expect_ok(wire_decode(&test_note_schema, 0, &r, &arena, &note));
     expect_bytes(bytes_of(r.at, reader_left(&r)), BYTES_LITERAL("rest"));
 }
@@ -324,7 +334,7 @@ TEST(cuts_name_the_places_of_the_records)
     wire_init(&test_sample_request_schema, &in);
     in.data = BYTES_LITERAL("a batch of records");
     text_append_string(&cut, "head");
-    arena_init(&arena, LIMIT_BYTES);
+    fresh_arena();
     expect_ok(wire_encode(&test_sample_request_schema, 4, &in, &whole));
     expect_ok(wire_encode_cut(&test_sample_request_schema, 4, &in, &cut, &arena, &cuts));
 
