@@ -11,7 +11,7 @@
 #include "base/histogram.h"
 #include "base/mem.h"
 #include "io/clock.h"
-#include "io/echo_protocol.h"
+#include "io/echo_internal.h"
 #include "io/hub.h"
 
 #include <arpa/inet.h>

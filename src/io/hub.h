@@ -7,8 +7,11 @@
  *
  * With 0 threads the sockets are read and written by these calls themselves. With N threads,
  * connections are spread over them by accept order, and inputs and outputs cross in batches over
- * bounded single-producer rings, one exchange a turn. Overload: a connection whose unfreed inputs
- * exceed `inflight_bytes` is not read; over `memory_bytes` in all, no connection is.
+ * bounded single-producer rings, one exchange a turn.
+ *
+ * Overload: a connection whose unfreed inputs exceed `inflight_bytes` is not read. Over
+ * `memory_bytes` in all only those are read that are in the middle of a frame, since their memory
+ * comes back when the frame is whole; at twice as much these are broken with E_NO_MEMORY.
  */
 #ifndef IO_HUB_H
 #define IO_HUB_H
@@ -32,7 +35,8 @@ struct hub;
 must_use enum err hub_new(const struct hub_config *config, void *core, struct hub **out);
 /* For a core that is made after the hub, because its jobs wake the hub: before hub_listen(). */
 void hub_set_core(struct hub *, void *core);
-/* Close everything. Sessions get gone(). */
+/* Close everything, at once. Sessions get gone(); inputs that the core keeps are freed as ever.
+ * Accepts NULL. */
 void hub_free(struct hub *);
 
 /* "HOST:PORT", "[v6]:PORT"; port 0 takes a free one. The port taken is stored in *out_port. What
@@ -51,7 +55,7 @@ void hub_wake(void *hub);
  * receive-side heartbeat checks must pause: link->last_input_ns is moved along. */
 void hub_gate_input(struct hub *, bool on);
 
-/* Stop accepting; existing connections live on. */
+/* Stop accepting, soon and for good; existing connections live on. */
 void hub_stop_listening(struct hub *);
 uint32_t hub_connection_count(const struct hub *);
 /* Call each for every open link (in the core). */

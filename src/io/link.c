@@ -12,7 +12,7 @@
 /* Kept for reuse: enough for the turns of a busy server, little for an idle one. */
 enum { FREE_SMALL_MAX = 256, FREE_LARGE_MAX = 64 };
 
-void block_list_push(struct block_list *list, struct block *block)
+static void block_list_push(struct block_list *list, struct block *block)
 {
     block->next = NULL;
     if (list->last)

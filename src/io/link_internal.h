@@ -26,7 +26,6 @@ struct block_list {
     struct block *first, *last;
 };
 
-void block_list_push(struct block_list *list, struct block *block);
 struct block *block_list_pop(struct block_list *list);
 /* Put all of `from` behind `to` and empty it. */
 void block_list_move(struct block_list *to, struct block_list *from);

@@ -1,5 +1,5 @@
 /* Links without sockets: the sim link, blocks, inputs. */
-#include "io/echo_protocol.h"
+#include "io/echo_internal.h"
 #include "io/rbuf.h"
 #include "io/sim_link.h"
 #include "tests/test.h"

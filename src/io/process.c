@@ -10,7 +10,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -63,9 +62,12 @@ uint64_t process_raise_file_limit(void)
 uint64_t process_rss_bytes(void)
 {
     struct text text = {0};
-    unsigned long long total = 0, resident = 0;
-    if (process_read_file("/proc/self/statm", 256, &text) == OK)
-        sscanf((const char *)text.data, "%llu %llu", &total, &resident);
+    uint64_t resident = 0;
+    /* "<all pages> <resident pages> ..." */
+    if (process_read_file("/proc/self/statm", 256, &text) == OK) {
+        const char *second = strchr((const char *)text.data, ' ');
+        resident = second ? strtoull(second, NULL, 10) : 0;
+    }
     text_reset(&text);
     return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }

@@ -87,7 +87,7 @@ static bool refuse_one(struct reactor *r, struct listener *l)
     return fd >= 0;
 }
 
-void reactor_accept(struct reactor *r, struct listener *l)
+static void accept_some(struct reactor *r, struct listener *l)
 {
     for (int i = 0; i < REACTOR_ACCEPT_COUNT; i++) {
         struct endpoint local, peer;
@@ -153,7 +153,7 @@ static void handle(struct reactor *r, const struct epoll_event *event, size_t *b
     struct watch *watch = event->data.ptr;
     switch (watch->kind) {
     case WATCH_WAKER: return;
-    case WATCH_LISTENER: reactor_accept(r, container_of(watch, struct listener, watch)); return;
+    case WATCH_LISTENER: accept_some(r, container_of(watch, struct listener, watch)); return;
     case WATCH_CONN:
         conn_event(r, container_of(watch, struct conn, watch), event->events, budget);
         return;

@@ -169,7 +169,6 @@ void reactor_take_orders(struct reactor *r);
 /* Publish what is to be reported; false when the ring had no room for all. */
 bool reactor_report(struct reactor *r);
 
-void reactor_accept(struct reactor *r, struct listener *l);
 void reactor_close_listeners(struct reactor *r);
 
 /* conn.c */

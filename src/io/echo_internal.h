@@ -7,8 +7,8 @@
  *   'g'  answer with body[1..5) (a u32) bytes of 'x', at most 64 KiB a turn ahead of the peer
  *   'p'  pause input                            'n'  no answer
  */
-#ifndef IO_ECHO_PROTOCOL_H
-#define IO_ECHO_PROTOCOL_H
+#ifndef IO_ECHO_INTERNAL_H
+#define IO_ECHO_INTERNAL_H
 
 #include "io/link.h"
 

@@ -1,5 +1,5 @@
 /* The echo protocol's two halves. */
-#include "io/echo_protocol.h"
+#include "io/echo_internal.h"
 
 #include "base/check.h"
 #include "base/mem.h"
