@@ -203,6 +203,7 @@ struct ticket queue_barrier(struct queue *queue)
     if (queue->deleted)
         return (struct ticket){0};
     packer_flush_queue(queue);
+    queue_follow_log(queue); /* what is in memory is committed at once */
     return log_last_ticket(queue->log);
 }
 

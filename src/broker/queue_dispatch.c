@@ -48,21 +48,15 @@ static struct feed *feed_of(struct queue *queue)
     return in->feed;
 }
 
-/* Records that nobody can be given: settled, counted, told once in a while. */
+/* Records that nobody can be given, because they cannot be decoded or are not there: settled,
+ * counted, told once in a while. */
 static void skip_damage(struct queue *queue, int64_t from, int64_t to)
 {
     uint64_t count = subscription_settle_ready(queue->subscription, from, to);
     metrics_add(METRIC_records_undecodable, count);
     say_error(
-        "queue", "%llu messages cannot be decoded and are dropped offsets=%lld..%lld queue=%.*s",
+        "queue", "%llu messages cannot be read and are dropped offsets=%lld..%lld queue=%.*s",
         (unsigned long long)count, (long long)from, (long long)(to - 1), BYTES_FORMAT(queue->name));
-    queue_changed(queue);
-}
-
-/* Nothing lies in [from, to): what should be there was lost or never was a message. */
-static void skip_hole(struct queue *queue, int64_t from, int64_t to)
-{
-    subscription_settle_ready(queue->subscription, from, to);
     queue_changed(queue);
 }
 
@@ -85,7 +79,7 @@ static enum err next_message(struct queue *queue, struct delivery *out)
         else if (err)
             return err;
         if (record.offset > offset) {
-            skip_hole(queue, offset, record.offset);
+            skip_damage(queue, offset, record.offset);
             continue;
         }
         if (message_from_record(record.key, record.value, &out->message) != OK) {
@@ -171,13 +165,20 @@ static void run_dispatch(struct deferred *work)
     dispatch(container_of(work, struct queue_internal, dispatch)->self);
 }
 
+void queue_follow_log(struct queue *queue)
+{
+    const struct log *log = queue->log;
+    int64_t floor = queue->subscription->floor;
+    /* In memory what is appended is committed, although the store tells it at the turn's end. */
+    subscription_extend(queue->subscription, log->level == LEVEL_MEMORY ? log->end : log->hw);
+    if (queue->subscription->floor > floor)
+        queue_changed(queue);
+}
+
 void queue_moved(struct log_owner *owner)
 {
     struct queue *queue = queue_of_owner(owner);
-    int64_t floor = queue->subscription->floor;
-    subscription_extend(queue->subscription, queue->log->hw);
-    if (queue->subscription->floor > floor)
-        queue_changed(queue);
+    queue_follow_log(queue);
     if (!list_is_empty(&queue->consumers))
         dispatch(queue);
 }

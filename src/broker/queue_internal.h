@@ -42,6 +42,8 @@ void queues_free(struct vhost *vhost);
 
 /* queue_dispatch.c */
 void queue_dispatch_init(struct queue *queue);
+/* Records that are committed by now are ready; done before anything counts or takes them. */
+void queue_follow_log(struct queue *queue);
 void queue_moved(struct log_owner *owner);
 /* Hand out what is ready, at the end of the turn. */
 void queue_wake(struct queue *queue);

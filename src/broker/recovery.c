@@ -107,7 +107,8 @@ static void live(void *ctx, struct log *log, int64_t from, int64_t to, offset_ra
 
 static void frozen(void *ctx, const char *why)
 {
-    (void)ctx;
+    struct core *core = ctx;
+    core->internal->progressed = true; /* whoever watches looks, and finds the store frozen */
     say_error("store", "the disk failed, nothing is accepted any more until a restart: %s", why);
 }
 
