@@ -209,6 +209,17 @@ void channel_wait(struct channel *ch, struct ticket ticket, channel_step *next)
     ch->next_step = next;
     ch->waiting = true;
     core_wait(core, &ch->wait, ticket, STAGE_COMMITTED);
+    core_watch_progress(core, &ch->watch); /* which tells a failed disk */
+}
+
+void channel_fail_frozen(struct channel *ch)
+{
+    if (!ch->waiting || !store_is_frozen(ch->conn->core->store))
+        return;
+    core_wait_cancel(&ch->wait);
+    ch->waiting = false;
+    channel_fail(ch, REPLY_INTERNAL_ERROR, "the disk failed: this cannot be made durable");
+    finish_and_go_on(ch);
 }
 
 void channel_wait_again(struct channel *ch, channel_step *next)

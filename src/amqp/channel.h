@@ -69,6 +69,8 @@ void channel_take(struct channel *, struct command *);
 
 /* Go on with `next` when the ticket is committed: in this call if it is. To be called last. */
 void channel_wait(struct channel *, struct ticket, channel_step *next);
+/* The disk has failed: what waits for it never ends well. May free the channel. */
+void channel_fail_frozen(struct channel *);
 /* Go on with `next` when somebody else calls wait->ready, to whom &channel->wait was given. */
 void channel_wait_again(struct channel *, channel_step *next);
 /* Fail the current command: closes the channel or, for a hard error, the connection. */

@@ -32,7 +32,7 @@ static void flush_confirms(struct channel *ch)
         for (uint64_t tag = first; refused && tag <= last; tag++)
             send_nack(ch, tag);
     }
-    if (confirms_is_empty(&ch->confirms))
+    if (confirms_is_empty(&ch->confirms) && !ch->waiting)
         core_unwatch_progress(&ch->watch);
     else
         core_watch_progress(ch->conn->core, &ch->watch);
@@ -40,7 +40,10 @@ static void flush_confirms(struct channel *ch)
 
 static void progressed(struct progress_watch *watch)
 {
-    flush_confirms(container_of(watch, struct channel, watch));
+    struct channel *ch = container_of(watch, struct channel, watch);
+
+    flush_confirms(ch);
+    channel_fail_frozen(ch);
 }
 
 static void turn_ends(struct deferred *deferred)
@@ -100,7 +103,7 @@ static bool is_acceptable(struct channel *ch, const struct command_publish *publ
     }
     if (publish->flags & PUBLISH_HAS_EXPIRATION) {
         channel_fail(ch, REPLY_NOT_IMPLEMENTED,
-                     "the message property 'expiration' has no effect yet");
+                     "the message property 'expiration' is not built yet");
         return false;
     }
     if (publish->flags & PUBLISH_HAS_USER_ID && !bytes_equal_string(properties.user_id, user)) {

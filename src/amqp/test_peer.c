@@ -9,9 +9,22 @@
 
 /* ---- the broker ---- */
 
+static void submit(struct jobs *jobs, enum lane lane, struct job *job)
+{
+    jobs_submit(container_of(jobs, struct test_broker, jobs)->sim, lane, job);
+}
+
+static bool poll(struct jobs *jobs)
+{
+    sim_jobs_drain(container_of(jobs, struct test_broker, jobs)->sim);
+    return true;
+}
+
 static void open_core(struct test_broker *b)
 {
-    expect_ok(core_open(&b->config, b->disk, b->jobs, &b->core));
+    b->sim = sim_jobs_new();
+    b->jobs = (struct jobs){.submit = submit, .poll = poll};
+    expect_ok(core_open(&b->config, b->disk, &b->jobs, &b->core));
     core_turn_begin(b->core, b->now_ns, b->wall_ms);
     commit(b);
 }
@@ -27,7 +40,6 @@ void broker_open(struct test_broker *b)
     b->config.random_seed = test_seed();
     memcpy(b->config.cluster_id, "AAAAAAAAAAAAAAAAAAAAAA", 23);
     b->disk = sim_disk_new();
-    b->jobs = sim_jobs_new();
     b->now_ns = 1000000000;
     b->wall_ms = 1700000000000;
     open_core(b);
@@ -47,9 +59,9 @@ static void close_core(struct test_broker *b)
 {
     drop_peers(b);
     core_turn_end(b->core);
-    sim_jobs_drop(b->jobs, NULL);
+    sim_jobs_drop(b->sim, NULL);
     core_abandon(b->core);
-    sim_jobs_free(b->jobs);
+    sim_jobs_free(b->sim);
 }
 
 void broker_close(struct test_broker *b)
@@ -62,7 +74,6 @@ void broker_crash(struct test_broker *b)
 {
     sim_disk_crash(b->disk);
     close_core(b);
-    b->jobs = sim_jobs_new();
     sim_disk_restart(b->disk, SIM_LOSE, test_seed());
     open_core(b);
 }
@@ -79,7 +90,7 @@ void commit(struct test_broker *b)
 {
     turn(b);
     for (int i = 0; i < 8; i++) {
-        sim_jobs_drain(b->jobs);
+        sim_jobs_drain(b->sim);
         turn(b);
     }
 }

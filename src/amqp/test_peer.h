@@ -36,7 +36,8 @@ struct peer {
 
 struct test_broker {
     struct disk *disk;
-    struct jobs *jobs;
+    struct jobs *sim;
+    struct jobs jobs; /* the same for the core, whose polls let them run while it opens */
     struct core_config config;
     struct core *core;
     int64_t now_ns, wall_ms;
