@@ -13,7 +13,7 @@ static const struct api api_table[] = {
     [KAFKA_LIST_OFFSETS] = {.start = list_offsets_start, .release = list_offsets_release},
     [KAFKA_METADATA] = {.start = metadata_start},
     [KAFKA_API_VERSIONS] = {.start = api_versions_start},
-    [KAFKA_CREATE_TOPICS] = {.start = create_topics_start, .release = create_topics_release},
+    [KAFKA_CREATE_TOPICS] = {.start = create_topics_start},
     [KAFKA_DELETE_TOPICS] = {.start = delete_topics_start},
 };
 

@@ -4,31 +4,19 @@
  * one node: a replication factor is -1 or 1, and an assignment names this node for every partition.
  * KIP-464 (-1: defaults), KIP-525 (v5 configs), KIP-516 (v7 topic id).
  */
-#include "base/map.h"
 #include "broker/core.h"
 #include "broker/topic.h"
 #include "broker/topic_config.h"
 #include "kafka/connection.h"
 #include "kafka/handlers.h"
 #include "kafka/kafka_messages.h"
+#include "kafka/repeats.h"
 
 enum { SOURCE_TOPIC = 1, SOURCE_DEFAULT = 5, CONFIGS_SINCE = 5 };
 
-struct create_topics {
-    struct request *request;
-    struct map seen; /* names met in this request: twice is an error for both */
-    struct map twice;
-};
-
-static void create_one(struct create_topics *c, const struct kafka_create_topics_request_topic *in,
+static void create_one(struct request *r, const struct repeats *repeats,
+                       const struct kafka_create_topics_request_topic *in,
                        struct kafka_create_topics_response_topic *out);
-
-static void find_repeated(struct create_topics *c, const struct kafka_create_topics_request *in)
-{
-    for (int32_t i = 0; i < in->topics.count; i++)
-        if (map_put(&c->seen, in->topics.items[i].name, c))
-            map_put(&c->twice, in->topics.items[i].name, c);
-}
 
 static void answer(struct request *r, bool in_time)
 {
@@ -45,32 +33,22 @@ void create_topics_start(struct request *r)
     struct core *core = request_core(r);
     struct kafka_create_topics_response *reply =
         request_new(r, &kafka_create_topics_response_schema, 1);
-    struct create_topics *c = request_alloc(r, 1, sizeof *c);
-    if (!reply || !c)
+    if (!reply)
         return;
-    c->request = r;
-    r->work = c;
     r->reply = reply;
     reply->topics.items =
         request_new(r, &kafka_create_topics_response_topic_schema, (size_t)in->topics.count);
     if (!reply->topics.items)
         return;
-    find_repeated(c, in);
-    for (int32_t i = 0; i < in->topics.count; i++) {
-        bool is_first = map_remove(&c->seen, in->topics.items[i].name);
-        if (is_first)
-            create_one(c, &in->topics.items[i], &reply->topics.items[reply->topics.count++]);
-    }
+    struct repeats repeats = {0};
+    for (int32_t i = 0; i < in->topics.count; i++)
+        repeats_note(&repeats, in->topics.items[i].name);
+    for (int32_t i = 0; i < in->topics.count; i++)
+        if (repeats_take(&repeats, in->topics.items[i].name))
+            create_one(r, &repeats, &in->topics.items[i],
+                       &reply->topics.items[reply->topics.count++]);
+    repeats_reset(&repeats);
     request_wait(r, core_catalog_ticket(core), STAGE_COMMITTED, in->timeout_ms, answer);
-}
-
-void create_topics_release(struct request *r)
-{
-    struct create_topics *c = r->work;
-    if (!c)
-        return;
-    map_reset(&c->seen);
-    map_reset(&c->twice);
 }
 
 /* ---- one topic ---- */
@@ -98,12 +76,12 @@ static bool assignment_is_possible(struct request *r,
     return seen != NULL;
 }
 
-static bool check_shape(struct create_topics *c, const struct kafka_create_topics_request_topic *in,
+static bool check_shape(struct request *r, const struct repeats *repeats,
+                        const struct kafka_create_topics_request_topic *in,
                         struct kafka_create_topics_response_topic *out)
 {
-    struct request *r = c->request;
     bool is_assigned = in->assignments.count > 0;
-    if (map_get(&c->twice, in->name))
+    if (repeats_has(repeats, in->name))
         fails(r, out, KAFKA_INVALID_REQUEST, "Duplicate topic name.");
     else if (!topic_name_is_legal(in->name))
         fails(
@@ -132,15 +110,14 @@ static bool is_repeated(const struct kafka_create_topics_request_topic *in, int3
 }
 
 /* NULL: an error was put, or the request has failed. */
-static struct topic_config *copy_configs(struct create_topics *c,
+static struct topic_config *copy_configs(struct request *r,
                                          const struct kafka_create_topics_request_topic *in,
                                          struct kafka_create_topics_response_topic *out)
 {
-    struct request *r = c->request;
     size_t known;
     topic_config_rows(&known);
     if ((size_t)in->configs.count > known) {
-        fails(r, out, KAFKA_INVALID_CONFIG, "more configs than there are");
+        fails(r, out, KAFKA_INVALID_CONFIG, "there are fewer configs than these");
         return NULL;
     }
     struct topic_config *configs = request_alloc(r, (size_t)in->configs.count, sizeof *configs);
@@ -216,16 +193,18 @@ static void put_created(struct request *r, const struct topic_spec *spec, const 
         put_configs(r, spec, out);
 }
 
-static void create_one(struct create_topics *c, const struct kafka_create_topics_request_topic *in,
+static void create_one(struct request *r, const struct repeats *repeats,
+                       const struct kafka_create_topics_request_topic *in,
                        struct kafka_create_topics_response_topic *out)
 {
-    struct request *r = c->request;
     struct core *core = request_core(r);
     const struct kafka_create_topics_request *request = r->body;
+    static struct kafka_create_topics_response_config no_configs;
     out->name = in->name;
-    if (!check_shape(c, in, out))
+    out->configs.items = &no_configs; /* empty: null would say that they may not be seen */
+    if (!check_shape(r, repeats, in, out))
         return;
-    struct topic_config *configs = copy_configs(c, in, out);
+    struct topic_config *configs = copy_configs(r, in, out);
     if (!configs)
         return;
     struct topic_spec spec = {

@@ -7,25 +7,48 @@
 #include "kafka/connection.h"
 #include "kafka/handlers.h"
 #include "kafka/kafka_messages.h"
+#include "kafka/repeats.h"
 
 enum { TOPIC_STRUCTS_SINCE = 6 };
 
-static void delete_one(struct request *r, struct bytes name, struct uuid id,
+static void fails(struct kafka_delete_topics_response_topic *out, enum kafka_error error,
+                  struct bytes message)
+{
+    out->error_code = (int16_t)error;
+    out->error_message = message;
+}
+
+static bool is_by_id(const struct kafka_delete_topics_request_topic *asked)
+{
+    return !uuid_is_zero(asked->topic_id);
+}
+
+static struct bytes key_of(const struct kafka_delete_topics_request_topic *asked)
+{
+    return is_by_id(asked) ? bytes_of(asked->topic_id.data, sizeof asked->topic_id) : asked->name;
+}
+
+static void delete_one(struct request *r, const struct repeats *repeats,
+                       const struct kafka_delete_topics_request_topic *asked,
                        struct kafka_delete_topics_response_topic *out)
 {
     struct core *core = request_core(r);
-    bool by_id = !uuid_is_zero(id);
-    out->name = name;
-    out->topic_id = id;
-    if (by_id == (name.data != NULL)) {
-        out->error_code = KAFKA_INVALID_REQUEST;
-        out->error_message = BYTES_LITERAL("a topic is named by its name or by its id");
+    bool by_id = is_by_id(asked);
+    out->name = asked->name;
+    out->topic_id = asked->topic_id;
+    if (by_id == (asked->name.data != NULL)) {
+        fails(out, KAFKA_INVALID_REQUEST, BYTES_LITERAL("name a topic by its name or by its id"));
         return;
     }
-    struct topic *topic = by_id ? topic_find_id(core, id.data) : topic_find(core, name);
+    if (repeats_has(repeats, key_of(asked))) {
+        fails(out, KAFKA_INVALID_REQUEST, BYTES_LITERAL("the request names this topic twice"));
+        return;
+    }
+    struct topic *topic =
+        by_id ? topic_find_id(core, asked->topic_id.data) : topic_find(core, asked->name);
     if (!topic) {
-        out->error_code = by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-        out->error_message = BYTES_LITERAL("this topic does not exist");
+        fails(out, by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
+              BYTES_LITERAL("this topic does not exist"));
         return;
     }
     out->name = arena_copy(&r->arena, topic->name);
@@ -42,26 +65,43 @@ static void answer(struct request *r, bool in_time)
     request_answer(r, reply);
 }
 
+/* Versions before 6 have a list of names. */
+static const struct kafka_delete_topics_request_topic *
+asked_topics(struct request *r, const struct kafka_delete_topics_request *in, int32_t *count)
+{
+    if (r->version >= TOPIC_STRUCTS_SINCE) {
+        *count = in->topics.count;
+        return in->topics.items;
+    }
+    *count = in->topic_names.count;
+    struct kafka_delete_topics_request_topic *asked =
+        request_new(r, &kafka_delete_topics_request_topic_schema, (size_t)*count);
+    for (int32_t i = 0; asked && i < *count; i++)
+        asked[i].name = in->topic_names.items[i];
+    return asked;
+}
+
 void delete_topics_start(struct request *r)
 {
     const struct kafka_delete_topics_request *in = r->body;
     struct core *core = request_core(r);
+    int32_t count;
+    const struct kafka_delete_topics_request_topic *asked = asked_topics(r, in, &count);
     struct kafka_delete_topics_response *reply =
         request_new(r, &kafka_delete_topics_response_schema, 1);
-    if (!reply)
+    if (!reply || (count > 0 && !asked))
         return;
-    bool by_struct = r->version >= TOPIC_STRUCTS_SINCE;
-    int32_t count = by_struct ? in->topics.count : in->topic_names.count;
     r->reply = reply;
     reply->responses.items =
         request_new(r, &kafka_delete_topics_response_topic_schema, (size_t)count);
     if (!reply->responses.items)
         return;
-    reply->responses.count = count;
-    for (int32_t i = 0; i < count; i++) {
-        struct bytes name = by_struct ? in->topics.items[i].name : in->topic_names.items[i];
-        struct uuid id = by_struct ? in->topics.items[i].topic_id : (struct uuid){{0}};
-        delete_one(r, name, id, &reply->responses.items[i]);
-    }
+    struct repeats repeats = {0};
+    for (int32_t i = 0; i < count; i++)
+        repeats_note(&repeats, key_of(&asked[i]));
+    for (int32_t i = 0; i < count; i++)
+        if (repeats_take(&repeats, key_of(&asked[i])))
+            delete_one(r, &repeats, &asked[i], &reply->responses.items[reply->responses.count++]);
+    repeats_reset(&repeats);
     request_wait(r, core_catalog_ticket(core), STAGE_COMMITTED, in->timeout_ms, answer);
 }

@@ -7,7 +7,7 @@
 #include "kafka/connection.h"
 #include "kafka/handlers.h"
 
-enum { PEEK_BATCHES = 64 };
+enum { PEEK_BATCHES = 64, SESSION_NEW = 0, SESSION_NONE = -1 };
 
 struct cold_read {
     struct log_read read;
@@ -17,6 +17,7 @@ struct cold_read {
 static bool build(struct fetch *f, const struct kafka_fetch_request *in);
 static void check_part(struct fetch_part *p, struct topic *topic);
 static enum kafka_error check_epochs(struct fetch_part *p);
+static enum kafka_error check_history(struct fetch_part *p);
 static void count_part(struct fetch_part *p);
 static void wait_for_more(struct fetch *f);
 static void watch_all(struct fetch *f);
@@ -41,7 +42,7 @@ void fetch_start(struct request *r)
 
     /* Sessions are never opened, so only requests without one, or for a new or last one, make
      * sense. */
-    if (in->session_id != 0 && in->session_epoch > 0) {
+    if (in->session_epoch != SESSION_NEW && in->session_epoch != SESSION_NONE) {
         reply->error_code = KAFKA_FETCH_SESSION_ID_NOT_FOUND;
         request_answer(r, reply);
         return;
@@ -155,7 +156,7 @@ static void check_part(struct fetch_part *p, struct topic *topic)
 }
 
 /* Is the client's idea of the leader ours (KIP-320), and did it read from the same history as ours
- * (KIP-595)? A fork is answered with the point where it began. */
+ * (KIP-595)? A fork is answered with the point where it began, and without records. */
 static enum kafka_error check_epochs(struct fetch_part *p)
 {
     struct core *core = request_core(p->fetch->request);
@@ -170,19 +171,30 @@ static enum kafka_error check_epochs(struct fetch_part *p)
     if (p->asked->last_fetched_epoch < 0)
         return KAFKA_NONE;
 
-    int32_t found_epoch = -1;
-    int64_t end = log_epoch_end(p->partition->log, p->asked->last_fetched_epoch, &found_epoch);
-    if (end < 0)
+    return check_history(p);
+}
+
+static enum kafka_error check_history(struct fetch_part *p)
+{
+    struct log *log = p->partition->log;
+    int32_t asked = p->asked->last_fetched_epoch;
+    if (asked > log_last_epoch(log))
         return KAFKA_OFFSET_OUT_OF_RANGE;
-    if (found_epoch < p->asked->last_fetched_epoch || end < p->asked->fetch_offset) {
-        p->answer->diverging_epoch.epoch = found_epoch;
-        p->answer->diverging_epoch.end_offset = end;
-        p->answer->high_watermark = p->partition->log->hw;
-        p->answer->last_stable_offset = p->partition->log->hw;
-        p->answer->log_start_offset = p->partition->log->start;
-        p->partition = NULL;
-        p->fetch->is_ready = true;
+    int32_t epoch = -1;
+    int64_t end = log_epoch_end(log, asked, &epoch);
+    if (end < 0) { /* older than all that is kept */
+        epoch = asked;
+        end = log->start;
     }
+    if (epoch == asked && end >= p->asked->fetch_offset)
+        return KAFKA_NONE;
+    p->answer->diverging_epoch.epoch = epoch;
+    p->answer->diverging_epoch.end_offset = end;
+    p->answer->high_watermark = log->hw;
+    p->answer->last_stable_offset = log->hw;
+    p->answer->log_start_offset = log->start;
+    p->partition = NULL;
+    p->fetch->is_ready = true;
     return KAFKA_NONE;
 }
 

@@ -467,6 +467,15 @@ TEST(fetch_tells_where_histories_diverge)
     expect_int(answered_partition(reply, 0)->diverging_epoch.epoch, epoch);
     expect_int(answered_partition(reply, 0)->diverging_epoch.end_offset, 1);
     expect_int(answered_partition(reply, 0)->records.size, 0);
+
+    asked_partition(in, 0)->last_fetched_epoch = epoch - 1; /* older than all that is kept */
+    reply = client_call(c, KAFKA_FETCH, 12, in);
+    expect_int(answered_partition(reply, 0)->diverging_epoch.epoch, epoch - 1);
+    expect_int(answered_partition(reply, 0)->diverging_epoch.end_offset, 0);
+
+    asked_partition(in, 0)->last_fetched_epoch = epoch + 1; /* and one that is not known yet */
+    reply = client_call(c, KAFKA_FETCH, 12, in);
+    expect_int(answered_partition(reply, 0)->error_code, KAFKA_OFFSET_OUT_OF_RANGE);
     broker_close(&b);
 }
 
@@ -481,11 +490,12 @@ TEST(fetch_knows_no_sessions)
     struct kafka_fetch_response *reply = client_call(c, KAFKA_FETCH, 12, in);
     expect_int(reply->session_id, 0);
     answered_partition(reply, 0);
-    in->session_id = 5;
     in->session_epoch = 1;
-    reply = client_call(c, KAFKA_FETCH, 12, in);
-    expect_int(reply->error_code, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
-    expect_int(reply->responses.count, 0);
+    for (in->session_id = 0; in->session_id <= 5; in->session_id += 5) {
+        reply = client_call(c, KAFKA_FETCH, 12, in);
+        expect_int(reply->error_code, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
+        expect_int(reply->responses.count, 0);
+    }
     in->session_epoch = -1; /* closing it is fine */
     answered_partition(client_call(c, KAFKA_FETCH, 12, in), 0);
     broker_close(&b);

@@ -19,8 +19,6 @@ void metadata_start(struct request *);
 void api_versions_start(struct request *);
 
 void create_topics_start(struct request *);
-void create_topics_release(struct request *);
-
 void delete_topics_start(struct request *);
 
 #endif

@@ -154,6 +154,15 @@ static int version_of_timestamp(int64_t timestamp)
     }
 }
 
+/* Of the oldest batch, if it is in memory: clients can do without. */
+static int32_t first_epoch(struct log *log)
+{
+    struct log_batch batch;
+    size_t count = 0;
+    enum err err = log_peek(log, log->start, log->hw, 1, &batch, 1, &count);
+    return !err && count > 0 ? batch.epoch : -1;
+}
+
 /* False: a lookup is under way. */
 static bool put_partition(struct list_offsets *l)
 {
@@ -185,7 +194,10 @@ static bool put_partition(struct list_offsets *l)
         out->leader_epoch = log_last_epoch(p->log);
         return true;
     case EARLIEST:
-    case EARLIEST_LOCAL: out->offset = p->log->start; return true;
+    case EARLIEST_LOCAL:
+        out->offset = p->log->start;
+        out->leader_epoch = first_epoch(p->log);
+        return true;
     case LATEST_TIERED: return true; /* nothing is tiered: offset -1 */
     default:
         if (p->log->start == p->log->hw)

@@ -172,6 +172,7 @@ TEST(create_topics_tells_what_is_wrong)
         const struct kafka_create_topics_response_topic *out = call_create(c, 5, in);
         expect_int(out->error_code, cases[i].error);
         expect_true(out->error_message.size > 0);
+        expect_not_null(out->configs.items);
     }
     struct kafka_create_topics_request *in = create(&b, "t", 1, 1);
     add_config(&b, in, "retention.ms", "1000");
@@ -301,6 +302,26 @@ delete_struct(struct test_client *c, struct kafka_delete_topics_request_topic to
     struct kafka_delete_topics_response *reply = client_call(c, KAFKA_DELETE_TOPICS, 6, &in);
     expect_int(reply->responses.count, 1);
     return &reply->responses.items[0];
+}
+
+TEST(delete_topics_refuses_a_name_given_twice_once)
+{
+    struct test_broker b;
+    broker_open(&b);
+    broker_topic(&b, "a", 1);
+    broker_topic(&b, "b", 1);
+    struct bytes names[] = {BYTES_LITERAL("a"), BYTES_LITERAL("b"), BYTES_LITERAL("a")};
+    struct kafka_delete_topics_request in = {.timeout_ms = 5000};
+    in.topic_names.items = names;
+    in.topic_names.count = 3;
+    struct kafka_delete_topics_response *reply =
+        client_call(broker_client(&b), KAFKA_DELETE_TOPICS, 5, &in);
+    expect_int(reply->responses.count, 2);
+    expect_int(reply->responses.items[0].error_code, KAFKA_INVALID_REQUEST);
+    expect_int(reply->responses.items[1].error_code, KAFKA_NONE);
+    expect_not_null(topic_find(b.core, names[0]));
+    expect_null(topic_find(b.core, names[1]));
+    broker_close(&b);
 }
 
 TEST(delete_topics_deletes_by_id)
