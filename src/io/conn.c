@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 enum {
-    SMALL_FRAME_BYTES = 16 * 1024, /* the front of a smaller one is copied before it is read on */
-    GROWTH_MIN_BYTES = 64 * 1024,
-    PARTS_MAX = 64, /* of one send */
+    /* The front of a smaller frame is copied before it is read on; a larger one gets a buffer. */
+    SMALL_FRAME_BYTES = 32 * 1024,
+    GROWTH_MIN_BYTES = 1024 * 1024,
+    FRONT_BYTES = 4096, /* read of what is probably a large frame before its size is known */
+    PARTS_MAX = 64,     /* of one send */
 };
 
 struct conn *conn_new(struct hub *hub, int fd, const struct protocol *protocol,
@@ -164,8 +166,8 @@ static void take_inputs(struct conn *c, struct input *first)
     }
 }
 
-/* How much room the unfinished frame gets: in proportion to what has arrived, not to what the peer
- * claims that will. */
+/* How much room the unfinished frame gets: what it needs when that is usual, else in proportion to
+ * what has arrived, not to what the peer claims that will. */
 static size_t partial_capacity(const struct conn *c, size_t have)
 {
     size_t grown = have * 2 > GROWTH_MIN_BYTES ? have * 2 : GROWTH_MIN_BYTES;
@@ -189,7 +191,7 @@ static enum err keep_partial(struct reactor *r, struct conn *c, struct bytes res
     bool large = is_large(c, rest.size);
     c->partial = rbuf_new(r->rbufs, large ? partial_capacity(c, rest.size) : rest.size);
     memcpy(c->partial->bytes, rest.data, rest.size);
-    c->partial->used = rest.size;
+    rbuf_add_used(c->partial, rest.size);
     return OK;
 }
 
@@ -245,9 +247,10 @@ static bool read_partial(struct reactor *r, struct conn *c, size_t *left)
     if (n == 0)
         return false;
     *left -= n;
-    b->used += n;
+    rbuf_add_used(b, n);
     if (b->used >= c->need) {
         c->partial = NULL;
+        c->expects_large = true;
         parse(r, c, b, bytes_of(b->bytes, b->used));
         rbuf_unref(b);
     }
@@ -266,7 +269,9 @@ static struct rbuf *shared_with_room(struct reactor *r)
     return r->shared = rbuf_new(r->rbufs, RBUF_USUAL_BYTES);
 }
 
-/* Read into the buffer that all connections share, behind what is there of a small frame. */
+/* Read into the buffer that all connections share, behind what is there of a small frame. Behind a
+ * large frame comes often another one: of that only the front is read here, because what belongs to
+ * it would have to be copied into its own buffer. */
 static bool read_shared(struct reactor *r, struct conn *c, size_t *left)
 {
     struct rbuf *b = shared_with_room(r);
@@ -274,6 +279,9 @@ static bool read_shared(struct reactor *r, struct conn *c, size_t *left)
     size_t front_bytes = front ? front->used : 0;
     uint8_t *at = b->bytes + b->used;
     size_t room = smaller(b->capacity - b->used - front_bytes, *left);
+    if (c->expects_large)
+        room = smaller(room, FRONT_BYTES);
+    c->expects_large = false;
     size_t n = receive(r, c, at + front_bytes, room);
     if (n == 0)
         return false;
@@ -282,7 +290,7 @@ static bool read_shared(struct reactor *r, struct conn *c, size_t *left)
         memcpy(at, front->bytes, front_bytes);
     c->partial = NULL;
     rbuf_unref(front);
-    b->used += front_bytes + n;
+    rbuf_add_used(b, front_bytes + n);
     parse(r, c, b, bytes_of(at, front_bytes + n));
     return n == room;
 }

@@ -86,19 +86,28 @@ struct rbuf *rbuf_new(struct rbuf_pool *pool, size_t capacity)
     b->pool = pool;
     b->capacity = capacity;
     b->used = 0;
+    b->counted = capacity == RBUF_USUAL_BYTES ? capacity : 0;
     if (pool) {
         atomic_fetch_add_explicit(&pool->refs, 1, memory_order_relaxed);
-        atomic_fetch_add_explicit(&pool->bytes, capacity, memory_order_relaxed);
+        atomic_fetch_add_explicit(&pool->bytes, b->counted, memory_order_relaxed);
     }
     return b;
+}
+
+void rbuf_add_used(struct rbuf *b, size_t size)
+{
+    check(size <= b->capacity - b->used);
+    b->used += size;
+    size_t more = b->used > b->counted ? b->used - b->counted : 0;
+    b->counted += more;
+    if (b->pool && more > 0)
+        atomic_fetch_add_explicit(&b->pool->bytes, more, memory_order_relaxed);
 }
 
 struct rbuf *rbuf_grow(struct rbuf *b, size_t capacity)
 {
     check(!rbuf_is_shared(b));
     check(capacity >= b->capacity);
-    if (b->pool)
-        atomic_fetch_add_explicit(&b->pool->bytes, capacity - b->capacity, memory_order_relaxed);
     b = xrealloc(b, sizeof *b + capacity);
     b->capacity = capacity;
     return b;
@@ -115,7 +124,7 @@ void rbuf_unref(struct rbuf *b)
         return;
     struct rbuf_pool *pool = b->pool;
     if (pool)
-        atomic_fetch_sub_explicit(&pool->bytes, b->capacity, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&pool->bytes, b->counted, memory_order_relaxed);
     if (!pool || b->capacity != RBUF_USUAL_BYTES || !keep_free(pool, b))
         free(b);
     if (pool)

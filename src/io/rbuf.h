@@ -21,6 +21,7 @@ struct rbuf {
     struct rbuf *next_free;
     size_t capacity;
     size_t used;
+    size_t counted;
     uint8_t bytes[];
 };
 
@@ -30,6 +31,8 @@ void rbuf_pool_free(struct rbuf_pool *pool);
 size_t rbuf_pool_bytes(const struct rbuf_pool *pool);
 
 struct rbuf *rbuf_new(struct rbuf_pool *pool, size_t capacity);
+/* `size` more bytes have arrived. */
+void rbuf_add_used(struct rbuf *b, size_t size);
 /* The same buffer with more room; it may move. Nobody else may hold it. */
 struct rbuf *rbuf_grow(struct rbuf *b, size_t capacity);
 static inline bool rbuf_is_shared(struct rbuf *b)

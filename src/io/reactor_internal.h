@@ -35,9 +35,9 @@
 
 enum {
     REACTOR_RING_SLOTS = 512,
-    REACTOR_READ_BYTES = 256 * 1024,       /* of one connection in one turn */
-    REACTOR_TURN_READ_BYTES = 1024 * 1024, /* of all */
-    REACTOR_ACCEPT_COUNT = 64,             /* in one turn */
+    REACTOR_READ_BYTES = 256 * 1024,      /* of one connection in one turn */
+    REACTOR_TURN_READ_BYTES = 256 * 1024, /* of all */
+    REACTOR_ACCEPT_COUNT = 64,            /* in one turn */
 };
 
 #define REACTOR_GRACE_NS (3 * INT64_C(1000000000))
@@ -108,6 +108,7 @@ struct conn {
     size_t inflight_bytes;
     bool is_ended, is_broken, is_paused, is_forgotten, tells_drained;
     bool is_blocked;     /* the socket takes nothing more */
+    bool expects_large;  /* the frame before was large */
     struct list starved; /* in reactor->starved while there is no memory to read into */
     struct list ending;  /* in reactor->ending, by deadline */
     int64_t end_deadline_ns;
