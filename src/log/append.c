@@ -30,21 +30,16 @@ static uint64_t room_in_file(const struct journal_file *f, uint64_t at)
     return f->base + f->size - at;
 }
 
-/* The file that takes a record with an entry of `size` bytes. */
+/* The file that takes a record with an entry of `size` bytes: the newest one, or the one behind it. */
 static struct journal_file *file_for_record(struct store *s, uint64_t size)
 {
-    list_each (n, &s->journal.files) {
-        struct journal_file *f = container_of(n, struct journal_file, node);
-        if (f->state == JOURNAL_FULL || f->used == 0)
-            continue;
-        uint64_t want = RECORD_HEADER_BYTES + size + 2ull * s->disk->block_bytes;
-        if (room_in_file(f, f->base + f->used) >= want)
-            return f;
-        if (f->state == JOURNAL_ACTIVE || f->state == JOURNAL_READY)
-            f->state = JOURNAL_FULL;
-        f->last_commit = s->journal_lane.staging;
-    }
-    struct journal_file *f = journal_next_file(s, size);
+    struct journal_file *f = journal_newest_file(s);
+    uint64_t want = RECORD_HEADER_BYTES + size + 2ull * s->disk->block_bytes;
+    if (f && !f->passed && room_in_file(f, f->base + f->used) >= want)
+        return f;
+    if (f)
+        journal_pass(s, f);
+    f = journal_next_file(s, size);
     if (f->state == JOURNAL_READY)
         f->state = JOURNAL_ACTIVE;
     return f;
@@ -213,7 +208,7 @@ static uint8_t *put_entry_header(uint8_t *p, uint8_t type, uint8_t flags, size_t
     return p + ENTRY_HEADER_BYTES;
 }
 
-void stage_control(struct store *s, uint8_t type, struct log_state *l, int64_t a, uint64_t b)
+uint64_t stage_control(struct store *s, uint8_t type, struct log_state *l, int64_t a, uint64_t b)
 {
     uint64_t address;
     uint8_t *p = stage_reserve(s, ENTRY_CONTROL_BYTES, &address);
@@ -226,6 +221,7 @@ void stage_control(struct store *s, uint8_t type, struct log_state *l, int64_t a
         log_mark_dirty(l, address);
         commit_touch(s, l);
     }
+    return address;
 }
 
 /* Write the entry and return the journal address of its batch. */

@@ -48,7 +48,7 @@ static void enter(struct store *s, struct log_state *l)
         l->first_segment = l->log.end;
     list_push_back(&s->direct_logs, &d->node);
     s->direct_count++;
-    stage_control(s, ENTRY_DIRECT, l, l->log.end, 0);
+    l->direct_address = stage_control(s, ENTRY_DIRECT, l, l->log.end, 0);
     s->direct_needs_commit = s->staging->number;
     say_debug("log", "direct mode log=%llu offset=%lld", (unsigned long long)l->log.id,
               (long long)l->log.end);

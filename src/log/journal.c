@@ -176,8 +176,11 @@ static void prepare_done(struct job *job)
     s->helpers--;
     if (!p->err) {
         s->no_space = false;
-        p->file->state = p->file->used > JOURNAL_HEADER_BYTES ? JOURNAL_ACTIVE : JOURNAL_READY;
-        store_flush(s); /* a commit may have waited for this file */
+        p->file->state = p->file->passed     ? JOURNAL_FULL
+                         : p->file->used > 0 ? JOURNAL_ACTIVE
+                                             : JOURNAL_READY;
+        /* A commit that waited for this file starts at the end of the turn, not here: what was
+         * promised by log_next_ticket() in this turn may not be staged yet. */
     } else if (p->err == E_NO_SPACE && p->fresh) {
         if (!s->no_space)
             say_warn("log", "disk full, the journal cannot grow: %s", p->error);
@@ -302,6 +305,14 @@ bool journal_is_short(struct store *s)
            (s->no_space || s->journal.total_bytes + next_size(s, 0) > s->config.journal_max_bytes);
 }
 
+void journal_pass(struct store *s, struct journal_file *f)
+{
+    f->passed = true;
+    f->last_commit = s->journal_lane.staging;
+    if (f->state == JOURNAL_ACTIVE || f->state == JOURNAL_READY)
+        f->state = JOURNAL_FULL;
+}
+
 struct journal_file *journal_next_file(struct store *s, uint64_t need)
 {
     need += JOURNAL_HEADER_BYTES + 2 * RECORD_HEADER_BYTES + 2 * s->disk->block_bytes;
@@ -312,7 +323,7 @@ struct journal_file *journal_next_file(struct store *s, uint64_t need)
         f->used = JOURNAL_HEADER_BYTES;
         if (f->size >= need)
             return f;
-        f->state = JOURNAL_FULL; /* too small for this record: passed over, empty */
+        journal_pass(s, f); /* too small for this record */
     }
     struct journal_file *f = add_file(s, next_size(s, need));
     f->used = JOURNAL_HEADER_BYTES;
@@ -328,6 +339,7 @@ void journal_renew(struct store *s, struct journal_file *f)
     f->generation = ++s->journal.generation;
     f->base = last->base + last->size;
     f->used = 0;
+    f->passed = false;
     list_push_back(&s->journal.files, &f->node);
     prepare(s, f, false);
 }

@@ -207,7 +207,9 @@ static void plan_journal(struct log_read_internal *r, uint32_t i)
             continue;
         bool here = e->address >= r->file->base && e->address < r->file->base + r->file->size;
         bool enough = r->entries.count > 0 && bytes + e->size > r->max_bytes;
-        if (!here || enough || e->base_offset >= r->limit)
+        bool across = r->entries.count > 0 && e->base_offset >= r->log->direct_from &&
+                      r->entries.items[0].base_offset < r->log->direct_from;
+        if (!here || enough || across || e->base_offset >= r->limit)
             break;
         bytes += e->size;
         vec_push(&r->entries, *e);

@@ -148,6 +148,8 @@ static enum err replay_batch(struct replay *r, struct log_state *l, int64_t base
                                (batch_is_control(b) ? TAIL_CONTROL : 0),
                            b->max_timestamp,
                            b->leader_epoch};
+    if (address < l->cut_address && end > l->cut_offset)
+        return OK;
     if (!carried && base > l->log.end && l->missing_at < 0)
         l->missing_at = base; /* rot, unless the log's deletion follows */
     if (!carried && base < l->log.end && end > l->log.end)
@@ -191,7 +193,7 @@ static enum err replay_data(struct replay *r, const uint8_t *p, uint32_t size, u
     for (uint32_t i = 0; i < count && !err; i++) {
         const uint8_t *at = p + ENTRY_HEADER_BYTES + (size_t)i * ENTRY_LOG_BYTES;
         struct log_state *l = replay_log(r, get_u64(at), address + head);
-        if (l)
+        if (l && l->missing_at < 0)
             err = replay_batch(r, l, (int64_t)get_u64(at + 8), &b, address + head,
                                p[1] & ENTRY_CARRIED);
     }
@@ -253,7 +255,7 @@ static enum err recover_direct(struct store *s, struct log_state *l)
             .next_offset = next, .max_epoch = INT32_MAX, .each = note_direct_batch, .ctx = l};
         if (!err)
             err = segment_scan(f, &position, &scan);
-        more = scan.next_offset > next && segment != scan.next_offset;
+        more = segment != scan.next_offset; /* else it holds nothing: the last one */
         next = scan.next_offset;
         if (!err)
             err = cut_segment(f, position);
@@ -276,7 +278,7 @@ static enum err replay_journaled(struct store *s, struct log_state *l, int64_t t
 {
     enum err err = recover_direct(s, l);
     if (!err && l->log.end < to) {
-        if (l->missing_at < 0)
+        if (l->missing_at < 0 && to > l->log.start)
             l->missing_at = l->log.end; /* rot, unless the log's deletion follows */
         l->log.end = to;
     }
@@ -303,7 +305,7 @@ static enum err replay_control(struct replay *r, const uint8_t *p, uint64_t addr
         return OK;
     }
     struct log_state *l = replay_log(r, get_u64(p + ENTRY_HEADER_BYTES), address);
-    if (!l)
+    if (!l || (l->missing_at >= 0 && p[0] != ENTRY_DELETE))
         return OK;
     switch (p[0]) {
     case ENTRY_START:
@@ -313,21 +315,31 @@ static enum err replay_control(struct replay *r, const uint8_t *p, uint64_t addr
         break;
     case ENTRY_DIRECT:
         l->row_has_part = true;
-        if (a < l->log.end || a == l->direct_from)
+        if (a < l->log.end || address <= l->direct_address)
             break; /* the row knows more */
-        if (l->direct_from != INT64_MAX)
-            return rot(l, "a second direct part", a);
+        if (l->direct_from != INT64_MAX) {
+            l->missing_at = a; /* the row between the two parts is gone with the log */
+            break;
+        }
         l->direct_from = l->recovered_segment = l->recovered_offset = a;
         l->direct_to = INT64_MAX;
+        l->direct_address = address;
         l->recovered_position = 0;
         if (l->first_segment < 0)
             l->first_segment = a;
         break;
     case ENTRY_JOURNALED:
-        if (a >= l->stored_to && a > l->direct_from && l->direct_to == INT64_MAX)
+        if (address > l->direct_address && l->direct_from != INT64_MAX &&
+            l->direct_to == INT64_MAX)
             return replay_journaled(r->s, l, a);
         break;
-    case ENTRY_TRUNCATE: replay_truncate(l, a, (int32_t)b); break;
+    case ENTRY_TRUNCATE:
+        if (address <= l->cut_address)
+            break;
+        l->cut_offset = a;
+        l->cut_address = address;
+        replay_truncate(l, a, (int32_t)b);
+        break;
     case ENTRY_DELETE: store_forget(r->s, l); return OK;
     default: return err_set(E_CORRUPT, "journal: unknown entry type %d", p[0]);
     }
@@ -443,6 +455,7 @@ static enum err replay_journal(struct store *s, struct replay *r)
             f->used = round_up(f->used, s->disk->block_bytes);
         } else {
             f->state = before ? JOURNAL_FULL : JOURNAL_READY;
+            f->passed = before;
             f->used = before ? f->size : 0;
         }
     }

@@ -447,14 +447,9 @@ static void capture_row(struct store *s, struct log_state *l)
     list_remove(&l->dirty);
     l->row_start = l->log.start;
     l->captured_has_part = l->direct_from != INT64_MAX;
-    struct direct *d = l->direct;
     s->unmarked_bytes -= l->unmarked;
     l->unmarked = 0;
     list_remove(&l->marking);
-    if (d) {
-        if (l->log.level == LEVEL_OS && d->open_file && d->file_segment == d->synced_segment)
-            vec_push(&w->sync_first, d->open_file);
-    }
     vec_push(&w->logs, l);
     log_pin(l);
 }
@@ -501,6 +496,11 @@ static void start_write(struct store *s)
     struct write_rows *w = s->recycle.rows;
     s->recycle.rows = NULL;
     s->recycle.phase = RECYCLE_WRITE;
+    for (size_t i = 0; i < w->logs.count; i++) { /* what was sealed since, helpers sync before */
+        struct log_state *l = w->logs.items[i];
+        if (l->log.level == LEVEL_OS && l->direct && l->direct->open_file)
+            vec_push(&w->sync_first, l->direct->open_file);
+    }
     w->job.run = rows_run;
     w->job.done = rows_done;
     w->store = s;
@@ -595,6 +595,10 @@ static void step_rows(struct store *s)
         return;
     r->phase = RECYCLE_SYNC;
     r->wait_for = store_want_sync(s);
+    bool staged = s->direct_staging || s->direct_stalled || s->direct_in_flight;
+    r->wait_for_round = s->direct_lane.staging - (s->direct_staging ? 0 : 1);
+    if (!staged)
+        r->wait_for_round = 0;
 }
 
 void recycle_step(struct store *s)
@@ -610,7 +614,8 @@ void recycle_step(struct store *s)
         step_wait(s);
     if (r->phase == RECYCLE_ROWS)
         step_rows(s);
-    if (r->phase == RECYCLE_SYNC && s->journal_lane.synced >= r->wait_for)
+    if (r->phase == RECYCLE_SYNC && s->journal_lane.synced >= r->wait_for &&
+        s->direct_lane.synced >= r->wait_for_round)
         start_write(s);
     if (r->phase != RECYCLE_IDLE)
         s->due_ns = s->now_ns;

@@ -188,7 +188,8 @@ enum err log_truncate(struct log *log, int64_t offset, int32_t epoch, struct tic
         log->written = offset;
     if (log->hw > offset)
         log->hw = offset;
-    stage_control(s, ENTRY_TRUNCATE, l, offset, (uint64_t)epoch);
+    l->cut_offset = offset;
+    l->cut_address = stage_control(s, ENTRY_TRUNCATE, l, offset, (uint64_t)epoch);
     *out = (struct ticket){.journal = s->journal_lane.staging, .level = LEVEL_FSYNC};
     return OK;
 }

@@ -159,6 +159,9 @@ struct log_state {
     int64_t
         direct_from;   /* INT64_MAX, or where the direct part begins: segments hold what lies in */
     int64_t direct_to; /* [direct_from, direct_to); INT64_MAX: it is still growing, or none */
+    int64_t cut_offset;      /* of the newest TRUNCATE, */
+    uint64_t cut_address;    /* and where it lies: older entries that reach above the cut are void */
+    uint64_t direct_address; /* of the DIRECT entry that began the newest one */
     int64_t segment;   /* base offset of the segment that materialise appends to; -1 none */
     uint64_t position; /* its valid bytes */
     int64_t first_segment; /* base offset of the oldest; -1 when there are no files */
@@ -217,6 +220,7 @@ struct journal_file {
     uint64_t last_commit;
     struct file *file;
     uint32_t readers;
+    bool passed; /* the journal has gone on to the next file */
 };
 
 /* The record that is being staged, or waits for its commit. */
@@ -303,6 +307,7 @@ struct recycle {
     struct list *cursor; /* position in store->tailed during MOVE */
     uint32_t materialising;
     uint64_t wait_for;   /* commit number */
+    uint64_t wait_for_round; /* the rows' derived state may be ahead of their positions */
     struct chunk *image; /* of the file's bytes, when they had to be read */
     struct write_rows *rows;
     bool mark_wanted;
@@ -378,7 +383,8 @@ void log_note_epoch(struct log_state *l, int32_t epoch, int64_t offset);
 void log_tail_push(struct log_state *l, struct tail_entry e);
 void log_tail_changed(struct log_state *l);
 /* Journal a small control entry about one log: two numbers, whose meaning is the type's. */
-void stage_control(struct store *s, uint8_t type, struct log_state *l, int64_t a, uint64_t b);
+/* Returns its address. */
+uint64_t stage_control(struct store *s, uint8_t type, struct log_state *l, int64_t a, uint64_t b);
 void stage_data_carried(struct store *s, struct log_state *l, struct bytes batch,
                         struct tail_entry *e);
 
@@ -428,6 +434,8 @@ enum {
 };
 /* Ask for another journal file when few are free; `need`: bytes that it must hold. */
 struct journal_file *journal_next_file(struct store *s, uint64_t need);
+/* Nothing more goes into this file. */
+void journal_pass(struct store *s, struct journal_file *f);
 struct journal_file *journal_file_at(struct store *s, uint64_t address); /* NULL: none holds it */
 struct journal_file *journal_newest_file(struct store *s); /* that anything was staged into */
 void journal_prepare_more(struct store *s);

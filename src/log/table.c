@@ -32,7 +32,7 @@ enum {
     BLOCK_MAGIC = 0x50425442,
     BLOCK_HEADER_BYTES = 16,
     ROW_VERSION = 1,
-    ROW_FIXED_BYTES = 124,
+    ROW_FIXED_BYTES = 148,
     COMPACT_ABOVE_BYTES = 1 * MIB,
 };
 
@@ -74,6 +74,9 @@ void row_encode(struct log_state *l, uint8_t flags, struct text *out)
     put_i64(out, d ? d->synced_offset : 0);
     put_i64(out, l->direct_to);
     text_put_u64(out, redo_of(l));
+    text_put_u64(out, l->direct_address);
+    put_i64(out, l->cut_offset);
+    text_put_u64(out, l->cut_address);
     text_put_u32(out, (uint32_t)l->epochs.count);
     for (size_t i = 0; i < l->epochs.count; i++) {
         text_put_u32(out, (uint32_t)l->epochs.items[i].epoch);
@@ -282,7 +285,10 @@ static enum err row_apply(struct store *s, const uint8_t *p)
     l->recovered_offset = get_i64(p + 96);
     l->direct_to = get_i64(p + 104);
     l->redo = get_u64(p + 112);
-    uint32_t epochs = get_u32(p + 120);
+    l->direct_address = get_u64(p + 120);
+    l->cut_offset = get_i64(p + 128);
+    l->cut_address = get_u64(p + 136);
+    uint32_t epochs = get_u32(p + 144);
     const uint8_t *at = p + ROW_FIXED_BYTES;
     for (uint32_t i = 0; i < epochs; i++, at += 12)
         log_note_epoch(l, (int32_t)get_u32(at), get_i64(at + 4));
