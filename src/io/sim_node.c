@@ -298,7 +298,8 @@ static void stop_sector(struct sectors *s, uint64_t sector)
 static void apply_torn(struct content **c, const struct change *change, struct sectors *stopped,
                        struct random *random)
 {
-    enum { ALL, NONE, TORN } fate = (int)random_below(random, 3);
+    enum { ALL, NONE, TORN };
+    uint64_t fate = random_below(random, 3);
     for (uint64_t at = change->from; at < change->to;) {
         uint64_t sector = at / SIM_SECTOR_BYTES, end = (sector + 1) * SIM_SECTOR_BYTES;
         end = end < change->to ? end : change->to;
