@@ -4,7 +4,8 @@
  * must become durable. It makes no system call and reads no clock.
  *
  *   core_turn_begin(core, now)     time for everything in this turn
- *   ... core halves, jobs_poll ... handlers change state, append, write to links
+ *   jobs_poll()                    before the handlers: what has ended, and what waited for it
+ *   ... core halves ...            handlers change state, append, write to links
  *   core_turn_end(core)            due timers, deferred work, packed publishes, store_flush()
  *
  * No handler re-enters a module that is on the stack: work caused by work is deferred to the end of

@@ -46,6 +46,7 @@ struct core_internal {
     struct list unlogged;       /* queues with settles to log this turn */
     struct list unmarked;     /* queues with only a delivered-up-to mark to log, when convenient */
     struct timer mark_timer;  /* logs the marks that nothing else took along */
+    bool marks_due;           /* it has fired */
     bool committing;          /* this turn has appended something: marks ride along */
     uint32_t deliveries_left; /* of this turn */
     int64_t delivery_bytes_left;

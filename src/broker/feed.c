@@ -34,11 +34,13 @@ struct feed {
     bool has_batch; /* the batch being decoded, in this turn */
     struct log_batch batch;
     int64_t batch_end;
+    uint32_t batch_crc;
     struct record_reader reader;
     struct record record;
     bool has_record;
 
     int64_t resume_base; /* where the last turn stopped decoding; -1: nowhere */
+    uint32_t resume_crc; /* the store may have left out what is settled meanwhile */
     int64_t resume_offset;
     size_t resume_position;
     int32_t resume_left;
@@ -152,6 +154,8 @@ static enum err find_in_answer(struct feed *f, int64_t offset, struct log_batch 
         return err;
     }
     bool behind = read->count > 0 && read->from <= offset;
+    if (behind && offset < read->batches[f->read_at].base_offset)
+        f->read_at = 0; /* a record that came back */
     for (size_t i = f->read_at; behind && i < read->count; i++) {
         const struct log_batch *lb = &read->batches[i];
         if (!parse_end(lb, &b))
@@ -191,7 +195,7 @@ static enum err find_batch(struct feed *f, int64_t offset, int64_t limit, struct
 static void start_decoding(struct feed *f, const struct batch *b)
 {
     size_t from = BATCH_HEADER_BYTES;
-    bool resumes = f->resume_base == f->batch.base_offset;
+    bool resumes = f->resume_base == f->batch.base_offset && f->resume_crc == b->crc;
     if (resumes)
         from = f->resume_position;
     record_reader_init(&f->reader, b, f->batch.base_offset,
@@ -211,6 +215,7 @@ static enum err enter_batch(struct feed *f, int64_t offset, struct record *out)
         return E_CORRUPT;
     }
     f->batch_end = f->batch.base_offset + b.last_offset_delta + 1;
+    f->batch_crc = b.crc;
     if (batch_is_control(&b)) {
         out->offset = f->batch_end;
         return E_AGAIN;
@@ -279,6 +284,7 @@ void feed_rest(struct feed *f)
 {
     if (f->has_batch && f->has_record) {
         f->resume_base = f->batch.base_offset;
+        f->resume_crc = f->batch_crc;
         f->resume_offset = f->record.offset + 1;
         f->resume_position = (size_t)(f->reader.at - f->batch.raw.data);
         f->resume_left = f->reader.left;

@@ -54,9 +54,9 @@ static void skip_damage(struct queue *queue, int64_t from, int64_t to)
 {
     uint64_t count = subscription_settle_ready(queue->subscription, from, to);
     metrics_add(METRIC_records_undecodable, count);
-    say_error(
-        "queue", "%llu messages cannot be read and are dropped offsets=%lld..%lld queue=%.*s",
-        (unsigned long long)count, (long long)from, (long long)(to - 1), BYTES_FORMAT(queue->name));
+    say_error("queue", "%llu messages cannot be read and are dropped offsets=%lld..%lld queue=%.*s",
+              (unsigned long long)count, (long long)from, (long long)(to - 1),
+              BYTES_FORMAT(queue->name));
     queue_changed(queue);
 }
 

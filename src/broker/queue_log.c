@@ -92,13 +92,14 @@ void queue_log_marks(struct core *core)
 void queue_log_settles(struct core *core)
 {
     log_list(&core->internal->unlogged, offsetof(struct queue_internal, unlogged));
-    if (core->internal->committing)
+    if (core->internal->committing || core->internal->marks_due)
         queue_log_marks(core);
+    core->internal->marks_due = false;
 }
 
 static void mark_timer_fired(struct timer *timer, int64_t now_ns)
 {
     (void)now_ns;
     struct core_internal *in = container_of(timer, struct core_internal, mark_timer);
-    list_splice(&in->unlogged, &in->unmarked);
+    in->marks_due = true;
 }

@@ -94,12 +94,11 @@ void test_core_turn(struct test_core *t)
 void test_core_settle(struct test_core *t)
 {
     for (int quiet = 0; quiet < 4;) {
-        bool any = false;
+        test_core_turn(t);
+        bool any = core_next_due(t->core) <= t->now_ns;
         while (sim_jobs_step(t->sim, &t->random))
             any = true;
-        bool due = core_next_due(t->core) <= t->now_ns;
-        quiet = any || due ? 0 : quiet + 1;
-        test_core_turn(t);
+        quiet = any ? 0 : quiet + 1;
     }
 }
 
