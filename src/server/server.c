@@ -26,8 +26,8 @@ static void turn(struct server *s, int64_t deadline_ns)
     hub_wait(s->hub, due_ns < deadline_ns ? due_ns : deadline_ns);
     int64_t now_ns = clock_now_ns();
     core_turn_begin(s->core, now_ns, clock_wall_ms());
-    hub_dispatch(s->hub, now_ns);
     jobs_poll(s->jobs);
+    hub_dispatch(s->hub, now_ns);
     core_turn_end(s->core);
     hub_flush(s->hub);
 }
