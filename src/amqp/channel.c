@@ -23,6 +23,7 @@ struct channel *channel_new(struct connection *c, uint16_t id)
     ch->conn = c;
     ch->id = id;
     ch->wait.ready = wait_is_over;
+    list_init(&ch->consumers_by_turn);
     publish_init(ch);
     return ch;
 }

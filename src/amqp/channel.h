@@ -52,8 +52,9 @@ struct channel {
     uint64_t last_delivery_tag;
     struct unacked unacked;
     struct map consumers; /* by tag */
-    uint32_t prefetch;    /* of consumers to come; 0: no limit */
-    uint32_t window;      /* of the channel as a whole, deliveries by get included; 0: no limit */
+    struct list consumers_by_turn;
+    uint32_t prefetch; /* of consumers to come; 0: no limit */
+    uint32_t window;   /* of the channel as a whole, deliveries by get included; 0: no limit */
 
     struct bytes last_queue; /* the name declared last, owned */
 };

@@ -131,6 +131,12 @@ void method_connection_close_ok(struct connection *c, const struct command *comm
                         "unexpected connection.close-ok");
 }
 
+void method_connection_not_built(struct connection *c, const struct command *command)
+{
+    connection_fail(c, REPLY_NOT_IMPLEMENTED, command->method_id, "%s is not built yet",
+                    command->method->name);
+}
+
 /* ---- commands ---- */
 
 /* Methods on channel 0. */

@@ -58,6 +58,8 @@ static void consumer_deliver(struct consumer *base, const struct delivery *d)
                 .queue = d->queue, .consumer = consumer, .offset = d->offset, .number = d->number});
         consumer->in_window++;
     }
+    list_remove(&consumer->node);
+    list_push_back(&ch->consumers_by_turn, &consumer->node);
     send_deliver(ch->conn, ch->id, consumer->tag, tag, d);
     metrics_add(METRIC_amqp_delivered, 1);
 }
@@ -67,6 +69,7 @@ static void consumer_free(struct amqp_consumer *consumer)
     struct channel *ch = consumer->channel;
 
     map_remove(&ch->consumers, consumer->tag);
+    list_remove(&consumer->node);
     unacked_forget_consumer(&ch->unacked, consumer);
     free((void *)consumer->tag.data);
     free(consumer);
@@ -96,16 +99,8 @@ static void wake(struct amqp_consumer *consumer)
 
 void channel_wake_consumers(struct channel *ch)
 {
-    size_t position = 0;
-    struct amqp_consumer *consumer;
-
-    while ((consumer = map_next(&ch->consumers, &position)) != NULL)
-        wake(consumer);
-}
-
-bool consume_is_full(const struct channel *ch)
-{
-    return ch->window && ch->unacked.open_count >= ch->window;
+    list_each (node, &ch->consumers_by_turn)
+        wake(container_of(node, struct amqp_consumer, node));
 }
 
 void consume_settled(struct amqp_consumer *consumer)
@@ -114,7 +109,8 @@ void consume_settled(struct amqp_consumer *consumer)
         return;
     check(consumer->in_window > 0);
     consumer->in_window--;
-    wake(consumer);
+    if (!consumer->channel->window)
+        wake(consumer);
 }
 
 /* ---- basic.qos ---- */
@@ -168,6 +164,7 @@ static struct amqp_consumer *consumer_new(struct channel *ch, const struct amqp_
                                        .deliver = consumer_deliver,
                                        .cancelled = consumer_cancelled};
     map_put(&ch->consumers, consumer->tag, consumer);
+    list_push_back(&ch->consumers_by_turn, &consumer->node);
     return consumer;
 }
 
@@ -216,13 +213,8 @@ static void stop_consumer(struct amqp_consumer *consumer)
 
 void consume_stop_all(struct channel *ch)
 {
-    struct amqp_consumer *consumer;
-    size_t position = 0;
-
-    while ((consumer = map_next(&ch->consumers, &position)) != NULL) {
-        stop_consumer(consumer);
-        position = 0;
-    }
+    while (!list_is_empty(&ch->consumers_by_turn))
+        stop_consumer(container_of(ch->consumers_by_turn.next, struct amqp_consumer, node));
 }
 
 void method_basic_cancel(struct channel *ch, const void *arguments)

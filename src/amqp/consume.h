@@ -12,6 +12,7 @@
 struct amqp_consumer {
     struct consumer base; /* first: the queue sees this */
     struct channel *channel;
+    struct list node;   /* the channel's: who was served longest ago is in front */
     struct bytes tag;   /* owned */
     uint32_t window;    /* 0: no limit */
     uint32_t in_window; /* deliveries that are not settled */
@@ -22,10 +23,8 @@ struct amqp_consumer {
 void consume_stop_all(struct channel *);
 /* The socket can take more again. */
 void channel_wake_consumers(struct channel *);
-/* The channel's window has no room left. */
-bool consume_is_full(const struct channel *);
-/* A delivery to `consumer` (or NULL) was settled. When the channel's window was full, all its
- * consumers have to be woken besides. */
+/* A delivery to `consumer` (or NULL) was settled. Where the channel has a window, its consumers are to
+ * be woken afterwards, in their turn. */
 void consume_settled(struct amqp_consumer *consumer);
 
 /* settle.c: give everything unacked back to its queues. */

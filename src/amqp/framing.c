@@ -280,7 +280,7 @@ static size_t parse_frame(struct parse *p, const struct frame *frame, struct byt
 static size_t parse_one(struct parse *p, struct bytes in, size_t *need)
 {
     if (in.size < FRAME_HEAD_BYTES) {
-        *need = FRAME_EMPTY_BYTES;
+        *need = FRAME_HEAD_BYTES;
         return 0;
     }
     struct frame frame = frame_read_head(in.data);

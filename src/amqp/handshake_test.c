@@ -1,5 +1,6 @@
 #include "amqp/handshake.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "amqp/test_peer.h"

@@ -230,12 +230,12 @@ TEST(contents_come_together_however_they_are_split)
 }
 
 /* The size of the first `count` frames. */
-static size_t frames_size(struct bytes b, int count)
+static size_t frames_size(struct bytes frames, int count)
 {
     size_t at = 0;
 
     while (count-- > 0)
-        at += 8 + get_u32(b.data + at + 3);
+        at += 8 + get_u32(frames.data + at + 3);
     return at;
 }
 

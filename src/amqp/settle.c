@@ -33,12 +33,10 @@ static bool take(struct channel *ch, const struct command_settle *in, unacked_fn
 
 void channel_settle(struct channel *ch, const struct command_settle *in)
 {
-    bool was_full = consume_is_full(ch);
-
     if (!take(ch, in, in->is_ack || !in->requeue ? settle_one : return_one))
         channel_fail(ch, REPLY_PRECONDITION_FAILED, "unknown delivery tag %llu",
                      (unsigned long long)in->delivery_tag);
-    else if (was_full)
+    else if (ch->window)
         channel_wake_consumers(ch);
 }
 

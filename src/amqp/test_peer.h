@@ -15,7 +15,7 @@
 
 #include "amqp/amqp.h"
 #include "amqp_messages.h"
-#include "broker/core.h"
+#include "broker/queue.h"
 #include "io/sim_disk.h"
 #include "io/sim_jobs.h"
 #include "io/sim_link.h"
