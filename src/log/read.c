@@ -112,12 +112,14 @@ static enum err split(struct log_read_internal *r, struct log_read *read)
     while (at < r->size && read->count < LOG_READ_BATCHES) {
         struct batch b;
         enum err err = batch_parse(bytes_of(r->data + at, r->size - at), &b);
-        if (err == E_OUT_OF_RANGE || (err == E_UNSUPPORTED && read->count > 0))
-            break; /* the end of the stretch, or preallocated zeros behind the last batch */
+        if (err == E_OUT_OF_RANGE || (err && read->count > 0))
+            break; /* the end of the stretch or of what is valid; a read that begins here will tell */
         if (err)
             return err_wrap(E_CORRUPT, "log %llu near offset %lld",
                             (unsigned long long)r->log->log.id, (long long)r->from);
         if (b.base_offset >= r->limit || (segment && b.base_offset >= r->stored_limit))
+            break;
+        if (segment && !batch_is_intact(&b) && read->count > 0)
             break;
         if (segment && !batch_is_intact(&b))
             return err_set(E_CORRUPT, "log %llu: batch at offset %lld has a wrong checksum",

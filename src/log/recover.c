@@ -334,8 +334,10 @@ static enum err replay_control(struct replay *r, const uint8_t *p, uint64_t addr
             return replay_journaled(r->s, l, a);
         break;
     case ENTRY_TRUNCATE:
-        if (address <= l->cut_address)
+        if (address <= l->cut_address) { /* the row knows the end; what was met so far is void */
+            tail_cut_above(&l->tail, a);
             break;
+        }
         l->cut_offset = a;
         l->cut_address = address;
         replay_truncate(l, a, (int32_t)b);

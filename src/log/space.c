@@ -108,6 +108,8 @@ static void removal_done(struct job *job)
         unlinked(s, l);
     } else if (!r->all) {
         l->first_segment = r->first_left;
+        if (r->first_left < 0 && l->direct_from != INT64_MAX)
+            l->first_segment = l->direct_from; /* may have been made beside the removal */
         if (!l->deleted)
             log_mark_dirty(l, journal_end_address(s));
     }
