@@ -14,7 +14,8 @@
 enum {
     /* The front of a smaller frame is copied before it is read on; a larger one gets a buffer. */
     SMALL_FRAME_BYTES = 32 * 1024,
-    GROWTH_MIN_BYTES = 1024 * 1024,
+    EXACT_FRAME_BYTES = 512 * 1024, /* up to here a frame's buffer is made for it at once */
+    GROWTH_MIN_BYTES = 64 * 1024,
     FRONT_BYTES = 4096, /* read of what is probably a large frame before its size is known */
     PARTS_MAX = 64,     /* of one send */
 };
@@ -171,7 +172,8 @@ static void take_inputs(struct conn *c, struct input *first)
 static size_t partial_capacity(const struct conn *c, size_t have)
 {
     size_t grown = have * 2 > GROWTH_MIN_BYTES ? have * 2 : GROWTH_MIN_BYTES;
-    return c->need > have && c->need < grown ? c->need : grown;
+    size_t most = c->need < EXACT_FRAME_BYTES ? EXACT_FRAME_BYTES : grown;
+    return c->need > have && c->need < most ? c->need : grown;
 }
 
 static bool is_large(const struct conn *c, size_t have)
