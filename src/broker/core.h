@@ -122,7 +122,8 @@ struct session {
     void (*close)(struct session *, const char *reason); /* asked by management */
 };
 void session_add(struct core *, struct session *);
-void session_remove(struct session *); /* frees user, vhost, client */
+/* Frees user, vhost, client. Its exclusive queues are gone before (queue_delete_exclusive()). */
+void session_remove(struct session *);
 void session_each(struct core *, void (*each)(void *ctx, struct session *), void *ctx);
 
 /* Is this a log-in that is allowed? PLAIN. `guest` only from a loopback peer. E_REFUSED. */

@@ -6,8 +6,12 @@
 #include "base/mem.h"
 #include "log/batch.h"
 
+enum { FEEDS_KEPT = 64 };
+
 struct feeds {
     struct list holding; /* feeds that hold a read's answer, least recently used first */
+    struct list spare;   /* feeds to be used again */
+    size_t spare_count;
     size_t held_bytes;
 };
 
@@ -52,6 +56,7 @@ struct feeds *feeds_new(void)
 {
     struct feeds *feeds = xzalloc(sizeof *feeds);
     list_init(&feeds->holding);
+    list_init(&feeds->spare);
     return feeds;
 }
 
@@ -60,12 +65,18 @@ void feeds_free(struct feeds *feeds)
     if (!feeds)
         return;
     check(list_is_empty(&feeds->holding));
+    struct list *node;
+    while ((node = list_pop_front(&feeds->spare)))
+        free(container_of(node, struct feed, holding));
     free(feeds);
 }
 
 struct feed *feed_new(struct feeds *feeds, struct log *log, void (*arrived)(void *ctx), void *ctx)
 {
-    struct feed *f = xzalloc(sizeof *f);
+    struct list *node = list_pop_front(&feeds->spare);
+    struct feed *f = node ? container_of(node, struct feed, holding) : xmalloc(sizeof *f);
+    feeds->spare_count -= node != NULL;
+    memset(f, 0, sizeof *f);
     f->feeds = feeds;
     f->log = log;
     f->arrived = arrived;
@@ -94,7 +105,17 @@ void feed_free(struct feed *f)
     drop_answer(f);
     if (f->read)
         f->read->feed = NULL;
-    free(f);
+    if (f->feeds->spare_count == FEEDS_KEPT) {
+        free(f);
+        return;
+    }
+    f->feeds->spare_count++;
+    list_push_front(&f->feeds->spare, &f->holding);
+}
+
+bool feed_is_idle(const struct feed *f)
+{
+    return !f->read;
 }
 
 /* ---- reading from files ---- */
@@ -147,11 +168,10 @@ static enum err find_in_answer(struct feed *f, int64_t offset, struct log_batch 
 {
     const struct log_read *read = &f->read->read;
     struct batch b;
-    if (read->err) {
-        enum err err = read->err;
+    if (read->err) { /* told by the store; which records it is about nobody can say */
         f->read_end = -1;
         drop_answer(f);
-        return err;
+        return E_IO;
     }
     bool behind = read->count > 0 && read->from <= offset;
     if (behind && offset < read->batches[f->read_at].base_offset)

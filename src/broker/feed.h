@@ -28,8 +28,10 @@ void feeds_free(struct feeds *feeds); /* accepts NULL */
 
 /* `arrived` is called in a later turn after feed_at() has answered E_COLD. */
 struct feed *feed_new(struct feeds *feeds, struct log *log, void (*arrived)(void *ctx), void *ctx);
-/* A read under way is left to end by itself. Accepts NULL. */
+/* A read under way is left to end by itself. Accepts NULL. The memory is kept for the next one. */
 void feed_free(struct feed *feed);
+/* Nothing is being read, nothing that was read is held. */
+bool feed_is_idle(const struct feed *feed);
 
 /* The first record at or above `offset` and below `limit`; its bytes are valid in this turn, and
  * `*out_chunk` holds them (NULL: the read does, until feed_rest()).

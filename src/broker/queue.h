@@ -40,7 +40,7 @@ struct queue *queue_find(struct vhost *, struct bytes name);
 struct queue_spec {
     struct bytes name;
     bool durable, auto_delete;
-    struct session *exclusive_owner; /* or NULL */
+    struct session *exclusive_owner; /* or NULL; session_add() comes before */
     struct bytes arguments;
 };
 /* The name must be free. Durable and not exclusive: in the catalog, log at the configured

@@ -133,6 +133,19 @@ static void hand_over(struct queue *queue, struct consumer *c, struct delivery *
         queue_marked(queue);
 }
 
+/* The pass is over. A queue that is empty needs no feed. */
+static void rest(struct queue *queue)
+{
+    struct queue_internal *in = queue->internal;
+    if (!in->feed)
+        return;
+    feed_rest(in->feed);
+    if (feed_is_idle(in->feed) && subscription_head(queue->subscription) < 0) {
+        feed_free(in->feed);
+        in->feed = NULL;
+    }
+}
+
 static void dispatch(struct queue *queue)
 {
     struct core *core = queue->internal->core;
@@ -152,8 +165,7 @@ static void dispatch(struct queue *queue)
         hand_over(queue, c, &d);
     }
     if (!queue->deleted) {
-        if (queue->internal->feed)
-            feed_rest(queue->internal->feed);
+        rest(queue);
         if (!err && subscription_head(queue->subscription) >= 0)
             queue_wake(queue); /* the slice is over: the next turn goes on */
     }
@@ -261,6 +273,6 @@ enum err queue_get(struct queue *queue, bool no_ack, struct wait *again, struct 
         queue_settle(queue, out->offset, out->number);
     else
         queue_marked(queue);
-    feed_rest(in->feed);
+    rest(queue);
     return OK;
 }

@@ -14,7 +14,8 @@ void session_add(struct core *core, struct session *session)
 
 void session_remove(struct session *session)
 {
-    check(list_is_empty(&session->exclusive_queues)); /* queue_delete_exclusive() comes first */
+    if (list_is_linked(&session->node)) /* queue_delete_exclusive() comes first */
+        check(list_is_empty(&session->exclusive_queues));
     list_remove(&session->node);
     free(session->user);
     free(session->vhost);
