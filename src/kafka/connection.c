@@ -6,10 +6,14 @@
 #include "base/metrics.h"
 #include "base/say.h"
 #include "kafka/api.h"
+#include "kafka/kafka_messages.h"
 #include "kafka/request.h"
 
 static bool start_if_allowed(struct connection *c, struct request *r);
 static void close_by_management(struct session *s, const char *reason);
+static void close_when_idle(struct timer *timer, int64_t now_ns);
+
+#define IDLE_NS (CONNECTION_IDLE_MS * INT64_C(1000000))
 
 /* ---- life of a connection ---- */
 
@@ -25,7 +29,24 @@ static void *connection_open(void *core, struct link *link)
     c->session.opened_wall_ms = c->core->wall_ms;
     c->session.close = close_by_management;
     session_add(c->core, &c->session);
+    c->idle.fire = close_when_idle;
+    timer_start(&c->core->timers, &c->idle, c->core->now_ns + IDLE_NS);
     return c;
+}
+
+/* One timer that looks now and then, instead of one that each request moves. */
+static void close_when_idle(struct timer *timer, int64_t now_ns)
+{
+    struct connection *c = container_of(timer, struct connection, idle);
+    int64_t due_ns = c->link->last_input_ns + IDLE_NS;
+    if (due_ns <= now_ns && list_is_empty(&c->requests)) {
+        say_debug("kafka", "connection closed: idle peer=%s:%u", c->link->peer.host,
+                  (unsigned)c->link->peer.port);
+        c->is_failed = true;
+        link_close(c->link);
+        return;
+    }
+    timer_start(&c->core->timers, timer, due_ns > now_ns ? due_ns : now_ns + IDLE_NS);
 }
 
 static void connection_gone(void *session)
@@ -33,6 +54,7 @@ static void connection_gone(void *session)
     struct connection *c = session;
     struct list *node;
     c->is_failed = true;
+    timer_stop(&c->core->timers, &c->idle);
     while ((node = list_pop_front(&c->requests)))
         request_free(container_of(node, struct request, node));
     session_remove(&c->session);
@@ -46,6 +68,8 @@ static void connection_input(void *session, struct input *input)
     r->connection = c;
     arena_init(&r->arena, REPLY_MAX_BYTES);
     list_push_back(&c->requests, &r->node);
+    if (r->wire->key != KAFKA_API_VERSIONS) /* which tells more */
+        connection_set_client(c, r->client_id, BYTES_NULL);
     if (!r->api->in_turn)
         start_if_allowed(c, r);
     connection_flush(c);

@@ -11,11 +11,16 @@
 #define KAFKA_CONNECTION_H
 
 #include "base/list.h"
+#include "base/timers.h"
 #include "broker/core.h"
 #include "io/link.h"
 #include "kafka/kafka.h"
 
-enum { CONNECTION_PENDING_MAX = 8 << 20 };
+enum {
+    CONNECTION_PENDING_MAX = 8 << 20,
+    CONNECTION_IDLE_MS =
+        600000, /* Kafka's connections.max.idle.ms: clients expect it, and reconnect */
+};
 
 struct connection {
     struct session session;
@@ -23,6 +28,7 @@ struct connection {
     struct link *link;
     const struct kafka_config *config;
     struct list requests; /* oldest first */
+    struct timer idle;
     bool is_flushing;
     bool is_failed; /* link_close() was called: nothing starts any more */
 };

@@ -36,6 +36,77 @@ TEST(what_was_answered_before_a_broken_frame_still_leaves)
     broker_close(&b);
 }
 
+TEST(an_idle_connection_is_closed_and_a_busy_one_is_not)
+{
+    struct test_broker b;
+    broker_open(&b);
+    struct test_client *idle = broker_client(&b), *busy = broker_client(&b);
+    struct kafka_api_versions_request versions = {BYTES_LITERAL("a"), BYTES_LITERAL("1")};
+    for (int i = 0; i < 2; i++) {
+        sim_link_set_now(busy->link, b.now_ns);
+        client_call(busy, KAFKA_API_VERSIONS, 3, &versions);
+        expect_false(sim_link_is_gone(idle->link));
+        broker_advance(&b, CONNECTION_IDLE_MS - 1000);
+    }
+    expect_true(sim_link_is_gone(idle->link));
+    expect_false(sim_link_is_gone(busy->link));
+    broker_advance(&b, CONNECTION_IDLE_MS);
+    expect_true(sim_link_is_gone(busy->link));
+    broker_close(&b);
+}
+
+static void remember_client(void *ctx, struct session *session)
+{
+    *(const char **)ctx = session->client;
+}
+
+TEST(a_client_that_does_not_name_its_software_is_called_by_its_client_id)
+{
+    struct test_broker b;
+    broker_open(&b);
+    struct kafka_metadata_request *in = wire_new(&kafka_metadata_request_schema, &b.arena, 1);
+    client_call(broker_client(&b), KAFKA_METADATA, 1, in);
+    const char *client = NULL;
+    session_each(b.core, remember_client, &client);
+    expect_string(client, "test");
+    broker_close(&b);
+}
+
+TEST(what_is_committed_is_still_served_when_the_disk_has_failed)
+{
+    struct test_broker b;
+    broker_open(&b);
+    struct topic *topic = broker_topic(&b, "orders", 1);
+    broker_append(&b, &topic->partitions[0], "kept");
+    struct test_client *producer = broker_client(&b), *consumer = broker_client(&b);
+    sim_disk_fail(b.disk, SIM_SYNC, 1, E_IO);
+    client_send(
+        producer, KAFKA_PRODUCE, 9,
+        make_produce(&b.arena, "orders", 0, -1, make_batch(&b.arena, b.wall_ms, "lost", NULL)));
+    broker_commit(&b);
+    expect_true(store_is_frozen(b.core->store));
+
+    struct kafka_metadata_request *metadata = wire_new(&kafka_metadata_request_schema, &b.arena, 1);
+    struct kafka_metadata_response *named = client_call(consumer, KAFKA_METADATA, 1, metadata);
+    expect_int(named->topics.count, 1);
+    struct kafka_fetch_request *in = wire_new(&kafka_fetch_request_schema, &b.arena, 1);
+    in->max_bytes = 1 << 20;
+    in->topics.items = wire_new(&kafka_fetch_request_topic_schema, &b.arena, 1);
+    in->topics.count = 1;
+    in->topics.items[0].topic = topic->name;
+    in->topics.items[0].partitions.items =
+        wire_new(&kafka_fetch_request_partition_schema, &b.arena, 1);
+    in->topics.items[0].partitions.count = 1;
+    in->topics.items[0].partitions.items[0].partition_max_bytes = 1 << 20;
+    struct kafka_fetch_response *reply = client_call(consumer, KAFKA_FETCH, 12, in);
+    const struct kafka_fetch_response_partition *out =
+        &reply->responses.items[0].partitions.items[0];
+    expect_int(out->error_code, 0);
+    expect_int(out->high_watermark, 1);
+    expect_true(out->records.size > 0);
+    broker_close(&b);
+}
+
 static void close_session(void *ctx, struct session *session)
 {
     (void)ctx;

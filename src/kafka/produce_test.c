@@ -221,6 +221,41 @@ TEST(produce_in_a_transaction_is_refused_with_a_message)
     broker_close(&b);
 }
 
+TEST(produce_to_a_topic_in_memory_needs_no_disk_and_wakes_its_fetch)
+{
+    struct test_broker b;
+    broker_open(&b);
+    struct topic_config config = {.name = (char[]){"durability"}, .value = (char[]){"memory"}};
+    struct topic_spec spec = {.name = BYTES_LITERAL("orders"),
+                              .partition_count = 1,
+                              .configs = &config,
+                              .config_count = 1};
+    struct topic *topic;
+    expect_ok(topic_create(b.core, &spec, &topic));
+    broker_commit(&b);
+    struct test_client *consumer = broker_client(&b), *producer = broker_client(&b);
+    struct kafka_fetch_request *in = wire_new(&kafka_fetch_request_schema, &b.arena, 1);
+    struct kafka_fetch_request_topic asked = {.topic = topic->name};
+    struct kafka_fetch_request_partition part = {
+        .current_leader_epoch = -1, .last_fetched_epoch = -1, .partition_max_bytes = 1000};
+    asked.partitions.items = &part;
+    asked.partitions.count = in->topics.count = 1;
+    in->topics.items = &asked;
+    in->max_wait_ms = 500;
+    in->min_bytes = 1;
+    int32_t fetched = client_send(consumer, KAFKA_FETCH, 11, in);
+    int32_t produced = client_send(producer, KAFKA_PRODUCE, 9,
+                                   make_produce(&b.arena, "orders", 0, -1, batch_of(&b, "value")));
+    for (int i = 0; i < 3; i++)
+        broker_turn(&b);
+    expect_int(only_partition(client_receive(producer, KAFKA_PRODUCE, 9, produced))->error_code,
+               KAFKA_NONE);
+    struct kafka_fetch_response *reply = client_receive(consumer, KAFKA_FETCH, 11, fetched);
+    expect_not_null(reply);
+    expect_int(reply->responses.items[0].partitions.items[0].high_watermark, 1);
+    broker_close(&b);
+}
+
 TEST(produce_stores_append_time_where_the_topic_says_so)
 {
     struct test_broker b;
