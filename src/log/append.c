@@ -301,7 +301,8 @@ enum err log_can_append(const struct log *log, size_t size_bytes)
     if (s->frozen)
         return err_set(E_FROZEN, "the disk failed, data is read-only: %s", s->frozen_why);
     uint64_t free_bytes = journal_free_bytes(s);
-    if ((s->no_space || s->low_space) && free_bytes < s->config.journal_first_bytes + 2 * size_bytes)
+    if ((s->no_space || s->low_space) &&
+        free_bytes < s->config.journal_first_bytes + 2 * size_bytes)
         return err_set(E_NO_SPACE, "the disk of the data directory is full");
     if (s->low_space)
         return err_set(E_NO_SPACE,

@@ -67,8 +67,9 @@ void direct_review(struct store *s, struct log_state *l, size_t size)
         l->rate_commit = s->journal_lane.staging;
         l->rate_commits++;
     }
-    bool much = size >= s->config.direct_append_bytes ||
-                (l->rate_commits >= 8 && l->rate_bytes / l->rate_commits > s->config.direct_commit_bytes);
+    bool much =
+        size >= s->config.direct_append_bytes ||
+        (l->rate_commits >= 8 && l->rate_bytes / l->rate_commits > s->config.direct_commit_bytes);
     if (much && !l->direct && !l->row_has_part && s->direct_count < DIRECT_LOGS_MAX &&
         !s->no_space && !s->low_space)
         enter(s, l);
@@ -157,7 +158,8 @@ static void allocate_ahead(struct store *s, struct direct *d, struct direct_writ
 {
     if (w->end_position <= d->allocated)
         return;
-    uint64_t to = round_up(w->end_position + s->config.allocate_bytes / 2, s->config.allocate_bytes);
+    uint64_t to =
+        round_up(w->end_position + s->config.allocate_bytes / 2, s->config.allocate_bytes);
     if (to > s->config.segment_bytes)
         to = round_up(w->end_position > s->config.segment_bytes ? w->end_position
                                                                 : s->config.segment_bytes,
@@ -232,7 +234,8 @@ static void seal_run(struct job *job)
     if (!err)
         err = index_write(seal->store->disk, seal->log->log.id, seal->segment, &seal->index);
     if (err)
-        say_warn("log", "seal segment: %s log=%llu", err_text(), (unsigned long long)seal->log->log.id);
+        say_warn("log", "seal segment: %s log=%llu", err_text(),
+                 (unsigned long long)seal->log->log.id);
     file_close(seal->file);
 }
 

@@ -179,7 +179,7 @@ static struct log_state *replay_log(struct replay *r, uint64_t id, uint64_t addr
 {
     struct log_state *l = log_state(store_log(r->s, id, LEVEL_FSYNC));
     log_mark_dirty(l, address);
-    return l->deleted || (address < l->redo && LOG_MUTANT != MUTANT_IGNORE_REDO) ? NULL : l;
+    return l->deleted || address < l->redo ? NULL : l;
 }
 
 static enum err replay_data(struct replay *r, const uint8_t *p, uint32_t size, uint64_t address)
@@ -329,8 +329,7 @@ static enum err replay_control(struct replay *r, const uint8_t *p, uint64_t addr
             l->first_segment = a;
         break;
     case ENTRY_JOURNALED:
-        if (address > l->direct_address && l->direct_from != INT64_MAX &&
-            l->direct_to == INT64_MAX)
+        if (address > l->direct_address && l->direct_from != INT64_MAX && l->direct_to == INT64_MAX)
             return replay_journaled(r->s, l, a);
         break;
     case ENTRY_TRUNCATE:

@@ -75,21 +75,21 @@ struct log {
 };
 
 struct store_config {
-    uint64_t journal_max_bytes;  /* of all journal files together; they grow to it by load */
+    uint64_t journal_max_bytes;   /* of all journal files together; they grow to it by load */
     uint64_t journal_first_bytes; /* size of the first file; each further one doubles, up to: */
     uint64_t journal_file_bytes;
-    uint64_t carry_bytes;         /* a log's tail up to this is carried forward, above materialised */
+    uint64_t carry_bytes; /* a log's tail up to this is carried forward, above materialised */
     uint64_t direct_append_bytes; /* one append of this size makes a log direct */
     uint64_t direct_commit_bytes; /* so does this average for each commit */
     uint64_t allocate_bytes;      /* direct segments are preallocated in steps of this */
     uint64_t unmarked_max_bytes;  /* direct bytes that no row covers: recovery reads them */
-    uint64_t segment_bytes;      /* roll a segment at this size */
-    uint64_t cache_bytes;        /* chunks of newest bytes kept in memory */
-    uint64_t memory_level_bytes; /* all logs of level memory together; beyond: E_NO_MEMORY */
-    uint64_t backlog_bytes;      /* staged and not yet written: beyond, store_is_behind() */
-    uint64_t reserve_bytes;      /* appends are refused when the disk has less free than this */
-    uint32_t files_max;          /* open segment files */
-    bool accept_loss;            /* open although the journal is damaged below a synced point */
+    uint64_t segment_bytes;       /* roll a segment at this size */
+    uint64_t cache_bytes;         /* chunks of newest bytes kept in memory */
+    uint64_t memory_level_bytes;  /* all logs of level memory together; beyond: E_NO_MEMORY */
+    uint64_t backlog_bytes;       /* staged and not yet written: beyond, store_is_behind() */
+    uint64_t reserve_bytes;       /* appends are refused when the disk has less free than this */
+    uint32_t files_max;           /* open segment files */
+    bool accept_loss;             /* open although the journal is damaged below a synced point */
 };
 
 void store_config_default(struct store_config *c);

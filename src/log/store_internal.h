@@ -26,8 +26,8 @@
 enum {
     KIB = 1024,
     MIB = 1024 * 1024,
-    CHUNK_BYTES = 1 * MIB,           /* usual size of a chunk */
-    RECORD_MAX_BYTES = 4 * MIB,      /* a commit record is closed when it has reached this */
+    CHUNK_BYTES = 1 * MIB,      /* usual size of a chunk */
+    RECORD_MAX_BYTES = 4 * MIB, /* a commit record is closed when it has reached this */
     DIRECT_LOGS_MAX = 128,
     INDEX_EVERY_BYTES = 16 * KIB,
     INDEX_ENTRY_BYTES = 24,
@@ -144,9 +144,9 @@ struct direct {
     uint64_t synced_position;
     uint64_t really_synced; /* position up to which a sync was asked for and has ended (level os) */
     uint32_t seals;         /* sealed segments that helpers still sync */
-    struct tail recent;  /* batches that may still be cached */
-    index_entries index; /* of the active segment */
-    uint64_t indexed;    /* position of the newest index entry */
+    struct tail recent;     /* batches that may still be cached */
+    index_entries index;    /* of the active segment */
+    uint64_t indexed;       /* position of the newest index entry */
     int64_t max_timestamp;
     int64_t quiet_since_ns;
 };
@@ -157,15 +157,15 @@ struct log_state {
     struct tail tail;  /* batches in the journal, or in memory */
     int64_t stored_to; /* segments hold what lies below (and is kept) */
     int64_t
-        direct_from;   /* INT64_MAX, or where the direct part begins: segments hold what lies in */
-    int64_t direct_to; /* [direct_from, direct_to); INT64_MAX: it is still growing, or none */
-    int64_t cut_offset;      /* of the newest TRUNCATE, */
-    uint64_t cut_address;    /* and where it lies: older entries that reach above the cut are void */
+        direct_from;    /* INT64_MAX, or where the direct part begins: segments hold what lies in */
+    int64_t direct_to;  /* [direct_from, direct_to); INT64_MAX: it is still growing, or none */
+    int64_t cut_offset; /* of the newest TRUNCATE, */
+    uint64_t cut_address; /* and where it lies: older entries that reach above the cut are void */
     uint64_t direct_address; /* of the DIRECT entry that began the newest one */
-    int64_t segment;   /* base offset of the segment that materialise appends to; -1 none */
-    uint64_t position; /* its valid bytes */
-    int64_t first_segment; /* base offset of the oldest; -1 when there are no files */
-    uint64_t stored_bytes; /* of all segments, roughly: for size reports */
+    int64_t segment;         /* base offset of the segment that materialise appends to; -1 none */
+    uint64_t position;       /* its valid bytes */
+    int64_t first_segment;   /* base offset of the oldest; -1 when there are no files */
+    uint64_t stored_bytes;   /* of all segments, roughly: for size reports */
     VEC(struct epoch_start) epochs;
     VEC(struct piece) pieces; /* in flight, ascending */
     struct direct *direct;
@@ -256,8 +256,8 @@ struct direct_write {
     int64_t end;                         /* offset behind it */
     bool sync, opened;
     uint64_t synced_position; /* with sync: what is synced when the round has ended */
-    bool seal;           /* the last write of this segment */
-    index_entries index; /* with seal: the segment's */
+    bool seal;                /* the last write of this segment */
+    index_entries index;      /* with seal: the segment's */
     VEC(struct iovec) parts;
 };
 
@@ -306,9 +306,9 @@ struct recycle {
     struct journal_file *file;
     struct list *cursor; /* position in store->tailed during MOVE */
     uint32_t materialising;
-    uint64_t wait_for;   /* commit number */
+    uint64_t wait_for;       /* commit number */
     uint64_t wait_for_round; /* the rows' derived state may be ahead of their positions */
-    struct chunk *image; /* of the file's bytes, when they had to be read */
+    struct chunk *image;     /* of the file's bytes, when they had to be read */
     struct write_rows *rows;
     bool mark_wanted;
     bool again;  /* another MOVE is needed */

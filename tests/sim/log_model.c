@@ -50,9 +50,9 @@ static uint64_t first_value(const struct batch *b)
 {
     struct record_reader reader;
     struct record r;
-    record_reader_init(&reader, b, b->base_offset,
-                       bytes_of(b->raw.data + BATCH_HEADER_BYTES,
-                                b->raw.size - BATCH_HEADER_BYTES));
+    record_reader_init(
+        &reader, b, b->base_offset,
+        bytes_of(b->raw.data + BATCH_HEADER_BYTES, b->raw.size - BATCH_HEADER_BYTES));
     return record_reader_next(&reader, &r) && r.value.size >= 8 ? get_u64(r.value.data) : 0;
 }
 
@@ -208,8 +208,8 @@ static bool has_seen(const struct seen *s, uint64_t number)
 }
 
 /* The owner was told of every control batch that the log keeps, and of none that it has not. */
-static const char *check_seen(const struct check_log *c, const struct model_log *l,
-                              struct log *log, struct sim_owner *owner)
+static const char *check_seen(const struct check_log *c, const struct model_log *l, struct log *log,
+                              struct sim_owner *owner)
 {
     struct seen *s = seen_of(owner, l->id);
     size_t known = 0;
@@ -254,13 +254,11 @@ static const char *verify_log(const struct model_log *l, struct store *s, struct
         return complain("log %llu: end %lld, acknowledged %lld", id, (long long)log->end,
                         (long long)l->acked);
     if (log->hw != log->end)
-        return complain("log %llu: hw %lld, end %lld", id, (long long)log->hw,
-                        (long long)log->end);
+        return complain("log %llu: hw %lld, end %lld", id, (long long)log->hw, (long long)log->end);
     if (must && (log->start < l->trim_acked || log->start > l->trim_asked))
         return complain("log %llu: start %lld, trimmed %lld..%lld", id, (long long)log->start,
                         (long long)l->trim_acked, (long long)l->trim_asked);
-    const char *wrong =
-        check_version(l, l->batches.items, l->batches.count, log, jobs, owner);
+    const char *wrong = check_version(l, l->batches.items, l->batches.count, log, jobs, owner);
     if (wrong && l->cutting)
         wrong = check_version(l, l->before_cut.items, l->before_cut.count, log, jobs, owner);
     return wrong;

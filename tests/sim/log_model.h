@@ -24,7 +24,7 @@ struct model_log {
     VEC(struct model_batch) batches;
     VEC(struct model_batch) before_cut; /* while a truncation is not acknowledged */
     bool cutting;
-    int64_t acked;   /* records below it were acknowledged as committed */
+    int64_t acked; /* records below it were acknowledged as committed */
     int64_t trim_acked, trim_asked;
     bool delete_asked, delete_acked;
 };

@@ -255,8 +255,9 @@ static void do_append(struct world *w)
     int32_t span = 1 + (int32_t)draw(w, 3);
     bool control = draw(w, 6) == 0;
     int64_t base = log->end;
-    enum err err = log_append(log, model_make_batch(number, control ? 1 : span,
-                                                    control ? 10 : draw_size(w), control), &t);
+    enum err err = log_append(
+        log, model_make_batch(number, control ? 1 : span, control ? 10 : draw_size(w), control),
+        &t);
     if (err)
         return;
     note_append(w, l, base, control ? 1 : span, number, control);
@@ -356,8 +357,7 @@ static void do_truncate(struct world *w)
         return;
     int64_t to = l->batches.items[n - 1].base;
     struct ticket t;
-    if (l->batches.items[n - 1].control ||
-        log_truncate(log, to, store_epoch(w->store), &t) != OK)
+    if (l->batches.items[n - 1].control || log_truncate(log, to, store_epoch(w->store), &t) != OK)
         return;
     l->before_cut.count = 0;
     for (size_t i = 0; i < n; i++)
