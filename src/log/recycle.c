@@ -168,9 +168,11 @@ static void materialise_done(struct job *job)
             m->batches.items[i].file->readers--;
     }
     if (!m->err) {
-        l->segment = m->segment;
-        l->position = m->position;
-        l->stored_to = m->stored_to;
+        if (m->stored_to >= l->stored_to) { /* not when a trim has passed it over meanwhile */
+            l->segment = m->segment;
+            l->position = m->position;
+            l->stored_to = m->stored_to;
+        }
         l->stored_bytes += m->bytes;
         if (l->first_segment < 0 || (m->first_written >= 0 && m->first_written < l->first_segment))
             l->first_segment = m->first_written;

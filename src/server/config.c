@@ -15,7 +15,8 @@ static const char prefix[] = "PABAL_";
 /* Names with our prefix that mean something else: the client commands' and the tests', and those
  * that Kubernetes sets for every container when a service is called pabal. */
 static const char *const foreign[] = {"PABAL_SERVER", "PABAL_CONFIG", "PABAL_TEST_", "PABAL_PORT",
-                                      "PABAL_SERVICE_"};
+                                      "PABAL_SERVICE_", "PABAL_BIN", "PABAL_KAFKA", "PABAL_AMQP=",
+                                      "PABAL_BENCH_"};
 
 static void item_put(struct config_item *item, struct option_value value, char *origin)
 {

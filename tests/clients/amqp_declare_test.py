@@ -5,7 +5,7 @@ import pika
 import pika.exceptions
 import pytest
 
-from conftest import amqp_connect, get_all, publish
+from conftest import amqp_connect, get_all, publish, pump
 
 
 def refused(code, text, call, *arguments, **more):
@@ -106,7 +106,7 @@ def test_deleting_a_queue_cancels_its_consumers(amqp, channel, name):
     tag = channel.basic_consume(name, lambda *a: None)
     with amqp_connect(amqp) as other:
         other.channel().queue_delete(name)
-    channel.connection.process_data_events(2)
+    pump(channel, lambda: cancelled)
     assert [frame.method.consumer_tag for frame in cancelled] == [tag]
 
 

@@ -7,7 +7,7 @@ import pika
 import pika.exceptions
 import pytest
 
-from conftest import amqp_connect, get_all, publish, run
+from conftest import amqp_connect, get_all, publish, pump, run
 
 
 def bodies(count):
@@ -85,9 +85,7 @@ def test_a_consumer_is_sent_what_arrives_later(amqp, channel, queue):
     with amqp_connect(amqp) as other:
         publish(other.channel(), queue, *bodies(10))
         other.process_data_events(0)
-    deadline = time.monotonic() + 5
-    while len(got) < 10 and time.monotonic() < deadline:
-        channel.connection.process_data_events(0.1)
+    pump(channel, lambda: len(got) == 10)
     assert got == bodies(10)
     channel.basic_cancel(tag)
     assert channel.queue_declare(queue, passive=True).method.consumer_count == 0
@@ -98,9 +96,7 @@ def test_consumers_of_one_queue_take_turns(amqp, channel, queue):
     for consumer in seen:
         channel.basic_consume(queue, lambda c, m, p, body, to=consumer: seen[to].append(body), auto_ack=True)
     publish(channel, queue, *bodies(100))
-    deadline = time.monotonic() + 5
-    while sum(map(len, seen.values())) < 100 and time.monotonic() < deadline:
-        channel.connection.process_data_events(0.1)
+    pump(channel, lambda: sum(map(len, seen.values())) == 100)
     assert len(seen[1]) == len(seen[2]) == 50
     assert sorted(seen[1] + seen[2]) == sorted(bodies(100))
 
@@ -231,10 +227,10 @@ def test_prefetch_bounds_what_is_unsettled(amqp, channel, queue):
     got = []
     channel.basic_qos(prefetch_count=5)
     channel.basic_consume(queue, lambda c, m, p, body: got.append(m.delivery_tag))
-    channel.connection.process_data_events(0.5)
+    pump(channel, lambda: len(got) >= 5)
     assert got == [1, 2, 3, 4, 5]
     channel.basic_ack(3, multiple=True)
-    channel.connection.process_data_events(0.5)
+    pump(channel, lambda: len(got) >= 8)
     assert got == list(range(1, 9))
     assert depth(channel, queue) == 12
 
@@ -244,7 +240,7 @@ def test_prefetch_does_not_bound_automatic_acknowledgement(channel, queue):
     channel.basic_qos(prefetch_count=1)
     got = []
     channel.basic_consume(queue, lambda c, m, p, body: got.append(body), auto_ack=True)
-    channel.connection.process_data_events(0.5)
+    pump(channel, lambda: len(got) >= 20)
     assert got == bodies(20)
 
 
@@ -253,7 +249,7 @@ def test_what_was_delivered_before_a_cancel_can_still_be_acked(channel, queue):
     channel.basic_qos(prefetch_count=2)
     got = []
     tag = channel.basic_consume(queue, lambda c, m, p, body: got.append(m.delivery_tag))
-    channel.connection.process_data_events(0.5)
+    pump(channel, lambda: len(got) >= 2)
     channel.basic_cancel(tag)
     assert depth(channel, queue) == 1
     channel.basic_ack(got[-1], multiple=True)

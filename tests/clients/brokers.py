@@ -308,7 +308,9 @@ class Remote:
 
 
 def pabal_program():
-    return os.environ.get("PABAL_BIN") or os.path.join(TOP, "build", "pabal")
+    built = os.path.join(TOP, "build", "pabal")
+    inside = os.path.join(TOP, "build", "src", "server", "pabal")
+    return os.environ.get("PABAL_BIN") or (built if os.path.exists(built) else inside)
 
 
 def make(kind, **options):

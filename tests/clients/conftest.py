@@ -9,6 +9,7 @@ import itertools
 import os
 import shutil
 import subprocess
+import time
 
 import confluent_kafka
 import confluent_kafka.admin
@@ -46,9 +47,20 @@ def pytest_generate_tests(metafunc):
     )
 
 
+@pytest.fixture
+def broker(shared_broker):
+    """A broker that all tests share: they use names of their own and leave it alive."""
+    yield shared_broker
+    if shared_broker.process and not shared_broker.is_alive():
+        code = shared_broker.process.returncode
+        text = shared_broker.log()[-10000:]
+        shared_broker.kill()
+        shared_broker.start()
+        pytest.fail(f"the broker ended with {code}:\n{text}")
+
+
 @pytest.fixture(scope="session")
-def broker(request, broker_settings):
-    """A broker that all tests share: they use names of their own and leave it usable."""
+def shared_broker(request, broker_settings):
     if _is_remote():
         yield brokers.Remote(os.environ.get("PABAL_KAFKA"), os.environ.get("PABAL_AMQP"))
         return
@@ -176,11 +188,16 @@ def produce(address, topic, values, partition=0, **config):
     return producer.flush()
 
 
+def new_consumer(address, **config):
+    """confluent-kafka's consumer, for assign(): it belongs to no group and commits nothing."""
+    defaults = {"bootstrap.servers": address, "group.id": "unused", "enable.auto.commit": False,
+                "auto.offset.reset": "error"}
+    return confluent_kafka.Consumer({**defaults, **{k.replace("_", "."): v for k, v in config.items()}})
+
+
 def consume(address, topic, count, partition=0, offset=0, timeout_s=20, **config):
     """`count` messages of one partition by confluent-kafka, without a group."""
-    consumer = confluent_kafka.Consumer({
-        "bootstrap.servers": address, "group.id": "unused", "enable.auto.commit": False,
-        "auto.offset.reset": "error", **{k.replace("_", "."): v for k, v in config.items()}})
+    consumer = new_consumer(address, **config)
     consumer.assign([confluent_kafka.TopicPartition(topic, partition, offset)])
     messages = []
     try:
@@ -202,7 +219,7 @@ def values_of(messages):
 
 
 def watermarks(address, topic, partition=0):
-    consumer = confluent_kafka.Consumer({"bootstrap.servers": address, "group.id": "unused"})
+    consumer = new_consumer(address)
     try:
         where = confluent_kafka.TopicPartition(topic, partition)
         return consumer.get_watermark_offsets(where, timeout=10, cached=False)
@@ -280,6 +297,16 @@ def publish(channel, queue, *bodies, persistent=True):
     properties = pika.BasicProperties(delivery_mode=2 if persistent else 1)
     for body in bodies:
         channel.basic_publish("", queue, body, properties)
+
+
+def pump(channel, count, timeout_s=5):
+    """Run the connection's callbacks until count() is true; then a little longer, for what is too much."""
+    deadline = time.monotonic() + timeout_s
+    while not count() and time.monotonic() < deadline:
+        channel.connection.process_data_events(0.1)
+    deadline = time.monotonic() + 0.1
+    while time.monotonic() < deadline:
+        channel.connection.process_data_events(0.05)
 
 
 def get_all(channel, queue):

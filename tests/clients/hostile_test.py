@@ -135,15 +135,15 @@ def says_why(broker, topic):
     (amqp_raw.publish(1, b"", b"q") + amqp_raw.queue_declare(1, b"q"), "connection", {505}),
     (amqp_raw.queue_declare(7, b"q"), "connection", {504}),
     (amqp_raw.method(1, 20, 10, b"\0"), "connection", {504}),
-    (amqp_raw.publish(1, b"", b"q") + amqp_raw.header(1, 2 ** 63), "channel", {406, 311}),
+    (amqp_raw.publish(1, b"", b"q") + amqp_raw.header(1, 2 ** 62), "channel", {406, 311}),
     (amqp_raw.publish(1, b"", b"q") + amqp_raw.header(1, 4) + amqp_raw.frame(amqp_raw.BODY, 1, b"too long"),
      "connection", {501, 505}),
     (amqp_raw.frame(amqp_raw.METHOD, 1, b"x" * 10, size=200_000), "connection", {501}),
 ], ids=["unknown method", "method cut short", "header without publish", "body without publish",
         "body without header", "publish without content", "channel not open", "channel opened twice",
-        "body of 2^63", "body too long", "frame over frame-max"])
+        "body of 2^62", "body too long", "frame over frame-max"])
 def test_broken_frames_on_an_open_connection_get_their_code(broker, amqp, attack, scope, code, request):
-    if broker.name == "rabbitmq" and ("2^63" in request.node.name or "too long" in request.node.name):
+    if broker.name == "rabbitmq" and ("2^62" in request.node.name or "too long" in request.node.name):
         pytest.skip("RabbitMQ waits for more")
     with amqp_raw.Connection(amqp) as raw:
         send(raw.socket, attack)

@@ -5,8 +5,8 @@ import confluent_kafka
 import pytest
 
 import kafka_raw
-from conftest import (Producer, consume, create_topic, delete_topic, produce, run, topics, values_of,
-                      watermarks)
+from conftest import (Producer, consume, create_topic, delete_topic, new_consumer, produce, run, topics,
+                      values_of, watermarks)
 
 
 def numbered(count, size=20):
@@ -117,7 +117,7 @@ def test_offsets_are_found_by_time(kafka, topic):
         producer.send(topic, str(i).encode(), timestamp=1_600_000_000_000 + i * 1000)
         if i % 10 == 9:
             producer.flush()
-    consumer = confluent_kafka.Consumer({"bootstrap.servers": kafka, "group.id": "unused"})
+    consumer = new_consumer(kafka)
     try:
         def at(time_ms):
             where = confluent_kafka.TopicPartition(topic, 0, time_ms)
@@ -132,8 +132,7 @@ def test_offsets_are_found_by_time(kafka, topic):
 
 
 def test_a_waiting_consumer_gets_a_message_when_it_arrives(kafka, topic):
-    consumer = confluent_kafka.Consumer({
-        "bootstrap.servers": kafka, "group.id": "unused", "fetch.wait.max.ms": 5000})
+    consumer = new_consumer(kafka, fetch_wait_max_ms=5000)
     consumer.assign([confluent_kafka.TopicPartition(topic, 0, 0)])
     try:
         assert consumer.poll(1.0) is None

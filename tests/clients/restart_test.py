@@ -135,7 +135,7 @@ def test_a_second_server_on_the_same_data_refuses_to_start(pabal):
         second.start()
         raise AssertionError("it started")
     except brokers.Failed as refused:
-        assert "ended with 1" in str(refused) and "lock" in str(refused)
+        assert "ended with 4" in str(refused) and "in use by another pabal server" in str(refused)
     assert first.is_alive()
 
 
