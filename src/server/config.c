@@ -14,9 +14,9 @@ static const char prefix[] = "PABAL_";
 
 /* Names with our prefix that mean something else: the client commands' and the tests', and those
  * that Kubernetes sets for every container when a service is called pabal. */
-static const char *const foreign[] = {"PABAL_SERVER", "PABAL_CONFIG", "PABAL_TEST_", "PABAL_PORT",
-                                      "PABAL_SERVICE_", "PABAL_BIN", "PABAL_KAFKA", "PABAL_AMQP=",
-                                      "PABAL_BENCH_"};
+static const char *const foreign[] = {"PABAL_SERVER", "PABAL_CONFIG",   "PABAL_TEST_",
+                                      "PABAL_PORT",   "PABAL_SERVICE_", "PABAL_BIN",
+                                      "PABAL_KAFKA",  "PABAL_AMQP=",    "PABAL_BENCH_"};
 
 static void item_put(struct config_item *item, struct option_value value, char *origin)
 {
@@ -228,8 +228,11 @@ enum err config_set(struct config *c, const char *assignment)
 
 bool config_address_is_loopback(const char *address)
 {
-    return strncmp(address, "127.", 4) == 0 || strncmp(address, "localhost:", 10) == 0 ||
-           strncmp(address, "[::1]:", 6) == 0;
+    size_t digits = strspn(address, "0123456789.");
+
+    if (strncmp(address, "127.", 4) == 0 && address[digits] == ':')
+        return true;
+    return strncmp(address, "localhost:", 10) == 0 || strncmp(address, "[::1]:", 6) == 0;
 }
 
 enum err config_check(const struct config *c)
@@ -282,8 +285,12 @@ static void document_option(const struct option *o, struct text *out)
     option_describe_range(o, out);
     text_printf(out, "\n- Default: `%s`\n- Changes: %s\n", o->default_text,
                 o->change == AT_START ? "at the next start" : "while running");
-    if (*o->aliases)
-        text_printf(out, "- Also accepted as: `%s`\n", o->aliases);
+    if (!*o->aliases)
+        return;
+    text_append_string(out, "- Also accepted as: `");
+    for (const char *at = o->aliases; *at; at++)
+        text_append(out, *at == ' ' ? BYTES_LITERAL("`, `") : bytes_of(at, 1));
+    text_append_string(out, "`\n");
 }
 
 void config_document(struct text *out)

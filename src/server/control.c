@@ -5,8 +5,6 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "base/say.h"
-#include "io/hub.h"
 #include "server/control_internal.h"
 
 enum { LINE_MAX_BYTES = 64 * 1024 };
@@ -197,16 +195,11 @@ static const struct core_half control_core = {
     .gone = session_gone,
 };
 
-enum err control_listen(struct server *server)
+void control_listener_init(struct control_listener *l, struct server *server)
 {
-    struct control_listener *l = &server->control;
-    uint16_t port;
-
-    l->protocol = (struct protocol){.name = "control",
-                                    .framing = &control_framing,
-                                    .core = &control_core,
-                                    .buffer_max_bytes = LINE_MAX_BYTES};
-    l->server = server;
-    l->path = xasprintf("%s/%s", config_text(server->config, OPT_DATA_DIR), CONTROL_NAME);
-    return hub_listen(server->hub, l->path, &l->protocol, &port);
+    *l = (struct control_listener){.protocol = {.name = "control",
+                                                .framing = &control_framing,
+                                                .core = &control_core,
+                                                .buffer_max_bytes = LINE_MAX_BYTES},
+                                   .server = server};
 }

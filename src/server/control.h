@@ -20,10 +20,9 @@ struct server;
 struct control_listener {
     struct protocol protocol; /* first: a link's protocol leads to its listener */
     struct server *server;
-    char *path;
 };
 
-/* Open the socket of a server. */
-must_use enum err control_listen(struct server *server);
+/* For hub_listen(); must outlive the hub. */
+void control_listener_init(struct control_listener *l, struct server *server);
 
 #endif

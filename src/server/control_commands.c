@@ -189,7 +189,7 @@ static enum err topic_create_run(struct control_call *call)
         err = topic_create(call->server->core, &spec, &topic);
     vec_reset(&configs);
     if (err)
-        return err_wrap(err, "topic %.*s", BYTES_FORMAT(spec.name));
+        return err;
     call->ticket = core_catalog_ticket(call->server->core);
     call->result = json_object();
     json_object_set_new(call->result, "name", json_of(topic->name));

@@ -14,7 +14,7 @@ static const struct option options[OPTION_COUNT] = {
 #undef OPTION_ROW
 };
 
-enum { NEAR_EDITS_MAX = 4, NAME_MAX_BYTES = 64 };
+enum { NEAR_EDITS_MAX = 4, NAME_MAX_BYTES = 64, SHOWN_BYTES = 80 };
 
 const struct option *option_get(enum option_id id)
 {
@@ -165,8 +165,9 @@ enum err option_parse(enum option_id id, struct bytes text, struct option_value 
     else if (!parse_number(o, text, &value.number) || !is_in_range(o, value.number)) {
         struct text range = {0};
         option_describe_range(o, &range);
-        enum err err = err_set(E_INVALID, "%s = %.*s: must be %s", o->name, BYTES_FORMAT(text),
-                               text_string(&range));
+        int shown = text.size < SHOWN_BYTES ? (int)text.size : SHOWN_BYTES;
+        enum err err = err_set(E_INVALID, "%s = %.*s: must be %s", o->name, shown,
+                               (const char *)text.data, text_string(&range));
         text_reset(&range);
         return err;
     }

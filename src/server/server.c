@@ -22,7 +22,8 @@ static void turn(struct server *s, int64_t deadline_ns)
 {
     int64_t due_ns = core_next_due(s->core);
 
-    if (0) hub_gate_input(s->hub, store_is_behind(s->core->store));
+    if (0)
+        hub_gate_input(s->hub, store_is_behind(s->core->store));
     hub_wait(s->hub, due_ns < deadline_ns ? due_ns : deadline_ns);
     int64_t now_ns = clock_now_ns();
     core_turn_begin(s->core, now_ns, clock_wall_ms());
@@ -101,11 +102,22 @@ static enum err listen_on(struct server *s, enum option_id id, const char *name,
     return OK;
 }
 
+static enum err listen_for_control(struct server *s)
+{
+    char *path = xasprintf("%s/%s", config_text(s->config, OPT_DATA_DIR), CONTROL_NAME);
+    uint16_t port;
+
+    control_listener_init(&s->control, s);
+    enum err err = hub_listen(s->hub, path, &s->control.protocol, &port);
+    free(path);
+    return err;
+}
+
 static enum err listen_on_all(struct server *s, const struct settings *settings, struct text *ready)
 {
     kafka_listener_init(&s->kafka, &settings->kafka);
     amqp_configure(&settings->amqp);
-    enum err err = control_listen(s);
+    enum err err = listen_for_control(s);
     if (!err)
         err = listen_on(s, OPT_LISTENER_KAFKA, "kafka", &s->kafka.protocol, ready);
     if (!err)
@@ -163,7 +175,6 @@ static void finish(struct server *s)
             say_warn("server", "the control socket stays behind: %s", err_text());
         disk_free(s->disk);
     }
-    free(s->control.path);
 }
 
 enum err server_run(const struct config *config)

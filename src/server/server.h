@@ -27,7 +27,6 @@ struct server {
     struct core *core;
     struct kafka_listener kafka;
     struct control_listener control;
-    char advertised_host[256];
     int64_t started_wall_ms;
 };
 

@@ -1,0 +1,110 @@
+# The front door. Meson does the work; every target here is one thing a person wants.
+#
+#   make          build build/pabal
+#   make run      build, then run a broker on ./data
+#   make test     everything, the real clients too; the last line is the sum
+#   make check    -Werror, unit tests, tidy: what to run before a commit
+#   make asan tsan fuzz sim bench format tidy dist install clean
+#
+# BUILD=dir puts the build elsewhere; MESON_ARGS go to meson setup.
+
+BUILD ?= build
+MESON_ARGS ?=
+FUZZ_SECONDS ?= 30
+SIM_POINTS ?= 200000
+MESON = meson
+PYTHON = .venv/bin/python
+sources = $(shell git ls-files '*.c' '*.h')
+
+.PHONY: all run test check asan tsan fuzz sim bench format format-check tidy dist install clean \
+        deps-build deps-test FORCE
+
+all: $(BUILD)/pabal
+
+deps-build:
+	@tools/install-deps.sh build
+
+deps-test:
+	@tools/install-deps.sh test
+
+$(BUILD)/build.ninja: | deps-build
+	$(MESON) setup $(BUILD) $(MESON_ARGS)
+
+# Ninja knows what is out of date; the program is linked to where it is looked for.
+$(BUILD)/pabal: FORCE | $(BUILD)/build.ninja
+	@ninja -C $(BUILD) src/server/pabal
+	@ln -sf src/server/pabal $@
+
+run: all
+	@echo "Pabal on ./data. Ctrl-C stops it. In another terminal, try:"
+	@echo "  $(BUILD)/pabal topic create orders && echo hello | $(BUILD)/pabal publish orders"
+	@echo "  $(BUILD)/pabal consume orders --from-beginning --idle 1s"
+	@echo "  $(BUILD)/pabal queue create tasks && $(BUILD)/pabal publish --queue tasks hello"
+	@exec $(BUILD)/pabal server --set data.dir=data
+
+# The real clients, in a Python environment of the project's own.
+.venv/installed: tests/clients/requirements.txt
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+test: deps-test $(BUILD)/build.ninja .venv/installed
+	@ninja -C $(BUILD) --quiet
+	@ln -sf src/server/pabal $(BUILD)/pabal
+	@$(PYTHON) tests/run.py $(BUILD)
+
+check: deps-test
+	@[ -f build-check/build.ninja ] || $(MESON) setup build-check -Dwerror=true
+	@ninja -C build-check --quiet
+	@$(MESON) test -C build-check --no-rebuild --quiet \
+	    $$($(MESON) test -C build-check --no-rebuild --list 2>/dev/null | sed 's/.* \/ //' | grep -v _sim)
+
+asan: deps-test
+	@[ -f build-asan/build.ninja ] || $(MESON) setup build-asan -Db_sanitize=address,undefined \
+	    -Db_lundef=false -Dcheck_slow=true
+	@ninja -C build-asan --quiet
+	@$(MESON) test -C build-asan --no-rebuild --timeout-multiplier 10
+
+tsan: deps-test
+	@[ -f build-tsan/build.ninja ] || $(MESON) setup build-tsan -Db_sanitize=thread -Db_lundef=false
+	@ninja -C build-tsan --quiet
+	@$(MESON) test -C build-tsan --no-rebuild --timeout-multiplier 10
+
+fuzz:
+	@tools/install-deps.sh fuzz
+	@[ -f build-fuzz/build.ninja ] || CC=clang $(MESON) setup build-fuzz -Dfuzz=true \
+	    -Db_sanitize=address,undefined -Db_lundef=false
+	@ninja -C build-fuzz --quiet
+	@for target in build-fuzz/tests/fuzz/*_fuzz; do \
+	    name=$$(basename $$target _fuzz); mkdir -p build-fuzz/corpus/$$name; \
+	    echo "fuzz $$name"; \
+	    $$target -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 \
+	        -artifact_prefix=build-fuzz/$$name- \
+	        build-fuzz/corpus/$$name tests/fuzz/corpus/$$name || exit 1; \
+	done
+
+sim: deps-test $(BUILD)/build.ninja
+	@ninja -C $(BUILD) --quiet
+	@seed=$$(date +%s); echo "seed $$seed"; \
+	    $(BUILD)/tests/sim/log_sim --points $(SIM_POINTS) --seed $$seed
+
+bench: all
+	@bench/run
+
+format:
+	@clang-format-14 -i $(sources)
+
+format-check:
+	@clang-format-14 --dry-run -Werror $(sources)
+
+tidy: format-check
+	@python3 tests/tidy/tidy.py
+
+dist: $(BUILD)/build.ninja
+	$(MESON) dist -C $(BUILD) --no-tests
+
+install: all
+	$(MESON) install -C $(BUILD)
+
+clean:
+	rm -rf build build-check build-asan build-tsan build-fuzz
