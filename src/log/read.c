@@ -109,6 +109,7 @@ static enum err split(struct log_read_internal *r, struct log_read *read)
 {
     size_t at = 0;
     bool segment = r->entries.count == 0;
+    int64_t next = INT64_MIN;
     while (at < r->size && read->count < LOG_READ_BATCHES) {
         struct batch b;
         enum err err = batch_parse(bytes_of(r->data + at, r->size - at), &b);
@@ -117,7 +118,7 @@ static enum err split(struct log_read_internal *r, struct log_read *read)
         if (err)
             return err_wrap(E_CORRUPT, "log %llu near offset %lld",
                             (unsigned long long)r->log->log.id, (long long)r->from);
-        if (b.base_offset >= r->limit || (segment && b.base_offset >= r->stored_limit))
+        if (b.base_offset < next || b.base_offset >= r->limit || (segment && b.base_offset >= r->stored_limit))
             break;
         if (segment && !batch_is_intact(&b) && read->count > 0)
             break;
@@ -127,6 +128,7 @@ static enum err split(struct log_read_internal *r, struct log_read *read)
         read->batches[read->count++] =
             (struct log_batch){b.base_offset, b.leader_epoch, b.raw, r->chunk};
         at += b.raw.size;
+        next = batch_last_offset(&b) + 1;
         if (r->kind != READ_FROM)
             break;
     }
@@ -243,6 +245,8 @@ static void plan_segments(struct log_read_internal *r, int64_t stored_limit)
     r->active_segment = -1;
     r->stored_limit = stored_limit;
     r->active_index.count = 0;
+    r->growing_segment = r->log->segment;
+    r->growing_size = r->log->position;
     if (d && d->synced_position > 0 && d->synced_segment == d->segment) {
         r->active_segment = d->segment;
         r->active_size = d->synced_position;

@@ -62,6 +62,8 @@ static enum err view_open(struct log_read_internal *r, int64_t base, struct segm
         v->size = r->active_size < v->size ? r->active_size : v->size;
         return OK;
     }
+    if (base == r->growing_segment && r->growing_size < v->size)
+        v->size = r->growing_size; /* behind it lies what a helper writes, or left at a crash */
     uint64_t bytes = 0;
     segment_path(r->log->log.id, base, "index", path);
     if (disk_open(d, path, DISK_READ_ONLY, &v->index_file) == OK &&

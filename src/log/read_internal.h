@@ -21,6 +21,8 @@ struct log_read_internal {
     int64_t active_segment; /* -1: none */
     uint64_t active_size;
     index_entries active_index;
+    int64_t growing_segment; /* the one that materialise appends to; -1 none */
+    uint64_t growing_size;   /* its valid bytes */
     int64_t stored_limit; /* segments hold nothing at or above it */
     /* the result */
     uint8_t *data;
