@@ -62,16 +62,17 @@ uint64_t catalog_new_log_id(struct core *core)
     return c->next_log_id++;
 }
 
-bool catalog_is_pending(const struct core *core)
+static bool is_pending(const struct catalog *c)
 {
-    const struct catalog *c = core->catalog;
     return c->removed_count > 0 || !list_is_empty(&c->pending);
 }
 
+/* The record will be in the same commit as whatever else is appended in this turn, so a publish to a
+ * queue made in this turn needs no more than its own ticket. */
 struct ticket catalog_ticket(const struct core *core)
 {
     struct log *log = core->catalog->log;
-    return catalog_is_pending(core) ? log_next_ticket(log) : log_last_ticket(log);
+    return is_pending(core->catalog) ? log_next_ticket(log) : log_last_ticket(log);
 }
 
 enum err catalog_can_change(const struct core *core)
@@ -172,7 +173,7 @@ void catalog_flush(struct core *core)
     struct catalog *c = core->catalog;
     if (store_is_frozen(core->store))
         return;
-    if (catalog_is_pending(core))
+    if (is_pending(c))
         write_changes(core);
     if (!list_is_empty(&c->entries) &&
         c->log->end - oldest(c)->offset > 2 * (int64_t)c->count + CLEAN_SLACK)
@@ -231,10 +232,8 @@ static enum err load_batch(struct load *load, const struct log_batch *lb, int64_
         return err;
     record_reader_init(&reader, &b, lb->base_offset,
                        bytes_of(b.raw.data + BATCH_HEADER_BYTES, b.raw.size - BATCH_HEADER_BYTES));
-    int64_t start = load->core->catalog->log->start;
     while (!err && record_reader_next(&reader, &record))
-        if (record.offset >= start) /* the trimmed part of a batch */
-            err = load_record(load, &record);
+        err = load_record(load, &record);
     if (!err && reader.left > 0)
         err = err_set(E_CORRUPT, "batch at %lld ends early", (long long)lb->base_offset);
     *out_next = lb->base_offset + b.last_offset_delta + 1;

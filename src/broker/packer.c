@@ -189,8 +189,6 @@ enum err queue_publish(struct core *core, struct route route, const struct messa
     packer->promised += size;
     add(core, p, m);
     *out = p->ticket;
-    if (catalog_is_pending(core)) /* the queue may have been made in this turn */
-        ticket_join(out, core_catalog_ticket(core));
     if (m->body.size >= PACK_ALONE_BYTES)
         append(p);
     return OK;

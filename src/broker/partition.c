@@ -69,16 +69,12 @@ enum err partition_append(struct core *core, struct partition *p, const struct b
                            ? stamp_time(core, b, topic->log_append_time)
                            : b->raw;
     int64_t base_offset = p->log->end;
-    struct ticket ticket;
-    err = log_append(p->log, raw, &ticket);
+    err = log_append(p->log, raw, out_ticket);
     if (err)
         return err;
-    if (catalog_is_pending(core)) /* the topic may have been made in this turn */
-        ticket_join(&ticket, core_catalog_ticket(core));
     core->internal->committing = true;
     *out_base_offset = base_offset;
     *out_append_time = topic->log_append_time ? core->wall_ms : NO_TIMESTAMP;
-    *out_ticket = ticket;
     return OK;
 }
 

@@ -102,6 +102,26 @@ TEST(what_is_returned_comes_back_to_its_place_and_is_redelivered)
     test_core_end(&t);
 }
 
+TEST(a_consumer_with_credit_gets_what_another_one_returns)
+{
+    struct test_core t;
+    struct test_consumer c = {0};
+    struct delivery d;
+    test_core_init(&t);
+    struct queue *q = test_durable_queue(&t, "q");
+    publish_many(&t, "q", 0, 1);
+    test_core_settle(&t);
+    expect_ok(queue_get(q, false, NULL, &d));
+    test_consume(q, &c, 5, false);
+    test_core_settle(&t);
+    expect_int(c.count, 0);
+    queue_return(q, d.offset, d.number);
+    test_core_settle(&t);
+    expect_got(&c, "0!");
+    test_consumer_reset(&c);
+    test_core_end(&t);
+}
+
 TEST(a_turn_hands_out_a_bounded_number_and_the_next_goes_on)
 {
     struct test_core t;
@@ -288,6 +308,9 @@ TEST(a_mark_alone_is_logged_a_little_later_and_with_the_next_commit_of_anybody)
     expect_ok(test_publish(&t, "other", "x", NULL));
     test_core_settle(&t);
     expect_int(q->log->end, end + 2);
+    expect_ok(test_publish(&t, "other", "x", NULL));
+    test_core_settle(&t);
+    expect_int(q->log->end, end + 2); /* once is enough */
     test_consumer_reset(&c);
 
     test_core_crash(&t);
@@ -419,6 +442,23 @@ TEST(publishes_of_the_turn_in_which_a_queue_is_deleted_count_as_done)
     expect_true(w.is_done);
     test_core_crash(&t);
     expect_null(test_queue(&t, "q"));
+    test_core_end(&t);
+}
+
+TEST(other_queues_keep_what_was_published_to_them_and_to_a_deleted_one)
+{
+    struct test_core t;
+    struct test_consumer c = {0};
+    struct ticket ticket;
+    struct message m = {.properties = BYTES_LITERAL("\0\0"), .body = BYTES_LITERAL("both")};
+    test_core_init(&t);
+    struct queue *set[] = {test_durable_queue(&t, "a"), test_durable_queue(&t, "b")};
+    expect_ok(queue_publish(t.core, (struct route){set, 2}, &m, &ticket));
+    queue_delete(set[0]);
+    test_consume(set[1], &c, 5, true);
+    test_core_settle(&t);
+    expect_got(&c, "both");
+    test_consumer_reset(&c);
     test_core_end(&t);
 }
 
@@ -593,6 +633,18 @@ TEST(get_of_a_message_in_a_file_says_when_to_try_again)
         expect_int(atoi((const char *)d.message.body.data), i);
     }
     expect_err(queue_get(q, true, &again.wait, &d), E_NOT_FOUND);
+    test_core_end(&t);
+}
+
+TEST(what_get_gave_is_valid_until_the_turn_has_ended_also_when_the_queue_goes)
+{
+    struct test_core t;
+    struct delivery d;
+    init_cold(&t, 10);
+    struct queue *q = test_queue(&t, "q");
+    expect_ok(get(&t, q, &d));
+    queue_delete(q);
+    expect_int(atoi((const char *)d.message.body.data), 0);
     test_core_end(&t);
 }
 

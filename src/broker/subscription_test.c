@@ -129,6 +129,21 @@ TEST(in_order_settles_of_a_turn_are_one_range_in_the_log)
     subscription_free(s);
 }
 
+TEST(settles_of_a_turn_in_any_order_are_one_range_in_the_log)
+{
+    struct subscription *s = started(1000);
+    struct batch_builder b = {0};
+    for (int i = 0; i < 1000; i++)
+        take(s);
+    for (int64_t i = 999; i >= 0; i -= 2)
+        subscription_settle(s, i, 1);
+    for (int64_t i = 0; i < 1000; i += 2)
+        subscription_settle(s, i, 1);
+    expect_true(log_changes(s, &b, 1000).raw.size < 100);
+    batch_builder_reset(&b);
+    subscription_free(s);
+}
+
 TEST(after_recovery_what_was_delivered_before_is_redelivered)
 {
     struct subscription *s = started(5), *r = subscription_new();

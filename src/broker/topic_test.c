@@ -306,6 +306,8 @@ TEST(a_deleted_topic_can_be_made_again_with_another_id)
     int count = 0;
     test_core_init(&t);
     memcpy(id, test_topic(&t, "t", 1)->id, 16);
+    expect_int(id[6] >> 4, 4); /* a random uuid, never all zero */
+    expect_int(id[8] >> 6, 2);
     test_core_settle(&t);
     topic_delete(t.core, topic_find(t.core, B("t")));
     struct topic *again = test_topic(&t, "t", 2);
