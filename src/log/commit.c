@@ -84,14 +84,14 @@ static enum err sync_written(struct journal *j)
 static enum err write_record(struct store *s, struct staged *r)
 {
     struct journal *j = &s->journal;
-    if (j->written_file != r->file->file && j->synced_sequence < j->sequence) {
+    if (j->written_file != r->file->writer && j->synced_sequence < j->sequence) {
         enum err err = sync_written(j); /* a later sync reaches only the new file */
         if (err)
             return err;
     }
-    j->written_file = r->file->file;
+    j->written_file = r->file->writer;
     journal_seal_record(s, r);
-    return file_write(r->file->file, r->address - r->file->base, r->parts.items,
+    return file_write(r->file->writer, r->address - r->file->base, r->parts.items,
                       (int)r->parts.count);
 }
 

@@ -132,6 +132,8 @@ enum err journal_file_create(struct disk *d, struct journal_file *f, bool fresh)
     if (!err)
         err = file_sync(f->file);
     if (!err && fresh)
+        err = disk_open(d, path, DISK_DIRECT, &f->writer);
+    if (!err && fresh)
         err = disk_sync_dir(d, "journal");
     free(header);
     return err_wrap(err, "prepare %s", path);
@@ -158,8 +160,9 @@ static void prepare_run(struct job *job)
  * commit waits for is tried again by the tick. */
 static void prepare_failed(struct store *s, struct journal_file *f)
 {
+    file_close(f->writer);
     file_close(f->file);
-    f->file = NULL;
+    f->file = f->writer = NULL;
     f->state = JOURNAL_MISSING;
     if (f->used > 0 || f->node.next != &s->journal.files)
         return;
@@ -208,6 +211,7 @@ static void prepare(struct store *s, struct journal_file *f, bool fresh)
 void journal_file_free(struct journal_file *f)
 {
     list_remove(&f->node);
+    file_close(f->writer);
     file_close(f->file);
     free(f);
 }

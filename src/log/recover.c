@@ -52,6 +52,8 @@ static enum err open_journal_file(struct store *s, uint32_t slot, struct journal
     journal_path(slot, path);
     enum err err = disk_open(s->disk, path, 0, &f->file);
     if (!err)
+        err = disk_open(s->disk, path, DISK_DIRECT, &f->writer);
+    if (!err)
         err = file_size(f->file, &size);
     /* A file whose header never became durable was never written to: it is made anew. */
     if (!err && size >= JOURNAL_HEADER_BYTES)
@@ -101,6 +103,7 @@ static enum err find_files(struct store *s)
             journal_path(f->slot, path);
             if (!err)
                 err = disk_remove(s->disk, path);
+            file_close(f->writer);
             file_close(f->file);
             free(f);
             continue;

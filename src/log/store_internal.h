@@ -218,7 +218,8 @@ struct journal_file {
     uint64_t size;
     uint64_t used; /* bytes staged into it, header block included */
     uint64_t last_commit;
-    struct file *file;
+    struct file *file;   /* by the page cache: made, renewed and read through it */
+    struct file *writer; /* past the page cache, which would dirty more than a commit writes */
     uint32_t readers;
     bool passed; /* the journal has gone on to the next file */
 };
