@@ -315,12 +315,21 @@ static bool has_memory(struct reactor *r, struct conn *c)
     return false;
 }
 
+/* Whoever meets the shut gate is looked at again with those that starve. */
+static bool is_gated(struct reactor *r, struct conn *c)
+{
+    if (!atomic_load_explicit(r->gate, memory_order_relaxed) || c->state != CONN_OPEN)
+        return false;
+    list_push_back(&r->starved, &c->starved);
+    return true;
+}
+
 static void read_some(struct reactor *r, struct conn *c, size_t *budget)
 {
     size_t quantum = smaller(*budget, REACTOR_READ_BYTES);
     size_t left = quantum;
     bool more = true;
-    while (more && left > 0 && may_read(r, c) && has_memory(r, c))
+    while (more && left > 0 && may_read(r, c) && !is_gated(r, c) && has_memory(r, c))
         more = c->partial && is_large(c, c->partial->used) ? read_partial(r, c, &left)
                                                            : read_shared(r, c, &left);
     *budget -= quantum - left;

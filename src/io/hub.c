@@ -26,6 +26,8 @@ struct hub {
     int next_reactor; /* for the next connection */
     struct rbuf_pool *rbufs;
     struct block_pool blocks;
+    atomic_bool gate;         /* read by the reactors */
+    int64_t gate_told_ns;     /* when the links were last told that silence is our own doing */
     atomic_size_t send_bytes; /* handed to reactors and not yet given back; the core writes it */
     struct list conns;
     struct list changed; /* with something to order */
@@ -332,6 +334,7 @@ static enum err make_reactor(struct hub *h, struct reactor *r)
     r->is_inline = is_inline(h);
     r->rbufs = h->rbufs;
     r->send_bytes = &h->send_bytes;
+    r->gate = &h->gate;
     r->memory_bytes = h->config.memory_bytes;
     r->inflight_bytes = h->config.inflight_bytes;
     r->wake_core = hub_wake;
@@ -404,6 +407,27 @@ enum err hub_listen(struct hub *h, const char *address, const struct protocol *p
     if (epoll_ctl(r->epoll, EPOLL_CTL_ADD, fd, &event))
         return io_error("epoll_ctl"); /* the listener is closed with the others */
     return OK;
+}
+
+static void note_input_now(void *now_ns, struct link *link)
+{
+    link->last_input_ns = *(const int64_t *)now_ns;
+}
+
+/* What a peer sent meanwhile lies in the socket, so its silence says nothing: every link is told so
+ * once a second, and at the end. */
+void hub_gate_input(struct hub *h, bool on)
+{
+    bool was_on = atomic_load_explicit(&h->gate, memory_order_relaxed);
+
+    if (!on && !was_on)
+        return;
+    atomic_store_explicit(&h->gate, on, memory_order_relaxed);
+    int64_t now_ns = clock_now_ns();
+    if (on && now_ns < h->gate_told_ns + 1000000000)
+        return;
+    h->gate_told_ns = now_ns;
+    hub_each_link(h, note_input_now, &now_ns);
 }
 
 void hub_stop_listening(struct hub *h)

@@ -522,6 +522,11 @@ static void close_link(void *ctx, struct link *link)
     link_close(link);
 }
 
+static void expect_input_since(void *ns, struct link *link)
+{
+    expect_true(link->last_input_ns >= *(int64_t *)ns);
+}
+
 TEST(without_memory_nobody_is_read_until_some_is_given_back)
 {
     for (int threads = 0; threads < THREAD_MODES; threads++) {
@@ -553,6 +558,32 @@ TEST(without_memory_nobody_is_read_until_some_is_given_back)
         world_stop(&w);
         text_reset(&held);
         text_reset(&more);
+        text_reset(&in);
+    }
+}
+
+TEST(behind_a_shut_gate_nobody_is_read_and_nobody_seems_silent)
+{
+    for (int threads = 0; threads < THREAD_MODES; threads++) {
+        struct world w;
+        world_start(&w, config_with(threads));
+        int fd = client_connect(w.port, 0);
+        struct text out = {0}, in = {0};
+        echo_put(&out, BYTES_LITERAL("waits"));
+        turn_until(&w, hub_connection_count(w.hub) == 1);
+        hub_gate_input(w.hub, true);
+        client_write(fd, text_bytes(&out));
+        for (int i = 0; i < 20; i++)
+            turn(&w, 1000000);
+        expect_true(client_read(fd, &in));
+        expect_int(in.size, 0);
+        int64_t before_ns = clock_now_ns();
+        hub_gate_input(w.hub, false);
+        hub_each_link(w.hub, expect_input_since, &before_ns);
+        turn_until(&w, (client_read(fd, &in), in.size == out.size));
+        close(fd);
+        world_stop(&w);
+        text_reset(&out);
         text_reset(&in);
     }
 }

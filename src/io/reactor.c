@@ -139,6 +139,8 @@ static int timeout_ms(struct reactor *r, int64_t deadline_ns)
 
 static void feed_starved(struct reactor *r)
 {
+    if (atomic_load_explicit(r->gate, memory_order_relaxed))
+        return;
     size_t used =
         rbuf_pool_bytes(r->rbufs) + atomic_load_explicit(r->send_bytes, memory_order_relaxed);
     if (used > r->memory_bytes - r->memory_bytes / 8)

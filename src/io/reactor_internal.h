@@ -109,7 +109,8 @@ struct conn {
     bool is_ended, is_broken, is_paused, is_forgotten, tells_drained;
     bool is_blocked;     /* the socket takes nothing more */
     bool expects_large;  /* the frame before was large */
-    struct list starved; /* in reactor->starved while there is no memory to read into */
+    struct list starved; /* in reactor->starved while the gate is shut or there is no memory to read
+                            * into */
     struct list ending;  /* in reactor->ending, by deadline */
     int64_t end_deadline_ns;
     struct list sending; /* in reactor->sending during a turn */
@@ -148,6 +149,7 @@ struct reactor {
 
     struct rbuf_pool *rbufs; /* the hub's */
     atomic_size_t *send_bytes;
+    const atomic_bool *gate;             /* while set, nothing is read */
     size_t memory_bytes, inflight_bytes; /* limits */
     void (*wake_core)(void *hub);
 

@@ -22,8 +22,7 @@ static void turn(struct server *s, int64_t deadline_ns)
 {
     int64_t due_ns = core_next_due(s->core);
 
-    if (0)
-        hub_gate_input(s->hub, store_is_behind(s->core->store));
+    hub_gate_input(s->hub, store_is_behind(s->core->store));
     hub_wait(s->hub, due_ns < deadline_ns ? due_ns : deadline_ns);
     int64_t now_ns = clock_now_ns();
     core_turn_begin(s->core, now_ns, clock_wall_ms());
