@@ -1,5 +1,6 @@
 #include "cli/arguments.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,10 +16,27 @@ struct parse {
     size_t positional_count;
 };
 
+/* The synopsis' first words, up to what the user has to fill in: "topic create". */
+static int command_size(const char *synopsis)
+{
+    size_t size = 0;
+
+    while (islower((unsigned char)synopsis[size])) {
+        size_t word = strcspn(synopsis + size, " ");
+        if (memchr(synopsis + size, '|', word))
+            return (int)size - 1;
+        size += word;
+        if (!synopsis[size] || !islower((unsigned char)synopsis[size + 1]))
+            break;
+        size++;
+    }
+    return (int)size;
+}
+
 static enum arguments_outcome wrong(const struct parse *p)
 {
-    fprintf(stderr, "pabal: %s\nTry: pabal %.*s --help\n", err_text(),
-            (int)strcspn(p->a->synopsis, "[A-Z"), p->a->synopsis);
+    fprintf(stderr, "pabal: %s\nTry: pabal %.*s --help\n", err_text(), command_size(p->a->synopsis),
+            p->a->synopsis);
     return ARGUMENTS_WRONG;
 }
 
@@ -105,6 +123,20 @@ static enum err take_positional(struct parse *p, const char *value, const char *
     return OK;
 }
 
+static void print_help(const struct arguments *a)
+{
+    printf("Usage: pabal %s\n\n%s\n", a->synopsis, a->about);
+    if (a->flag_count)
+        printf("\nOptions:\n");
+    for (size_t i = 0; i < a->flag_count; i++) {
+        char name[NAME_MAX_BYTES * 2];
+        snprintf(name, sizeof name, "--%s %s", a->flags[i].name, a->flags[i].placeholder);
+        printf("  %-*s %s\n", HELP_COLUMN, name, a->flags[i].help);
+    }
+    if (*a->examples)
+        printf("\nExamples:\n%s", a->examples);
+}
+
 enum arguments_outcome arguments_parse(const struct arguments *a, int argc, char **argv,
                                        const char *positionals[POSITIONALS_MAX])
 {
@@ -123,7 +155,7 @@ enum arguments_outcome arguments_parse(const struct arguments *a, int argc, char
             continue;
         }
         if (is_flag && (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0)) {
-            arguments_print_help(a);
+            print_help(a);
             return ARGUMENTS_HELP;
         }
         enum err err = is_flag ? take_flag(&p, argument + strspn(argument, "-"))
@@ -136,18 +168,4 @@ enum arguments_outcome arguments_parse(const struct arguments *a, int argc, char
         return wrong(&p);
     }
     return ARGUMENTS_GO_ON;
-}
-
-void arguments_print_help(const struct arguments *a)
-{
-    printf("Usage: pabal %s\n\n%s\n", a->synopsis, a->about);
-    if (a->flag_count)
-        printf("\nOptions:\n");
-    for (size_t i = 0; i < a->flag_count; i++) {
-        char name[NAME_MAX_BYTES * 2];
-        snprintf(name, sizeof name, "--%s %s", a->flags[i].name, a->flags[i].placeholder);
-        printf("  %-*s %s\n", HELP_COLUMN, name, a->flags[i].help);
-    }
-    if (*a->examples)
-        printf("\nExamples:\n%s", a->examples);
 }

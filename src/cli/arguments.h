@@ -55,6 +55,4 @@ enum arguments_outcome { ARGUMENTS_GO_ON, ARGUMENTS_HELP, ARGUMENTS_WRONG };
 enum arguments_outcome arguments_parse(const struct arguments *a, int argc, char **argv,
                                        const char *positionals[POSITIONALS_MAX]);
 
-void arguments_print_help(const struct arguments *a);
-
 #endif

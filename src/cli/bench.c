@@ -17,6 +17,7 @@ enum {
 };
 
 static const int64_t SECOND_NS = 1000000000;
+static const int64_t STALL_NS = 15 * INT64_C(1000000000);
 static const int64_t TICK_FEW_NS = 20 * 1000;
 static const int64_t TICK_MANY_NS = 1000 * 1000;
 
@@ -342,11 +343,30 @@ static void begin(struct bench *b, struct bench_conn **conns, size_t count)
         stream_set_add(b->set, conns[i]->stream, conns[i]);
 }
 
+/* A run by count ends only when all have come back: not for ever, when no more come. */
+static enum err check_stall(struct bench *b)
+{
+    uint64_t count = b->all.sent + b->all.confirmed + b->all.received + b->all.refused;
+
+    if (count != b->seen_count || b->seen_ns == 0) {
+        b->seen_count = count;
+        b->seen_ns = b->now_ns;
+    }
+    if (!b->plan.message_count || b->now_ns < b->seen_ns + STALL_NS)
+        return OK;
+    return err_set(E_TIMEOUT,
+                   "nothing has come for %lld s; sent %llu, confirmed %llu, received %llu",
+                   (long long)(STALL_NS / SECOND_NS), (unsigned long long)b->all.sent,
+                   (unsigned long long)b->all.confirmed, (unsigned long long)b->all.received);
+}
+
 enum err bench_run(struct bench *b, struct bench_conn **conns, size_t count)
 {
     begin(b, conns, count);
     while (!is_over(b, conns, count)) {
         enum err err = turn(b, conns, count);
+        if (!err)
+            err = check_stall(b);
         if (err)
             return err;
         say_progress(b);
@@ -395,6 +415,7 @@ void bench_report(const struct bench *b, bool as_json)
     if (b->receive_latency.total && b->confirm_latency.total)
         put_latency(row, "confirm_", &b->confirm_latency);
     if (as_json) {
+        json_object_set_new(row, "mean_us", json_real(histogram_mean(latency) / 1e3));
         json_object_set_new(row, "seconds", json_real(seconds));
         json_object_set_new(row, "sent", json_integer((json_int_t)b->all.sent));
         json_object_set_new(row, "confirmed", json_integer((json_int_t)b->all.confirmed));

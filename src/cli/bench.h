@@ -72,6 +72,8 @@ struct bench {
     struct bench_stats all, measured;                  /* everything; within the measurement */
     struct histogram confirm_latency, receive_latency; /* ns */
     int64_t last_ns;                                   /* when the last message came back */
+    uint64_t seen_count; /* what had been counted at seen_ns, to notice a stall */
+    int64_t seen_ns;
     int64_t drain_end_ns;
     bool is_sending;
     struct bench_stats progress;

@@ -27,6 +27,8 @@ static const struct command commands[] = {
     {"bench kafka", "load a Kafka listener and measure", bench_kafka_run},
     {"bench amqp", "load an AMQP listener and measure", bench_amqp_run},
     {"health", "ask a running server how it is", health_run},
+    {"metrics", "print a running server's counters", metrics_run},
+    {"connection list", "list the connections of clients", connection_list_run},
     {"version", "print the version", version_run},
     {"help", "print this list", help_run},
 };

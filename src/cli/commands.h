@@ -16,6 +16,8 @@ int publish_run(int argc, char **argv);
 int consume_run(int argc, char **argv);
 int bench_kafka_run(int argc, char **argv);
 int bench_amqp_run(int argc, char **argv);
+int metrics_run(int argc, char **argv);
+int connection_list_run(int argc, char **argv);
 int health_run(int argc, char **argv);
 
 #endif

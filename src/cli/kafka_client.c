@@ -187,8 +187,9 @@ static enum err receive_answer(struct kafka_client *c, struct bytes *body)
     return OK;
 }
 
-enum err kafka_client_call(struct kafka_client *c, enum kafka_api_key key, int version,
-                           const void *request, void *response)
+/* Ask and decode the answer, which stays valid until the next call. */
+static enum err call(struct kafka_client *c, enum kafka_api_key key, int version,
+                     const void *request, void *response)
 {
     const struct wire_api *api = api_of(key);
     struct kafka_response_header header;
@@ -228,8 +229,7 @@ enum err kafka_client_metadata(struct kafka_client *c, const char *topic,
         request.topics.items = &name;
         request.topics.count = 1;
     }
-    enum err err =
-        kafka_client_call(c, KAFKA_METADATA, KAFKA_CLIENT_METADATA_VERSION, &request, out);
+    enum err err = call(c, KAFKA_METADATA, KAFKA_CLIENT_METADATA_VERSION, &request, out);
     if (err || !topic)
         return err;
     if (out->topics.count != 1)
@@ -250,8 +250,8 @@ enum err kafka_client_create_topic(struct kafka_client *c, const char *name, int
     topic.replication_factor = -1;
     request.topics.items = &topic;
     request.topics.count = 1;
-    enum err err = kafka_client_call(c, KAFKA_CREATE_TOPICS, KAFKA_CLIENT_CREATE_TOPICS_VERSION,
-                                     &request, &response);
+    enum err err =
+        call(c, KAFKA_CREATE_TOPICS, KAFKA_CLIENT_CREATE_TOPICS_VERSION, &request, &response);
     if (!err && response.topics.count != 1)
         err = err_set(E_MALFORMED, "answer about %d topics instead of one", response.topics.count);
     if (err)
@@ -270,8 +270,8 @@ enum err kafka_client_delete_topic(struct kafka_client *c, const char *name)
     request.topic_names.items = names;
     request.topic_names.count = 1;
     request.timeout_ms = (int32_t)(c->timeout_ns / 1000000);
-    enum err err = kafka_client_call(c, KAFKA_DELETE_TOPICS, KAFKA_CLIENT_DELETE_TOPICS_VERSION,
-                                     &request, &response);
+    enum err err =
+        call(c, KAFKA_DELETE_TOPICS, KAFKA_CLIENT_DELETE_TOPICS_VERSION, &request, &response);
     if (!err && response.responses.count != 1)
         err = err_set(E_MALFORMED, "answer about %d topics", response.responses.count);
     return err ? err : kafka_client_error(response.responses.items[0].error_code, BYTES_NULL, name);
@@ -296,8 +296,8 @@ enum err kafka_client_list_offset(struct kafka_client *c, const char *topic, int
     in_topic.partitions.count = 1;
     in_partition.partition_index = partition;
     in_partition.timestamp = timestamp;
-    enum err err = kafka_client_call(c, KAFKA_LIST_OFFSETS, KAFKA_CLIENT_LIST_OFFSETS_VERSION,
-                                     &request, &response);
+    enum err err =
+        call(c, KAFKA_LIST_OFFSETS, KAFKA_CLIENT_LIST_OFFSETS_VERSION, &request, &response);
     if (err)
         return err;
     if (response.topics.count != 1 || response.topics.items[0].partitions.count != 1)
@@ -330,8 +330,7 @@ enum err kafka_client_produce(struct kafka_client *c, const char *topic, int32_t
             return err;
         return stream_send(c->stream, text_bytes(&c->out), clock_now_ns() + c->timeout_ns);
     }
-    enum err err =
-        kafka_client_call(c, KAFKA_PRODUCE, KAFKA_CLIENT_PRODUCE_VERSION, &request, &response);
+    enum err err = call(c, KAFKA_PRODUCE, KAFKA_CLIENT_PRODUCE_VERSION, &request, &response);
     if (err)
         return err;
     if (response.responses.count != 1 || response.responses.items[0].partition_responses.count != 1)
@@ -361,7 +360,7 @@ enum err kafka_client_fetch(struct kafka_client *c, const char *topic,
     in_topic.topic = bytes_from_string(topic);
     in_topic.partitions.items = positions;
     in_topic.partitions.count = (int32_t)count;
-    enum err err = kafka_client_call(c, KAFKA_FETCH, KAFKA_CLIENT_FETCH_VERSION, &request, out);
+    enum err err = call(c, KAFKA_FETCH, KAFKA_CLIENT_FETCH_VERSION, &request, out);
     return err ? err : kafka_client_error(out->error_code, BYTES_NULL, topic);
 }
 

@@ -36,11 +36,8 @@ void kafka_client_close(struct kafka_client *c); /* accepts NULL */
 /* Give up the client and keep its stream. */
 struct stream *kafka_client_detach(struct kafka_client *c);
 
-/* Ask and decode the answer, which stays valid until the next call. */
-must_use enum err kafka_client_call(struct kafka_client *c, enum kafka_api_key key, int version,
-                                    const void *request, void *response);
-
-/* All topics (name NULL) or one; never creates one. */
+/* All topics (name NULL) or one; never creates one. As of all calls, the answer is valid until the
+ * next one. */
 must_use enum err kafka_client_metadata(struct kafka_client *c, const char *topic,
                                         struct kafka_metadata_response *out);
 /* `partitions` -1: the server's default. */

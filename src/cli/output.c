@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/mem.h"
 #include "base/vec.h"
 
 enum { COLUMNS_MAX = 16, KEY_MAX_BYTES = 32 };
@@ -39,11 +40,11 @@ enum exit_code output_error(enum err err)
 static char *field_text(const json_t *value)
 {
     if (!value || json_is_null(value))
-        return strdup("");
+        return xstrdup("");
     if (json_is_string(value))
-        return strdup(json_string_value(value));
+        return xstrdup(json_string_value(value));
     char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6) | JSON_COMPACT);
-    return text ? text : strdup("?");
+    return text ? text : xstrdup("?");
 }
 
 static size_t split_columns(const char *columns, struct column *out)

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/metrics.h"
 #include "base/vec.h"
 #include "broker/exchange.h"
 #include "broker/queue.h"
@@ -66,6 +67,20 @@ static enum err health_run(struct control_call *call)
         (json_int_t)hub_connection_count(call->server->hub), "logs", (json_int_t)stats.logs,
         "memory_bytes", (json_int_t)process_rss_bytes(), "journal_bytes",
         (json_int_t)stats.journal_bytes, "cached_bytes", (json_int_t)stats.cached_bytes);
+    return OK;
+}
+
+static enum err metrics_run(struct control_call *call)
+{
+    call->result = json_array();
+    for (int m = 0; m < METRIC_COUNT; m++) {
+        enum metric metric = (enum metric)m;
+        json_array_append_new(call->result,
+                              json_pack("{s:s, s:I, s:s, s:s, s:s}", "name", metrics_name(metric),
+                                        "value", (json_int_t)metrics_sum(metric), "kind",
+                                        metrics_kind(metric), "unit", metrics_unit(metric), "help",
+                                        metrics_help(metric)));
+    }
     return OK;
 }
 
@@ -357,6 +372,7 @@ static enum err queue_purge_run(struct control_call *call)
 
 static const struct control_command commands[] = {
     {"health", health_run},
+    {"metrics", metrics_run},
     {"config.show", config_show_run},
     {"connection.list", connection_list_run},
     {"topic.list", topic_list_run},

@@ -102,10 +102,14 @@ FOR_TESTS = {
     "amqp_wire_dump": "golden messages",
     "amqp_wire_random": "properties of all methods",
     "bytes_hash_set_seed": "fixes the order of maps in simulations",
+    "config_read_text": "a configuration without a file",
+    "exit_code_of": "the table of exit codes",
+    "output_render": "a table without a terminal",
     "wire_dump": "golden messages",
     "wire_random": "properties of all messages",
 }
-FOR_TESTS_HEADERS = ("src/io/sim_", "src/io/test_", "src/wire/golden", "src/wire/round_trip")  # beginnings of paths
+FOR_TESTS_HEADERS = ("src/io/sim_", "src/io/test_", "src/wire/golden", "src/wire/round_trip",
+                     "src/log/test_", "src/broker/test_")  # beginnings of paths
 
 FORBIDDEN_WORDS = {
     r"\b(FIXME|XXX|HACK)\b": "open work belongs into an issue",
