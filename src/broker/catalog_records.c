@@ -6,12 +6,12 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "broker/catalog_internal.h"
+#include "broker/catalog_messages.h"
 #include "broker/core_internal.h"
 #include "broker/exchange_internal.h"
 #include "broker/queue_internal.h"
 #include "broker/topic_internal.h"
 #include "broker/user.h"
-#include "catalog_messages.h"
 
 enum {
     HEAD_BYTES = 4, /* u16 id, u16 version */

@@ -94,9 +94,6 @@ void core_log_moved(struct core *core, struct log *log);
 
 struct ticket catalog_ticket(const struct core *core);
 must_use enum err catalog_can_change(const struct core *core);
-/* The catalog has changes that are not appended yet: appends to logs made this turn depend on them.
- */
-bool catalog_is_pending(const struct core *core);
 /* Append this turn's changes; clean a slice. */
 void catalog_flush(struct core *core);
 must_use enum err catalog_open(struct core *core);

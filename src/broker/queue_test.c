@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "broker/queue_internal.h"
 #include "broker/test_core.h"
 
@@ -19,6 +20,15 @@ publish_many(struct test_core *t, const char *queue, int from, int to)
         snprintf(body, sizeof body, "%d", i);
         expect_ok(test_publish(t, queue, body, NULL));
     }
+}
+
+static int number_of(struct bytes body)
+{
+    int64_t number;
+    while (body.size > 0 && body.data[body.size - 1] == ' ')
+        body.size--;
+    expect_true(number_parse_i64(body, &number));
+    return (int)number;
 }
 
 #define expect_got(c, wanted) expect_string(text_string(&(c)->got), wanted)
@@ -581,7 +591,7 @@ static int next_number;
 static void expect_next_number(struct test_consumer *c, const struct delivery *d)
 {
     text_reset(&c->got);
-    expect_int(atoi((const char *)d->message.body.data), next_number);
+    expect_int(number_of(d->message.body), next_number);
     expect_int(d->message.body.size, 1024);
     next_number++;
 }
@@ -630,7 +640,7 @@ TEST(get_of_a_message_in_a_file_says_when_to_try_again)
             err = queue_get(q, true, &again.wait, &d);
         }
         expect_ok(err);
-        expect_int(atoi((const char *)d.message.body.data), i);
+        expect_int(number_of(d.message.body), i);
     }
     expect_err(queue_get(q, true, &again.wait, &d), E_NOT_FOUND);
     test_core_end(&t);
@@ -644,7 +654,7 @@ TEST(what_get_gave_is_valid_until_the_turn_has_ended_also_when_the_queue_goes)
     struct queue *q = test_queue(&t, "q");
     expect_ok(get(&t, q, &d));
     queue_delete(q);
-    expect_int(atoi((const char *)d.message.body.data), 0);
+    expect_int(number_of(d.message.body), 0);
     test_core_end(&t);
 }
 
@@ -683,9 +693,7 @@ static struct run *run;
 
 static void run_deliver(struct test_consumer *c, const struct delivery *d)
 {
-    char text[32] = {0};
-    memcpy(text, d->message.body.data, d->message.body.size);
-    int i = atoi(text);
+    int i = number_of(d->message.body);
     text_reset(&c->got);
     expect_false(run->out[i]);             /* never twice at once */
     expect_true(run->state[i] != SETTLED); /* never after a settle in this run */

@@ -28,7 +28,7 @@ void subscription_free(struct subscription *s)
     free(s);
 }
 
-void subscription_check(const struct subscription *s)
+static void check_state(const struct subscription *s)
 {
     check(s->floor >= 0);
     check(s->floor <= s->next);
@@ -105,7 +105,7 @@ void subscription_start(struct subscription *s, int64_t start, int64_t end, bool
     s->logged_mark = s->redelivered_below = s->delivered;
     s->done_ahead = offset_set_count_range(&s->done, s->next, s->visible);
     skip_done(s);
-    subscription_check(s);
+    check_state(s);
 }
 
 void subscription_extend(struct subscription *s, int64_t visible)
@@ -114,7 +114,7 @@ void subscription_extend(struct subscription *s, int64_t visible)
     s->done_ahead += offset_set_count_range(&s->done, s->visible, visible);
     s->visible = visible;
     skip_done(s);
-    subscription_check(s);
+    check_state(s);
 }
 
 void subscription_hole(struct subscription *s, int64_t from, int64_t to)
@@ -247,7 +247,7 @@ uint64_t subscription_settle_ready(struct subscription *s, int64_t from, int64_t
         cut_returns(s, INT64_MAX);
     skip_done(s);
     raise_floor(s);
-    subscription_check(s);
+    check_state(s);
     return count;
 }
 

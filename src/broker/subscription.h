@@ -56,7 +56,6 @@ struct subscription {
 
 struct subscription *subscription_new(void);
 void subscription_free(struct subscription *s); /* accepts NULL */
-void subscription_check(const struct subscription *s);
 
 /* ---- following the log ---- */
 

@@ -94,12 +94,12 @@ static int compare_name(const void *name, const void *row)
     return strcmp(name, ((const struct topic_config_row *)row)->name);
 }
 
-const struct topic_config_row *topic_config_find(const char *name)
+static const struct topic_config_row *find_row(const char *name)
 {
     return bsearch(name, rows, ROW_COUNT, sizeof *rows, compare_name);
 }
 
-const char *log_level_name(enum log_level level)
+static const char *level_name(enum log_level level)
 {
     switch (level) {
     case LEVEL_FSYNC: return "fsync";
@@ -125,14 +125,14 @@ const char *topic_config_default(const struct core *core, const struct topic_con
     if (row->standard)
         return row->standard;
     if (strcmp(row->name, "durability") == 0)
-        return log_level_name(core->config.durability);
+        return level_name(core->config.durability);
     check(strcmp(row->name, "max.message.bytes") == 0);
     snprintf(scratch, 32, "%lld", (long long)core->config.topic_message_max_bytes);
     return scratch;
 }
 
-const char *topic_config_value(const struct core *core, const struct topic *topic,
-                               const struct topic_config_row *row, char scratch[32])
+static const char *value_of(const struct core *core, const struct topic *topic,
+                            const struct topic_config_row *row, char scratch[32])
 {
     for (size_t i = 0; i < topic->configs.count; i++)
         if (strcmp(topic->configs.items[i].name, row->name) == 0)
@@ -218,7 +218,7 @@ static enum err unknown_name(const char *name)
 
 enum err topic_config_check(const char *name, const char *value)
 {
-    const struct topic_config_row *row = topic_config_find(name);
+    const struct topic_config_row *row = find_row(name);
     if (!row)
         return unknown_name(name);
     if (!value)
@@ -235,7 +235,7 @@ enum err topic_config_check(const char *name, const char *value)
 static const char *text_of(const struct core *core, const struct topic *topic, const char *name,
                            char scratch[32])
 {
-    return topic_config_value(core, topic, topic_config_find(name), scratch);
+    return value_of(core, topic, find_row(name), scratch);
 }
 
 static int64_t number_of(const struct core *core, const struct topic *topic, const char *name)

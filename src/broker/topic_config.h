@@ -28,14 +28,10 @@ struct topic_config_row {
 
 /* All rows, sorted by name. */
 const struct topic_config_row *topic_config_rows(size_t *count);
-const struct topic_config_row *topic_config_find(const char *name); /* NULL when there is none */
 
 /* The value in force when the topic does not say; lives as long as the core, or `scratch`. */
 const char *topic_config_default(const struct core *core, const struct topic_config_row *row,
                                  char scratch[32]);
-/* The value in force for this topic. */
-const char *topic_config_value(const struct core *core, const struct topic *topic,
-                               const struct topic_config_row *row, char scratch[32]);
 
 /* E_INVALID: unknown name (the nearest one is suggested) or value; E_UNSUPPORTED: a value that this
  * version cannot give effect to. */
@@ -43,7 +39,5 @@ must_use enum err topic_config_check(const char *name, const char *value);
 
 /* Set the fields of the topic that configs decide. All configs were checked. */
 void topic_config_apply(const struct core *core, struct topic *topic);
-
-const char *log_level_name(enum log_level level); /* "fsync", "os", "memory" */
 
 #endif

@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "broker/core_internal.h"
 #include "broker/test_core.h"
-#include "broker/topic_config.h"
 
 static struct bytes B(const char *s) {
     return bytes_from_string(s);
@@ -70,7 +69,6 @@ TEST(a_topic_that_is_only_validated_is_not_made)
 TEST(a_topic_has_what_it_does_not_say_from_the_broker)
 {
     struct test_core t;
-    char scratch[32];
     test_core_init(&t);
     expect_ok(create(&t, "t", -1, "max.message.bytes", "1000", false));
     struct topic *topic = topic_find(t.core, B("t"));
@@ -78,12 +76,6 @@ TEST(a_topic_has_what_it_does_not_say_from_the_broker)
     expect_int(topic->message_max_bytes, 1000);
     expect_int(topic->level, LEVEL_FSYNC);
     expect_int(topic->timestamp_after_max_ms, 3600000);
-    expect_string(topic_config_value(t.core, topic, topic_config_find("durability"), scratch),
-                  "fsync");
-    expect_string(
-        topic_config_value(t.core, topic, topic_config_find("max.message.bytes"), scratch), "1000");
-    expect_string(topic_config_default(t.core, topic_config_find("max.message.bytes"), scratch),
-                  "1048588");
     expect_null(topic_partition(topic, 3));
     expect_null(topic_partition(topic, -1));
     test_core_end(&t);

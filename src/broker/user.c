@@ -22,7 +22,7 @@ static void hash_password(uint8_t out[USER_HASH_BYTES], struct bytes password)
     check(done);
 }
 
-struct user *user_find(struct core *core, struct bytes name)
+static struct user *find(struct core *core, struct bytes name)
 {
     return map_get(&core->internal->users, name);
 }
@@ -34,7 +34,7 @@ static struct bytes copy(struct bytes b)
 
 static struct user *user_new(struct core *core, struct bytes name, const struct user_spec *spec)
 {
-    check(!user_find(core, name));
+    check(!find(core, name));
     struct user *user = xzalloc(sizeof *user);
     user->name = copy(name);
     user->tags = copy(spec->tags);
@@ -58,13 +58,6 @@ struct user *user_create(struct core *core, struct bytes name, struct bytes pass
     hash_password(user->password_hash, password);
     catalog_put(core, &user->entry, CATALOG_USER);
     return user;
-}
-
-void user_delete(struct core *core, struct user *user)
-{
-    catalog_remove(core, &user->entry);
-    map_remove(&core->internal->users, user->name);
-    user_free(user);
 }
 
 enum err user_restore(struct core *core, struct bytes name, struct bytes password_hash,
@@ -93,7 +86,7 @@ enum err user_authenticate(struct core *core, struct bytes name, struct bytes pa
                            bool peer_is_loopback)
 {
     static const struct user nobody;
-    const struct user *user = user_find(core, name);
+    const struct user *user = find(core, name);
     uint8_t hash[USER_HASH_BYTES];
     memcpy(hash, user ? user->password_hash : nobody.password_hash, USER_SALT_BYTES);
     hash_password(hash, password);

@@ -27,11 +27,9 @@ struct user_spec {
     bool loopback_only;
 };
 
-struct user *user_find(struct core *core, struct bytes name);
 /* The name must be free. */
 struct user *user_create(struct core *core, struct bytes name, struct bytes password,
                          const struct user_spec *spec);
-void user_delete(struct core *core, struct user *user);
 /* From the catalog. E_MALFORMED: not a hash of ours. */
 must_use enum err user_restore(struct core *core, struct bytes name, struct bytes password_hash,
                                const struct user_spec *spec, struct user **out);

@@ -57,13 +57,3 @@ TEST(the_same_password_has_another_hash_for_each_user)
     expect_true(memcmp(a->password_hash, b->password_hash, USER_HASH_BYTES) != 0);
     test_core_end(&t);
 }
-
-TEST(a_deleted_user_cannot_log_in)
-{
-    struct test_core t;
-    struct bytes guest = BYTES_LITERAL("guest");
-    test_core_init(&t);
-    user_delete(t.core, user_find(t.core, guest));
-    expect_err(user_authenticate(t.core, guest, guest, true), E_REFUSED);
-    test_core_end(&t);
-}
