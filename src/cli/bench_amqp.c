@@ -43,6 +43,7 @@ struct amqp_conn {
     uint64_t stamps_mask, next_tag, oldest_tag, unconfirmed_count;
     /* a consumer's */
     uint64_t delivery_tag, body_left, unacked_count;
+    uint64_t complete_tag; /* of the newest message that is here with its body */
     int64_t stamp_ns;
     bool is_first_body;
 };
@@ -170,7 +171,7 @@ static enum err confirm(struct amqp_conn *c, struct reader r, bool is_ack)
 
 static void put_ack(struct amqp_conn *c)
 {
-    struct amqp_basic_ack ack = {.delivery_tag = c->delivery_tag, .multiple = c->unacked_count > 1};
+    struct amqp_basic_ack ack = {.delivery_tag = c->complete_tag, .multiple = c->unacked_count > 1};
 
     amqp_client_put(&c->base.out, AMQP_CLIENT_CHANNEL, AMQP_BASIC_ACK, &ack);
     c->unacked_count = 0;
@@ -179,6 +180,7 @@ static void put_ack(struct amqp_conn *c)
 static void message_is_complete(struct amqp_conn *c)
 {
     bench_count_received(c->base.bench, 1, c->stamp_ns);
+    c->complete_tag = c->delivery_tag;
     if (c->options->ack_batch && ++c->unacked_count >= (uint64_t)c->options->ack_batch)
         put_ack(c);
 }
