@@ -619,8 +619,8 @@ void recycle_step(struct store *s)
     if (r->phase == RECYCLE_SYNC && s->journal_lane.synced >= r->wait_for &&
         s->direct_lane.synced >= r->wait_for_round)
         start_write(s);
-    if (r->phase != RECYCLE_IDLE)
-        s->due_ns = s->now_ns;
+    if (r->phase == RECYCLE_MOVE || r->phase == RECYCLE_ROWS)
+        s->due_ns = s->now_ns; /* another slice; the other phases wait for jobs and commits */
 }
 
 void recycle_start_mark(struct store *s)

@@ -249,7 +249,7 @@ TEST(a_large_append_makes_the_log_direct_and_everything_survives)
     struct ticket ticket;
     append(log, "small");
     for (uint64_t i = 0; i < 6; i++) {
-        expect_ok(log_append(log, test_batch_sized(i, 300 * KIB), &ticket));
+        expect_ok(log_append(log, test_batch_sized(i, 600 * KIB), &ticket));
         test_store_settle(&t);
     }
     expect_true(store_is_done(t.store, ticket, STAGE_COMMITTED));
