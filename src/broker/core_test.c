@@ -1,6 +1,7 @@
 #include "tests/test.h"
 
 #include "broker/core_internal.h"
+#include "broker/subscription.h"
 #include "broker/test_core.h"
 
 TEST(a_new_data_directory_has_a_cluster_id_a_vhost_and_guest)
@@ -155,6 +156,39 @@ TEST(watches_are_told_after_each_commit)
     test_durable_queue(&t, "r");
     test_core_settle(&t);
     expect_int(c.runs, 1);
+    test_core_end(&t);
+}
+
+/* ---- before logs have their owners ---- */
+
+TEST(all_of_a_log_is_living_and_its_recovered_state_stands_while_it_has_no_owner)
+{
+    struct test_core t;
+    offset_ranges live = {0};
+    struct text none = {0}, saved = {0};
+    test_core_init(&t);
+    struct log *log = store_log(t.core->store, 2, LEVEL_FSYNC);
+    recovery_owner.live(t.core, log, 3, 9, &live);
+    expect_int(live.count, 1);
+    expect_int(live.items[0].from, 3);
+    expect_int(live.items[0].to, 9);
+    recovery_owner.checkpoint(t.core, log, &none);
+    expect_int(none.size, 0);
+
+    struct subscription *s = subscription_new();
+    subscription_recover_done(s, 0, 5);
+    subscription_put_checkpoint(s, &saved);
+    recovery_owner.restore(t.core, 2, text_bytes(&saved));
+    recovery_owner.checkpoint(t.core, log, &none);
+    expect_bytes(text_bytes(&none), text_bytes(&saved));
+    live.count = 0;
+    recovery_owner.live(t.core, log, 3, 9, &live);
+    expect_int(live.items[0].from, 5);
+    subscription_free(s);
+    vec_reset(&live);
+    text_reset(&none);
+    text_reset(&saved);
+    log_delete(log, &(struct ticket){0});
     test_core_end(&t);
 }
 

@@ -209,12 +209,12 @@ bool offset_set_next_range(const struct offset_set *s, int64_t from, int64_t to,
     return false;
 }
 
-void offset_set_put(struct offset_set *s, struct text *out)
+void offset_set_put(const struct offset_set *s, struct text *out)
 {
     text_put_varint(out, s->parts.count);
     for (size_t i = 0; i < s->parts.count; i++) {
-        struct offset_part *part = &s->parts.items[i];
-        roaring_bitmap_run_optimize(part->low);
+        const struct offset_part *part = &s->parts.items[i];
+        roaring_bitmap_run_optimize(part->low); /* another form of the same set */
         size_t size = roaring_bitmap_portable_size_in_bytes(part->low);
         text_put_u32(out, part->high);
         text_put_u32(out, (uint32_t)size);

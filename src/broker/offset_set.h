@@ -54,7 +54,7 @@ bool offset_set_next_range(const struct offset_set *s, int64_t from, int64_t to,
  * Serialised: varint count of parts, then for each u32 high, u32 size, and the bitmap in the
  * portable format of the Roaring format specification.
  */
-void offset_set_put(struct offset_set *s, struct text *out);
+void offset_set_put(const struct offset_set *s, struct text *out);
 /* Read what offset_set_put() wrote into an empty set and step over it. E_MALFORMED. */
 must_use enum err offset_set_get(struct offset_set *s, struct bytes *in);
 

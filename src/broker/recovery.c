@@ -87,21 +87,28 @@ static void progressed(void *ctx)
     core->internal->waits_changed = true;
 }
 
+/* While the core opens, logs have no owner yet: what recovery gathered about them stands for it. */
+static const struct subscription *subscription_of(struct core *core, const struct log *log)
+{
+    struct log_owner *owner = log->owner;
+    if (!owner)
+        return idmap_get(&core->internal->recovered, log->id);
+    return owner->kind == OWNER_QUEUE ? queue_of_owner(owner)->subscription : NULL;
+}
+
 static void checkpoint(void *ctx, struct log *log, struct text *out)
 {
-    (void)ctx;
-    struct log_owner *owner = log->owner;
-    if (owner && owner->kind == OWNER_QUEUE)
-        subscription_put_checkpoint(queue_of_owner(owner)->subscription, out);
+    const struct subscription *s = subscription_of(ctx, log);
+    if (s)
+        subscription_put_checkpoint(s, out);
 }
 
 static void live(void *ctx, struct log *log, int64_t from, int64_t to, offset_ranges *out)
 {
-    (void)ctx;
-    struct log_owner *owner = log->owner;
-    if (owner && owner->kind == OWNER_QUEUE)
-        subscription_live(queue_of_owner(owner)->subscription, from, to, out);
-    else if (owner)
+    const struct subscription *s = subscription_of(ctx, log);
+    if (s)
+        subscription_live(s, from, to, out);
+    else
         vec_push(out, ((struct offset_range){from, to}));
 }
 

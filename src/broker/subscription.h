@@ -115,7 +115,7 @@ void subscription_changes_logged(struct subscription *s);
 /* A control batch of the log; others than a subscription's are ignored, but leave a hole.
  * E_MALFORMED, E_UNSUPPORTED (a newer version). */
 must_use enum err subscription_replay(struct subscription *s, const struct batch *control);
-void subscription_put_checkpoint(struct subscription *s, struct text *out);
+void subscription_put_checkpoint(const struct subscription *s, struct text *out);
 /* Into a new subscription. */
 must_use enum err subscription_restore(struct subscription *s, struct bytes checkpoint);
 

@@ -16,8 +16,8 @@
  *
  * Checkpoint, kept by the store with the log's row:
  *
- *   u8 version = 1, floor, mark, the done set from the floor on (offset_set_put), count,
- *   count * { z offset - floor, times it came back }
+ *   u8 version = 1, floor, mark, the done set (offset_set_put; what is below the floor means nothing),
+ *   count, count * { z offset - floor, times it came back }
  */
 #include <stdlib.h>
 
@@ -113,10 +113,8 @@ void subscription_changes_logged(struct subscription *s)
     s->logged_mark = s->delivered;
 }
 
-void subscription_put_checkpoint(struct subscription *s, struct text *out)
+void subscription_put_checkpoint(const struct subscription *s, struct text *out)
 {
-    offset_set_remove_range(&s->done, s->swept, s->floor);
-    s->swept = s->floor;
     text_put_u8(out, CHECKPOINT_VERSION);
     text_put_varint(out, (uint64_t)s->floor);
     text_put_varint(out, (uint64_t)s->delivered);
