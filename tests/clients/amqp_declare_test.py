@@ -140,19 +140,27 @@ def test_exclusive_consuming_shuts_others_out(connection, queue):
 # -- exchanges and bindings
 
 
-def test_predeclared_exchanges_are_there(channel):
-    for exchange, kind in (("amq.direct", "direct"), ("amq.fanout", "fanout"), ("amq.topic", "topic"),
-                           ("amq.headers", "headers"), ("amq.match", "headers")):
-        channel.exchange_declare(exchange, kind, passive=True)
-        channel.exchange_declare(exchange, kind, durable=True)
+OTHER_TYPES = pytest.mark.not_built("exchanges other than direct ones")
+
+
+@pytest.mark.parametrize("exchange, kind", [
+    ("amq.direct", "direct"),
+    pytest.param("amq.fanout", "fanout", marks=OTHER_TYPES),
+    pytest.param("amq.topic", "topic", marks=OTHER_TYPES),
+    pytest.param("amq.headers", "headers", marks=OTHER_TYPES),
+    pytest.param("amq.match", "headers", marks=OTHER_TYPES),
+])
+def test_predeclared_exchanges_are_there(channel, exchange, kind):
+    channel.exchange_declare(exchange, kind, passive=True)
+    channel.exchange_declare(exchange, kind, durable=True)
 
 
 def test_exchange_errors(connection, name):
     refused(404, f"no exchange '{name}' in vhost '/'",
             connection.channel().exchange_declare, name, passive=True)
     connection.channel().exchange_declare(name, "direct", auto_delete=True)
-    refused(406, f"inequivalent arg 'type' for exchange '{name}' in vhost '/': received 'fanout' but current is 'direct'",
-            connection.channel().exchange_declare, name, "fanout", auto_delete=True)
+    refused(406, f"inequivalent arg 'durable' for exchange '{name}' in vhost '/': received 'true' but current is 'false'",
+            connection.channel().exchange_declare, name, "direct", auto_delete=True, durable=True)
     refused(403, "contains reserved prefix 'amq.*'", connection.channel().exchange_declare, "amq.mine")
     refused(403, "operation not permitted on the default exchange",
             connection.channel().queue_bind, "q", "", "key")
@@ -162,34 +170,49 @@ def test_exchange_errors(connection, name):
 
 def test_an_exchange_in_use_is_not_deleted_when_asked_to_look(connection, channel, queue, name):
     exchange = name + "-x"
-    channel.exchange_declare(exchange, "fanout")
-    channel.queue_bind(queue, exchange)
+    channel.exchange_declare(exchange, "direct")
+    channel.queue_bind(queue, exchange, "key")
     refused(406, f"exchange '{exchange}' in vhost '/' in use",
             connection.channel().exchange_delete, exchange, if_unused=True)
     channel.exchange_delete(exchange)
 
 
-def test_direct_fanout_and_topic_routing(channel, name):
-    channel.exchange_declare(name + "-d", "direct", auto_delete=True)
+@OTHER_TYPES
+def test_an_exchange_of_another_type_is_not_the_same(connection, name):
+    connection.channel().exchange_declare(name, "direct", auto_delete=True)
+    refused(406, f"inequivalent arg 'type' for exchange '{name}' in vhost '/': received 'fanout' but current is 'direct'",
+            connection.channel().exchange_declare, name, "fanout", auto_delete=True)
+
+
+def test_direct_routing(channel, name):
+    channel.exchange_declare(name, "direct", auto_delete=True)
+    one, two = (channel.queue_declare("", exclusive=True).method.queue for _ in range(2))
+    for queue, key in ((one, "a"), (two, "b"), (one, "both"), (two, "both"), (one, "twice"), (one, "twice")):
+        channel.queue_bind(queue, name, key)
+    for key in ("a", "b", "both", "none", "twice"):
+        channel.basic_publish(name, key, key.encode())
+    assert get_all(channel, one) == [b"a", b"both", b"twice"]
+    assert get_all(channel, two) == [b"b", b"both"]
+
+
+@OTHER_TYPES
+def test_fanout_and_topic_routing(channel, name):
     channel.exchange_declare(name + "-f", "fanout", auto_delete=True)
     channel.exchange_declare(name + "-t", "topic", auto_delete=True)
     one, two = (channel.queue_declare("", exclusive=True).method.queue for _ in range(2))
-    channel.queue_bind(one, name + "-d", "a")
-    channel.queue_bind(two, name + "-d", "b")
     channel.queue_bind(one, name + "-f")
     channel.queue_bind(two, name + "-f")
     channel.queue_bind(one, name + "-t", "*.error")
     channel.queue_bind(one, name + "-t", "app.#")
     channel.queue_bind(two, name + "-t", "#")
-    channel.basic_publish(name + "-d", "a", b"direct a")
-    channel.basic_publish(name + "-d", "c", b"direct c")
     channel.basic_publish(name + "-f", "x", b"fanout")
     channel.basic_publish(name + "-t", "app.error", b"both match, once")
     channel.basic_publish(name + "-t", "db.error.x", b"only #")
-    assert get_all(channel, one) == [b"direct a", b"fanout", b"both match, once"]
+    assert get_all(channel, one) == [b"fanout", b"both match, once"]
     assert get_all(channel, two) == [b"fanout", b"both match, once", b"only #"]
 
 
+@OTHER_TYPES
 def test_headers_routing(channel, name):
     one, two = (channel.queue_declare("", exclusive=True).method.queue for _ in range(2))
     channel.queue_bind(one, "amq.headers", arguments={"x-match": "all", "kind": name, "n": 1})
@@ -212,6 +235,7 @@ def test_unbinding_ends_the_routing(channel, queue, name):
     assert get_all(channel, queue) == [b"1"]
 
 
+@pytest.mark.not_built("exchange.bind")
 def test_exchanges_bind_to_exchanges(channel, queue, name):
     channel.exchange_declare(name + "-from", "direct")
     channel.exchange_declare(name + "-to", "fanout")
@@ -227,13 +251,20 @@ def test_exchanges_bind_to_exchanges(channel, queue, name):
 
 
 def test_an_auto_delete_exchange_goes_with_its_last_binding(channel, queue, name):
-    channel.exchange_declare(name + "-x", "fanout", auto_delete=True)
-    channel.queue_bind(queue, name + "-x")
-    channel.queue_unbind(queue, name + "-x")
+    channel.exchange_declare(name + "-x", "direct", auto_delete=True)
+    channel.queue_bind(queue, name + "-x", "key")
+    channel.queue_unbind(queue, name + "-x", "key")
     refused(404, "no exchange", channel.exchange_declare, name + "-x", passive=True)
 
 
 # -- misuse
+
+
+def test_a_body_over_the_limit_closes_the_channel_only(connection, channel, queue):
+    channel.confirm_delivery()
+    text = "message size 16777217 is larger than configured max size 16777216"
+    refused(406, text, channel.basic_publish, "", queue, bytes(16 * 1024 * 1024 + 1))
+    assert connection.channel().queue_declare(queue, passive=True).method.message_count == 0
 
 
 def test_acking_an_unknown_tag_closes_the_channel(channel, queue):
@@ -270,6 +301,7 @@ def test_immediate_is_not_implemented(connection, channel, queue):
     hung_up(540, "immediate", send)
 
 
+@pytest.mark.not_built("tx")
 def test_confirm_and_transaction_modes_exclude_each_other(connection):
     channel = connection.channel()
     channel.tx_select()
@@ -279,6 +311,7 @@ def test_confirm_and_transaction_modes_exclude_each_other(connection):
     refused(406, "cannot switch from confirm to tx mode", channel.tx_select)
 
 
+@pytest.mark.not_built("tx")
 def test_a_transaction_is_all_or_nothing(channel, queue):
     channel.tx_select()
     publish(channel, queue, b"rolled back")

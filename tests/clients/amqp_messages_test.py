@@ -48,12 +48,21 @@ def test_published_messages_are_taken_in_order(channel, queue):
 def test_all_properties_and_headers_come_back_as_sent(channel, queue):
     headers = {"int": 1, "negative": -5, "long": 2 ** 40, "text": "텍스트", "bytes": b"\0\xff", "none": None,
                "flag": True, "list": [1, "a", [None]], "table": {"inner": {"x": 1}}}
-    sent = pika.BasicProperties("a/b", "utf-8", headers, 2, 9, "c", "r", "60000", "m", 1_700_000_000, "t",
+    sent = pika.BasicProperties("a/b", "utf-8", headers, 2, 9, "c", "r", None, "m", 1_700_000_000, "t",
                                 "guest", "a", "x")
     channel.basic_publish("", queue, b"body", sent)
     method, got, body = channel.basic_get(queue, auto_ack=True)
     assert body == b"body" and vars(got) == vars(sent)
     assert (method.exchange, method.routing_key, method.redelivered) == ("", queue, False)
+
+
+@pytest.mark.not_built("expiration")
+def test_an_expired_message_is_gone_and_one_that_has_time_keeps_its_property(channel, queue):
+    channel.basic_publish("", queue, b"brief", pika.BasicProperties(expiration="1"))
+    channel.basic_publish("", queue, b"long", pika.BasicProperties(expiration="60000"))
+    time.sleep(0.1)
+    _, got, body = channel.basic_get(queue, auto_ack=True)
+    assert (body, got.expiration) == (b"long", "60000")
 
 
 @pytest.mark.parametrize("size", [0, 1, 4096, 131_064, 131_065, 1_000_000, 5_000_000])
