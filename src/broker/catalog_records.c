@@ -19,13 +19,13 @@ enum {
     DECODE_LIMIT_BYTES = 256 << 20, /* a topic with very many partitions */
 };
 
-static_assert((int)CATALOG_META == (int)CATALOG_RECORD_META);
-static_assert((int)CATALOG_VHOST == (int)CATALOG_RECORD_VHOST);
-static_assert((int)CATALOG_USER == (int)CATALOG_RECORD_USER);
-static_assert((int)CATALOG_TOPIC == (int)CATALOG_RECORD_TOPIC);
-static_assert((int)CATALOG_EXCHANGE == (int)CATALOG_RECORD_EXCHANGE);
-static_assert((int)CATALOG_QUEUE == (int)CATALOG_RECORD_QUEUE);
-static_assert((int)CATALOG_BINDING == (int)CATALOG_RECORD_BINDING);
+static_assert((int)CATALOG_META == (int)CATALOG_RECORD_META, "one numbering");
+static_assert((int)CATALOG_VHOST == (int)CATALOG_RECORD_VHOST, "one numbering");
+static_assert((int)CATALOG_USER == (int)CATALOG_RECORD_USER, "one numbering");
+static_assert((int)CATALOG_TOPIC == (int)CATALOG_RECORD_TOPIC, "one numbering");
+static_assert((int)CATALOG_EXCHANGE == (int)CATALOG_RECORD_EXCHANGE, "one numbering");
+static_assert((int)CATALOG_QUEUE == (int)CATALOG_RECORD_QUEUE, "one numbering");
+static_assert((int)CATALOG_BINDING == (int)CATALOG_RECORD_BINDING, "one numbering");
 
 #define ENTRY_OF(pointer, type) container_of(pointer, type, entry)
 
