@@ -1,0 +1,243 @@
+"""The commands of the program, against a broker of its own: output, exit codes, both protocols."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+import brokers
+
+
+class Cli:
+    def __init__(self, broker):
+        self.broker = broker
+        self.control = os.path.join(broker.data_dir, "control")
+
+    def start(self, *words, **options):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("PABAL_")}
+        env["PABAL_DATA_DIR"] = self.broker.data_dir
+        env.update(options.pop("env", {}))
+        return subprocess.Popen([self.broker.program, *words], env=env, stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def run(self, *words, stdin="", code=0, **options):
+        process = self.start(*words, **options)
+        out, err = process.communicate(stdin, timeout=30)
+        assert process.returncode == code, f"{words}: {process.returncode}\n{out}\n{err}"
+        self.err = err
+        return out
+
+    def json(self, *words, **options):
+        return json.loads(self.run(*words, "--output", "json", **options))
+
+    def kafka(self, *words, **options):
+        return self.run(*words, "--server", self.broker.kafka, **options)
+
+    def amqp(self, *words, **options):
+        return self.run(*words, "--server", self.broker.amqp, **options)
+
+
+@pytest.fixture
+def cli(pabal):
+    return Cli(pabal())
+
+
+def test_topics_are_made_listed_shown_and_deleted(cli):
+    cli.run("topic", "create", "orders", "--partitions", "3")
+    assert cli.json("topic", "list") == [
+        {"name": "orders", "partitions": 3, "messages": 0, "bytes": 0}]
+    assert [p["partition"] for p in cli.json("topic", "show", "orders")] == [0, 1, 2]
+    assert cli.run("topic", "list").split("\n")[0].split() == [
+        "NAME", "PARTITIONS", "MESSAGES", "BYTES"]
+    cli.run("topic", "create", "orders", code=4)
+    cli.run("topic", "delete", "orders")
+    cli.run("topic", "show", "orders", code=3)
+    assert "there is no topic orders" in cli.err
+
+
+def test_topics_by_the_kafka_protocol(cli):
+    cli.kafka("topic", "create", "t", "--partitions", "2")
+    cli.kafka("topic", "create", "t", code=4)
+    cli.run("publish", "t", "one", "--partition", "1", "--server", cli.broker.kafka)
+    shown = json.loads(cli.kafka("topic", "show", "t", "--output", "json"))
+    assert shown == [{"partition": 0, "start": 0, "end": 0}, {"partition": 1, "start": 0, "end": 1}]
+    assert "t " in cli.kafka("topic", "list")
+    cli.kafka("topic", "delete", "t")
+    cli.kafka("topic", "show", "t", code=3)
+
+
+def test_lines_go_through_a_topic(cli):
+    cli.run("topic", "create", "t")
+    lines = [f"line {i}" for i in range(5000)]
+    cli.kafka("publish", "t", stdin="\n".join(lines) + "\n")
+    assert "published 5000" in cli.err
+    got = cli.kafka("consume", "t", "--from-beginning", "--count", "5000").splitlines()
+    assert got == lines
+    assert cli.kafka("consume", "t", "--offset", "4998", "--idle", "200ms").splitlines() == lines[-2:]
+    assert cli.kafka("consume", "t", "--idle", "100ms") == ""
+
+
+def test_keys_are_split_off_and_choose_the_partition(cli):
+    cli.run("topic", "create", "t", "--partitions", "4")
+    cli.kafka("publish", "t", "--key-separator", ":", stdin="a:1\nb:2\na:3\n")
+    out = cli.kafka("consume", "t", "--from-beginning", "--count", "3", "--output", "json")
+    records = [json.loads(line) for line in out.splitlines()]
+    assert sorted((r["key"], r["value"]) for r in records) == [("a", "1"), ("a", "3"), ("b", "2")]
+    assert len({r["partition"] for r in records if r["key"] == "a"}) == 1
+
+
+def test_what_is_no_text_is_printed_in_hexadecimal(cli, tmp_path):
+    (tmp_path / "raw").write_bytes(b"\xff\xfe\n")
+    cli.run("topic", "create", "t")
+    cli.kafka("publish", "t", "--file", str(tmp_path / "raw"))
+    record = json.loads(cli.kafka("consume", "t", "--from-beginning", "--count", "1",
+                                  "--output", "json"))
+    assert record["value_hex"] == "fffe" and "value" not in record
+
+
+def test_queues_are_made_listed_purged_and_deleted(cli):
+    cli.run("queue", "create", "tasks")
+    cli.run("queue", "create", "tasks", code=4)
+    cli.amqp("publish", "--queue", "tasks", stdin="1\n2\n3\n")
+    queue = cli.json("queue", "show", "tasks")
+    assert (queue["ready"], queue["durable"], queue["vhost"]) == (3, True, "/")
+    cli.run("queue", "delete", "tasks", "--if-empty", code=4)
+    assert cli.json("queue", "purge", "tasks") == {"messages": 3}
+    assert [q["name"] for q in cli.json("queue", "list")] == ["tasks"]
+    cli.run("queue", "delete", "tasks", "--if-empty")
+    cli.run("queue", "show", "tasks", code=3)
+
+
+@pytest.mark.parametrize("mode, left", [("ack", 1), ("auto", 0), ("reject", 1), ("none", 3)])
+def test_a_queue_is_consumed(cli, mode, left):
+    cli.run("queue", "create", "q")
+    cli.amqp("publish", "--queue", "q", stdin="1\n2\n3\n")
+    out = cli.amqp("consume", "--queue", "q", "--count", "2", "--ack", mode)
+    assert out.splitlines() == ["1", "2"]
+    brokers.wait_until(lambda: cli.json("queue", "show", "q")["unacked"] == 0, 5, what="returns")
+    assert cli.json("queue", "show", "q")["ready"] == left
+
+
+def test_a_message_that_no_queue_takes_is_told(cli):
+    cli.amqp("publish", "--exchange", "amq.direct", "--key", "nobody", "hello", code=3)
+    assert "no queue takes messages" in cli.err
+    cli.amqp("publish", "--exchange", "nowhere", "--key", "k", "hello", code=3)
+    assert "404" in cli.err
+
+
+def test_a_message_is_repeated_at_a_rate(cli):
+    cli.run("queue", "create", "q")
+    before = time.monotonic()
+    cli.amqp("publish", "--queue", "q", "again", "--count", "20", "--rate", "100")
+    assert 0.15 < time.monotonic() - before < 5
+    assert cli.json("queue", "show", "q")["ready"] == 20
+
+
+def test_a_line_is_published_when_the_writer_pauses(cli):
+    cli.run("queue", "create", "q")
+    process = cli.start("publish", "--queue", "q", "--server", cli.broker.amqp)
+    process.stdin.write("first\n")
+    process.stdin.flush()
+    brokers.wait_until(lambda: cli.json("queue", "show", "q")["ready"] == 1, 5, what="the line")
+    process.communicate("second\n", timeout=10)
+    assert process.returncode == 0
+    assert cli.json("queue", "show", "q")["ready"] == 2
+
+
+def test_a_wrong_password_is_refused(cli):
+    cli.amqp("publish", "--queue", "q", "x", "--password", "wrong", code=4)
+
+
+def test_health_metrics_connections_and_configuration(cli):
+    assert cli.json("health")["status"] == "ok"
+    cli.run("topic", "create", "t")
+    cli.kafka("publish", "t", "x")
+    counters = {row["name"]: row["value"] for row in cli.json("metrics")}
+    assert counters["append_records"] >= 1 and counters["commits"] >= 1
+    assert isinstance(cli.json("connection", "list"), list)
+    running = {row["option"]: row for row in cli.json("config", "show", "--running")}
+    assert running["data.dir"]["origin"] == "--set"
+
+
+def test_without_a_server_health_fails(cli):
+    cli.broker.stop()
+    cli.run("health", code=1)
+    assert "no server answers" in cli.err
+    cli.kafka("publish", "t", "x", code=1)
+
+
+def test_the_configuration_has_its_order_and_names_what_is_wrong(cli, tmp_path):
+    file = tmp_path / "pabal.conf"
+    file.write_text("num.partitions = 3\nnode.id = 5\n")
+    show = ["config", "show", "--config", str(file), "--origin"]
+    options = {row["option"]: row for row in cli.json(*show, "--set", "node.id=6",
+                                                     env={"PABAL_NUM_PARTITIONS": "4"})}
+    assert options["num.partitions"] == {"option": "num.partitions", "value": "4",
+                                         "origin": "environment PABAL_NUM_PARTITIONS"}
+    assert options["node.id"]["origin"] == "--set"
+    file.write_text("\nnum.partition = 3\n")
+    cli.run("server", "--config", str(file), code=1)
+    assert f'{file}:2: unknown key "num.partition"; did you mean "num.partitions"?' in cli.err
+    cli.run("server", "--set", "listener.kafka=0.0.0.0:0", code=4)
+    assert "allow.anonymous" in cli.err
+
+
+def test_wrong_words_end_with_2_and_name_the_nearest(cli):
+    cli.run("topc", "list", code=2)
+    assert 'did you mean "pabal topic list"?' in cli.err
+    cli.run("topic", "list", "--outptu", "json", code=2)
+    assert "did you mean --output?" in cli.err
+    cli.run("topic", "list", "--output", "yaml", code=2)
+    cli.run("publish", code=2)
+    cli.run("topic", "create", code=2)
+    cli.run(code=2)
+
+
+def test_every_command_has_help(cli):
+    listed = [line.split()[1:3] for line in cli.run("help").splitlines()
+              if line.startswith("  pabal ")]
+    assert len(listed) > 15
+    for words in listed:
+        two = len(words) == 2 and words[0] in ("topic", "queue", "bench", "config", "connection")
+        command = words if two else words[:1]
+        if command not in (["version"], ["help"]):
+            assert cli.run(*command, "--help").startswith("Usage: pabal " + " ".join(command))
+
+
+@pytest.mark.parametrize("words", [
+    ["kafka", "both", "--rate", "2000", "--linger", "1ms", "--partitions", "2"],
+    ["kafka", "produce", "--producers", "2"],
+    ["amqp", "both", "--rate", "2000", "--confirm", "100", "--persistent", "--queues", "3"],
+    ["amqp", "publish", "--confirm", "10"],
+])
+def test_bench_moves_messages_and_reports(cli, words):
+    server = cli.broker.kafka if words[0] == "kafka" else cli.broker.amqp
+    row = cli.json("bench", *words, "--duration", "300ms", "--warmup", "100ms", "--delete",
+                   "--server", server)
+    assert row["msg/s"] > 0 and row["p50_us"] > 0
+    assert row["sent"] == row["confirmed"]
+    assert row["received"] in (0, row["sent"])
+
+
+def test_bench_ends_by_count(cli):
+    cli.amqp("bench", "amqp", "publish", "--messages", "1000", "--confirm", "100")
+    row = json.loads(cli.amqp("bench", "amqp", "consume", "--messages", "1000", "--output", "json"))
+    assert row["received"] >= 1000
+    cli.kafka("bench", "kafka", "produce", "--messages", "1000")
+    row = json.loads(cli.kafka("bench", "kafka", "fetch", "--messages", "1000", "--output", "json"))
+    assert row["received"] == 1000
+
+
+def test_the_server_stops_politely(cli):
+    consumer = cli.start("consume", "--queue", "q", "--server", cli.broker.amqp)
+    cli.run("queue", "create", "q")
+    process = cli.broker.process
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    consumer.communicate(timeout=10)
+    assert consumer.returncode != 0
+    assert "stopped" in cli.broker.log()
+    assert not os.path.exists(cli.control)
+    cli.broker.process = None
