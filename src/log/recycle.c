@@ -260,16 +260,54 @@ void materialise_log(struct store *s, struct log_state *l)
 
 /* ---- carry forward ---- */
 
-/* The batch's bytes, from the chunk that still has them or from the image of the file; null:
- * neither. */
+/* Batches of the file that are no longer cached, read by a job. Ascending by address. */
+struct loaded_batch {
+    uint64_t address;
+    uint32_t size, at; /* at: in `bytes` */
+};
+
+struct load {
+    struct job job;
+    struct store *store;
+    struct journal_file *file;
+    VEC(struct loaded_batch) batches;
+    struct text bytes;
+    enum err err;
+    char error[256];
+};
+
+static void load_free(struct load *load)
+{
+    if (!load)
+        return;
+    vec_reset(&load->batches);
+    text_reset(&load->bytes);
+    free(load);
+}
+
+static struct bytes loaded_bytes(const struct load *load, const struct tail_entry *e)
+{
+    size_t low = 0, high = load ? load->batches.count : 0;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct loaded_batch *b = &load->batches.items[middle];
+        if (b->address == e->address)
+            return bytes_of(load->bytes.data + b->at, b->size);
+        if (b->address < e->address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return BYTES_NULL;
+}
+
+/* The batch's bytes, from the chunk that still has them or as loaded; null: neither. */
 static struct bytes entry_bytes(struct store *s, const struct tail_entry *e)
 {
-    struct chunk *c = window_find(&s->journal_window, e->address), *image = s->recycle.image;
+    struct chunk *c = window_find(&s->journal_window, e->address);
     if (c)
         return bytes_of(c->data + (e->address - c->address), e->size);
-    if (image && e->address >= image->address && e->address < image->address + image->used)
-        return bytes_of(image->data + (e->address - image->address), e->size);
-    return BYTES_NULL;
+    return loaded_bytes(s->recycle.loaded, e);
 }
 
 /* Write one batch again at the head of the journal, without the records that nobody needs. */
@@ -353,21 +391,27 @@ static bool move_log(struct store *s, struct log_state *l, uint64_t below)
     return true;
 }
 
-/* ---- the image of the file, when its bytes are no longer cached ---- */
+/* ---- loading what is to be carried and no longer cached ---- */
 
-struct load {
-    struct job job;
-    struct store *store;
-    struct journal_file *file;
-    struct chunk *chunk;
-    enum err err;
-    char error[256];
-};
+static int compare_loaded(const void *a, const void *b)
+{
+    const struct loaded_batch *x = a, *y = b;
+    return (x->address > y->address) - (x->address < y->address);
+}
 
 static void load_run(struct job *job)
 {
     struct load *load = container_of(job, struct load, job);
-    load->err = file_read(load->file->file, 0, load->chunk->data, load->chunk->used);
+    if (load->batches.count > 1)
+        qsort(load->batches.items, load->batches.count, sizeof *load->batches.items,
+              compare_loaded);
+    for (size_t i = 0; i < load->batches.count && !load->err; i++) {
+        struct loaded_batch *b = &load->batches.items[i];
+        b->at = (uint32_t)load->bytes.size;
+        uint8_t *p = text_reserve(&load->bytes, b->size);
+        load->err = file_read(load->file->file, b->address - load->file->base, p, b->size);
+        load->bytes.size += b->size;
+    }
     if (load->err)
         snprintf(load->error, sizeof load->error, "%s", err_text());
 }
@@ -379,29 +423,44 @@ static void load_done(struct job *job)
     s->helpers--;
     load->file->readers--;
     if (load->err) {
-        chunk_unref(load->chunk);
         store_freeze(s, load->err, load->error);
+        load_free(load);
     } else {
-        s->recycle.image = load->chunk;
+        s->recycle.loaded = load;
         s->recycle.phase = RECYCLE_MOVE;
     }
-    free(load);
     recycle_step(s);
 }
 
-static void start_load(struct store *s)
+/* What the log will carry and memory has no more. */
+static void want_loaded(struct store *s, struct log_state *l, uint64_t below, struct load *load)
 {
+    uint32_t entries;
+    if (bytes_below(l, below, &entries) > s->config.carry_bytes)
+        return;
+    for (uint32_t i = 0; i < l->tail.count; i++) {
+        const struct tail_entry *e = tail_at(&l->tail, i);
+        if (e->address < below && e->size > 0 && !window_find(&s->journal_window, e->address))
+            vec_push(&load->batches, ((struct loaded_batch){e->address, e->size, 0}));
+    }
+}
+
+/* Load for the log at the cursor and some behind it. */
+static void start_load(struct store *s, uint64_t below)
+{
+    struct recycle *r = &s->recycle;
     struct load *load = xzalloc(sizeof *load);
-    struct journal_file *f = s->recycle.file;
+    struct list *n = r->cursor;
+    load_free(r->loaded);
+    r->loaded = NULL;
+    for (int i = 0; i < LOGS_PER_STEP && n != &s->tailed; i++, n = n->next)
+        want_loaded(s, container_of(n, struct log_state, tailed), below, load);
     load->job.run = load_run;
     load->job.done = load_done;
     load->store = s;
-    load->file = f;
-    load->chunk = chunk_new(s, f->used);
-    load->chunk->used = (uint32_t)f->used;
-    load->chunk->address = f->base;
-    f->readers++;
-    s->recycle.phase = RECYCLE_LOAD;
+    load->file = r->file;
+    r->file->readers++;
+    r->phase = RECYCLE_LOAD;
     s->helpers++;
     jobs_submit(s->jobs, LANE_READ, &load->job);
 }
@@ -546,15 +605,15 @@ static void step_move(struct store *s)
     for (int i = 0; i < LOGS_PER_STEP && r->cursor != &s->tailed; i++) {
         struct log_state *l = container_of(r->cursor, struct log_state, tailed);
         if (!move_log(s, l, below)) {
-            start_load(s);
+            start_load(s, below);
             return;
         }
         r->cursor = r->cursor->next;
     }
     if (r->cursor != &s->tailed)
         return;
-    chunk_unref(r->image);
-    r->image = NULL;
+    load_free(r->loaded);
+    r->loaded = NULL;
     r->phase = RECYCLE_WAIT;
     r->wait_for = store_want_sync(s);
 }
@@ -650,7 +709,7 @@ enum err recycle_everything(struct store *s)
 void recycle_free(struct store *s)
 {
     rows_free(s->recycle.rows);
-    chunk_unref(s->recycle.image);
+    load_free(s->recycle.loaded);
     s->recycle.rows = NULL;
-    s->recycle.image = NULL;
+    s->recycle.loaded = NULL;
 }

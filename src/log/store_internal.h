@@ -309,7 +309,7 @@ struct recycle {
     uint32_t materialising;
     uint64_t wait_for;       /* commit number */
     uint64_t wait_for_round; /* the rows' derived state may be ahead of their positions */
-    struct chunk *image;     /* of the file's bytes, when they had to be read */
+    struct load *loaded; /* batches that had to be read */
     struct write_rows *rows;
     bool mark_wanted;
     bool again;  /* another MOVE is needed */
