@@ -29,6 +29,7 @@ enum {
     BATCH_HEADER_BYTES = 61,
     BATCH_PREFIX_BYTES = 12, /* base offset and length: what a reader needs to find the end */
     BATCH_CRC_FROM = 21,
+    BATCH_STAMP_BYTES = 16, /* the part that batch_stamp() changes lies in these */
 };
 
 enum batch_attribute {

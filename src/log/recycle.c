@@ -21,7 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LOGS_PER_STEP = 512 };
+enum { LOGS_PER_STEP = 512, GATHER_BATCHES = 64, GATHER_BYTES = 1 * MIB };
 
 /* ---- materialise ---- */
 
@@ -106,48 +106,92 @@ static enum err close_segment(struct materialise *m)
     return err;
 }
 
-static enum err copy_batch(struct materialise *m, const struct copied *c, struct text *scratch)
+/* Batches gathered for one write: their stamped heads, and where the rest lies. */
+struct gathered {
+    struct iovec parts[2 * GATHER_BATCHES];
+    uint8_t heads[GATHER_BATCHES][BATCH_STAMP_BYTES];
+    int count;
+    size_t size;
+    struct text read; /* what had to be read from the journal; never moves while gathered */
+};
+
+static enum err write_gathered(struct materialise *m, struct gathered *g)
+{
+    if (g->count == 0)
+        return OK;
+    enum err err = file_write(m->file, m->position, g->parts, 2 * g->count);
+    m->position += g->size;
+    g->count = 0;
+    g->size = 0;
+    g->read.size = 0;
+    return err;
+}
+
+/* The batch's bytes; NULL with an error. */
+static const uint8_t *source_bytes(const struct copied *c, struct gathered *g, enum err *err)
+{
+    if (c->chunk)
+        return c->chunk->data + c->at;
+    uint8_t *p = text_reserve(&g->read, c->size);
+    *err = file_read(c->file->file, c->at, p, c->size);
+    g->read.size += c->size;
+    return *err ? NULL : p;
+}
+
+static enum err gather_batch(struct materialise *m, struct gathered *g, const struct copied *c)
 {
     enum err err = OK;
-    scratch->size = 0;
-    uint8_t *p = text_reserve(scratch, c->size);
-    if (c->chunk)
-        memcpy(p, c->chunk->data + c->at, c->size);
-    else
-        err = file_read(c->file->file, c->at, p, c->size);
-    if (err)
+    bool moves = !c->chunk && g->read.size + c->size > g->read.capacity;
+    if (g->count == GATHER_BATCHES || g->size > GATHER_BYTES || moves)
+        err = write_gathered(m, g);
+    const uint8_t *p = err ? NULL : source_bytes(c, g, &err);
+    if (!p)
         return err;
-    batch_stamp(p, c->base_offset, c->epoch);
-    err = file_write_bytes(m->file, m->position, bytes_of(p, c->size));
-    if (!err) {
-        if (c->max_timestamp > m->max_timestamp)
-            m->max_timestamp = c->max_timestamp;
-        index_note(&m->index, &m->indexed, c->base_offset, m->position, m->max_timestamp);
-        m->position += c->size;
+    uint8_t *head = g->heads[g->count];
+    memcpy(head, p, BATCH_STAMP_BYTES);
+    batch_stamp(head, c->base_offset, c->epoch);
+    g->parts[2 * g->count] = (struct iovec){head, BATCH_STAMP_BYTES};
+    g->parts[2 * g->count + 1] =
+        (struct iovec){(uint8_t *)(uintptr_t)p + BATCH_STAMP_BYTES, c->size - BATCH_STAMP_BYTES};
+    if (c->max_timestamp > m->max_timestamp)
+        m->max_timestamp = c->max_timestamp;
+    index_note(&m->index, &m->indexed, c->base_offset, m->position + g->size, m->max_timestamp);
+    g->count++;
+    g->size += c->size;
+    return OK;
+}
+
+static enum err write_batches(struct materialise *m, struct gathered *g)
+{
+    uint64_t limit = m->store->config.segment_bytes;
+    enum err err = OK;
+    for (size_t i = 0; i < m->batches.count && !err; i++) {
+        struct copied *c = &m->batches.items[i];
+        uint64_t position = m->position + g->size;
+        bool full = position > 0 && position + c->size > limit;
+        if (full)
+            err = write_gathered(m, g);
+        if (!err && full)
+            err = close_segment(m);
+        if (!err && !m->file)
+            err = open_segment(m, full || m->segment < 0 ? c->base_offset : m->segment);
+        if (!err)
+            err = gather_batch(m, g, c);
     }
-    return err;
+    return err ? err : write_gathered(m, g);
 }
 
 static void materialise_run(struct job *job)
 {
     struct materialise *m = container_of(job, struct materialise, job);
-    uint64_t limit = m->store->config.segment_bytes;
-    struct text scratch = {0};
-    enum err err = OK;
-    for (size_t i = 0; i < m->batches.count && !err; i++) {
-        struct copied *c = &m->batches.items[i];
-        bool full = m->position > 0 && m->position + c->size > limit;
-        if (full)
-            err = close_segment(m);
-        if (!err && !m->file)
-            err = open_segment(m, full || m->segment < 0 ? c->base_offset : m->segment);
-        if (!err)
-            err = copy_batch(m, c, &scratch);
-    }
+    struct gathered *g = xzalloc(sizeof *g);
+    text_reserve(&g->read, GATHER_BYTES);
+    enum err err = write_batches(m, g);
     if (!err)
         err = close_segment(m);
     file_close(m->file);
-    text_reset(&scratch);
+    text_reset(&g->read);
+    free(g);
     m->err = err;
     if (err)
         snprintf(m->error, sizeof m->error, "%s", err_text());
