@@ -240,6 +240,20 @@ static enum err remove_behind(struct store *s, struct log_state *l, int64_t end)
     return err;
 }
 
+/* The oldest segment behind `*segment`, if everything before it was trimmed; else -1. */
+static enum err next_segment(struct store *s, struct log_state *l, int64_t *segment)
+{
+    segment_bases bases = {0};
+    int64_t after = *segment;
+    enum err err = segment_list(s->disk, l->log.id, &bases);
+    *segment = -1;
+    for (size_t i = 0; i < bases.count && *segment < 0; i++)
+        if (bases.items[i] > after && bases.items[i] <= l->log.start)
+            *segment = bases.items[i];
+    vec_reset(&bases);
+    return err;
+}
+
 static enum err recover_direct(struct store *s, struct log_state *l)
 {
     int64_t segment = l->recovered_segment, next = l->recovered_offset;
@@ -250,9 +264,13 @@ static enum err recover_direct(struct store *s, struct log_state *l)
         struct file *f = NULL;
         segment_path(l->log.id, segment, "log", path);
         err = disk_open(s->disk, path, 0, &f);
-        if (err == E_NOT_FOUND) { /* nothing was written into it */
-            err = OK;
-            break;
+        if (err == E_NOT_FOUND) { /* never written into, or all of it was trimmed and removed */
+            err = next_segment(s, l, &segment);
+            if (err || segment < 0)
+                break;
+            next = segment;
+            position = 0;
+            continue;
         }
         struct segment_scan scan = {
             .next_offset = next, .max_epoch = INT32_MAX, .each = note_direct_batch, .ctx = l};
