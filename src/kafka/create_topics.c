@@ -82,7 +82,7 @@ static bool check_shape(struct request *r, const struct repeats *repeats,
 {
     bool is_assigned = in->assignments.count > 0;
     if (repeats_has(repeats, in->name))
-        fails(r, out, KAFKA_INVALID_REQUEST, "Duplicate topic name.");
+        fails(r, out, KAFKA_INVALID_REQUEST, "the request names this topic twice");
     else if (!topic_name_is_legal(in->name))
         fails(
             r, out, KAFKA_INVALID_TOPIC,
