@@ -76,9 +76,7 @@ static void append(struct pack *p)
 {
     struct ticket ticket;
     struct bytes batch = batch_builder_end(&p->builder);
-    enum err err = p->logs.count == 1
-                       ? log_append(p->logs.items[0], batch, &ticket)
-                       : log_append_many(p->logs.items, p->logs.count, batch, &ticket);
+    enum err err = log_append_many(p->logs.items, p->logs.count, batch, &ticket);
     if (err) { /* frozen since: the tickets that were given out are never done */
         say_error("queue", "published messages cannot be stored: %s", err_text());
     } else {

@@ -290,6 +290,11 @@ static void memory_append(struct log_state *l, const struct batch *b)
 
 /* ---- the public calls ---- */
 
+static enum err frozen(const struct store *s)
+{
+    return err_set(E_FROZEN, "the disk failed, data is read-only: %s", s->frozen_why);
+}
+
 enum err log_can_append(const struct log *log, size_t size_bytes)
 {
     const struct store *s = ((const struct log_state *)log)->store;
@@ -299,7 +304,7 @@ enum err log_can_append(const struct log *log, size_t size_bytes)
                              (unsigned long long)s->config.memory_level_bytes)
                    : OK;
     if (s->frozen)
-        return err_set(E_FROZEN, "the disk failed, data is read-only: %s", s->frozen_why);
+        return frozen(s);
     uint64_t free_bytes = journal_free_bytes(s);
     if ((s->no_space || s->low_space) &&
         free_bytes < s->config.journal_first_bytes + 2 * size_bytes)
@@ -311,44 +316,50 @@ enum err log_can_append(const struct log *log, size_t size_bytes)
     return OK;
 }
 
-static enum err parse_for_append(struct log *log, struct bytes raw, struct batch *b)
+static enum err parse_for_append(struct bytes raw, struct batch *b)
 {
     enum err err = batch_parse(raw, b);
-    if (err)
-        return err;
-    if (b->raw.size != raw.size)
-        return err_set(E_MALFORMED, "bytes behind the batch");
-    if (batch_is_control(b) && !((struct log_state *)log)->store->frozen)
-        return OK; /* what frees space is written even when there is little */
-    return log_can_append(log, raw.size);
+    if (!err && b->raw.size != raw.size)
+        err = err_set(E_MALFORMED, "bytes behind the batch");
+    return err;
+}
+
+static void append_one(struct log_state *l, const struct batch *b, struct ticket *out)
+{
+    struct store *s = l->store;
+    struct log *log = &l->log;
+    check(!l->deleted);
+    metrics_add(METRIC_append_bytes, b->raw.size);
+    metrics_add(METRIC_append_records, (uint64_t)b->record_count);
+    *out = log_next_ticket(log);
+    if (log->level == LEVEL_MEMORY) {
+        memory_append(l, b);
+        return;
+    }
+    if (l->direct) {
+        advance(l, b, true, s->direct_lane.staging);
+        direct_append(l, b);
+    } else {
+        int64_t base = log->end;
+        uint64_t address = stage_data(s, &log, &base, 1, b->raw, 0, s->epoch);
+        log_tail_push(l, entry_of(b, base, address, s->epoch));
+        advance(l, b, false, s->staging->number);
+    }
+    direct_review(s, l, b->raw.size);
 }
 
 enum err log_append(struct log *log, struct bytes raw, struct ticket *out)
 {
     struct log_state *l = log_state(log);
-    struct store *s = l->store;
     struct batch b;
-    enum err err = parse_for_append(log, raw, &b);
+    enum err err = parse_for_append(raw, &b);
+    if (!err && l->store->frozen && log->level != LEVEL_MEMORY)
+        err = frozen(l->store);
+    else if (!err && !batch_is_control(&b)) /* what frees space is written even if there is little */
+        err = log_can_append(log, raw.size);
     if (err)
         return err;
-    check(!l->deleted);
-    metrics_add(METRIC_append_bytes, raw.size);
-    metrics_add(METRIC_append_records, (uint64_t)b.record_count);
-    *out = log_next_ticket(log);
-    if (log->level == LEVEL_MEMORY) {
-        memory_append(l, &b);
-        return OK;
-    }
-    if (l->direct) {
-        advance(l, &b, true, s->direct_lane.staging);
-        direct_append(l, &b);
-    } else {
-        int64_t base = log->end;
-        uint64_t address = stage_data(s, &log, &base, 1, raw, 0, s->epoch);
-        log_tail_push(l, entry_of(&b, base, address, s->epoch));
-        advance(l, &b, false, s->staging->number);
-    }
-    direct_review(s, l, raw.size);
+    append_one(l, &b, out);
     return OK;
 }
 
@@ -357,11 +368,12 @@ enum err log_append_many(struct log *const *logs, size_t count, struct bytes raw
 {
     enum { SHARE_MAX = 4096 };
     struct batch b;
-    for (size_t i = 0; i < count; i++) {
-        enum err err = parse_for_append(logs[i], raw, &b);
-        if (err)
-            return err;
-    }
+    enum err err = parse_for_append(raw, &b);
+    for (size_t i = 0; i < count && !err; i++)
+        if (logs[i]->level != LEVEL_MEMORY && log_state(logs[i])->store->frozen)
+            err = frozen(log_state(logs[i])->store);
+    if (err)
+        return err;
     struct ticket ticket = {0};
     struct log *shared[SHARE_MAX];
     int64_t bases[SHARE_MAX];
@@ -375,8 +387,7 @@ enum err log_append_many(struct log *const *logs, size_t count, struct bytes raw
             continue;
         }
         struct ticket own;
-        enum err err = log_append(logs[i], raw, &own);
-        check(!err); /* asked before */
+        append_one(l, &b, &own);
         ticket_join(&ticket, own);
     }
     if (shared_count > 0) {

@@ -392,6 +392,7 @@ void store_flush(struct store *s)
     tell_memory_logs(s);
     if (s->frozen)
         return;
+    direct_enter_wanted(s);
     start_commit(s);
     start_round(s);
     if (keep_promises(s))

@@ -70,9 +70,23 @@ void direct_review(struct store *s, struct log_state *l, size_t size)
     bool much =
         size >= s->config.direct_append_bytes ||
         (l->rate_commits >= 8 && l->rate_bytes / l->rate_commits > s->config.direct_commit_bytes);
-    if (much && !l->direct && !l->row_has_part && s->direct_count < DIRECT_LOGS_MAX &&
-        !s->no_space && !s->low_space)
-        enter(s, l);
+    if (!much || l->direct || l->row_has_part || l->wants_direct || s->no_space || s->low_space)
+        return;
+    l->wants_direct = true;
+    log_pin(l);
+    vec_push(&s->wants_direct, l);
+}
+
+void direct_enter_wanted(struct store *s)
+{
+    for (size_t i = 0; i < s->wants_direct.count; i++) {
+        struct log_state *l = s->wants_direct.items[i];
+        l->wants_direct = false;
+        if (!l->deleted && !l->direct && !l->row_has_part && s->direct_count < DIRECT_LOGS_MAX)
+            enter(s, l);
+        log_unpin(l);
+    }
+    vec_clear(&s->wants_direct);
 }
 
 /* ---- staging ---- */

@@ -357,6 +357,7 @@ void store_abandon(struct store *s)
     vec_reset(&s->doomed);
     vec_reset(&s->memory_moved);
     vec_reset(&s->unsynced);
+    vec_reset(&s->wants_direct);
     file_close(s->table);
     free(s);
 }

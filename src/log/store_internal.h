@@ -187,6 +187,7 @@ struct log_state {
     struct materialise *materialising;
     bool row_has_part;      /* the newest durable row, or the journal, may speak of a direct part */
     bool captured_has_part; /* so does the row that is being written */
+    bool wants_direct;
     bool deleted, has_row, trimming, unlinked, unsynced;
     uint64_t rate_bytes; /* appended in the current second */
     uint32_t rate_commits;
@@ -359,6 +360,7 @@ struct store {
     bool no_space;                        /* a journal file could not be made */
     bool low_space;                       /* less than the reserve is free */
     VEC(struct log_state *) unsynced;     /* pinned: written by commits that no sync has followed */
+    VEC(struct log_state *) wants_direct; /* pinned */
     VEC(struct log_state *) memory_moved; /* logs of level memory that got something this turn */
     int64_t due_ns;
     int64_t space_checked_ns;
@@ -404,6 +406,8 @@ uint64_t store_want_sync(struct store *s);
 void direct_append(struct log_state *l, const struct batch *b);
 /* After an append of `size` bytes: should the log become direct? */
 void direct_review(struct store *s, struct log_state *l, size_t size);
+/* At the end of the turn, so that what log_next_ticket() said in it stays true. */
+void direct_enter_wanted(struct store *s);
 void direct_prepare_write(struct direct_write *w);
 void direct_wrote(struct store *s, struct direct_write *w);
 void direct_free(struct direct *d);
