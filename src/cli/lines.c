@@ -34,9 +34,11 @@ static enum err read_more(struct lines *l)
 {
     size_t size;
 
-    memmove(l->buffer.data, l->buffer.data + l->at, l->at ? l->buffer.size - l->at : 0);
-    l->buffer.size -= l->at;
-    l->at = 0;
+    if (l->at) {
+        memmove(l->buffer.data, l->buffer.data + l->at, l->buffer.size - l->at);
+        l->buffer.size -= l->at;
+        l->at = 0;
+    }
     if (l->buffer.size > LINE_MAX_BYTES)
         return err_set(E_TOO_LARGE, "a line has more than %d bytes", LINE_MAX_BYTES);
     uint8_t *room = text_reserve(&l->buffer, READ_BYTES);
