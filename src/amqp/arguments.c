@@ -49,6 +49,25 @@ static const char *const consumer_arguments[] = {
 
 /* ---- what is built ---- */
 
+/* RabbitMQ's names of the types; integers of all widths are one class, so are the real numbers. */
+static const char *type_name(char tag)
+{
+    static const struct {
+        char tag;
+        const char *name;
+    } names[] = {
+        {'t', "bool"},          {'b', "byte"},      {'B', "unsignedbyte"}, {'s', "short"},
+        {'u', "unsignedshort"}, {'I', "signedint"}, {'i', "unsignedint"},  {'l', "long"},
+        {'L', "long"},          {'f', "float"},     {'d', "double"},       {'D', "decimal"},
+        {'S', "longstr"},       {'x', "binary"},    {'T', "timestamp"},    {'F', "table"},
+        {'A', "array"},         {'V', "void"},
+    };
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (names[i].tag == tag)
+            return names[i].name;
+    return "unknown";
+}
+
 static void fail_not_built(struct channel *ch, const char *argument, const char *kind,
                            struct bytes name)
 {
@@ -73,24 +92,36 @@ static bool has_none_of(struct channel *ch, const struct argument_subject *subje
     return true;
 }
 
+static void fail_queue_type(struct channel *ch, const struct argument_subject *subject,
+                            const char *why)
+{
+    channel_fail(ch, REPLY_PRECONDITION_FAILED,
+                 "invalid arg 'x-queue-type' for queue '%.*s' in vhost '%.*s': %s",
+                 BYTES_FORMAT(subject->name), BYTES_FORMAT(ch->conn->vhost->name), why);
+}
+
 static bool queue_type_is_built(struct channel *ch, const struct argument_subject *subject,
                                 struct bytes table)
 {
     struct amqp_value value;
+    char why[300];
 
     if (!amqp_table_find(table, "x-queue-type", &value) ||
         (value.tag == 'S' && bytes_equal_string(value.bytes, "classic")))
         return true;
     if (value.tag != 'S') {
-        channel_fail(ch, REPLY_PRECONDITION_FAILED,
-                     "invalid arg 'x-queue-type' for queue '%.*s' in vhost '%.*s': not a string",
-                     BYTES_FORMAT(subject->name), BYTES_FORMAT(ch->conn->vhost->name));
-        return false;
+        snprintf(why, sizeof why, "{unacceptable_type,%s}", type_name(value.tag));
+        fail_queue_type(ch, subject, why);
+    } else if (bytes_equal_string(value.bytes, "quorum") ||
+               bytes_equal_string(value.bytes, "stream")) {
+        channel_fail(ch, REPLY_NOT_IMPLEMENTED,
+                     "x-queue-type '%.*s' is not built yet, for queue '%.*s' in vhost '%.*s'",
+                     BYTES_FORMAT(value.bytes), BYTES_FORMAT(subject->name),
+                     BYTES_FORMAT(ch->conn->vhost->name));
+    } else {
+        snprintf(why, sizeof why, "\"unsupported queue type '%.*s'\"", BYTES_FORMAT(value.bytes));
+        fail_queue_type(ch, subject, why);
     }
-    channel_fail(ch, REPLY_NOT_IMPLEMENTED,
-                 "x-queue-type '%.*s' is not built yet, for queue '%.*s' in vhost '%.*s'",
-                 BYTES_FORMAT(value.bytes), BYTES_FORMAT(subject->name),
-                 BYTES_FORMAT(ch->conn->vhost->name));
     return false;
 }
 
@@ -153,25 +184,6 @@ bool argument_flags_agree(struct channel *ch, const struct argument_subject *sub
                           const char *name, bool asked, bool is)
 {
     return argument_words_agree(ch, subject, name, asked ? "true" : "false", is ? "true" : "false");
-}
-
-/* RabbitMQ's names of the types; integers of all widths are one class, so are the real numbers. */
-static const char *type_name(char tag)
-{
-    static const struct {
-        char tag;
-        const char *name;
-    } names[] = {
-        {'t', "bool"},          {'b', "byte"},      {'B', "unsignedbyte"}, {'s', "short"},
-        {'u', "unsignedshort"}, {'I', "signedint"}, {'i', "unsignedint"},  {'l', "long"},
-        {'L', "long"},          {'f', "float"},     {'d', "double"},       {'D', "decimal"},
-        {'S', "longstr"},       {'x', "binary"},    {'T', "timestamp"},    {'F', "table"},
-        {'A', "array"},         {'V', "void"},
-    };
-    for (size_t i = 0; i < COUNT(names); i++)
-        if (names[i].tag == tag)
-            return names[i].name;
-    return "unknown";
 }
 
 static bool value_is_real(const struct amqp_value *v)

@@ -20,7 +20,7 @@
 #include "base/say.h"
 #include "broker/queue.h"
 
-enum { CLOSE_WAIT_S = 10 };
+enum { CLOSE_WAIT_S = 10, CLOSED_WAIT_S = 3 };
 
 static struct channel *find_channel(struct connection *c, uint16_t id)
 {
@@ -83,6 +83,35 @@ void connection_fail(struct connection *c, enum reply_code code, uint32_t method
     timer_start(&c->core->timers, &c->timer, c->core->now_ns + CLOSE_WAIT_S * 1000000000LL);
 }
 
+static const char *state_name(enum connection_state state)
+{
+    switch (state) {
+    case CONNECTION_AWAIT_HEADER: return "pre_init";
+    case CONNECTION_STARTING: return "starting";
+    case CONNECTION_TUNING: return "tuning";
+    case CONNECTION_OPENING: return "opening";
+    case CONNECTION_RUNNING: return "running";
+    case CONNECTION_DRAINING:
+    case CONNECTION_CLOSING: return "closing";
+    case CONNECTION_CLOSED: return "closed";
+    }
+    check(false);
+}
+
+void connection_fail_misplaced(struct connection *c, const struct command *command)
+{
+    connection_fail(c, REPLY_CHANNEL_ERROR, command->method_id,
+                    "unexpected method in connection state %s", state_name(c->state));
+}
+
+/* The client has its close-ok and closes; should it not, we do. Closing first could cost it the
+ * close-ok, if it has sent something meanwhile. */
+static void let_client_close(struct connection *c)
+{
+    c->state = CONNECTION_CLOSED;
+    timer_start(&c->core->timers, &c->timer, c->core->now_ns + CLOSED_WAIT_S * 1000000000LL);
+}
+
 /* Close-ok leaves when every channel has executed what came before the close (rule 24). */
 static void finish_draining(struct connection *c)
 {
@@ -94,7 +123,7 @@ static void finish_draining(struct connection *c)
             return;
     tear_down(c);
     send_simple(c, 0, AMQP_CONNECTION_CLOSE_OK);
-    close_link(c);
+    let_client_close(c);
 }
 
 void connection_channel_idle(struct connection *c)
@@ -115,9 +144,11 @@ void method_connection_close(struct connection *c, const struct command *command
     (void)command;
     if (c->state == CONNECTION_CLOSING) { /* both sides at once */
         send_simple(c, 0, AMQP_CONNECTION_CLOSE_OK);
-        close_link(c);
+        let_client_close(c);
         return;
     }
+    if (c->state == CONNECTION_DRAINING || c->state == CONNECTION_CLOSED)
+        return;
     c->state = CONNECTION_DRAINING;
     finish_draining(c);
 }
@@ -126,9 +157,8 @@ void method_connection_close_ok(struct connection *c, const struct command *comm
 {
     if (c->state == CONNECTION_CLOSING)
         close_link(c);
-    else
-        connection_fail(c, REPLY_CHANNEL_ERROR, command->method_id,
-                        "unexpected connection.close-ok");
+    else if (c->state != CONNECTION_CLOSED)
+        connection_fail_misplaced(c, command);
 }
 
 void method_connection_not_built(struct connection *c, const struct command *command)
@@ -149,8 +179,7 @@ static void take_method(struct connection *c, const struct command *command)
     if (method && method->on_connection)
         method->on_connection(c, command);
     else if (c->state != CONNECTION_CLOSING && c->state != CONNECTION_CLOSED)
-        connection_fail(c, REPLY_CHANNEL_ERROR, command->method_id,
-                        "unexpected method on channel 0");
+        connection_fail_misplaced(c, command);
 }
 
 /* The channel of a command, opened if that is what it asks. NULL: it failed. */
@@ -211,10 +240,7 @@ static void take(struct connection *c, struct command *command)
     case COMMAND_HEADER: handshake_start(c); break;
     case COMMAND_METHOD: take_method(c, command); break;
     case COMMAND_PUBLISH:
-    case COMMAND_SETTLE:
-        connection_fail(c, REPLY_CHANNEL_ERROR, command->method_id,
-                        "unexpected method on channel 0");
-        break;
+    case COMMAND_SETTLE: connection_fail_misplaced(c, command); break;
     case COMMAND_BROKEN:
         connection_fail(c, command->broken.code, command->method_id, "%s", command->broken.text);
         break;
@@ -280,8 +306,8 @@ static void timer_fired(struct timer *timer, int64_t now_ns)
         return;
     case CONNECTION_RUNNING:
     case CONNECTION_DRAINING: check_heartbeats(c, now_ns); return;
-    case CONNECTION_CLOSING: close_link(c); return;
-    case CONNECTION_CLOSED: return;
+    case CONNECTION_CLOSING:
+    case CONNECTION_CLOSED: close_link(c); return;
     }
 }
 

@@ -2,7 +2,7 @@
  * A connection's session in the core.
  *
  *   AWAIT_HEADER -header-> STARTING -start-ok-> TUNING -tune-ok-> OPENING -open-> RUNNING
- *   RUNNING -close from the client-> DRAINING -every channel has done its work-> CLOSED
+ *   RUNNING -close from the client-> DRAINING -every channel has done its work, close-ok-> CLOSED
  *   any, by connection_fail() -> CLOSING -close-ok, close or 10 s-> CLOSED
  *   any, a peer that is silent or foreign -> CLOSED
  *
@@ -56,6 +56,8 @@ extern const struct core_half amqp_core_half;
  * is whose fault it is, or 0. Does nothing when it is ending already. */
 void connection_fail(struct connection *, enum reply_code, uint32_t method_id, const char *format,
                      ...) __attribute__((format(printf, 4, 5)));
+/* The method does not belong here now. */
+void connection_fail_misplaced(struct connection *, const struct command *);
 /* From connection.open on: nothing to do when the client wants none. */
 void connection_start_heartbeats(struct connection *);
 /* A channel has nothing left to do, which a connection that is draining may wait for. */

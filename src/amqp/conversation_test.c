@@ -48,6 +48,8 @@ TEST(a_consumer_gets_what_is_published_and_acks_it)
     expect_heard(p, "1 channel.close_ok\n");
     say(p, "0 connection.close");
     expect_heard(p, "0 connection.close_ok\n");
+    expect_false(sim_link_is_gone(p->link)); /* the client closes first */
+    advance(&b, 3000);
     expect_true(sim_link_is_gone(p->link));
     broker_close(&b);
 }

@@ -139,11 +139,13 @@ static void break_unexpected(struct parse *p, const struct frame *frame)
 
 static void break_undecodable(struct parse *p, const struct frame *frame, uint32_t method_id)
 {
-    char octets[128];
+    char octets[REPLY_TEXT_MAX + 1] = "";
+    int at = 0;
 
-    describe_octets(frame->payload, octets, sizeof octets);
-    parse_break(p, REPLY_FRAME_ERROR, method_id, "cannot decode method %u.%u, %s", method_id >> 16,
-                method_id & 0xFFFF, octets);
+    for (size_t i = FRAME_METHOD_HEAD_BYTES; i < frame->payload.size && at < REPLY_TEXT_MAX; i++)
+        at += snprintf(octets + at, sizeof octets - (size_t)at, at ? ",%u" : "%u",
+                       frame->payload.data[i]);
+    parse_break(p, REPLY_FRAME_ERROR, method_id, "cannot decode <<%s>>", octets);
 }
 
 /* ---- methods ---- */

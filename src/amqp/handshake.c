@@ -169,8 +169,7 @@ static bool is_misplaced(struct connection *c, const struct command *command,
 {
     if (c->state == expected)
         return false;
-    connection_fail(c, REPLY_CHANNEL_ERROR, command->method_id, "unexpected %s",
-                    command->method->name);
+    connection_fail_misplaced(c, command);
     return true;
 }
 

@@ -166,8 +166,9 @@ TEST(methods_out_of_turn_are_refused)
 {
     struct peer *p = started();
     say(p, "0 connection.tune_ok channel_max=10 frame_max=4096 heartbeat=0");
-    expect_heard(p, "0 connection.close reply_code=504 reply_text=CHANNEL_ERROR - unexpected "
-                    "connection.tune_ok failing_class_id=10 failing_method_id=31\n");
+    expect_heard(p,
+                 "0 connection.close reply_code=504 reply_text=CHANNEL_ERROR - unexpected method "
+                 "in connection state starting failing_class_id=10 failing_method_id=31\n");
     broker_close(&b);
 
     p = started();
@@ -285,6 +286,10 @@ TEST(closes_that_cross_are_both_answered)
     heard(p);
     say(p, "0 connection.close");
     expect_heard(p, "0 connection.close_ok\n");
+    say(p, "0 connection.close_ok");
+    say(p, "0 connection.close");
+    expect_heard(p, "");
+    advance(&b, 3000);
     expect_gone(p);
 }
 

@@ -199,64 +199,75 @@ static void answer_unbind(struct channel *ch)
     send_simple(ch->conn, ch->id, AMQP_QUEUE_UNBIND_OK);
 }
 
-struct binding_ends {
-    struct exchange *exchange;
-    struct queue *queue;
-    struct bytes key;
-};
-
-/* What a bind or unbind is about. An empty queue with an empty key stands for its name as key too.
- */
-static bool find_ends(struct channel *ch, struct bytes queue_name, struct bytes exchange_name,
-                      struct bytes key, struct binding_ends *out)
+static bool is_not_default(struct channel *ch, struct bytes exchange_name)
 {
-    struct bytes name;
+    if (exchange_name.size)
+        return true;
+    channel_fail(ch, REPLY_ACCESS_REFUSED, "operation not permitted on the default exchange");
+    return false;
+}
 
-    if (!name_or_last(ch, queue_name, &name))
-        return false;
-    exchange_name = channel_name(ch, exchange_name);
-    if (!exchange_name.size) {
-        channel_fail(ch, REPLY_ACCESS_REFUSED, "operation not permitted on the default exchange");
-        return false;
+/* An empty queue with an empty key stands for its name as key too. */
+static struct bytes binding_key(struct bytes asked_queue, struct bytes key, struct bytes queue_name)
+{
+    return !asked_queue.size && !key.size ? queue_name : key;
+}
+
+static void bind(struct channel *ch, const struct amqp_queue_bind *in, struct exchange *x,
+                 struct queue *queue)
+{
+    struct core *core = ch->conn->core;
+    enum err err = core_catalog_can_change(core);
+
+    if (err) {
+        channel_fail_err(ch, err, "cannot bind the queue");
+        return;
     }
-    out->key = !queue_name.size && !key.size ? name : key;
-    out->exchange = exchange_find(ch->conn->vhost, exchange_name);
-    if (!out->exchange) {
-        channel_fail(ch, REPLY_NOT_FOUND, "no exchange '%.*s' in vhost '%.*s'",
-                     BYTES_FORMAT(exchange_name), BYTES_FORMAT(ch->conn->vhost->name));
-        return false;
-    }
-    out->queue = channel_find_queue(ch, name);
-    return out->queue != NULL;
+    exchange_bind(x, queue, binding_key(in->queue, in->routing_key, queue->name), in->arguments);
+    if (!in->nowait)
+        channel_wait(ch, core_catalog_ticket(core), answer_bind);
 }
 
 void method_queue_bind(struct channel *ch, const void *arguments)
 {
     const struct amqp_queue_bind *in = arguments;
-    struct core *core = ch->conn->core;
-    struct binding_ends ends;
+    struct bytes queue_name, exchange_name = channel_name(ch, in->exchange);
 
-    if (!find_ends(ch, in->queue, in->exchange, in->routing_key, &ends))
+    if (!name_or_last(ch, in->queue, &queue_name) || !is_not_default(ch, exchange_name))
         return;
-    enum err err = core_catalog_can_change(core);
-    if (err) {
-        channel_fail_err(ch, err, "cannot bind the queue");
+    struct exchange *x = exchange_find(ch->conn->vhost, exchange_name);
+    if (!x) {
+        channel_fail(ch, REPLY_NOT_FOUND, "no exchange '%.*s' in vhost '%.*s'",
+                     BYTES_FORMAT(exchange_name), BYTES_FORMAT(ch->conn->vhost->name));
         return;
     }
-    exchange_bind(ends.exchange, ends.queue, ends.key, in->arguments);
-    if (!in->nowait)
-        channel_wait(ch, core_catalog_ticket(core), answer_bind);
+    struct queue *queue = channel_find_queue(ch, queue_name);
+    if (queue)
+        bind(ch, in, x, queue);
+}
+
+/* What is not there cannot be bound, so a missing exchange, queue or binding is no error (RabbitMQ). */
+static void unbind(struct channel *ch, const struct amqp_queue_unbind *in, struct bytes queue_name,
+                   struct bytes exchange_name)
+{
+    struct exchange *x = exchange_find(ch->conn->vhost, exchange_name);
+    struct queue *queue = queue_find(ch->conn->vhost, queue_name);
+
+    if (queue && !is_in_reach(ch, queue, false, false))
+        return;
+    if (x && queue)
+        exchange_unbind(x, queue, binding_key(in->queue, in->routing_key, queue_name),
+                        in->arguments);
+    channel_wait(ch, core_catalog_ticket(ch->conn->core), answer_unbind);
 }
 
 void method_queue_unbind(struct channel *ch, const void *arguments)
 {
     const struct amqp_queue_unbind *in = arguments;
-    struct binding_ends ends;
+    struct bytes queue_name, exchange_name = channel_name(ch, in->exchange);
 
-    if (!find_ends(ch, in->queue, in->exchange, in->routing_key, &ends))
-        return;
-    exchange_unbind(ends.exchange, ends.queue, ends.key, in->arguments);
-    channel_wait(ch, core_catalog_ticket(ch->conn->core), answer_unbind);
+    if (name_or_last(ch, in->queue, &queue_name) && is_not_default(ch, exchange_name))
+        unbind(ch, in, queue_name, exchange_name);
 }
 
 /* ---- purge ---- */

@@ -192,7 +192,8 @@ TEST(arguments_that_are_not_built_are_refused_by_name)
     p = connected();
     expect_refused(p, "1 queue.declare queue=q arguments=x-queue-type:I:3",
                    "reply_code=406 reply_text=PRECONDITION_FAILED - invalid arg 'x-queue-type' for "
-                   "queue 'q' in vhost '/': not a string failing_class_id=50 failing_method_id=10");
+                   "queue 'q' in vhost '/': {unacceptable_type,signedint} failing_class_id=50 "
+                   "failing_method_id=10");
     expect_answer(p, "1 queue.declare queue=q arguments=x-mine:I:3",
                   "1 queue.declare_ok queue=q message_count=0 consumer_count=0");
     broker_close(&b);
