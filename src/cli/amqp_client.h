@@ -13,8 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "amqp/amqp_messages.h"
 #include "amqp/frame.h"
-#include "amqp_messages.h"
 #include "base/bytes.h"
 #include "base/err.h"
 #include "io/stream.h"

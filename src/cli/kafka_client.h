@@ -15,7 +15,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "io/stream.h"
-#include "kafka_messages.h"
+#include "kafka/kafka_messages.h"
 
 enum kafka_client_version {
     KAFKA_CLIENT_PRODUCE_VERSION = 8, /* the last in which the records end the request */
