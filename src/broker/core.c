@@ -108,6 +108,7 @@ void core_turn_begin(struct core *core, int64_t now_ns, int64_t wall_ms)
     struct core_internal *in = core->internal;
     check(!in->ending);
     core->now_ns = now_ns;
+    store_set_time(core->store, now_ns);
     if (wall_ms > core->wall_ms)
         core->wall_ms = wall_ms;
     in->deliveries_left = TURN_DELIVERIES;

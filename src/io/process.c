@@ -6,6 +6,7 @@
 #include "io/io_internal.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -183,4 +184,9 @@ enum err process_read_file(const char *path, size_t limit, struct text *out)
     text_append(&text, BYTES_LITERAL("")); /* so that .data is never NULL and ends with a NUL */
     *out = text;
     return OK;
+}
+
+void process_trim_memory(void)
+{
+    malloc_trim(0);
 }

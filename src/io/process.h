@@ -19,6 +19,8 @@ uint64_t process_raise_file_limit(void);
 /* Tell systemd (sd_notify protocol, no library) "READY=1" and the like; without NOTIFY_SOCKET
  * nothing. */
 void process_notify(const char *state);
+/* Give memory that was freed back to the system; may take milliseconds. */
+void process_trim_memory(void);
 uint64_t process_rss_bytes(void);
 uint64_t process_total_memory_bytes(void); /* of the machine, or of the cgroup when smaller */
 int process_cpu_count(void);

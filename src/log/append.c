@@ -346,6 +346,7 @@ static void append_one(struct log_state *l, const struct batch *b, struct ticket
         advance(l, b, false, s->staging->number);
     }
     direct_review(s, l, b->raw.size);
+    space_note_append(s);
 }
 
 enum err log_append(struct log *log, struct bytes raw, struct ticket *out)
@@ -400,6 +401,7 @@ enum err log_append_many(struct log *const *logs, size_t count, struct bytes raw
         }
         metrics_add(METRIC_append_bytes, raw.size);
         metrics_add(METRIC_append_records, (uint64_t)b.record_count * shared_count);
+        space_note_append(s);
     }
     *out = ticket;
     return OK;

@@ -105,9 +105,9 @@ void window_clear(struct window *w)
 
 /* Give back the oldest cached bytes until the budget holds. The newest chunk of a window stays: it
  * is being filled. Chunks that a commit or a reader still needs live on by their references. */
-void store_evict(struct store *s)
+void store_evict_to(struct store *s, uint64_t bytes)
 {
-    while (s->journal_window.bytes + s->direct_window.bytes > s->config.cache_bytes) {
+    while (s->journal_window.bytes + s->direct_window.bytes > bytes) {
         struct window *larger = s->journal_window.bytes >= s->direct_window.bytes
                                     ? &s->journal_window
                                     : &s->direct_window;

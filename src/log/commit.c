@@ -200,8 +200,7 @@ static void start_commit(struct store *s)
 {
     stage_close_record(s);
     struct commit *c = s->staging;
-    if (s->journal_lane.promised && s->journal_lane.synced < s->journal_lane.done)
-        c->sync = true;
+    c->sync = c->sync || s->journal_lane.promised_sync;
     bool only_sync = c->sync && s->journal_lane.synced < s->journal_lane.done;
     if (s->in_flight || (c->records.count == 0 && !only_sync) || !commit_has_files(c))
         return;
@@ -210,7 +209,7 @@ static void start_commit(struct store *s)
             c->records.items[i].file->state = JOURNAL_ACTIVE;
     s->in_flight = c;
     s->journal_lane.staging++;
-    s->journal_lane.promised = false;
+    s->journal_lane.promised = s->journal_lane.promised_sync = false;
     s->journal_lane.staged_bytes = 0;
     s->staging = commit_new(s);
     c->job.run = commit_run;
@@ -343,7 +342,7 @@ static void start_round(struct store *s)
 uint64_t store_want_sync(struct store *s)
 {
     s->staging->sync = true;
-    s->journal_lane.promised = true;
+    s->journal_lane.promised = s->journal_lane.promised_sync = true;
     return s->journal_lane.staging;
 }
 
@@ -353,10 +352,13 @@ uint64_t store_want_sync(struct store *s)
  * soon as what is in front of it is. */
 static bool keep_promise(struct lane_progress *lane)
 {
-    if (!lane->promised || lane->synced < lane->done)
+    bool clean = lane->synced == lane->done;
+    if (!lane->promised || (lane->promised_sync && !clean))
         return false;
-    lane->promised = false;
-    lane->done = lane->synced = lane->staging++;
+    lane->promised = lane->promised_sync = false;
+    lane->done = lane->staging++;
+    if (clean)
+        lane->synced = lane->done;
     return true;
 }
 
@@ -397,7 +399,7 @@ void store_flush(struct store *s)
     start_round(s);
     if (keep_promises(s))
         s->owner.progressed(s->owner.ctx);
-    store_evict(s);
+    store_evict_to(s, s->config.cache_bytes);
 }
 
 bool store_is_done(const struct store *s, struct ticket t, enum stage stage)
@@ -432,6 +434,8 @@ struct ticket log_next_ticket(struct log *log)
     } else {
         t.journal = s->journal_lane.staging;
         s->journal_lane.promised = true;
+        if (log->level == LEVEL_FSYNC)
+            s->journal_lane.promised_sync = true;
     }
     return t;
 }

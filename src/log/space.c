@@ -5,12 +5,15 @@
  * second.
  */
 #include "io/clock.h"
+#include "io/process.h"
 #include "log/store_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LOOK_EVERY_NS = 1000000000, FREE_STEP_BYTES = 4 * MIB };
+enum { LOOK_EVERY_NS = 1000000000, FREE_STEP_BYTES = 4 * MIB,
+       IDLE_CACHE_BYTES = 1 * MIB };
+static const int64_t IDLE_NS = 3000000000;
 
 struct removal {
     struct job job;
@@ -165,6 +168,42 @@ static void remove_doomed(struct store *s)
         else
             unlinked(s, d.log);
     }
+}
+
+/* ---- memory ---- */
+
+static void trim_run(struct job *job)
+{
+    process_trim_memory();
+    free(job);
+}
+
+/* After a burst the cached bytes are of little use to anybody: the page cache has them too. */
+void space_shrink_when_idle(struct store *s)
+{
+    uint64_t cached = s->journal_window.bytes + s->direct_window.bytes;
+    if (s->is_shrunk || cached == 0)
+        return;
+    int64_t due_ns = s->appended_ns + IDLE_NS;
+    if (s->now_ns < due_ns) {
+        if (s->due_ns > due_ns)
+            s->due_ns = due_ns;
+        return;
+    }
+    store_evict_to(s, IDLE_CACHE_BYTES);
+    pool_free(s);
+    s->is_shrunk = true;
+    struct job *job = xzalloc(sizeof *job);
+    job->run = trim_run;
+    jobs_submit(s->jobs, LANE_HELPER, job);
+}
+
+void space_note_append(struct store *s)
+{
+    s->appended_ns = s->now_ns;
+    s->is_shrunk = false;
+    if (s->due_ns > s->now_ns + IDLE_NS)
+        s->due_ns = s->now_ns + IDLE_NS;
 }
 
 /* ---- room ---- */

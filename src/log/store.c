@@ -254,6 +254,11 @@ int64_t log_epoch_end(const struct log *log, int32_t epoch, int32_t *out_epoch)
 
 enum { TICK_NS = 100 * 1000 * 1000 };
 
+void store_set_time(struct store *s, int64_t now_ns)
+{
+    s->now_ns = now_ns;
+}
+
 void store_tick(struct store *s, int64_t now_ns)
 {
     s->now_ns = now_ns;
@@ -266,6 +271,7 @@ void store_tick(struct store *s, int64_t now_ns)
         store_want_sync(s); /* level os: on disk soon all the same */
     journal_prepare_more(s);
     recycle_step(s);
+    space_shrink_when_idle(s);
     bool busy = s->direct_count > 0 || s->doomed.count > 0 || s->no_space || s->low_space ||
                 s->journal_lane.synced < s->journal_lane.done;
     if (busy && s->due_ns > now_ns + TICK_NS)

@@ -138,6 +138,8 @@ must_use enum err log_truncate(struct log *, int64_t offset, int32_t epoch, stru
  * E_CLOSED. */
 void log_delete(struct log *, struct ticket *out);
 
+/* The time of this turn, monotonic: for rates and for what is paced. */
+void store_set_time(struct store *, int64_t now_ns);
 /* End of the turn: start the next commit if the disk is free. */
 void store_flush(struct store *);
 /* Paced work: freeing, recycling, reviewing modes. Call when `store_next_due()` has passed. */

@@ -279,7 +279,8 @@ struct lane_progress {
     uint64_t done;    /* the newest number that has ended: written */
     uint64_t synced;  /* the newest number that is synced */
     uint64_t staged_bytes;
-    bool promised; /* `staging` was given out by log_next_ticket() */
+    bool promised;      /* `staging` was given out by log_next_ticket() */
+    bool promised_sync; /* to somebody who waits for a sync */
 };
 
 struct journal {
@@ -364,11 +365,14 @@ struct store {
     VEC(struct log_state *) memory_moved; /* logs of level memory that got something this turn */
     int64_t due_ns;
     int64_t space_checked_ns;
+    int64_t appended_ns; /* when something was appended last */
+    bool is_shrunk;      /* the cache was given back since */
     VEC(struct doomed) doomed; /* deleted logs whose directories still have to go */
 };
 
 /* chunk.c */
-void store_evict(struct store *s);
+/* Give back the oldest cached bytes until no more than `bytes` are left. */
+void store_evict_to(struct store *s, uint64_t bytes);
 void pool_free(struct store *s);
 
 /* append.c */
@@ -479,6 +483,9 @@ must_use enum err table_compact(struct store *s); /* (job) */
 void space_after_row(struct store *s, struct log_state *l);
 /* Free deleted logs whose DELETE is durable; look how much room the disk has. */
 void space_tick(struct store *s);
+/* Some seconds after the last append, give the cache's memory back. */
+void space_shrink_when_idle(struct store *s);
+void space_note_append(struct store *s);
 
 /* recycle.c */
 /* Start writing the log's durable tail into its segment; nothing if that is under way. */

@@ -83,6 +83,7 @@ enum err test_store_open(struct test_store *t)
 void test_store_turn(struct test_store *t, int steps)
 {
     t->now_ns += 1000000;
+    store_set_time(t->store, t->now_ns);
     if (store_next_due(t->store) <= t->now_ns)
         store_tick(t->store, t->now_ns);
     store_flush(t->store);

@@ -328,6 +328,7 @@ static void run_disk(struct world *w, int steps)
 static void turn(struct world *w)
 {
     w->now_ns += (int64_t)draw(w, 100) * 10000000;
+    store_set_time(w->store, w->now_ns);
     if (store_next_due(w->store) <= w->now_ns)
         store_tick(w->store, w->now_ns);
     store_flush(w->store);
