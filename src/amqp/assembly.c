@@ -9,9 +9,9 @@
 #include <stdlib.h>
 
 #include "amqp/amqp.h"
+#include "amqp/amqp_messages.h"
 #include "amqp/framing.h"
 #include "amqp/properties.h"
-#include "amqp_messages.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "wire/amqp_table.h"

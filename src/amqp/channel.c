@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "amqp/amqp_messages.h"
 #include "amqp/consume.h"
 #include "amqp/method.h"
 #include "amqp/publish.h"
 #include "amqp/send.h"
-#include "amqp_messages.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/metrics.h"

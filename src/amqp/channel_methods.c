@@ -1,8 +1,8 @@
 /* Class channel, and the small methods that only switch something on. */
+#include "amqp/amqp_messages.h"
 #include "amqp/method.h"
 #include "amqp/publish.h"
 #include "amqp/send.h"
-#include "amqp_messages.h"
 
 void method_channel_open(struct channel *ch, const void *arguments)
 {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "amqp/amqp.h"
+#include "amqp/amqp_messages.h"
 #include "amqp/channel.h"
 #include "amqp/consume.h"
 #include "amqp/frame.h"
@@ -13,7 +14,6 @@
 #include "amqp/handshake.h"
 #include "amqp/method.h"
 #include "amqp/send.h"
-#include "amqp_messages.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/metrics.h"

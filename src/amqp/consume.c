@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "amqp/amqp_messages.h"
 #include "amqp/arguments.h"
 #include "amqp/method.h"
 #include "amqp/send.h"
-#include "amqp_messages.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/metrics.h"

@@ -23,28 +23,33 @@ static void publish(struct peer *p, int from, int to)
         say(p, "1 basic.publish routing_key=q | | %d", i);
 }
 
-/* What was delivered, shortened to "channel.tag:body" with ! for redelivered; others as they are. */
+/* The value behind " name=" in a line. */
+static struct bytes field(const char *line, const char *name)
+{
+    const char *at = strstr(line, name);
+
+    expect_not_null(at);
+    at += strlen(name);
+    return bytes_of(at, strcspn(at, " "));
+}
+
+/* What was delivered, shortened to "consumer.tag:body" with ! for redelivered; others as they are. */
 static const char *heard_short(struct peer *p)
 {
     static struct text out;
-    char *copy = strdup(heard(p)), *save;
+    char *copy = xstrdup(heard(p)), *save;
 
     out.size = 0;
-    text_append_string(&out, "");
     for (char *line = strtok_r(copy, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-        unsigned channel;
-        unsigned long long tag;
-        char consumer[64], redelivered[8];
-        const char *body = strrchr(line, '|');
-        if (sscanf(line, "%u basic.deliver consumer_tag=%63s delivery_tag=%llu redelivered=%7s",
-                   &channel, consumer, &tag, redelivered) == 4)
-            text_printf(&out, "%s.%llu:%s%s ", consumer, tag, body + 2,
-                        redelivered[0] == 't' ? "!" : "");
-        else if (sscanf(line, "%u basic.get_ok delivery_tag=%llu redelivered=%7s", &channel, &tag,
-                        redelivered) == 3)
-            text_printf(&out, "get.%llu:%s%s ", tag, body + 2, redelivered[0] == 't' ? "!" : "");
-        else
+        bool is_deliver = strstr(line, " basic.deliver "), is_get = strstr(line, " basic.get_ok ");
+        if (!is_deliver && !is_get) {
             text_printf(&out, "[%s] ", line);
+            continue;
+        }
+        struct bytes consumer = is_get ? BYTES_LITERAL("get") : field(line, " consumer_tag=");
+        text_printf(&out, "%.*s.%.*s:%s%s ", BYTES_FORMAT(consumer),
+                    BYTES_FORMAT(field(line, " delivery_tag=")), strrchr(line, '|') + 2,
+                    bytes_equal_string(field(line, " redelivered="), "true") ? "!" : "");
     }
     free(copy);
     text_put_u8(&out, 0);

@@ -1,8 +1,8 @@
 /* Class exchange: declare and delete. */
+#include "amqp/amqp_messages.h"
 #include "amqp/arguments.h"
 #include "amqp/method.h"
 #include "amqp/send.h"
-#include "amqp_messages.h"
 
 static void answer_declare(struct channel *ch)
 {

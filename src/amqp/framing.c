@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "amqp/amqp.h"
-#include "amqp_messages.h"
+#include "amqp/amqp_messages.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "wire/amqp_table.h"

@@ -1,7 +1,7 @@
 /* basic.get: one message by request, behind everything that was published before it was asked. */
+#include "amqp/amqp_messages.h"
 #include "amqp/method.h"
 #include "amqp/send.h"
-#include "amqp_messages.h"
 #include "base/metrics.h"
 
 static void send_got(struct channel *ch, const struct delivery *d, bool no_ack)

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "amqp/amqp.h"
+#include "amqp/amqp_messages.h"
 #include "amqp/method.h"
 #include "amqp/send.h"
-#include "amqp_messages.h"
 #include "base/mem.h"
 #include "base/say.h"
 #include "wire/amqp_table.h"

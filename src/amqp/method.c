@@ -1,6 +1,6 @@
 #include "amqp/method.h"
 
-#include "amqp_messages.h"
+#include "amqp/amqp_messages.h"
 
 /* Sorted by id. */
 static const struct method methods[] = {

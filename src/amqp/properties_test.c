@@ -2,8 +2,8 @@
 
 #include <string.h>
 
+#include "amqp/amqp_messages.h"
 #include "amqp/reply.h"
-#include "amqp_messages.h"
 #include "tests/test.h"
 #include "wire/amqp_table.h"
 

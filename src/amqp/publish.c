@@ -1,10 +1,12 @@
 #include "amqp/publish.h"
 
+#include <stdio.h>
+
 #include "amqp/amqp.h"
+#include "amqp/amqp_messages.h"
 #include "amqp/method.h"
 #include "amqp/properties.h"
 #include "amqp/send.h"
-#include "amqp_messages.h"
 #include "base/metrics.h"
 
 /* ---- confirms ---- */
@@ -79,6 +81,44 @@ static void confirm_later(struct channel *ch, struct ticket ticket, enum stage s
 
 /* ---- publishing ---- */
 
+/* What is wrong with an expiration, as RabbitMQ words it; false: nothing. */
+static bool expiration_is_wrong(struct bytes expiration, char *out, size_t size)
+{
+    const int64_t ten_years_ms = 315360000000;
+    struct bytes digits = expiration, rest;
+    int64_t value = 0;
+
+    if (digits.size && (digits.data[0] == '-' || digits.data[0] == '+'))
+        digits = bytes_of(digits.data + 1, digits.size - 1);
+    for (rest = digits; rest.size && rest.data[0] >= '0' && rest.data[0] <= '9';
+         rest = bytes_of(rest.data + 1, rest.size - 1))
+        if (value <= ten_years_ms)
+            value = value * 10 + (rest.data[0] - '0');
+    if (rest.size == digits.size)
+        snprintf(out, size, "no_integer");
+    else if (rest.size)
+        snprintf(out, size, "{leftover_string,\"%.*s\"}", BYTES_FORMAT(rest));
+    else if (expiration.data[0] == '-' && value)
+        snprintf(out, size, "{value_negative,-%.*s}", BYTES_FORMAT(digits));
+    else if (value > ten_years_ms)
+        snprintf(out, size, "{value_too_large,%.*s}", BYTES_FORMAT(digits));
+    else
+        return false;
+    return true;
+}
+
+static void refuse_expiration(struct channel *ch, struct bytes expiration)
+{
+    char why[300];
+
+    if (expiration_is_wrong(expiration, why, sizeof why))
+        channel_fail(ch, REPLY_PRECONDITION_FAILED, "invalid expiration '%.*s': %s",
+                     BYTES_FORMAT(expiration), why);
+    else
+        channel_fail(ch, REPLY_NOT_IMPLEMENTED,
+                     "the message property 'expiration' is not built yet");
+}
+
 /* What is rare and must be refused, not ignored. */
 static bool is_acceptable(struct channel *ch, const struct command_publish *publish)
 {
@@ -102,8 +142,7 @@ static bool is_acceptable(struct channel *ch, const struct command_publish *publ
         return false;
     }
     if (publish->flags & PUBLISH_HAS_EXPIRATION) {
-        channel_fail(ch, REPLY_NOT_IMPLEMENTED,
-                     "the message property 'expiration' is not built yet");
+        refuse_expiration(ch, properties.expiration);
         return false;
     }
     if (publish->flags & PUBLISH_HAS_USER_ID && !bytes_equal_string(properties.user_id, user)) {

@@ -148,6 +148,21 @@ TEST(what_a_publish_may_not_ask_ends_the_connection_or_the_channel)
         {"1 basic.publish routing_key=q | expiration=1000 | a",
          "0 connection.close reply_code=540 reply_text=NOT_IMPLEMENTED - the message property "
          "'expiration' is not built yet failing_class_id=60 failing_method_id=40\n"},
+        {"1 basic.publish routing_key=q | expiration=abc | a",
+         "1 channel.close reply_code=406 reply_text=PRECONDITION_FAILED - invalid expiration "
+         "'abc': "
+         "no_integer failing_class_id=60 failing_method_id=40\n"},
+        {"1 basic.publish routing_key=q | expiration=-1 | a",
+         "1 channel.close reply_code=406 reply_text=PRECONDITION_FAILED - invalid expiration '-1': "
+         "{value_negative,-1} failing_class_id=60 failing_method_id=40\n"},
+        {"1 basic.publish routing_key=q | expiration=1.5 | a",
+         "1 channel.close reply_code=406 reply_text=PRECONDITION_FAILED - invalid expiration "
+         "'1.5': "
+         "{leftover_string,\".5\"} failing_class_id=60 failing_method_id=40\n"},
+        {"1 basic.publish routing_key=q | expiration=315360000001 | a",
+         "1 channel.close reply_code=406 reply_text=PRECONDITION_FAILED - invalid expiration "
+         "'315360000001': {value_too_large,315360000001} failing_class_id=60 "
+         "failing_method_id=40\n"},
         {"1 basic.publish routing_key=q | user_id=root | a",
          "1 channel.close reply_code=406 reply_text=PRECONDITION_FAILED - user_id property set to "
          "'root' but authenticated user was 'guest' failing_class_id=60 failing_method_id=40\n"},

@@ -2,11 +2,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "amqp/amqp_messages.h"
 #include "amqp/arguments.h"
 #include "amqp/consume.h"
 #include "amqp/method.h"
 #include "amqp/send.h"
-#include "amqp_messages.h"
 #include "base/mem.h"
 
 /* ---- names ---- */
@@ -213,8 +213,8 @@ static struct bytes binding_key(struct bytes asked_queue, struct bytes key, stru
     return !asked_queue.size && !key.size ? queue_name : key;
 }
 
-static void bind(struct channel *ch, const struct amqp_queue_bind *in, struct exchange *x,
-                 struct queue *queue)
+static void add_binding(struct channel *ch, const struct amqp_queue_bind *in, struct exchange *x,
+                        struct queue *queue)
 {
     struct core *core = ch->conn->core;
     enum err err = core_catalog_can_change(core);
@@ -243,12 +243,12 @@ void method_queue_bind(struct channel *ch, const void *arguments)
     }
     struct queue *queue = channel_find_queue(ch, queue_name);
     if (queue)
-        bind(ch, in, x, queue);
+        add_binding(ch, in, x, queue);
 }
 
 /* What is not there cannot be bound, so a missing exchange, queue or binding is no error (RabbitMQ). */
-static void unbind(struct channel *ch, const struct amqp_queue_unbind *in, struct bytes queue_name,
-                   struct bytes exchange_name)
+static void remove_binding(struct channel *ch, const struct amqp_queue_unbind *in,
+                           struct bytes queue_name, struct bytes exchange_name)
 {
     struct exchange *x = exchange_find(ch->conn->vhost, exchange_name);
     struct queue *queue = queue_find(ch->conn->vhost, queue_name);
@@ -267,7 +267,7 @@ void method_queue_unbind(struct channel *ch, const void *arguments)
     struct bytes queue_name, exchange_name = channel_name(ch, in->exchange);
 
     if (name_or_last(ch, in->queue, &queue_name) && is_not_default(ch, exchange_name))
-        unbind(ch, in, queue_name, exchange_name);
+        remove_binding(ch, in, queue_name, exchange_name);
 }
 
 /* ---- purge ---- */

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
+#include "amqp/amqp_messages.h"
 #include "amqp/frame.h"
-#include "amqp_messages.h"
 #include "base/check.h"
 
 enum {

@@ -1,8 +1,8 @@
 /* basic.ack, nack, reject and recover: what was delivered is done with, or comes back. */
+#include "amqp/amqp_messages.h"
 #include "amqp/consume.h"
 #include "amqp/method.h"
 #include "amqp/send.h"
-#include "amqp_messages.h"
 #include "base/metrics.h"
 
 static void settle_one(void *ctx, const struct unacked_delivery *d)

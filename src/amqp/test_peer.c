@@ -3,8 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "amqp/amqp_messages.h"
 #include "amqp/frame.h"
-#include "amqp_messages.h"
+#include "base/mem.h"
 #include "wire/amqp_table.h"
 
 /* ---- the broker ---- */
@@ -14,7 +15,7 @@ static void submit(struct jobs *jobs, enum lane lane, struct job *job)
     jobs_submit(container_of(jobs, struct test_broker, jobs)->sim, lane, job);
 }
 
-static bool poll(struct jobs *jobs)
+static bool run_all(struct jobs *jobs)
 {
     sim_jobs_drain(container_of(jobs, struct test_broker, jobs)->sim);
     return true;
@@ -23,7 +24,7 @@ static bool poll(struct jobs *jobs)
 static void open_core(struct test_broker *b)
 {
     b->sim = sim_jobs_new();
-    b->jobs = (struct jobs){.submit = submit, .poll = poll};
+    b->jobs = (struct jobs){.submit = submit, .poll = run_all};
     expect_ok(core_open(&b->config, b->disk, &b->jobs, &b->core));
     core_turn_begin(b->core, b->now_ns, b->wall_ms);
     commit(b);
@@ -55,25 +56,24 @@ static void drop_peers(struct test_broker *b)
     b->peer_count = 0;
 }
 
-static void close_core(struct test_broker *b)
+void broker_close(struct test_broker *b)
 {
     drop_peers(b);
     core_turn_end(b->core);
-    sim_jobs_drop(b->sim, NULL);
-    core_abandon(b->core);
+    core_close(b->core);
     sim_jobs_free(b->sim);
-}
-
-void broker_close(struct test_broker *b)
-{
-    close_core(b);
     disk_free(b->disk);
 }
 
 void broker_crash(struct test_broker *b)
 {
     sim_disk_crash(b->disk);
-    close_core(b);
+    drop_peers(b);
+    sim_jobs_drain(b->sim); /* all fail */
+    core_turn_end(b->core);
+    sim_jobs_drain(b->sim);
+    core_abandon(b->core);
+    sim_jobs_free(b->sim);
     sim_disk_restart(b->disk, SIM_LOSE, test_seed());
     open_core(b);
 }
@@ -276,7 +276,7 @@ void put_method(struct text *out, uint16_t channel, uint32_t method_id, const vo
 void put_line(struct text *out, const char *line, uint32_t frame_max)
 {
     struct arena memory;
-    char *copy = strdup(line), *save, *properties = NULL, *body = NULL;
+    char *copy = xstrdup(line), *save, *properties = NULL, *body = NULL;
 
     arena_init(&memory, 64 << 20);
     if ((properties = strstr(copy, " | ")) != NULL) {

@@ -14,7 +14,7 @@
 #define AMQP_TEST_PEER_H
 
 #include "amqp/amqp.h"
-#include "amqp_messages.h"
+#include "amqp/amqp_messages.h"
 #include "broker/queue.h"
 #include "io/sim_disk.h"
 #include "io/sim_jobs.h"

@@ -10,7 +10,7 @@
 
 #include "amqp/amqp.h"
 #include "amqp/frame.h"
-#include "amqp_messages.h"
+#include "amqp/amqp_messages.h"
 #include "base/check.h"
 #include "base/say.h"
 #include "broker/queue.h"
@@ -74,7 +74,7 @@ static void close_world(struct world *w)
         core_turn_begin(w->core, w->now_ns, 1700000000000);
     }
     core_turn_end(w->core);
-    sim_jobs_drop(w->jobs, NULL);
+    sim_jobs_drain(w->jobs);
     core_abandon(w->core);
     sim_jobs_free(w->jobs);
     disk_free(w->disk);
