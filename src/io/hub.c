@@ -34,6 +34,7 @@ struct hub {
     uint32_t open_count;
     uint64_t next_id;
     int64_t now_ns;
+    bool is_stopped;
 
     /* with threads: where the core itself sleeps */
     int epoll;
@@ -518,16 +519,24 @@ static void free_conns(struct hub *h)
     }
 }
 
-void hub_free(struct hub *h)
+void hub_stop(struct hub *h)
 {
-    if (!h)
+    if (h->is_stopped)
         return;
+    h->is_stopped = true;
     stop_threads(h);
     for (int i = 0; i < h->reactor_count; i++) {
         drain_reports(h, &h->reactors[i]);
         drain_orders(h, &h->reactors[i]);
     }
     free_conns(h);
+}
+
+void hub_free(struct hub *h)
+{
+    if (!h)
+        return;
+    hub_stop(h);
     for (int i = 0; i < h->reactor_count; i++)
         reactor_reset(&h->reactors[i]);
     free(h->reactors);

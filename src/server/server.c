@@ -164,10 +164,12 @@ static enum err start(struct server *s, const struct settings *settings)
 /* In the reverse order of the start; any part may be missing. */
 static void finish(struct server *s)
 {
-    hub_free(s->hub);
+    if (s->hub)
+        hub_stop(s->hub);
     core_close(s->core);
     if (s->jobs)
         s->jobs->free(s->jobs);
+    hub_free(s->hub); /* the jobs have woken it until now */
     if (s->disk) {
         enum err err = disk_remove(s->disk, CONTROL_NAME);
         if (err)
