@@ -75,6 +75,7 @@ struct delivery {
     uint32_t number; /* of this delivery of this record: a late settle of an older one is ignored */
     bool redelivered;
     struct message message; /* borrowed for the call */
+    struct chunk *chunk;    /* holds its bytes, chunk_ref() keeps them; NULL: copy them */
 };
 
 struct consumer {

@@ -88,6 +88,7 @@ static enum err next_message(struct queue *queue, struct delivery *out)
         }
         out->queue = queue;
         out->offset = offset;
+        out->chunk = feed_chunk(queue->internal->feed);
         return OK;
     }
 }
@@ -266,9 +267,8 @@ enum err queue_get(struct queue *queue, bool no_ack, struct wait *again, struct 
     if (err)
         return err;
     take(queue, out);
-    struct chunk *chunk = feed_chunk(in->feed);
-    if (chunk)
-        core_pin(in->core, chunk);
+    if (out->chunk)
+        core_pin(in->core, out->chunk);
     if (no_ack)
         queue_settle(queue, out->offset, out->number);
     else
