@@ -1,0 +1,73 @@
+"""What clients saw: the observations that the checkers judge.
+
+A message is known by its id, "writer-sequence"; its bytes are the id and a filling that follows from
+it, so that a reader notices any damage. Nothing here knows a broker: histories are lists of plain
+values, are saved as JSON, and can be made up by tests.
+"""
+import dataclasses
+import json
+import zlib
+
+
+def message_id(writer, sequence):
+    return f"{writer}-{sequence}"
+
+
+def writer_of(id):
+    return id.rsplit("-", 1)[0]
+
+
+def sequence_of(id):
+    return int(id.rsplit("-", 1)[1])
+
+
+def encode(id, size):
+    """The bytes of a message: the id, then a filling made from it, `size` bytes or a little more."""
+    head = id.encode() + b"|"
+    pattern = zlib.crc32(head).to_bytes(4, "big")
+    return head + pattern * (max(0, size - len(head)) // 4)
+
+
+def decode(data):
+    """The id, or a text that no writer ever used when the bytes are not what the id says."""
+    head, found, filling = data.partition(b"|")
+    pattern = zlib.crc32(head + b"|").to_bytes(4, "big")
+    if not found or filling != pattern * (len(filling) // 4):
+        return f"damaged:{data[:40]!r}"
+    return head.decode(errors="replace")
+
+
+@dataclasses.dataclass
+class TopicHistory:
+    """One topic. Ids are unique in it."""
+
+    name: str
+    sent: dict = dataclasses.field(default_factory=dict)  # id -> partition
+    acked: dict = dataclasses.field(default_factory=dict)  # id -> offset
+    reads: list = dataclasses.field(default_factory=list)  # (partition, offset, id), as they came
+    ends: list = dataclasses.field(default_factory=list)  # (partition, low, high), as they came
+    errors: list = dataclasses.field(default_factory=list)  # what a reader must never be told
+    # partition -> {"low", "high", "records": [(offset, id)]}: everything, read when all was quiet
+    final: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass
+class QueueHistory:
+    """One queue."""
+
+    name: str
+    sent: list = dataclasses.field(default_factory=list)  # ids
+    confirmed: list = dataclasses.field(default_factory=list)  # ids
+    # One list for each consumer session: (id, redelivered), as they came
+    sessions: list = dataclasses.field(default_factory=list)
+    acked: dict = dataclasses.field(default_factory=dict)  # id -> session; the ack was sent
+    # id -> session; the ack was sent and a later answer on the channel says that it was executed
+    settled: dict = dataclasses.field(default_factory=dict)
+    drained: list = dataclasses.field(default_factory=list)  # (id, redelivered): the rest, when all was quiet
+
+
+def save(path, *histories):
+    with open(path, "w") as out:
+        for one in histories:
+            json.dump({"kind": type(one).__name__, **dataclasses.asdict(one)}, out)
+            out.write("\n")

@@ -1,0 +1,321 @@
+"""Clients that work on while the broker dies and comes back, and write down what they see.
+
+Each is a thread that connects again and again until stop(). Writers of topics are librdkafka, readers
+too; queues are written by bare frames with many confirms under way and worked off by pika.
+"""
+import random
+import struct
+import threading
+import time
+
+import confluent_kafka
+import pika
+
+import amqp_raw
+from history import QueueHistory, TopicHistory, decode, encode, message_id
+
+SIZES = [20] * 60 + [500] * 25 + [5_000] * 12 + [100_000] * 2 + [400_000]
+
+
+class Client(threading.Thread):
+    """Runs step() until stop(); what it raises while the broker is away is expected."""
+
+    def __init__(self, broker):
+        super().__init__(daemon=True)
+        self.broker = broker
+        self.stopping = threading.Event()
+        self.failure = None
+
+    def run(self):
+        try:
+            while not self.stopping.is_set():
+                self.session()
+        except Exception as error:
+            self.failure = error
+
+    def stop(self):
+        self.stopping.set()
+        self.join(60)
+        if self.is_alive():
+            raise RuntimeError(f"{type(self).__name__} does not stop")
+        if self.failure:
+            raise self.failure
+
+
+class TopicWriter(Client):
+    """Acknowledged by all. It never sends anything twice: without idempotence it does not retry."""
+
+    def __init__(self, broker, history, writer, partitions, rate, seed, idempotent=False):
+        super().__init__(broker)
+        self.history, self.writer, self.partitions, self.rate = history, writer, partitions, rate
+        self.random = random.Random(seed)
+        self.sequence = 0
+        self.idempotent = idempotent
+
+    def session(self):
+        config = {"bootstrap.servers": self.broker.kafka, "acks": "all", "linger.ms": 2,
+                  "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100,
+                  "retry.backoff.ms": 20, "log_level": 0, "message.timeout.ms": 30_000}
+        if self.idempotent:
+            config["enable.idempotence"] = True
+        else:
+            config["message.send.max.retries"] = 0
+            # Kafka leads its partitions only a moment after it listens. What it refuses until then
+            # the client sends again, behind what is under way.
+            config["max.in.flight"] = 1 if self.broker.name == "kafka" else 5
+        producer = confluent_kafka.Producer(config)
+        began, count = time.monotonic(), 0
+        while not self.stopping.is_set():
+            self.send(producer)
+            count += 1
+            producer.poll(0)
+            ahead = count / self.rate - (time.monotonic() - began)
+            if ahead > 0:
+                producer.poll(ahead)
+            elif ahead < -1:
+                began, count = time.monotonic(), 0
+        producer.flush(20)
+
+    def send(self, producer):
+        id = message_id(self.writer, self.sequence)
+        partition = self.random.randrange(self.partitions)
+        data = encode(id, self.random.choice(SIZES))
+        self.history.sent[id] = partition
+
+        def answered(error, message):
+            if not error:
+                self.history.acked[id] = message.offset()
+
+        try:
+            producer.produce(self.history.name, data, partition=partition, on_delivery=answered)
+            self.sequence += 1
+        except BufferError:
+            del self.history.sent[id]
+            producer.poll(0.05)
+
+
+class TopicReader(Client):
+    """Follows all partitions from their start, across restarts."""
+
+    def __init__(self, broker, history, partitions):
+        super().__init__(broker)
+        self.history, self.partitions = history, partitions
+
+    def session(self):
+        consumer = new_consumer(self.broker)
+        consumer.assign([confluent_kafka.TopicPartition(self.history.name, p, 0)
+                         for p in range(self.partitions)])
+        while not self.stopping.is_set():
+            for message in consumer.consume(500, 0.1):
+                note_read(self.history, message)
+        consumer.close()
+
+
+def new_consumer(broker):
+    return confluent_kafka.Consumer({
+        "bootstrap.servers": broker.kafka, "group.id": "unused", "enable.auto.commit": False,
+        "auto.offset.reset": "error", "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100,
+        "fetch.error.backoff.ms": 20, "fetch.wait.max.ms": 100, "log_level": 0})
+
+
+def note_read(history, message):
+    error = message.error()
+    if not error:
+        history.reads.append((message.partition(), message.offset(), decode(message.value())))
+    elif error.code() in (confluent_kafka.KafkaError.OFFSET_OUT_OF_RANGE,
+                          confluent_kafka.KafkaError._AUTO_OFFSET_RESET):
+        history.errors.append(f"partition {message.partition()}: {error.str()}")
+
+
+class QueueWriter(Client):
+    """Persistent messages with confirms, up to `window` of them unanswered."""
+
+    def __init__(self, broker, history, writer, rate, seed, window=50):
+        super().__init__(broker)
+        self.history, self.writer, self.rate, self.window = history, writer, rate, window
+        self.random = random.Random(seed)
+        self.sequence = 0
+
+    def session(self):
+        try:
+            with amqp_raw.Connection(self.broker.amqp, timeout_s=5) as connection:
+                connection.socket.sendall(amqp_raw.method(1, 85, 10, b"\0"))
+                assert connection.receive()[2][:4] == struct.pack(">HH", 85, 11)
+                self.publish_on(connection)
+        except (OSError, TypeError, AssertionError):
+            time.sleep(0.02)  # it is away, or went away in the middle
+
+    def publish_on(self, connection):
+        pending, tag = {}, 0
+        while not self.stopping.is_set() or pending:
+            burst = b""
+            while len(pending) < self.window and len(burst) < 200_000 and not self.stopping.is_set():
+                tag += 1
+                pending[tag], part = self.next_message(connection.frame_max)
+                burst += part
+            connection.socket.sendall(burst)
+            time.sleep(len(pending) / 2 / self.rate)
+            while len(pending) > self.window // 2 or (self.stopping.is_set() and pending):
+                self.take_confirm(connection, pending)
+
+    def next_message(self, frame_max):
+        id = message_id(self.writer, self.sequence)
+        self.sequence += 1
+        self.history.sent.append(id)
+        body = encode(id, self.random.choice(SIZES))
+        most = frame_max - 8
+        frames = amqp_raw.publish(1, b"", self.history.name.encode())
+        frames += amqp_raw.header(1, len(body), flags=0x1000, rest=b"\2")  # delivery mode 2
+        for at in range(0, len(body), most):
+            frames += amqp_raw.frame(amqp_raw.BODY, 1, body[at:at + most])
+        return id, frames
+
+    def take_confirm(self, connection, pending):
+        got = connection.receive()
+        if got is None:
+            raise OSError("hung up")
+        kind, _, payload = got
+        if kind != amqp_raw.METHOD:
+            return
+        class_id, method_id = struct.unpack(">HH", payload[:4])
+        if class_id == 10 and method_id == 60:
+            return  # connection.blocked: what is under way will still be confirmed
+        if class_id == 10 and method_id == 61:
+            return
+        if class_id != 60 or method_id not in (80, 120):
+            raise OSError(f"closed with {payload[4:6].hex()}")
+        tag, multiple = struct.unpack(">Q?", payload[4:13])
+        tags = [t for t in pending if t <= tag] if multiple else [tag]
+        for one in tags:
+            id = pending.pop(one)
+            if method_id == 80:
+                self.history.confirmed.append(id)
+
+
+class QueueWorker(Client):
+    """Consumes with manual acknowledgement; now and then it asks something, to know its acks executed."""
+
+    def __init__(self, broker, history, seed, prefetch=100):
+        super().__init__(broker)
+        self.history, self.prefetch = history, prefetch
+        self.random = random.Random(seed)
+
+    def session(self):
+        host, port = self.broker.amqp.rsplit(":", 1)
+        try:
+            connection = pika.BlockingConnection(pika.ConnectionParameters(
+                host, int(port), socket_timeout=5, blocked_connection_timeout=60))
+        except (pika.exceptions.AMQPError, OSError):
+            time.sleep(0.02)
+            return
+        deliveries, number = [], len(self.history.sessions)
+        self.history.sessions.append(deliveries)
+        try:
+            channel = connection.channel()
+            channel.basic_qos(prefetch_count=self.prefetch)
+            self.work(channel, deliveries, number)
+            connection.close()
+        except (pika.exceptions.AMQPError, OSError):
+            pass
+
+    def work(self, channel, deliveries, number):
+        unacked, unfenced = [], []
+        for method, _, body in channel.consume(self.history.name, inactivity_timeout=0.1):
+            if method is not None:
+                deliveries.append((decode(body), method.redelivered))
+                unacked.append((method.delivery_tag, decode(body)))
+            if len(unacked) > self.random.randrange(1, self.prefetch) // 2 or (method is None and unacked):
+                upto = self.random.randrange(len(unacked))
+                ids = [id for _, id in unacked[:upto + 1]]
+                self.history.acked.update((id, number) for id in ids)
+                channel.basic_ack(unacked[upto][0], multiple=True)
+                unfenced += ids
+                del unacked[:upto + 1]
+            if len(unfenced) > 200 or (method is None and unfenced):
+                channel.queue_declare(self.history.name, passive=True)
+                self.history.settled.update((id, number) for id in unfenced)
+                unfenced = []
+            if self.stopping.is_set():
+                return
+
+
+# -- quiet looks at everything
+
+
+def note_ends(broker, history, partitions):
+    """The start and the end of every partition, as the broker tells them now."""
+    consumer = new_consumer(broker)
+    try:
+        for partition in range(partitions):
+            history.ends.append((partition, *ends_of(consumer, history.name, partition)))
+    finally:
+        consumer.close()
+
+
+def ends_of(consumer, name, partition, timeout_s=20):
+    """(low, high). A broker that has just started may need a moment to lead its partitions."""
+    where = confluent_kafka.TopicPartition(name, partition)
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return consumer.get_watermark_offsets(where, timeout=timeout_s, cached=False)
+        except confluent_kafka.KafkaException as error:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def read_topic(broker, history, partitions, timeout_s=60):
+    """Read everything; fills history.final."""
+    history.final = {}
+    for partition in range(partitions):
+        consumer = new_consumer(broker)
+        try:
+            low, high = ends_of(consumer, history.name, partition)
+            consumer.assign([confluent_kafka.TopicPartition(history.name, partition, low)])
+            history.final[partition] = {"low": low, "high": high,
+                                        "records": records_until(consumer, low, high, timeout_s)}
+        finally:
+            consumer.close()
+
+
+def records_until(consumer, low, high, timeout_s):
+    records, next_offset = [], low
+    deadline = time.monotonic() + timeout_s
+    while next_offset < high and time.monotonic() < deadline:
+        for message in consumer.consume(5000, 0.2):
+            if message.error():
+                continue
+            records.append((message.offset(), decode(message.value())))
+            next_offset = message.offset() + 1
+    return records
+
+
+def drain_queue(broker, history):
+    """Take everything that is left, once nobody else consumes; fills history.drained."""
+    host, port = broker.amqp.rsplit(":", 1)
+    connection = pika.BlockingConnection(pika.ConnectionParameters(host, int(port), socket_timeout=20))
+    channel = connection.channel()
+    # Deliveries of dead connections come back a moment after their connection is gone.
+    time.sleep(0.3)
+    for method, _, body in channel.consume(history.name, auto_ack=False, inactivity_timeout=1.5):
+        if method is None:
+            break
+        history.drained.append((decode(body), method.redelivered))
+    connection.close()
+
+
+def new_topic(broker, name, partitions, **config):
+    import confluent_kafka.admin
+    client = confluent_kafka.admin.AdminClient({"bootstrap.servers": broker.kafka})
+    new = confluent_kafka.admin.NewTopic(name, partitions, 1, config=config)
+    client.create_topics([new])[name].result(30)
+    return TopicHistory(name)
+
+
+def new_queue(broker, name):
+    host, port = broker.amqp.rsplit(":", 1)
+    connection = pika.BlockingConnection(pika.ConnectionParameters(host, int(port)))
+    connection.channel().queue_declare(name, durable=True)
+    connection.close()
+    return QueueHistory(name)
