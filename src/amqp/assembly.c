@@ -64,19 +64,33 @@ static bool read_content_header(struct bytes payload, struct content_header *out
     return true;
 }
 
+/* RabbitMQ's sender-selected distribution: more routing keys in a header. */
+static bool has_extra_keys(struct bytes headers)
+{
+    struct amqp_value value;
+
+    return amqp_table_find(headers, "CC", &value) || amqp_table_find(headers, "BCC", &value);
+}
+
 /* What the core half needs to know of the property list. */
 static uint32_t note_properties(struct command_publish *publish)
 {
     struct properties properties;
+    uint32_t flags = 0;
 
     if (!properties_read(publish->message.properties, &properties) ||
         amqp_table_validate(properties.headers, AMQP_TABLE_DEPTH_MAX))
         return PUBLISH_BAD_PROPERTIES;
     publish->message.persistent = properties.delivery_mode == 2;
-    return (properties.flags & PROPERTY_EXPIRATION ? PUBLISH_HAS_EXPIRATION : 0u) |
-           (properties.flags & PROPERTY_USER_ID ? PUBLISH_HAS_USER_ID : 0u) |
-           (properties.flags & PROPERTY_REPLY_TO ? PUBLISH_HAS_REPLY_TO : 0u) |
-           (properties.flags & PROPERTY_HEADERS ? PUBLISH_HAS_HEADERS : 0u);
+    if (properties.flags & PROPERTY_EXPIRATION)
+        flags |= PUBLISH_HAS_EXPIRATION;
+    if (properties.flags & PROPERTY_USER_ID)
+        flags |= PUBLISH_HAS_USER_ID;
+    if (bytes_equal_string(properties.reply_to, "amq.rabbitmq.reply-to"))
+        flags |= PUBLISH_HAS_FAST_REPLY_TO;
+    if (properties.headers.size && has_extra_keys(properties.headers))
+        flags |= PUBLISH_HAS_EXTRA_KEYS;
+    return flags;
 }
 
 static void set_header(const struct framing_half *half, struct command_publish *publish,
@@ -291,6 +305,10 @@ size_t parse_publish(struct parse *p, const struct frame *frame, struct bytes re
     *ok = read_publish(frame->payload, &method);
     if (!*ok)
         return 0;
+    if (!bytes_are_utf8(method.routing_key) || !bytes_are_utf8(method.exchange)) {
+        parse_break_utf8(p, AMQP_BASIC_PUBLISH);
+        return 0;
+    }
     size_t taken = take_content(p, frame->channel, &method, rest);
     if (taken == 0)
         assembly_begin(p, frame->channel, &method);

@@ -34,9 +34,9 @@ enum publish_flag {
     PUBLISH_IMMEDIATE = 2,
     PUBLISH_HAS_EXPIRATION = 4,
     PUBLISH_HAS_USER_ID = 8,
-    PUBLISH_HAS_REPLY_TO = 16,
-    PUBLISH_HAS_HEADERS = 32,
-    PUBLISH_TOO_LARGE = 64, /* the body was skipped */
+    PUBLISH_HAS_FAST_REPLY_TO = 16, /* the pseudo-queue of direct reply-to */
+    PUBLISH_HAS_EXTRA_KEYS = 32,    /* header CC or BCC */
+    PUBLISH_TOO_LARGE = 64,         /* the body was skipped */
     PUBLISH_BAD_PROPERTIES = 128,
 };
 

@@ -185,15 +185,30 @@ static void note_tune_ok(struct framing_half *half, const struct amqp_connection
         half->frame_max = AMQP_FRAME_MIN_BYTES; /* the core half refuses it anyway */
 }
 
+void parse_break_utf8(struct parse *p, uint32_t method_id)
+{
+    parse_break(p, REPLY_FRAME_ERROR, method_id, "Malformed UTF-8 in shortstr");
+}
+
 /* Tables are kept as received and looked into later, which then cannot fail. */
 static bool tables_are_valid(const struct wire_schema *schema, const void *arguments)
 {
     for (uint16_t i = 0; i < schema->field_count; i++) {
         const struct wire_field *field = &schema->fields[i];
-        if (field->type != WIRE_TABLE)
-            continue;
         const struct bytes *table = (const void *)((const char *)arguments + field->offset);
-        if (amqp_table_validate(*table, AMQP_TABLE_DEPTH_MAX))
+        if (field->type == WIRE_TABLE && amqp_table_validate(*table, AMQP_TABLE_DEPTH_MAX))
+            return false;
+    }
+    return true;
+}
+
+/* Names go into texts, lists and other protocols. */
+static bool strings_are_utf8(const struct wire_schema *schema, const void *arguments)
+{
+    for (uint16_t i = 0; i < schema->field_count; i++) {
+        const struct wire_field *field = &schema->fields[i];
+        const struct bytes *string = (const void *)((const char *)arguments + field->offset);
+        if (field->type == WIRE_SHORTSTR && !bytes_are_utf8(*string))
             return false;
     }
     return true;
@@ -216,6 +231,10 @@ static bool parse_method(struct parse *p, const struct frame *frame, uint32_t id
         reader_left(&r) != 0 || !tables_are_valid(method->schema, command->arguments)) {
         command->method = NULL; /* the core half skips it: the next command says what is wrong */
         return false;
+    }
+    if (!strings_are_utf8(method->schema, command->arguments)) {
+        command->method = NULL;
+        parse_break_utf8(p, id);
     }
     if (id == AMQP_CONNECTION_TUNE_OK && frame->channel == 0)
         note_tune_ok(p->half, command->arguments);

@@ -141,6 +141,14 @@ static bool is_acceptable(struct channel *ch, const struct command_publish *publ
         channel_fail(ch, REPLY_SYNTAX_ERROR, "malformed properties of a message");
         return false;
     }
+    if (publish->flags & PUBLISH_HAS_EXTRA_KEYS) {
+        channel_fail(ch, REPLY_NOT_IMPLEMENTED, "the headers 'CC' and 'BCC' are not built yet");
+        return false;
+    }
+    if (publish->flags & PUBLISH_HAS_FAST_REPLY_TO) { /* nobody can consume from it yet */
+        channel_fail(ch, REPLY_PRECONDITION_FAILED, "fast reply consumer does not exist");
+        return false;
+    }
     if (publish->flags & PUBLISH_HAS_EXPIRATION) {
         refuse_expiration(ch, properties.expiration);
         return false;
@@ -195,8 +203,9 @@ static void refuse_publish(struct channel *ch, enum err err)
 void channel_publish(struct channel *ch, struct command_publish *publish)
 {
     enum {
-        UNUSUAL = PUBLISH_IMMEDIATE | PUBLISH_TOO_LARGE | PUBLISH_BAD_PROPERTIES |
-                  PUBLISH_HAS_EXPIRATION | PUBLISH_HAS_USER_ID
+        UNUSUAL = PUBLISH_HAS_EXTRA_KEYS | PUBLISH_HAS_FAST_REPLY_TO | PUBLISH_IMMEDIATE |
+                  PUBLISH_TOO_LARGE | PUBLISH_BAD_PROPERTIES | PUBLISH_HAS_EXPIRATION |
+                  PUBLISH_HAS_USER_ID
     };
     struct message *m = &publish->message;
     struct ticket ticket;
