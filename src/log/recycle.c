@@ -40,9 +40,8 @@ struct materialise {
     struct store *store;
     struct log_state *log;
     VEC(struct copied) batches;
-    int64_t segment, stored_to;
+    int64_t segment, stored_from, stored_to;
     uint64_t position, bytes;
-    int64_t below;         /* where the direct part begins */
     int64_t first_written; /* base of the first segment made, -1 none */
     bool counted;          /* the recycling of a file waits for it */
     index_entries index;   /* new entries of the current segment */
@@ -53,14 +52,16 @@ struct materialise {
     char error[256];
 };
 
-/* A new segment begins at `base`: files that an unfinished helper left there before a crash go. */
-static enum err remove_stale(struct materialise *m, int64_t base)
+/* Segments that begin where this job is going to write: an unfinished helper left them at a crash.
+ * Those behind may be the direct part's, which has begun since the job was made. */
+static enum err remove_stale(struct materialise *m)
 {
     segment_bases bases = {0};
     struct disk *d = m->store->disk;
     enum err err = segment_list(d, m->log->log.id, &bases);
     for (size_t i = 0; i < bases.count && !err; i++)
-        if (bases.items[i] >= base && bases.items[i] < m->below)
+        if (bases.items[i] >= m->stored_from && bases.items[i] < m->stored_to &&
+            bases.items[i] != m->segment)
             err = segment_remove(d, m->log->log.id, bases.items[i]);
     vec_reset(&bases);
     return err;
@@ -74,8 +75,6 @@ static enum err open_segment(struct materialise *m, int64_t base)
     log_dir(m->log->log.id, dir);
     segment_path(m->log->log.id, base, "log", path);
     enum err err = fresh ? disk_make_dir(d, dir) : OK;
-    if (!err && fresh)
-        err = remove_stale(m, base);
     if (!err)
         err = disk_open(d, path, DISK_CREATE, &m->file);
     if (!err && fresh)
@@ -186,7 +185,9 @@ static void materialise_run(struct job *job)
     struct materialise *m = container_of(job, struct materialise, job);
     struct gathered *g = xzalloc(sizeof *g);
     text_reserve(&g->read, GATHER_BYTES);
-    enum err err = write_batches(m, g);
+    enum err err = remove_stale(m);
+    if (!err)
+        err = write_batches(m, g);
     if (!err)
         err = close_segment(m);
     file_close(m->file);
@@ -282,10 +283,9 @@ void materialise_log(struct store *s, struct log_state *l)
     m->log = l;
     m->segment = l->segment;
     m->position = l->position;
-    m->below = l->direct_from;
     m->first_written = -1;
     m->max_timestamp = -1;
-    m->stored_to = l->stored_to;
+    m->stored_from = m->stored_to = l->stored_to;
     for (uint32_t i = 0; i < l->tail.count; i++) {
         struct tail_entry *e = tail_at(&l->tail, i);
         int64_t end = tail_entry_end(e);
