@@ -199,6 +199,41 @@ TEST(arguments_that_are_not_built_are_refused_by_name)
     broker_close(&b);
 }
 
+TEST(queue_types_are_known_or_refused)
+{
+    struct peer *p = connected();
+    expect_refused(p, "1 queue.declare queue=q arguments=x-queue-type:S:nonsense",
+                   "reply_code=406 reply_text=PRECONDITION_FAILED - invalid arg 'x-queue-type' for "
+                   "queue 'q' in vhost '/': \"unsupported queue type 'nonsense'\" "
+                   "failing_class_id=50 failing_method_id=10");
+    say(p, "1 queue.declare queue=q arguments=x-queue-type:S:classic nowait");
+    expect_refused(
+        p, "1 queue.declare queue=q arguments=x-queue-type:S:quorum",
+        "reply_code=406 reply_text=PRECONDITION_FAILED - inequivalent arg 'x-queue-type' "
+        "for queue 'q' in vhost '/': received 'quorum' but current is 'classic' "
+        "failing_class_id=50 failing_method_id=10");
+    say(p, "1 queue.declare queue=q arguments=x-queue-type:S:classic passive");
+    say(p, "1 queue.declare queue=r arguments=x-queue-type:S:stream");
+    expect_heard(p, "1 queue.declare_ok queue=q message_count=0 consumer_count=0\n"
+                    "0 connection.close reply_code=540 reply_text=NOT_IMPLEMENTED - x-queue-type "
+                    "'stream' is not built yet, for queue 'r' in vhost '/' failing_class_id=50 "
+                    "failing_method_id=10\n");
+    broker_close(&b);
+}
+
+TEST(values_of_one_class_are_compared_across_their_widths)
+{
+    struct peer *p = connected();
+    say(p, "1 queue.declare queue=q arguments=x-queue-version:d:2.5 nowait");
+    expect_answer(p, "1 queue.declare queue=q arguments=x-queue-version:f:2.5",
+                  "1 queue.declare_ok queue=q message_count=0 consumer_count=0");
+    expect_refused(p, "1 queue.declare queue=q arguments=x-queue-version:t:1",
+                   "reply_code=406 reply_text=PRECONDITION_FAILED - inequivalent arg "
+                   "'x-queue-version' for queue 'q' in vhost '/': received 'true' but current is "
+                   "'2.5' failing_class_id=50 failing_method_id=10");
+    broker_close(&b);
+}
+
 TEST(names_follow_the_rules)
 {
     struct peer *p = connected();
