@@ -38,6 +38,17 @@ static void close_link(struct connection *c)
     link_close(c->link);
 }
 
+static bool has_busy_channel(const struct connection *c)
+{
+    size_t position = 0;
+    const struct channel *ch;
+
+    while ((ch = idmap_next(&c->channels, &position)) != NULL)
+        if (!channel_is_idle(ch))
+            return true;
+    return false;
+}
+
 /* What the end of a connection does, however it came: nothing is left taken, exclusive queues go.
  */
 static void tear_down(struct connection *c)
@@ -115,12 +126,8 @@ static void let_client_close(struct connection *c)
 /* Close-ok leaves when every channel has executed what came before the close (rule 24). */
 static void finish_draining(struct connection *c)
 {
-    size_t position = 0;
-    struct channel *ch;
-
-    while ((ch = idmap_next(&c->channels, &position)) != NULL)
-        if (!channel_is_idle(ch))
-            return;
+    if (has_busy_channel(c))
+        return;
     tear_down(c);
     send_simple(c, 0, AMQP_CONNECTION_CLOSE_OK);
     let_client_close(c);
@@ -270,6 +277,8 @@ static void check_heartbeats(struct connection *c, int64_t now_ns)
     int64_t dead_ns = heard_ns + 5 * half_ns; /* two missed, and time to travel */
     int64_t send_ns = c->link->last_output_ns + half_ns;
 
+    if (now_ns >= dead_ns && has_busy_channel(c))
+        dead_ns = now_ns + half_ns; /* its socket may not be read while commands are parked */
     if (now_ns >= dead_ns) {
         say_info("amqp", "connection closed: missed heartbeats timeout_s=%u peer=%s:%u",
                  c->heartbeat_s, c->link->peer.host, c->link->peer.port);

@@ -75,6 +75,21 @@ TEST(an_error_of_one_channel_ends_the_waiting_of_another_when_it_is_hard)
     broker_close(&b);
 }
 
+TEST(silence_counts_only_when_the_client_is_listened_to)
+{
+    broker_open(&b);
+    struct peer *p = peer_connect_with(&b, AMQP_FRAME_MAX_BYTES, 1);
+    say(p, "1 queue.declare queue=q durable");
+    for (int i = 0; i < 20; i++)
+        advance(&b, 500); /* the disk hangs */
+    expect_false(sim_link_is_gone(p->link));
+    commit(&b);
+    for (int i = 0; i < 3; i++)
+        advance(&b, 500);
+    expect_true(sim_link_is_gone(p->link));
+    broker_close(&b);
+}
+
 TEST(a_queue_that_is_deleted_while_its_declare_waits_is_told)
 {
     struct peer *p = connected(), *other = peer_connect(&b);
