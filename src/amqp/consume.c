@@ -57,6 +57,8 @@ static void consumer_deliver(struct consumer *base, const struct delivery *d)
             &(struct unacked_delivery){
                 .queue = d->queue, .consumer = consumer, .offset = d->offset, .number = d->number});
         consumer->in_window++;
+    } else {
+        metrics_add(METRIC_amqp_settled, 1); /* the queue does it when this returns */
     }
     list_remove(&consumer->node);
     list_push_back(&ch->consumers_by_turn, &consumer->node);
