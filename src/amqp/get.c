@@ -13,6 +13,8 @@ static void send_got(struct channel *ch, const struct delivery *d, bool no_ack)
         unacked_add(&ch->unacked, tag,
                     &(struct unacked_delivery){
                         .queue = d->queue, .offset = d->offset, .number = d->number});
+    else
+        metrics_add(METRIC_amqp_settled, 1);
     send_get_ok(ch->conn, ch->id, tag, left > UINT32_MAX ? UINT32_MAX : (uint32_t)left, d);
     metrics_add(METRIC_amqp_delivered, 1);
 }
