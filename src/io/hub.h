@@ -35,6 +35,9 @@ struct hub;
 must_use enum err hub_new(const struct hub_config *config, void *core, struct hub **out);
 /* For a core that is made after the hub, because its jobs wake the hub: before hub_listen(). */
 void hub_set_core(struct hub *, void *core);
+/* Close everything and stop the threads: sessions get gone(), and what was written by reference is
+ * released. To be called before what those refer to goes away; hub_free() may come later. */
+void hub_stop(struct hub *);
 /* Close everything, at once. Sessions get gone(); inputs that the core keeps are freed as ever.
  * Accepts NULL. */
 void hub_free(struct hub *);
