@@ -126,6 +126,8 @@ def run(campaign, rounds, disaster, judge_every=10, progress=print):
                 progress(f"{campaign.summary()}; violations={len(lines)}")
             if lines:
                 break
+    except load.Gone as gone:
+        lines = [f"gone: {gone}"]
     finally:
         for client in campaign.clients:
             client.stopping.set()

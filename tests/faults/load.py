@@ -9,12 +9,17 @@ import threading
 import time
 
 import confluent_kafka
+import confluent_kafka.admin
 import pika
 
 import amqp_raw
 from history import QueueHistory, TopicHistory, decode, encode, message_id
 
 SIZES = [20] * 60 + [500] * 25 + [5_000] * 12 + [100_000] * 2 + [400_000]
+
+
+class Gone(Exception):
+    """Something that was declared, and answered for, cannot be found any more."""
 
 
 class Client(threading.Thread):
@@ -252,7 +257,7 @@ def note_ends(broker, history, partitions):
         consumer.close()
 
 
-def ends_of(consumer, name, partition, timeout_s=20):
+def ends_of(consumer, name, partition, timeout_s=10):
     """(low, high). A broker that has just started may need a moment to lead its partitions."""
     where = confluent_kafka.TopicPartition(name, partition)
     deadline = time.monotonic() + timeout_s
@@ -261,7 +266,7 @@ def ends_of(consumer, name, partition, timeout_s=20):
             return consumer.get_watermark_offsets(where, timeout=timeout_s, cached=False)
         except confluent_kafka.KafkaException as error:
             if time.monotonic() > deadline:
-                raise
+                raise Gone(f"{name}: partition {partition}: {error.args[0].str()}") from error
             time.sleep(0.1)
 
 
@@ -298,19 +303,27 @@ def drain_queue(broker, history):
     channel = connection.channel()
     # Deliveries of dead connections come back a moment after their connection is gone.
     time.sleep(0.3)
-    for method, _, body in channel.consume(history.name, auto_ack=False, inactivity_timeout=1.5):
-        if method is None:
-            break
-        history.drained.append((decode(body), method.redelivered))
-    connection.close()
+    try:
+        for method, _, body in channel.consume(history.name, auto_ack=False, inactivity_timeout=1.5):
+            if method is None:
+                break
+            history.drained.append((decode(body), method.redelivered))
+    except pika.exceptions.ChannelClosedByBroker as closed:
+        raise Gone(f"{history.name}: {closed.reply_text}") from closed
+    finally:
+        connection.close()
 
 
 def new_topic(broker, name, partitions, **config):
-    import confluent_kafka.admin
     client = confluent_kafka.admin.AdminClient({"bootstrap.servers": broker.kafka})
     new = confluent_kafka.admin.NewTopic(name, partitions, 1, config=config)
     client.create_topics([new])[name].result(30)
     return TopicHistory(name)
+
+
+def delete_topic(broker, name):
+    client = confluent_kafka.admin.AdminClient({"bootstrap.servers": broker.kafka})
+    client.delete_topics([name], request_timeout=10)[name].result(15)
 
 
 def new_queue(broker, name):

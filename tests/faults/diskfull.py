@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+"""The disk fills up under load: writers are refused or held, readers are served, and once there is
+space again everything goes on; nothing acknowledged is lost, also over a restart.
+
+    diskfull.py [--restart-full]
+"""
+import os
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "clients"))
+
+import confluent_kafka
+import pika
+
+import amqp_raw
+import brokers
+import campaign
+import checkers
+import kafka_raw
+import load
+import loop_fs
+
+FS_MIB, BALLAST_MIB = 192, 96
+SCRATCH_COUNT = 50
+SETTINGS = {"disk.reserve.bytes": "16MiB", "journal.max.bytes": "16MiB", "segment.bytes": "4MiB"}
+
+
+def write_ballast(path):
+    with open(path, "wb") as ballast:
+        os.posix_fallocate(ballast.fileno(), 0, BALLAST_MIB << 20)
+
+
+def acked_count(whole):
+    return sum(len(t.acked) for t in whole.topics) + sum(len(q.confirmed) for q in whole.queues)
+
+
+def wait_stalled(whole, timeout_s=60, quiet_s=1.5):
+    """Until nothing has been acknowledged for a while."""
+    deadline = time.monotonic() + timeout_s
+    last, since = acked_count(whole), time.monotonic()
+    while time.monotonic() < deadline:
+        time.sleep(0.05)
+        if acked_count(whole) != last:
+            last, since = acked_count(whole), time.monotonic()
+        elif time.monotonic() - since > quiet_s:
+            return True
+    return False
+
+
+def wait_moving(whole, more, timeout_s=20):
+    """Until `more` messages have been acknowledged from now on."""
+    target = acked_count(whole) + more
+    deadline = time.monotonic() + timeout_s
+    while acked_count(whole) < target and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return acked_count(whole) >= target
+
+
+def run(restart_full=False, progress=print):
+    lines = []
+    with loop_fs.LoopFs(size_mib=FS_MIB) as fs:
+        ballast = os.path.join(fs.path, "ballast")
+        write_ballast(ballast)
+        dir = os.path.join(fs.path, "broker")
+        os.mkdir(dir)
+        broker = brokers.Pabal(dir=dir, settings=SETTINGS)
+        broker.log_path = os.path.join(fs.base, "broker.log")
+        with broker:
+            whole = campaign.Campaign(broker, seed=1, rate=4000, exempt=checkers.PABAL_EXEMPT)
+            make_scratch(broker)
+            whole.queues[1:] = []  # what is worked off would free space and never stall
+            whole.start_clients()
+            lines += fill(broker, whole, fs, progress)
+            if restart_full:
+                broker.kill()
+                broker.start()
+                lines += serves_readers(broker, whole)
+            os.unlink(ballast)
+            if not wait_moving(whole, 200):
+                lines.append("nothing goes on after space was freed")
+            progress(f"went on: {acked_count(whole)} acknowledged")
+            broker.kill()
+            broker.start()
+            lines += whole.judge()
+            progress(whole.summary())
+    return lines
+
+
+def fill(broker, whole, fs, progress):
+    lines = []
+    began = time.monotonic()
+    if not wait_stalled(whole):
+        lines.append("it takes more than fits on the disk")
+    if acked_count(whole) < 500:
+        lines.append(f"full after {acked_count(whole)} messages only")
+    progress(f"full after {time.monotonic() - began:.0f} s: {acked_count(whole)} acknowledged,"
+             f" {fs.free_bytes() >> 20} MiB free")
+    if not broker.is_alive():
+        return lines + [f"the broker died: {broker.log()[-500:]}"]
+    if fs.free_bytes() == 0:
+        lines.append("nothing was kept in reserve")
+    return lines + serves_readers(broker, whole) + refuses_clearly(broker) + frees_space(broker)
+
+
+def serves_readers(broker, whole):
+    with kafka_raw.Connection(broker.kafka) as raw:
+        error, _, records = kafka_raw.fetch(raw, whole.topics[0].name, 0, 0)
+    return [] if error == 0 and records else [f"readers are not served: error {error}"]
+
+
+def refuses_clearly(broker):
+    """A Kafka producer hears of it soon; an AMQP publisher is blocked, or its connection closed with 506."""
+    lines = []
+    began = time.monotonic()
+    with kafka_raw.Connection(broker.kafka, timeout_s=30) as raw:
+        error = kafka_raw.produce(raw, "plain", 0, kafka_raw.batch([b"too much" * 1000]))[0]
+    took = time.monotonic() - began
+    if error == 0 or took > 15:
+        lines.append(f"a produce request got {error} after {took:.1f} s")
+    told = told_publisher(broker)
+    if told not in ("blocked", 506):
+        lines.append(f"an AMQP publisher was told {told}")
+    return lines
+
+
+def told_publisher(broker, timeout_s=5):
+    """What a publisher without confirms learns: "blocked", the code of a close, or None."""
+    host, port = broker.amqp.rsplit(":", 1)
+    connection = pika.BlockingConnection(pika.ConnectionParameters(host, int(port)))
+    told = threading.Event()
+    connection.add_on_connection_blocked_callback(lambda *_: told.set())
+    try:
+        connection.channel().basic_publish("", "kept", b"x" * 1000, pika.BasicProperties(delivery_mode=2))
+        deadline = time.monotonic() + timeout_s
+        while not told.is_set() and time.monotonic() < deadline:
+            connection.process_data_events(0.1)
+        connection.close()
+    except pika.exceptions.ConnectionClosedByBroker as closed:
+        return closed.reply_code
+    return "blocked" if told.is_set() else None
+
+
+def frees_space(broker):
+    """What makes room works on a full disk: settling, purging and deleting a queue, deleting a topic."""
+    host, port = broker.amqp.rsplit(":", 1)
+    try:
+        connection = pika.BlockingConnection(pika.ConnectionParameters(host, int(port), socket_timeout=10))
+        channel = connection.channel()
+        for _ in range(5):
+            channel.basic_ack(channel.basic_get("scratch")[0].delivery_tag)
+        left = channel.queue_declare("scratch", passive=True).method.message_count
+        purged = channel.queue_purge("scratch").method.message_count
+        channel.queue_delete("scratch")
+        connection.close()
+    except (pika.exceptions.AMQPError, OSError) as error:
+        return [f"making room in a queue on a full disk: {error!r}"]
+    lines = [] if left == purged == SCRATCH_COUNT - 5 else [f"purged {purged}, {left} were left"]
+    try:
+        load.delete_topic(broker, "scratch")
+    except confluent_kafka.KafkaException as error:
+        lines.append(f"deleting a topic on a full disk: {error}")
+    return lines
+
+
+def make_scratch(broker):
+    """What frees_space() gets rid of."""
+    load.new_topic(broker, "scratch", 2)
+    history = load.new_queue(broker, "scratch")
+    host, port = broker.amqp.rsplit(":", 1)
+    connection = pika.BlockingConnection(pika.ConnectionParameters(host, int(port)))
+    channel = connection.channel()
+    channel.confirm_delivery()
+    for _ in range(SCRATCH_COUNT):
+        channel.basic_publish("", history.name, b"x" * 1000, pika.BasicProperties(delivery_mode=2))
+    connection.close()
+
+
+def main():
+    why_not = loop_fs.why_not()
+    if why_not:
+        print(f"skipped: {why_not}")
+        sys.exit(77)
+    lines = run(restart_full="--restart-full" in sys.argv)
+    print("\n".join(lines or ["a full disk: no violation"]))
+    sys.exit(1 if lines else 0)
+
+
+if __name__ == "__main__":
+    main()

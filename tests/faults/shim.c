@@ -1,0 +1,174 @@
+/*
+ * A library to be preloaded under a broker: it makes the disk fail, lie or forget below one directory.
+ *
+ *   SHIM_ROOT   only files below this directory are touched
+ *   SHIM_LOG    one line for each sync of such a file: "ok PATH", "EIO PATH" or "lie PATH"
+ *   SHIM_FAIL   while this file exists, the next sync fails with EIO, once, and takes the file away
+ *   SHIM_LIE    a sync says yes and does nothing
+ *   SHIM_UNDO   a file in which each write leaves what it overwrote, and each sync leaves its name:
+ *               shim.py takes back what no sync covered, as if the power had failed
+ *
+ * An undo record is a header, the path, and for a write the bytes that were there before. A sync covers
+ * the writes whose records were complete when it began.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum record_kind { RECORD_WRITE = 1, RECORD_SYNC = 2 };
+
+struct record {
+    uint32_t kind;
+    uint32_t path_size;
+    uint64_t position; /* of a write; of a sync: the undo file's size when it began */
+    uint64_t size;     /* bytes that follow: what was there before, as far as the file went */
+    uint64_t file_size; /* before the write */
+};
+
+static pthread_mutex_t undo_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* The path of a file below SHIM_ROOT, or false. */
+static int is_ours(int fd, char path[PATH_MAX])
+{
+    char link[64];
+    const char *root = getenv("SHIM_ROOT");
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, path, PATH_MAX - 1);
+    if (!root || size < 0)
+        return 0;
+    path[size] = 0;
+    return strncmp(path, root, strlen(root)) == 0;
+}
+
+static void append(const char *variable, const void *data, size_t size)
+{
+    const char *path = getenv(variable);
+    int fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+
+    if (fd < 0 || write(fd, data, size) != (ssize_t)size)
+        abort(); /* a test that does not record what it does proves nothing */
+    close(fd);
+}
+
+static void note_sync(const char *what, const char *path)
+{
+    char line[PATH_MAX + 16];
+
+    if (!getenv("SHIM_LOG"))
+        return;
+    int size = snprintf(line, sizeof line, "%s %s\n", what, path);
+    append("SHIM_LOG", line, (size_t)size);
+}
+
+static int should_fail(void)
+{
+    const char *path = getenv("SHIM_FAIL");
+    return path && unlink(path) == 0;
+}
+
+static uint64_t undo_size(void)
+{
+    struct stat s;
+    return stat(getenv("SHIM_UNDO"), &s) ? 0 : (uint64_t)s.st_size;
+}
+
+static void undo_append(struct record record, const char *path, const void *before)
+{
+    record.path_size = (uint32_t)strlen(path);
+    size_t size = sizeof record + record.path_size + (before ? record.size : 0);
+    char *all = malloc(size);
+
+    if (!all)
+        abort();
+    memcpy(all, &record, sizeof record);
+    memcpy(all + sizeof record, path, record.path_size);
+    if (before)
+        memcpy(all + sizeof record + record.path_size, before, record.size);
+    append("SHIM_UNDO", all, size);
+    free(all);
+}
+
+static int do_sync(int fd, const char *name)
+{
+    char path[PATH_MAX];
+    int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, name);
+
+    if (!is_ours(fd, path))
+        return real(fd);
+    if (should_fail()) {
+        note_sync("EIO", path);
+        errno = EIO;
+        return -1;
+    }
+    if (getenv("SHIM_LIE")) {
+        note_sync("lie", path);
+        return 0;
+    }
+    uint64_t covered = getenv("SHIM_UNDO") ? undo_size() : 0;
+    int result = real(fd);
+    note_sync(result ? "failed" : "ok", path);
+    if (result == 0 && getenv("SHIM_UNDO")) {
+        pthread_mutex_lock(&undo_lock);
+        undo_append((struct record){.kind = RECORD_SYNC, .position = covered}, path, NULL);
+        pthread_mutex_unlock(&undo_lock);
+    }
+    return result;
+}
+
+int fdatasync(int fd)
+{
+    return do_sync(fd, "fdatasync");
+}
+
+int fsync(int fd)
+{
+    return do_sync(fd, "fsync");
+}
+
+/* Keep what the write is about to overwrite. Read through a descriptor of its own, since the broker's
+ * may be write-only or want aligned memory. */
+static void keep_before(const char *path, off_t position, size_t size)
+{
+    struct stat s;
+    struct record record = {.kind = RECORD_WRITE, .position = (uint64_t)position};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char *before = malloc(size ? size : 1);
+
+    if (fd < 0 || !before || fstat(fd, &s))
+        abort();
+    ssize_t got = pread(fd, before, size, position);
+    if (got < 0)
+        abort();
+    record.size = (uint64_t)got;
+    record.file_size = (uint64_t)s.st_size;
+    pthread_mutex_lock(&undo_lock);
+    undo_append(record, path, before);
+    pthread_mutex_unlock(&undo_lock);
+    free(before);
+    close(fd);
+}
+
+ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t position)
+{
+    char path[PATH_MAX];
+    ssize_t (*real)(int, const struct iovec *, int, off64_t) =
+        (ssize_t(*)(int, const struct iovec *, int, off64_t))dlsym(RTLD_NEXT, "pwritev64");
+    size_t size = 0;
+
+    for (int i = 0; i < count; i++)
+        size += parts[i].iov_len;
+    if (getenv("SHIM_UNDO") && is_ours(fd, path))
+        keep_before(path, position, size);
+    return real(fd, parts, count, position);
+}
