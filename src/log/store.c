@@ -6,7 +6,7 @@ void store_config_default(struct store_config *c)
 {
     *c = (struct store_config){
         .journal_max_bytes = 128ull * MIB,
-        .journal_first_bytes = 4ull * MIB,
+        .journal_first_bytes = 1ull * MIB,
         .journal_file_bytes = 32ull * MIB,
         .carry_bytes = 64ull * KIB,
         .direct_append_bytes = 512ull * KIB,
@@ -315,7 +315,7 @@ void store_close(struct store *s)
     while (s->helpers > 0)
         jobs_poll(s->jobs);
     s->closing = true;
-    if (!s->frozen && s->table) {
+    if (!s->frozen) {
         enum err err = recycle_everything(s);
         if (err)
             say_error("log", "the log table was not written at the stop: %s", err_text());

@@ -114,23 +114,6 @@ static void table_path(uint32_t number, const char *suffix, char out[40])
     snprintf(out, 40, "table/%010u.%s", number, suffix);
 }
 
-enum err table_append(struct store *s, struct text *rows)
-{
-    struct text block = {0};
-    block_begin(&block);
-    text_append(&block, text_bytes(rows));
-    block_end(&block);
-    enum err err = file_write_bytes(s->table, s->table_size, text_bytes(&block));
-    if (!err)
-        err = file_sync(s->table);
-    if (!err)
-        s->table_size += block.size;
-    text_reset(&block);
-    if (!err && s->table_size > COMPACT_ABOVE_BYTES && s->table_size > 2 * s->table_live_bytes)
-        err = table_compact(s);
-    return err_wrap(err, "write rows of the log table");
-}
-
 /* ---- reading ---- */
 
 struct table_reader {
@@ -264,6 +247,29 @@ enum err table_compact(struct store *s)
     return err;
 }
 
+static enum err append_block(struct store *s, const struct text *block)
+{
+    enum err err = file_write_bytes(s->table, s->table_size, text_bytes(block));
+    if (!err)
+        err = file_sync(s->table);
+    if (!err)
+        s->table_size += block->size;
+    return err;
+}
+
+enum err table_append(struct store *s, struct text *rows)
+{
+    struct text block = {0};
+    block_begin(&block);
+    text_append(&block, text_bytes(rows));
+    block_end(&block);
+    enum err err = s->table ? append_block(s, &block) : write_new_table(s, &block, 1);
+    text_reset(&block);
+    if (!err && s->table_size > COMPACT_ABOVE_BYTES && s->table_size > 2 * s->table_live_bytes)
+        err = table_compact(s);
+    return err_wrap(err, "write rows of the log table");
+}
+
 static int64_t get_i64(const uint8_t *p)
 {
     return (int64_t)get_u64(p);
@@ -319,15 +325,8 @@ static void note_number(void *ctx, const char *name)
 enum err table_load(struct store *s)
 {
     enum err err = disk_list(s->disk, "table", note_number, s);
-    if (err || s->table_number == 0) {
-        struct text empty = {0};
-        block_begin(&empty);
-        block_end(&empty);
-        if (!err)
-            err = write_new_table(s, &empty, 1);
-        text_reset(&empty);
-        return err;
-    }
+    if (err || s->table_number == 0)
+        return err; /* the first rows make it */
     char path[40];
     struct table_reader r = {0};
     struct idmap rows = {0};
