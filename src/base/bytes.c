@@ -10,14 +10,6 @@
 
 enum { TEXT_CAPACITY_MIN = 64 };
 
-int bytes_compare(struct bytes a, struct bytes b)
-{
-    size_t shared = a.size < b.size ? a.size : b.size;
-    int order = shared ? memcmp(a.data, b.data, shared) : 0;
-
-    return order ? order : (a.size > b.size) - (a.size < b.size);
-}
-
 /* SipHash-1-3 (Aumasson, Bernstein): peers choose the names that we hash, so the hash is keyed. */
 static uint64_t hash_seed[2];
 

@@ -44,7 +44,6 @@ static inline bool bytes_has_prefix(struct bytes b, const char *prefix)
     return b.size >= n && (n == 0 || memcmp(b.data, prefix, n) == 0);
 }
 
-int bytes_compare(struct bytes a, struct bytes b); /* as memcmp; a prefix comes first */
 /* Keyed at random once a process, because peers choose what is hashed: not for disk or wire. */
 uint64_t bytes_hash(struct bytes b);
 uint64_t bytes_hash_u64(uint64_t key);

@@ -5,20 +5,6 @@
 #include "base/random.h"
 #include "tests/test.h"
 
-TEST(bytes_compare_as_dictionaries_do)
-{
-    expect_true(bytes_equal(BYTES_LITERAL("ab"), bytes_from_string("ab")));
-    expect_true(bytes_equal(BYTES_NULL, BYTES_LITERAL("")));
-    expect_false(bytes_equal(BYTES_LITERAL("ab"), BYTES_LITERAL("abc")));
-    expect_true(bytes_equal_string(BYTES_LITERAL("ab"), "ab"));
-    expect_int(bytes_compare(BYTES_LITERAL("a"), BYTES_LITERAL("a")), 0);
-    expect_true(bytes_compare(BYTES_LITERAL("a"), BYTES_LITERAL("ab")) < 0);
-    expect_true(bytes_compare(BYTES_LITERAL("b"), BYTES_LITERAL("ab")) > 0);
-    expect_true(bytes_compare(BYTES_LITERAL("\xff"), BYTES_LITERAL("a")) > 0);
-    expect_true(bytes_compare(BYTES_NULL, BYTES_LITERAL("a")) < 0);
-    expect_int(bytes_compare(BYTES_NULL, BYTES_NULL), 0);
-}
-
 TEST(bytes_know_their_prefixes)
 {
     expect_true(bytes_has_prefix(BYTES_LITERAL("amq.direct"), "amq."));

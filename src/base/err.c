@@ -76,9 +76,3 @@ const char *err_name(enum err code)
     check((unsigned)code < ERR_COUNT);
     return err_table[code].text;
 }
-
-bool err_is_retriable(enum err code)
-{
-    check((unsigned)code < ERR_COUNT);
-    return err_table[code].is_retriable;
-}

@@ -62,6 +62,5 @@ const char *err_text(void);
 
 /* The code's own words, for messages and for errors that travel between threads. */
 const char *err_name(enum err code);
-bool err_is_retriable(enum err code);
 
 #endif

@@ -68,8 +68,5 @@ TEST(err_codes_have_words_and_a_retry_rule)
 {
     expect_string(err_name(OK), "ok");
     expect_string(err_name(E_SIMULATED_CRASH), "simulated crash");
-    expect_true(err_is_retriable(E_FULL));
-    expect_false(err_is_retriable(E_CORRUPT));
     expect_check_fails(err_name((enum err)(E_SIMULATED_CRASH + 1)));
-    expect_check_fails(err_is_retriable((enum err) - 1));
 }

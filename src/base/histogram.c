@@ -52,18 +52,6 @@ void histogram_add(struct histogram *h, int64_t value)
         h->max = value;
 }
 
-void histogram_merge(struct histogram *into, const struct histogram *from)
-{
-    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++)
-        into->counts[i] += from->counts[i];
-    into->total += from->total;
-    into->sum += from->sum;
-    if (from->min < into->min)
-        into->min = from->min;
-    if (from->max > into->max)
-        into->max = from->max;
-}
-
 int64_t histogram_quantile(const struct histogram *h, double q)
 {
     uint64_t seen = 0;

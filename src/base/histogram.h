@@ -17,7 +17,6 @@ struct histogram {
 void histogram_init(struct histogram *h);
 /* Values below 0 count as 0. */
 void histogram_add(struct histogram *h, int64_t value);
-void histogram_merge(struct histogram *into, const struct histogram *from);
 /* The value below or at which the share `q` (0 to 1) of all values lies; 0 when empty. */
 int64_t histogram_quantile(const struct histogram *h, double q);
 double histogram_mean(const struct histogram *h);

@@ -18,7 +18,7 @@ static void expect_close(int64_t got, int64_t exact)
     expect_true((double)got <= (double)exact * (1 + 1.0 / 64));
 }
 
-static struct histogram h, other;
+
 
 TEST(quantiles_are_within_a_sixty_fourth_of_the_exact_ones)
 {
@@ -81,29 +81,6 @@ TEST(negative_values_count_as_zero)
     expect_int(h.min, 0);
     expect_int(h.max, 0);
     expect_int(h.counts[0], 1);
-}
-
-TEST(merging_is_adding_everything_to_one)
-{
-    static struct histogram all;
-
-    histogram_init(&h);
-    histogram_init(&other);
-    histogram_init(&all);
-    for (int64_t v = 0; v < 3000; v += 7) {
-        histogram_add(v % 2 ? &h : &other, v * v);
-        histogram_add(&all, v * v);
-    }
-    histogram_merge(&h, &other);
-    expect_int(memcmp(h.counts, all.counts, sizeof h.counts), 0);
-    expect_int(h.total, all.total);
-    expect_int(h.min, all.min);
-    expect_int(h.max, all.max);
-    expect_true(h.sum == all.sum);
-    histogram_init(&other);
-    histogram_merge(&h, &other); /* nothing changes */
-    expect_int(h.min, all.min);
-    expect_int(h.total, all.total);
 }
 
 TEST(quantiles_outside_zero_to_one_are_a_bug)

@@ -110,7 +110,8 @@ void stage_close_record(struct store *s)
     s->journal_lane.staged_bytes += r->size;
 }
 
-uint8_t *stage_reserve(struct store *s, size_t size, uint64_t *address)
+/* Room for `size` bytes of the record being staged, contiguous; *address is its journal address. */
+static uint8_t *stage_reserve(struct store *s, size_t size, uint64_t *address)
 {
     check(size % 8 == 0);
     struct staged *r = open_record(s);
@@ -166,7 +167,7 @@ void log_tail_changed(struct log_state *l)
     }
 }
 
-void log_tail_push(struct log_state *l, struct tail_entry e)
+static void log_tail_push(struct log_state *l, struct tail_entry e)
 {
     tail_push(&l->tail, e);
     log_tail_changed(l);
@@ -188,7 +189,7 @@ static void note_piece(struct log_state *l, int64_t end, bool direct, uint64_t n
         vec_push(&l->pieces, ((struct piece){end, number, direct}));
 }
 
-void commit_touch(struct store *s, struct log_state *l)
+static void commit_touch(struct store *s, struct log_state *l)
 {
     if (l->touched == s->staging->number)
         return;

@@ -87,16 +87,6 @@ static void drop_oldest(struct window *w)
     chunk_unref(c);
 }
 
-void window_drop_below(struct window *w, uint64_t address)
-{
-    while (!list_is_empty(&w->chunks)) {
-        struct chunk *c = container_of(w->chunks.next, struct chunk, node);
-        if (c->address + c->capacity > address)
-            return;
-        drop_oldest(w);
-    }
-}
-
 void window_clear(struct window *w)
 {
     while (!list_is_empty(&w->chunks))

@@ -55,7 +55,7 @@ void journal_path(uint32_t slot, char out[32])
     snprintf(out, 32, "journal/%06u.journal", slot);
 }
 
-void journal_file_header_put(uint8_t *p, const struct journal_file *f)
+static void journal_file_header_put(uint8_t *p, const struct journal_file *f)
 {
     memset(p, 0, JOURNAL_HEADER_BYTES);
     memcpy(p, "PABALJNL", 8);

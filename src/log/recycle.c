@@ -271,7 +271,8 @@ static bool range_is_live(struct store *s, struct log_state *l, int64_t from, in
     return scratch->count > 0;
 }
 
-void materialise_log(struct store *s, struct log_state *l)
+/* Start writing the log's durable tail into its segment; nothing if that is under way. */
+static void materialise_log(struct store *s, struct log_state *l)
 {
     if (l->materialising || l->deleted || l->tail.count == 0)
         return;

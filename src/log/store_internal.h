@@ -66,7 +66,6 @@ void window_init(struct window *w);
 void window_push(struct window *w, struct chunk *c, uint64_t address);
 /* The chunk that holds [address, address + size), or NULL when it was evicted. */
 struct chunk *window_find(const struct window *w, uint64_t address);
-void window_drop_below(struct window *w, uint64_t address);
 void window_clear(struct window *w);
 
 /* ---- tails ---- */
@@ -378,16 +377,12 @@ void pool_free(struct store *s);
 /* append.c */
 struct commit *commit_new(struct store *s);
 void commit_free(struct commit *c);
-/* Room for `size` bytes of the record being staged, contiguous; *address is its journal address. */
-uint8_t *stage_reserve(struct store *s, size_t size, uint64_t *address);
 void stage_close_record(struct store *s);
-void commit_touch(struct store *s, struct log_state *l);
 void log_mark_dirty(struct log_state *l, uint64_t address);
 /* The newest row speaks of journal bytes that nothing keeps any more: among the first to get a new one,
  * before any journal file is renewed. */
 void log_needs_row(struct log_state *l);
 void log_note_epoch(struct log_state *l, int32_t epoch, int64_t offset);
-void log_tail_push(struct log_state *l, struct tail_entry e);
 void log_tail_changed(struct log_state *l);
 /* Journal a small control entry about one log: two numbers, whose meaning is the type's. */
 /* Returns its address. */
@@ -465,7 +460,6 @@ bool record_header_get(const uint8_t *p, struct record_header *out);
 struct journal_file_header {
     uint64_t generation, base, size;
 };
-void journal_file_header_put(uint8_t *p, const struct journal_file *f);
 bool journal_file_header_get(const uint8_t *p, struct journal_file_header *out);
 uint64_t journal_free_bytes(const struct store *s);
 /* The address behind everything staged: no later entry lies below it. */
@@ -476,7 +470,6 @@ void row_encode(struct log_state *l, uint8_t flags, struct text *out);
 /* Append rows and their commit mark, sync. (job) */
 must_use enum err table_append(struct store *s, struct text *rows);
 must_use enum err table_load(struct store *s);
-must_use enum err table_compact(struct store *s); /* (job) */
 
 /* space.c */
 /* The log's newest row is durable: free what lies below its start, or what a deleted log had. */
@@ -488,8 +481,6 @@ void space_shrink_when_idle(struct store *s);
 void space_note_append(struct store *s);
 
 /* recycle.c */
-/* Start writing the log's durable tail into its segment; nothing if that is under way. */
-void materialise_log(struct store *s, struct log_state *l);
 void recycle_step(struct store *s);
 void recycle_start_mark(struct store *s);
 must_use enum err recycle_everything(struct store *s); /* rows at a clean stop */

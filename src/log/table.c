@@ -225,7 +225,7 @@ static enum err write_new_table(struct store *s, struct text *block, uint32_t nu
     return err;
 }
 
-enum err table_compact(struct store *s)
+static enum err table_compact(struct store *s)
 {
     struct table_reader r;
     struct idmap rows = {0};
