@@ -18,7 +18,7 @@ static void expect_close(int64_t got, int64_t exact)
     expect_true((double)got <= (double)exact * (1 + 1.0 / 64));
 }
 
-
+static struct histogram h;
 
 TEST(quantiles_are_within_a_sixty_fourth_of_the_exact_ones)
 {
