@@ -1,18 +1,24 @@
 #!/usr/bin/env python3
 """Run every test and print the sum: the last line, alone, is `N passed, N failed, N skipped`.
 
-    run.py BUILD [pytest arguments]
+    run.py BUILD [--parts unit,clients,faults] [--limit SECONDS] [pytest arguments]
 
-The tests that Meson knows (unit, simulation, fuzz corpora, tidy) come first, then the real clients.
-Each test of cmocka and pytest counts; a runner that fails without naming a test counts as one failure.
+Parts: unit is all that Meson knows (unit tests, simulation, fuzz corpora, tidy), clients the real
+clients, faults the short forms of kill -9, power cut, full disk and failed sync. Each test of cmocka and
+pytest counts; a runner that fails without naming a test, or runs out of time, counts as one failure.
 """
+import argparse
+import collections
 import os
 import subprocess
 import sys
 import tempfile
+import time
 import xml.etree.ElementTree as xml
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+Runner = collections.namedtuple("Runner", "part command report env")
 
 
 class Sum:
@@ -33,30 +39,80 @@ class Sum:
         if code and self.failed == failed_before:
             self.failed += 1
 
-
-def run_meson(build, total):
-    code = subprocess.call(["meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs"])
-    total.add(os.path.join(build, "meson-logs", "testlog.junit.xml"), code)
+    def __str__(self):
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
 
 
-def run_pytest(build, arguments, total):
+def meson_runner(build):
+    command = ["meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs"]
+    report = os.path.join(build, "meson-logs", "testlog.junit.xml")
+    if os.path.exists(report):
+        os.unlink(report)
+    return Runner("unit", command, report, None)
+
+
+def pytest_runner(build, part, folder, label, arguments):
+    report = os.path.join(folder, f"{label}.xml")
     env = dict(os.environ, PABAL_BIN=os.path.abspath(os.path.join(build, "src/server/pabal")))
-    with tempfile.TemporaryDirectory() as folder:
-        report = os.path.join(folder, "pytest.xml")
-        code = subprocess.call(
-            [sys.executable, "-m", "pytest", os.path.join(TOP, "tests/clients"),
-             f"--junitxml={report}", *arguments], env=env)
-        total.add(report, code)
+    command = [sys.executable, "-m", "pytest", f"--rootdir={TOP}/tests/{part}",
+               f"--config-file={TOP}/tests/{part}/pytest.ini", os.path.join(TOP, "tests", part),
+               f"--junitxml={report}", *arguments]
+    return Runner(part, command, report, env)
+
+
+def stages(build, folder, arguments):
+    """What runs, in order; the runners of one stage run at the same time."""
+    clients = [pytest_runner(build, "clients", folder, f"io{count}", [f"--io-threads={count}", *arguments])
+               for count in (0, 2)]
+    clients[1].command.append("--without-java")  # once is enough for what is mostly the start of a JVM
+    return [[meson_runner(build)], clients, [pytest_runner(build, "faults", folder, "faults", arguments)]]
+
+
+def run_stage(runners, deadline, totals):
+    """Run them side by side; the output of each is printed when it has ended."""
+    started = []
+    for runner in runners:
+        output = tempfile.TemporaryFile()
+        started.append((runner, output, subprocess.Popen(
+            runner.command, env=runner.env, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)))
+    for runner, output, process in started:
+        try:
+            code = process.wait(max(0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            code = process.wait()
+            output.write(b"stopped: out of time\n")
+        output.seek(0)
+        sys.stdout.write(output.read().decode(errors="replace"))
+        totals[runner.part].add(runner.report, code)
 
 
 def main():
-    build, arguments = sys.argv[1], sys.argv[2:]
-    total = Sum()
-    run_meson(build, total)
-    run_pytest(build, arguments, total)
-    sys.stdout.flush()
-    print(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
-    return 1 if total.failed else 0
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("build")
+    parser.add_argument("--parts", default="unit,clients,faults")
+    parser.add_argument("--limit", type=int, default=600, help="seconds for all parts together")
+    options, arguments = parser.parse_known_args()
+    parts = options.parts.split(",")
+    deadline = time.monotonic() + options.limit
+    totals, times = collections.defaultdict(Sum), {}
+    with tempfile.TemporaryDirectory() as folder:
+        for runners in stages(options.build, folder, arguments):
+            part = runners[0].part
+            if part not in parts:
+                continue
+            began = time.monotonic()
+            run_stage(runners, deadline, totals)
+            times[part] = time.monotonic() - began
+    for part, seconds in times.items():
+        print(f"{part}: {totals[part]} in {seconds:.0f} s")
+    whole = Sum()
+    for one in totals.values():
+        whole.passed += one.passed
+        whole.failed += one.failed
+        whole.skipped += one.skipped
+    print(whole)
+    return 1 if whole.failed else 0
 
 
 if __name__ == "__main__":

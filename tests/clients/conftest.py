@@ -24,6 +24,7 @@ _run = os.getpid()
 
 def pytest_addoption(parser):
     parser.addoption("--broker", default="pabal", choices=["pabal", "kafka", "rabbitmq"])
+    parser.addoption("--without-java", action="store_true", help="leave out Kafka's own tools")
     parser.addoption("--io-threads", default="0,2", help="the values of io.threads to run with")
 
 
@@ -33,6 +34,8 @@ def _is_remote():
 
 def pytest_collection_modifyitems(config, items):
     """What is not built yet has to fail: when it does not any more, its mark has to go."""
+    if config.getoption("--without-java"):
+        items[:] = [item for item in items if "kafka_tool" not in item.fixturenames]
     if config.getoption("--broker") != "pabal":
         return
     for item in items:

@@ -43,7 +43,9 @@ def test_nothing_acknowledged_is_lost_by_a_power_cut():
 
 @needs_loop
 def test_a_broker_that_does_not_sync_is_found_out():
-    assert powercut.run(2, SEED, settings={"durability": "os"}, kinds=(2,)) != []
+    settings = {"durability": "os", "journal.max.bytes": "128MiB", "segment.bytes": "256MiB"}
+    # It still syncs now and then, and a cut may come just behind one.
+    assert any(powercut.run(2, SEED + attempt, settings=settings, kinds=(2,)) for attempt in range(4))
 
 
 @needs_loop
