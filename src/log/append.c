@@ -248,19 +248,6 @@ static uint64_t stage_data(struct store *s, struct log *const *logs, const int64
     return address + head;
 }
 
-static struct tail_entry entry_of(const struct batch *b, int64_t base, uint64_t address,
-                                  int32_t epoch)
-{
-    return (struct tail_entry){
-        .base_offset = base,
-        .address = address,
-        .size = (uint32_t)b->raw.size,
-        .span = ((uint32_t)b->last_offset_delta + 1) | (batch_is_control(b) ? TAIL_CONTROL : 0),
-        .max_timestamp = b->max_timestamp,
-        .epoch = epoch,
-    };
-}
-
 static void advance(struct log_state *l, const struct batch *b, bool direct, uint64_t number)
 {
     log_note_epoch(l, l->store->epoch, l->log.end);
@@ -278,7 +265,7 @@ static void memory_append(struct log_state *l, const struct batch *b)
     c->data = xmemdup(b->raw.data, b->raw.size);
     batch_stamp(c->data, l->log.end, s->epoch);
     s->memory_bytes += b->raw.size;
-    tail_push(&l->tail, entry_of(b, l->log.end, (uint64_t)(uintptr_t)c, s->epoch));
+    tail_push(&l->tail, tail_entry_of(b, l->log.end, (uint64_t)(uintptr_t)c, s->epoch));
     log_note_epoch(l, s->epoch, l->log.end);
     l->log.end += (int64_t)b->last_offset_delta + 1;
     l->log.written = l->log.durable = l->log.end;
@@ -343,7 +330,7 @@ static void append_one(struct log_state *l, const struct batch *b, struct ticket
     } else {
         int64_t base = log->end;
         uint64_t address = stage_data(s, &log, &base, 1, b->raw, 0, s->epoch);
-        log_tail_push(l, entry_of(b, base, address, s->epoch));
+        log_tail_push(l, tail_entry_of(b, base, address, s->epoch));
         advance(l, b, false, s->staging->number);
     }
     direct_review(s, l, b->raw.size);
@@ -397,7 +384,7 @@ enum err log_append_many(struct log *const *logs, size_t count, struct bytes raw
         uint64_t address = stage_data(s, shared, bases, shared_count, raw, 0, s->epoch);
         for (size_t i = 0; i < shared_count; i++) {
             struct log_state *l = log_state(shared[i]);
-            log_tail_push(l, entry_of(&b, bases[i], address, s->epoch));
+            log_tail_push(l, tail_entry_of(&b, bases[i], address, s->epoch));
             advance(l, &b, false, s->staging->number);
         }
         metrics_add(METRIC_append_bytes, raw.size);

@@ -210,10 +210,7 @@ void direct_append(struct log_state *l, const struct batch *b)
     d->quiet_since_ns = s->now_ns;
     s->direct_lane.staged_bytes += size;
     log_mark_dirty(l, journal_end_address(s));
-    tail_push(&d->recent, (struct tail_entry){base, address, (uint32_t)size,
-                                              ((uint32_t)b->last_offset_delta + 1) |
-                                                  (batch_is_control(b) ? TAIL_CONTROL : 0),
-                                              b->max_timestamp, s->epoch});
+    tail_push(&d->recent, tail_entry_of(b, base, address, s->epoch));
     metrics_add(METRIC_direct_bytes, size);
 }
 

@@ -66,15 +66,17 @@ static void journal_file_header_put(uint8_t *p, const struct journal_file *f)
     put_u32(p + 12, crc32c(p + 16, 32));
 }
 
-bool journal_file_header_get(const uint8_t *p, struct journal_file_header *out)
+enum err journal_file_header_get(const uint8_t *p, struct journal_file_header *out)
 {
-    if (memcmp(p, "PABALJNL", 8) != 0 || get_u32(p + 8) != FORMAT_VERSION ||
-        get_u32(p + 12) != crc32c(p + 16, 32))
-        return false;
+    if (memcmp(p, "PABALJNL", 8) != 0 || get_u32(p + 12) != crc32c(p + 16, 32))
+        return err_set(E_CORRUPT, "no valid header");
+    if (get_u32(p + 8) != FORMAT_VERSION)
+        return err_set(E_UNSUPPORTED, "format version %u, this release knows %d", get_u32(p + 8),
+                       FORMAT_VERSION);
     out->generation = get_u64(p + 16);
     out->base = get_u64(p + 24);
     out->size = get_u64(p + 32);
-    return true;
+    return OK;
 }
 
 bool record_header_get(const uint8_t *p, struct record_header *out)
@@ -91,7 +93,7 @@ bool record_header_get(const uint8_t *p, struct record_header *out)
         .generation = get_u64(p + 40),
         .entries = get_u32(p + 48),
     };
-    return out->size >= RECORD_HEADER_BYTES;
+    return out->size >= RECORD_HEADER_BYTES && out->epoch < INT32_MAX;
 }
 
 void journal_seal_record(struct store *s, struct staged *r)
@@ -223,13 +225,21 @@ static struct journal_file *last_file(struct store *s)
                : container_of(s->journal.files.prev, struct journal_file, node);
 }
 
+/* Where the file behind the last one begins. */
+static uint64_t next_base(struct store *s)
+{
+    struct journal_file *last = last_file(s);
+    uint64_t base = last ? last->base + last->size : JOURNAL_FIRST_ADDRESS;
+    return base > s->journal.floor ? base : s->journal.floor;
+}
+
 static struct journal_file *add_file(struct store *s, uint64_t size)
 {
     struct journal *j = &s->journal;
-    struct journal_file *last = last_file(s), *f = xzalloc(sizeof *f);
+    struct journal_file *f = xzalloc(sizeof *f);
     f->slot = ++j->slot_count;
     f->generation = ++j->generation;
-    f->base = last ? last->base + last->size : JOURNAL_HEADER_BYTES * 16;
+    f->base = next_base(s);
     f->size = size;
     list_push_back(&j->files, &f->node);
     j->file_count++;
@@ -317,6 +327,17 @@ void journal_pass(struct store *s, struct journal_file *f)
         f->state = JOURNAL_FULL;
 }
 
+void journal_skip_to(struct store *s, uint64_t address)
+{
+    stage_close_record(s);
+    list_each (n, &s->journal.files) {
+        struct journal_file *f = container_of(n, struct journal_file, node);
+        journal_pass(s, f);
+        f->used = f->size;
+    }
+    s->journal.floor = round_up(address, 4 * KIB);
+}
+
 struct journal_file *journal_next_file(struct store *s, uint64_t need)
 {
     need += JOURNAL_HEADER_BYTES + 2 * RECORD_HEADER_BYTES + 2 * s->disk->block_bytes;
@@ -341,7 +362,7 @@ void journal_renew(struct store *s, struct journal_file *f)
     check(last != f);
     list_remove(&f->node);
     f->generation = ++s->journal.generation;
-    f->base = last->base + last->size;
+    f->base = next_base(s);
     f->used = 0;
     f->passed = false;
     list_push_back(&s->journal.files, &f->node);

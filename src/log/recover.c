@@ -1,5 +1,6 @@
 /*
- * Recovery: from files to logs. The rows of the log table say how things were when each was
+ * Recovery: from files to logs. recover_journal.c finds the journal's files and follows the chain of
+ * records; here is what each record means. The rows of the log table say how things were when each was
  * written; the journal says what happened since. Replay touches no segment and creates no file: it
  * rebuilds offsets and the places of batches, and hands control batches to the owner. Only logs
  * that were in direct mode have bytes that neither names; their segments are walked from the row's
@@ -8,116 +9,10 @@
  * What was read is synced before anything is shown, because a killed process leaves bytes in the
  * page cache that a power cut can still take back.
  */
-#include "log/store_internal.h"
-
-#include "base/crc32c.h"
-#include "base/number.h"
+#include "log/recover_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-struct replay {
-    struct store *s;
-    struct journal_file *file; /* being read */
-    struct text bytes;         /* its content */
-    uint64_t position;         /* of the next record in it */
-    uint64_t sequence;         /* of the last record, 0: none yet */
-    uint32_t crc, epoch;
-    uint64_t records;
-};
-
-/* ---- files ---- */
-
-static int compare_files(const void *a, const void *b)
-{
-    const struct journal_file *x = *(struct journal_file *const *)a;
-    const struct journal_file *y = *(struct journal_file *const *)b;
-    return (x->generation > y->generation) - (x->generation < y->generation);
-}
-
-struct found_files {
-    struct store *s;
-    VEC(struct journal_file *) items;
-    enum err err;
-};
-
-static enum err open_journal_file(struct store *s, uint32_t slot, struct journal_file **out)
-{
-    char path[32];
-    uint8_t header[48];
-    uint64_t size;
-    struct journal_file_header h;
-    struct journal_file *f = xzalloc(sizeof *f);
-    f->slot = slot;
-    journal_path(slot, path);
-    enum err err = disk_open(s->disk, path, 0, &f->file);
-    if (!err)
-        err = disk_open(s->disk, path, DISK_DIRECT, &f->writer);
-    if (!err)
-        err = file_size(f->file, &size);
-    /* A file whose header never became durable was never written to: it is made anew. */
-    if (!err && size >= JOURNAL_HEADER_BYTES)
-        err = file_read(f->file, 0, header, sizeof header);
-    if (!err && size >= JOURNAL_HEADER_BYTES && journal_file_header_get(header, &h) &&
-        h.size <= size) {
-        f->generation = h.generation;
-        f->base = h.base;
-        f->size = h.size;
-    }
-    *out = f;
-    return err_wrap(err, "open %s", path);
-}
-
-static void note_journal_file(void *ctx, const char *name)
-{
-    struct found_files *found = ctx;
-    struct bytes text = bytes_from_string(name);
-    int64_t slot;
-    struct journal_file *f;
-    if (text.size < 9 || strcmp(name + text.size - 8, ".journal") != 0 ||
-        !number_parse_i64(bytes_of(name, text.size - 8), &slot))
-        return;
-    if (found->err)
-        return;
-    found->err = open_journal_file(found->s, (uint32_t)slot, &f);
-    vec_push(&found->items, f);
-    if ((uint32_t)slot > found->s->journal.slot_count)
-        found->s->journal.slot_count = (uint32_t)slot;
-}
-
-/* Put the files in order of generation; what does not join the newest without a gap is not used. */
-static enum err find_files(struct store *s)
-{
-    struct found_files found = {.s = s};
-    struct journal *j = &s->journal;
-    enum err err = disk_list(s->disk, "journal", note_journal_file, &found);
-    if (!err)
-        err = found.err;
-    if (found.items.count > 1)
-        qsort(found.items.items, found.items.count, sizeof *found.items.items, compare_files);
-    uint64_t expected = 0;
-    for (size_t i = found.items.count; i-- > 0;) {
-        struct journal_file *f = found.items.items[i];
-        if (f->generation == 0 || (expected && f->generation != expected)) {
-            char path[32];
-            journal_path(f->slot, path);
-            if (!err)
-                err = disk_remove(s->disk, path);
-            file_close(f->writer);
-            file_close(f->file);
-            free(f);
-            continue;
-        }
-        expected = f->generation - 1;
-        list_push_front(&j->files, &f->node);
-        j->file_count++;
-        j->total_bytes += f->size;
-        if (f->generation > j->generation)
-            j->generation = f->generation;
-    }
-    vec_reset(&found.items);
-    return err;
-}
 
 /* ---- entries ---- */
 
@@ -125,6 +20,16 @@ static enum err rot(const struct log_state *l, const char *what, int64_t offset)
 {
     return err_set(E_CORRUPT, "journal: %s, log %llu offset %lld, known end %lld", what,
                    (unsigned long long)l->log.id, (long long)offset, (long long)l->log.end);
+}
+
+/* Bytes of the log are missing in front of `offset`: rot, unless the log's deletion follows. */
+static void note_missing(struct log_state *l, int64_t offset)
+{
+    if (l->store->config.accept_loss)
+        say_warn("log", "batches are lost log=%llu from=%lld to=%lld",
+                 (unsigned long long)l->log.id, (long long)l->log.end, (long long)offset);
+    else if (l->missing_at < 0)
+        l->missing_at = offset;
 }
 
 /* A batch that was carried forward: its tail entry now lies here. */
@@ -143,18 +48,14 @@ static void replay_carried(struct log_state *l, struct tail_entry e)
 static enum err replay_batch(struct replay *r, struct log_state *l, int64_t base,
                              const struct batch *b, uint64_t address, bool carried)
 {
-    int64_t end = base + b->last_offset_delta + 1;
-    struct tail_entry e = {base,
-                           address,
-                           (uint32_t)b->raw.size,
-                           ((uint32_t)b->last_offset_delta + 1) |
-                               (batch_is_control(b) ? TAIL_CONTROL : 0),
-                           b->max_timestamp,
-                           b->leader_epoch};
+    if (base < 0 || base > INT64_MAX - INT32_MAX || b->last_offset_delta == INT32_MAX)
+        return rot(l, "impossible offsets", base);
+    struct tail_entry e = tail_entry_of(b, base, address, b->leader_epoch);
+    int64_t end = tail_entry_end(&e);
     if (address < l->cut_address && end > l->cut_offset)
         return OK;
-    if (!carried && base > l->log.end && l->missing_at < 0)
-        l->missing_at = base; /* rot, unless the log's deletion follows */
+    if (!carried && base > l->log.end)
+        note_missing(l, base);
     if (!carried && base < l->log.end && end > l->log.end)
         return rot(l, "a batch overlaps the end", base);
     if (end > l->stored_to && end > l->log.start) {
@@ -299,8 +200,8 @@ static enum err replay_journaled(struct store *s, struct log_state *l, int64_t t
 {
     enum err err = recover_direct(s, l);
     if (!err && l->log.end < to) {
-        if (l->missing_at < 0 && to > l->log.start)
-            l->missing_at = l->log.end; /* rot, unless the log's deletion follows */
+        if (to > l->log.start)
+            note_missing(l, to);
         l->log.end = to;
     }
     log_close_direct_part(l, to);
@@ -321,10 +222,8 @@ static enum err replay_control(struct replay *r, const uint8_t *p, uint64_t addr
 {
     uint64_t b = get_u64(p + ENTRY_HEADER_BYTES + 16);
     int64_t a = (int64_t)get_u64(p + ENTRY_HEADER_BYTES + 8);
-    if (p[0] == ENTRY_RUN) {
-        r->epoch = (uint32_t)a;
-        return OK;
-    }
+    if (p[0] == ENTRY_RUN)
+        return OK; /* the record's header says the same */
     struct log_state *l = replay_log(r, get_u64(p + ENTRY_HEADER_BYTES), address);
     if (!l || (l->missing_at >= 0 && p[0] != ENTRY_DELETE))
         return OK;
@@ -369,7 +268,7 @@ static enum err replay_control(struct replay *r, const uint8_t *p, uint64_t addr
     return OK;
 }
 
-static enum err replay_record(struct replay *r, const uint8_t *p, const struct record_header *h)
+enum err replay_record(struct replay *r, const uint8_t *p, const struct record_header *h)
 {
     uint64_t at = RECORD_HEADER_BYTES, address = r->file->base + r->position;
     uint32_t entries = 0;
@@ -394,122 +293,7 @@ static enum err replay_record(struct replay *r, const uint8_t *p, const struct r
     return err;
 }
 
-/* ---- the chain ---- */
-
-/* Is there an intact record of this file's generation here? */
-static bool record_at(const struct replay *r, uint64_t position, struct record_header *h)
-{
-    const uint8_t *p = r->bytes.data + position;
-    if (position + RECORD_HEADER_BYTES > r->bytes.size || !record_header_get(p, h))
-        return false;
-    return h->generation == r->file->generation && h->size <= r->bytes.size - position &&
-           crc32c(p + 8, h->size - 8) == h->crc;
-}
-
-static bool record_follows(const struct replay *r, const struct record_header *h)
-{
-    return r->sequence == 0 || (h->sequence == r->sequence + 1 && h->prev_crc == r->crc);
-}
-
-/* The chain has ended at r->position. Does a later record say that more had been synced? */
-static enum err look_for_rot(struct replay *r)
-{
-    struct record_header h;
-    uint64_t block = r->s->disk->block_bytes;
-    for (uint64_t at = r->position + block; at < r->bytes.size; at += block) {
-        if (!record_at(r, at, &h) || h.epoch < r->epoch)
-            continue;
-        if (h.sequence > r->sequence && h.synced > r->sequence && !r->s->config.accept_loss)
-            return err_set(E_CORRUPT,
-                           "journal file %06u is damaged at byte %llu, below what was synced "
-                           "(record %llu says up to %llu); start with --accept-loss to go on "
-                           "without what follows",
-                           r->file->slot, (unsigned long long)r->position,
-                           (unsigned long long)h.sequence, (unsigned long long)h.synced);
-    }
-    return OK;
-}
-
-static enum err replay_file(struct replay *r, bool *out_ended)
-{
-    struct record_header h;
-    r->position = JOURNAL_HEADER_BYTES;
-    r->bytes.size = 0;
-    text_reserve(&r->bytes, r->file->size);
-    enum err err = file_read(r->file->file, 0, r->bytes.data, r->file->size);
-    r->bytes.size = r->file->size;
-    while (!err && record_at(r, r->position, &h) && record_follows(r, &h)) {
-        err = replay_record(r, r->bytes.data + r->position, &h);
-        r->sequence = h.sequence;
-        r->crc = h.crc;
-        r->epoch = h.epoch > r->epoch ? h.epoch : r->epoch;
-        r->position += h.size;
-        r->records++;
-    }
-    *out_ended = r->position == JOURNAL_HEADER_BYTES; /* nothing of the chain is in this file */
-    return err;
-}
-
-/* After the chain's last record nothing of value is left in the files behind it. */
-static enum err replay_journal(struct store *s, struct replay *r)
-{
-    struct journal_file *newest = NULL;
-    enum err err = OK;
-    list_each (n, &s->journal.files) {
-        bool empty;
-        r->file = container_of(n, struct journal_file, node);
-        err = replay_file(r, &empty);
-        if (!err)
-            err = look_for_rot(r);
-        if (err)
-            return err_wrap(err, "replay journal file %06u", r->file->slot);
-        if (empty)
-            continue; /* prepared, or passed over */
-        newest = r->file;
-        newest->state = JOURNAL_ACTIVE;
-        newest->used = r->position;
-    }
-    bool before = newest != NULL;
-    list_each (n, &s->journal.files) {
-        struct journal_file *f = container_of(n, struct journal_file, node);
-        if (f == newest) {
-            before = false;
-            f->used = round_up(f->used, s->disk->block_bytes);
-        } else {
-            f->state = before ? JOURNAL_FULL : JOURNAL_READY;
-            f->passed = before;
-            f->used = before ? f->size : 0;
-        }
-    }
-    return OK;
-}
-
 /* ---- all of it ---- */
-
-static enum err sync_files(struct store *s)
-{
-    enum err err = OK;
-    list_each (n, &s->journal.files) {
-        struct journal_file *f = container_of(n, struct journal_file, node);
-        if (!err && f->state == JOURNAL_ACTIVE)
-            err = file_sync(f->file);
-    }
-    return err;
-}
-
-static enum err first_journal_file(struct store *s)
-{
-    struct journal_file *f = xzalloc(sizeof *f);
-    f->slot = ++s->journal.slot_count;
-    f->generation = ++s->journal.generation;
-    f->base = JOURNAL_HEADER_BYTES * 16;
-    f->size = s->config.journal_first_bytes;
-    f->state = JOURNAL_READY;
-    list_push_back(&s->journal.files, &f->node);
-    s->journal.file_count++;
-    s->journal.total_bytes += f->size;
-    return journal_file_create(s->disk, f, true);
-}
 
 static enum err make_dirs(struct store *s)
 {
@@ -552,32 +336,66 @@ static enum err settle_logs(struct store *s)
     return err;
 }
 
-enum err store_recover(struct store *s)
+/* Above every run before, also of those whose records are lost. */
+static int32_t next_epoch(struct store *s, uint32_t epoch)
 {
-    struct replay r = {.s = s};
+    size_t position = 0;
+    const struct log_state *l;
+    while ((l = idmap_next(&s->logs, &position)) != NULL)
+        if (l->epochs.count && vec_last(&l->epochs).epoch > (int32_t)epoch)
+            epoch = (uint32_t)vec_last(&l->epochs).epoch;
+    return (int32_t)epoch + 1;
+}
+
+/* The highest journal address that rows speak of. Above the journal's end only after a loss that was
+ * accepted: then the journal goes on above it, because replay would ignore what lies below. */
+static uint64_t rows_address(struct store *s)
+{
+    uint64_t highest = 0;
+    size_t position = 0;
+    const struct log_state *l;
+    while ((l = idmap_next(&s->logs, &position)) != NULL) {
+        highest = l->redo > highest ? l->redo : highest;
+        highest = l->direct_address > highest ? l->direct_address : highest;
+        highest = l->cut_address > highest ? l->cut_address : highest;
+    }
+    return highest;
+}
+
+static enum err read_all(struct store *s, struct replay *r)
+{
     enum err err = make_dirs(s);
     if (!err)
         err = table_load(s);
     if (!err)
-        err = find_files(s);
+        err = recover_find_files(s);
+    if (err)
+        return err;
     bool fresh = list_is_empty(&s->journal.files);
-    if (!err && fresh)
-        err = first_journal_file(s);
-    if (!err && fresh)
-        err = disk_sync_dir(s->disk, "");
-    if (!err && !fresh)
-        err = replay_journal(s, &r);
-    if (!err && !fresh)
-        err = sync_files(s);
+    if (fresh && s->table_number > 0 && !s->config.accept_loss)
+        return err_set(E_CORRUPT, "the journal's files are gone; start with --accept-loss to go on "
+                                  "with what is in segments");
+    if (fresh)
+        err = disk_sync_dir(s->disk, ""); /* first: where a file is, its folder is durable */
     if (!err)
-        err = settle_logs(s);
+        err = fresh ? recover_first_file(s) : recover_chain(r);
+    return err ? err : settle_logs(s);
+}
+
+enum err store_recover(struct store *s)
+{
+    struct replay r = {.s = s};
+    enum err err = read_all(s, &r);
     text_reset(&r.bytes);
     if (err)
         return err;
-    s->epoch = (int32_t)r.epoch + 1;
+    s->epoch = next_epoch(s, r.epoch_max);
     s->journal.sequence = s->journal.synced_sequence = r.sequence;
     s->journal.crc = r.crc;
+    uint64_t rows = rows_address(s), end = journal_end_address(s);
     stage_control(s, ENTRY_RUN, NULL, s->epoch, 0);
+    if (rows > end)
+        journal_skip_to(s, rows);
     size_t position = 0;
     struct log_state *l;
     while ((l = idmap_next(&s->logs, &position)) != NULL)

@@ -82,6 +82,8 @@ struct tail_entry {
 };
 enum { TAIL_CONTROL = 1u << 31 };
 
+struct tail_entry tail_entry_of(const struct batch *b, int64_t base, uint64_t address,
+                                int32_t epoch);
 static inline int64_t tail_entry_end(const struct tail_entry *e)
 {
     return e->base_offset + (e->span & ~TAIL_CONTROL);
@@ -286,6 +288,7 @@ struct journal {
     struct list files;
     uint32_t file_count, slot_count;
     uint64_t generation;       /* newest given out */
+    uint64_t floor;            /* no new file begins at an address below it */
     uint64_t sequence;         /* of the newest record (job) */
     uint32_t crc;              /* of the newest record (job) */
     uint64_t synced_sequence;  /* (job) */
@@ -431,6 +434,7 @@ enum entry_type {
 enum { ENTRY_CARRIED = 1 }; /* flag of DATA: written before, moved forward */
 enum {
     JOURNAL_HEADER_BYTES = 4096,
+    JOURNAL_FIRST_ADDRESS = 65536, /* of the very first file: 0 and 1 mean other things */
     RECORD_HEADER_BYTES = 64,
     ENTRY_HEADER_BYTES = 8,
     ENTRY_LOG_BYTES = 16,
@@ -438,6 +442,8 @@ enum {
 };
 /* Ask for another journal file when few are free; `need`: bytes that it must hold. */
 struct journal_file *journal_next_file(struct store *s, uint64_t need);
+/* What is staged from now on lies at or above `address`, in new files. */
+void journal_skip_to(struct store *s, uint64_t address);
 /* Nothing more goes into this file. */
 void journal_pass(struct store *s, struct journal_file *f);
 struct journal_file *journal_file_at(struct store *s, uint64_t address); /* NULL: none holds it */
@@ -460,7 +466,8 @@ bool record_header_get(const uint8_t *p, struct record_header *out);
 struct journal_file_header {
     uint64_t generation, base, size;
 };
-bool journal_file_header_get(const uint8_t *p, struct journal_file_header *out);
+/* E_CORRUPT: no valid header. */
+must_use enum err journal_file_header_get(const uint8_t *p, struct journal_file_header *out);
 uint64_t journal_free_bytes(const struct store *s);
 /* The address behind everything staged: no later entry lies below it. */
 uint64_t journal_end_address(struct store *s);

@@ -2,6 +2,19 @@
 
 #include <stdlib.h>
 
+struct tail_entry tail_entry_of(const struct batch *b, int64_t base, uint64_t address,
+                                int32_t epoch)
+{
+    return (struct tail_entry){
+        .base_offset = base,
+        .address = address,
+        .size = (uint32_t)b->raw.size,
+        .span = ((uint32_t)b->last_offset_delta + 1) | (batch_is_control(b) ? TAIL_CONTROL : 0),
+        .max_timestamp = b->max_timestamp,
+        .epoch = epoch,
+    };
+}
+
 void tail_reset(struct tail *t)
 {
     free(t->items);

@@ -10,7 +10,8 @@ static struct text joined;
 
 static void on_restore(void *ctx, uint64_t log_id, struct bytes state)
 {
-    (void)ctx, (void)log_id, (void)state;
+    struct test_store *t = ctx;
+    text_printf(&t->restored, "%llu:%.*s ", (unsigned long long)log_id, BYTES_FORMAT(state));
 }
 
 static void on_replay(void *ctx, uint64_t log_id, const struct batch *control)
@@ -40,13 +41,25 @@ static void on_progressed(void *ctx)
 
 static void on_checkpoint(void *ctx, struct log *log, struct text *out)
 {
-    (void)ctx, (void)log, (void)out;
+    const struct test_store *t = ctx;
+    (void)log;
+    if (t->state)
+        text_append(out, bytes_from_string(t->state));
 }
 
 static void on_live(void *ctx, struct log *log, int64_t from, int64_t to, offset_ranges *out)
 {
-    (void)ctx, (void)log;
-    vec_push(out, ((struct offset_range){from, to}));
+    const struct test_store *t = ctx;
+    for (size_t i = 0; i < t->settled.count && from < to; i++) { /* ascending */
+        const struct test_settled *s = &t->settled.items[i];
+        if (s->log_id != log->id || s->to <= from || s->from >= to)
+            continue;
+        if (s->from > from)
+            vec_push(out, ((struct offset_range){from, s->from}));
+        from = s->to;
+    }
+    if (from < to)
+        vec_push(out, ((struct offset_range){from, to}));
 }
 
 static void on_frozen(void *ctx, const char *why)
@@ -71,6 +84,7 @@ enum err test_store_open(struct test_store *t)
         t, on_restore, on_replay, on_committed, on_progressed, on_checkpoint, on_live, on_frozen};
     t->jobs = sim_jobs_new();
     t->replayed.count = 0;
+    t->restored.size = 0;
     enum err err = store_open(&t->config, t->disk, t->jobs, &owner, &t->store);
     if (err) {
         sim_jobs_free(t->jobs);
@@ -100,6 +114,22 @@ void test_store_settle(struct test_store *t)
     }
 }
 
+void test_store_wait(struct test_store *t, int64_t ms)
+{
+    for (int64_t i = 0; i < ms; i += 100) {
+        t->now_ns += 100000000;
+        test_store_settle(t);
+    }
+}
+
+void test_store_stop(struct test_store *t)
+{
+    store_close(t->store);
+    t->store = NULL;
+    sim_jobs_free(t->jobs);
+    t->jobs = NULL;
+}
+
 static void close_all(struct test_store *t)
 {
     if (t->jobs)
@@ -110,6 +140,11 @@ static void close_all(struct test_store *t)
     if (t->jobs)
         sim_jobs_free(t->jobs);
     t->jobs = NULL;
+}
+
+void test_store_kill(struct test_store *t)
+{
+    close_all(t);
 }
 
 enum err test_store_crash(struct test_store *t, enum sim_restart mode, uint64_t seed)
@@ -125,6 +160,8 @@ void test_store_reset(struct test_store *t)
     close_all(t);
     disk_free(t->disk);
     vec_reset(&t->replayed);
+    vec_reset(&t->settled);
+    text_reset(&t->restored);
 }
 
 struct bytes test_batch(const char *const *values, size_t count, uint16_t attributes)
@@ -139,6 +176,13 @@ struct bytes test_batch(const char *const *values, size_t count, uint16_t attrib
 struct bytes test_batch_one(const char *value)
 {
     return test_batch(&value, 1, 0);
+}
+
+struct bytes test_batch_at(const char *value, int64_t timestamp_ms)
+{
+    batch_builder_begin(&builder, 0);
+    batch_builder_add(&builder, timestamp_ms, BYTES_NULL, bytes_from_string(value), BYTES_NULL, 0);
+    return batch_builder_end(&builder);
 }
 
 struct bytes test_batch_sized(uint64_t number, size_t size)
@@ -177,16 +221,22 @@ static void read_done(struct log_read *read)
     read_is_done = true;
 }
 
-static int64_t join_read(struct test_store *t, struct log *log, int64_t from)
+void test_store_read(struct test_store *t, struct log *log, struct log_read *r)
 {
-    struct log_read read = {
-        .kind = READ_FROM, .from = from, .limit = log->hw, .max_bytes = 1 << 20, .done = read_done};
+    r->done = read_done;
     read_is_done = false;
-    log_read(log, &read);
+    log_read(log, r);
     check(!read_is_done);
     for (int i = 0; !read_is_done && i < 1000; i++)
         sim_jobs_drain(t->jobs);
     check(read_is_done);
+}
+
+static int64_t join_read(struct test_store *t, struct log *log, int64_t from)
+{
+    struct log_read read = {
+        .kind = READ_FROM, .from = from, .limit = log->hw, .max_bytes = 1 << 20};
+    test_store_read(t, log, &read);
     int64_t next = read.count ? from : log->hw;
     if (read.err)
         text_printf(&joined, "?%s", err_name(read.err));
@@ -220,4 +270,55 @@ const char *test_store_values(struct test_store *t, struct log *log, int64_t fro
     text_append_zeros(&joined, 1);
     joined.size--;
     return (const char *)joined.data;
+}
+
+/* ---- the rest ---- */
+
+enum err test_append(struct log *log, const char *value)
+{
+    struct ticket ticket;
+    return log_append(log, test_batch_one(value), &ticket);
+}
+
+static void count_name(void *ctx, const char *name)
+{
+    (void)name;
+    ++*(size_t *)ctx;
+}
+
+size_t test_store_files(const struct test_store *t, const char *dir)
+{
+    size_t count = 0;
+    return disk_list(t->disk, dir, count_name, &count) == OK ? count : 0;
+}
+
+struct text test_file_get(const struct test_store *t, const char *path)
+{
+    struct text content = {0};
+    struct file *f = NULL;
+    uint64_t size = 0;
+    if (disk_open(t->disk, path, DISK_READ_ONLY, &f) != OK)
+        return content;
+    enum err err = file_size(f, &size);
+    text_reserve(&content, size + 1);
+    if (!err && size > 0)
+        err = file_read(f, 0, content.data, size);
+    check(!err);
+    content.size = size;
+    file_close(f);
+    return content;
+}
+
+void test_file_put(const struct test_store *t, const char *path, struct bytes content)
+{
+    struct file *f;
+    enum err err = disk_open(t->disk, path, DISK_CREATE, &f);
+    if (!err)
+        err = file_truncate(f, 0);
+    if (!err && content.size > 0)
+        err = file_write_bytes(f, 0, content);
+    if (!err)
+        err = file_sync(f);
+    check(!err);
+    file_close(f);
 }

@@ -10,6 +10,12 @@
 #include "io/sim_jobs.h"
 #include "log/store.h"
 
+/* Records that the owner needs no more: a range of one log. */
+struct test_settled {
+    uint64_t log_id;
+    int64_t from, to;
+};
+
 struct test_store {
     struct disk *disk;
     struct jobs *jobs;
@@ -20,6 +26,9 @@ struct test_store {
     uint64_t committed_calls, progressed_calls;
     bool was_frozen;
     VEC(uint8_t) replayed; /* first byte of the value of every control record that was replayed */
+    const char *state;     /* what the owner writes as derived state of any log; NULL: nothing */
+    struct text restored;  /* what it was given back: "<log id>:<state> " for each */
+    VEC(struct test_settled) settled;
 };
 
 void test_store_init(struct test_store *t);
@@ -28,6 +37,12 @@ must_use enum err test_store_open(struct test_store *t);
 void test_store_settle(struct test_store *t);
 /* One turn without: at most `steps` of the disk's work, drawn at random. */
 void test_store_turn(struct test_store *t, int steps);
+/* The clock goes on by that much, in steps of a tenth of a second, each settled. */
+void test_store_wait(struct test_store *t, int64_t ms);
+/* Stop in good order. */
+void test_store_stop(struct test_store *t);
+/* The process dies: what it wrote stays visible, but is no more durable than it was. */
+void test_store_kill(struct test_store *t);
 /* Crash and open again. */
 must_use enum err test_store_crash(struct test_store *t, enum sim_restart mode, uint64_t seed);
 void test_store_reset(struct test_store *t);
@@ -35,10 +50,20 @@ void test_store_reset(struct test_store *t);
 /* A batch with these values, one record each, without keys. Valid until the next call. */
 struct bytes test_batch(const char *const *values, size_t count, uint16_t attributes);
 struct bytes test_batch_one(const char *value);
+struct bytes test_batch_at(const char *value, int64_t timestamp_ms);
 /* One record of `size` bytes, the first eight of them `number`. */
 struct bytes test_batch_sized(uint64_t number, size_t size);
 /* The values from `from` to hw, joined by spaces, by peeks and reads; "?" and the error's name when
  * a read fails. Valid until the next call. */
 const char *test_store_values(struct test_store *t, struct log *log, int64_t from);
+/* One read to its end; sets r->done. Give the answer back with log_read_end(). */
+void test_store_read(struct test_store *t, struct log *log, struct log_read *r);
+/* Append one record; the ticket is not needed. */
+must_use enum err test_append(struct log *log, const char *value);
+/* The names in a directory of the disk; 0 also when it is missing. */
+size_t test_store_files(const struct test_store *t, const char *dir);
+/* The disk's whole file, to be changed and put back; null when it is missing. */
+struct text test_file_get(const struct test_store *t, const char *path);
+void test_file_put(const struct test_store *t, const char *path, struct bytes content);
 
 #endif

@@ -1,0 +1,506 @@
+/* The journal's files and records: what recovery makes of each kind of damage. */
+#include "tests/test.h"
+
+#include "base/crc32c.h"
+#include "log/store_internal.h"
+#include "log/test_store.h"
+
+#include <stdio.h>
+
+static const char *const first_path = "journal/000001.journal";
+
+static void open_small(struct test_store *t)
+{
+    test_store_init(t);
+    t->config.journal_first_bytes = t->config.journal_file_bytes = 64 * KIB;
+    t->config.journal_max_bytes = 1 * MIB;
+    expect_ok(test_store_open(t));
+    test_store_settle(t);
+}
+
+/* One record of the journal for each of the values. */
+static void append_each(struct test_store *t, struct log *log, const char *values)
+{
+    for (const char *v = values; *v; v++) {
+        expect_ok(test_append(log, (char[]){*v, 0}));
+        test_store_settle(t);
+    }
+}
+
+/* The position of record number `n` (0: the first) in a journal file; 0: there are not so many. */
+static uint64_t record_position(const struct text *file, int n)
+{
+    struct record_header h;
+    uint64_t at = JOURNAL_HEADER_BYTES;
+    while (at + RECORD_HEADER_BYTES <= file->size && record_header_get(file->data + at, &h)) {
+        if (n-- == 0)
+            return at;
+        at += h.size;
+    }
+    return 0;
+}
+
+static int record_count(const struct text *file)
+{
+    int n = 0;
+    while (record_position(file, n))
+        n++;
+    return n;
+}
+
+static void damage_record(struct test_store *t, const char *path, int n)
+{
+    struct text file = test_file_get(t, path);
+    uint64_t at = record_position(&file, n);
+    expect_true(at > 0);
+    text_reset(&file);
+    expect_ok(sim_disk_flip(t->disk, path, at + RECORD_HEADER_BYTES + 20));
+}
+
+/* ---- rot and torn tails ---- */
+
+TEST(damage_below_a_synced_record_refuses_to_open)
+{
+    struct test_store t;
+    open_small(&t);
+    append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "abc");
+    test_store_kill(&t);
+    damage_record(&t, first_path, 2); /* RUN, a, b, c */
+    expect_err(test_store_open(&t), E_CORRUPT);
+    expect_err_text("000001");
+    test_store_reset(&t);
+}
+
+TEST(damage_in_any_record_but_the_last_refuses_to_open)
+{
+    for (int n = 0;; n++) {
+        struct test_store t;
+        open_small(&t);
+        append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "abcdef");
+        test_store_kill(&t);
+        struct text file = test_file_get(&t, first_path);
+        int count = record_count(&file);
+        text_reset(&file);
+        if (n == count - 1) {
+            expect_true(n >= 6);
+            test_store_reset(&t);
+            return;
+        }
+        damage_record(&t, first_path, n);
+        expect_err(test_store_open(&t), E_CORRUPT);
+        test_store_reset(&t);
+    }
+}
+
+TEST(with_accept_loss_a_damaged_journal_is_read_up_to_the_damage_and_goes_on)
+{
+    struct test_store t;
+    open_small(&t);
+    append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "abcd");
+    test_store_kill(&t);
+    damage_record(&t, first_path, 2);
+    t.config.accept_loss = true;
+    expect_ok(test_store_open(&t));
+    struct log *log = store_find(t.store, 7);
+    expect_string(test_store_values(&t, log, 0), "a");
+    append_each(&t, log, "x");
+    expect_string(test_store_values(&t, log, 0), "a x");
+    t.config.accept_loss = false; /* the loss was accepted once and is over */
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_string(test_store_values(&t, store_find(t.store, 7), 0), "a x");
+    test_store_reset(&t);
+}
+
+TEST(a_loss_below_what_rows_speak_of_does_not_swallow_later_appends)
+{
+    struct test_store t;
+    open_small(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    append_each(&t, log, "abcd");
+    log_trim(log, 4, NULL);
+    test_store_settle(&t);
+    test_store_stop(&t); /* writes the row: nothing before the journal's end counts */
+    damage_record(&t, first_path, 1);
+    t.config.accept_loss = true;
+    expect_ok(test_store_open(&t));
+    log = store_find(t.store, 7);
+    expect_int(log->end, 4);
+    append_each(&t, log, "xy");
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    log = store_find(t.store, 7);
+    expect_int(log->end, 6);
+    expect_string(test_store_values(&t, log, 4), "x y");
+    test_store_reset(&t);
+}
+
+TEST(a_run_after_an_accepted_loss_has_a_higher_epoch_than_every_run_before)
+{
+    struct test_store t;
+    open_small(&t);
+    append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "a");
+    for (uint64_t i = 0; i < 5; i++)
+        expect_ok(test_store_crash(&t, SIM_LOSE, i));
+    test_store_settle(&t);
+    int32_t epoch = store_epoch(t.store);
+    test_store_kill(&t);
+    damage_record(&t, first_path, 0);
+    t.config.accept_loss = true;
+    expect_ok(test_store_open(&t));
+    expect_true(store_epoch(t.store) > epoch);
+    test_store_reset(&t);
+}
+
+TEST(damage_in_the_last_record_of_a_file_is_rot_when_the_next_file_has_one_record)
+{
+    struct test_store t;
+    open_small(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    struct text second = {0};
+    for (uint64_t i = 0; record_count(&second) == 0; i++) {
+        struct ticket ticket;
+        expect_ok(log_append(log, test_batch_sized(i, 9000), &ticket));
+        test_store_settle(&t);
+        text_reset(&second);
+        second = test_file_get(&t, "journal/000002.journal");
+    }
+    expect_int(record_count(&second), 1);
+    text_reset(&second);
+    test_store_kill(&t);
+    struct text first = test_file_get(&t, first_path);
+    damage_record(&t, first_path, record_count(&first) - 1);
+    text_reset(&first);
+    expect_err(test_store_open(&t), E_CORRUPT);
+    test_store_reset(&t);
+}
+
+TEST(damage_in_the_only_record_of_the_oldest_file_is_rot)
+{
+    struct test_store t;
+    open_small(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    struct ticket ticket;
+    test_store_kill(&t);
+    /* A run whose first record fills a file of its own. */
+    expect_ok(test_store_open(&t));
+    log = store_log(t.store, 7, LEVEL_FSYNC);
+    for (uint64_t i = 0; i < 200; i++) {
+        expect_ok(log_append(log, test_batch_sized(i, 60000), &ticket));
+        test_store_settle(&t);
+    }
+    struct journal_file *oldest =
+        container_of(t.store->journal.files.next, struct journal_file, node);
+    char path[32];
+    journal_path(oldest->slot, path);
+    test_store_kill(&t);
+    struct text file = test_file_get(&t, path);
+    expect_int(record_count(&file), 1);
+    text_reset(&file);
+    damage_record(&t, path, 0);
+    expect_err(test_store_open(&t), E_CORRUPT);
+    test_store_reset(&t);
+}
+
+/* A write that stops at any byte was told to nobody. */
+TEST(a_torn_tail_is_dropped_silently_at_every_sector)
+{
+    for (size_t cut = 0;; cut += 500) {
+        struct test_store t;
+        test_store_init(&t);
+        t.disk->block_bytes = 512;
+        expect_ok(test_store_open(&t));
+        test_store_settle(&t);
+        struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+        append_each(&t, log, "a");
+        struct ticket ticket;
+        expect_ok(log_append(log, test_batch_sized(1, 3000), &ticket));
+        expect_ok(test_append(log, "tail"));
+        sim_disk_crash_at(t.disk, sim_disk_stats(t.disk)->operations + 1, cut);
+        store_flush(t.store);
+        sim_jobs_drain(t.jobs);
+        expect_true(sim_disk_has_crashed(t.disk));
+        expect_ok(test_store_crash(&t, SIM_KEEP, 1));
+        log = store_find(t.store, 7);
+        bool whole = log->end == 3;
+        expect_true(whole || log->end == 1);
+        append_each(&t, log, "b");
+        expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+        log = store_find(t.store, 7);
+        expect_int(log->end, whole ? 4 : 2);
+        expect_string(test_store_values(&t, log, log->end - 1), "b");
+        test_store_reset(&t);
+        if (whole)
+            break;
+        expect_true(cut < 8192);
+    }
+}
+
+TEST(records_of_an_older_generation_are_not_read_again)
+{
+    struct test_store t;
+    open_small(&t);
+    t.config.journal_max_bytes = 256 * KIB;
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    struct ticket ticket;
+    for (uint64_t i = 0; i < 60; i++) {
+        expect_ok(log_append(log, test_batch_sized(i, 9000), &ticket));
+        test_store_settle(&t);
+    }
+    int64_t end = log->end;
+    uint64_t generation = t.store->journal.generation;
+    expect_true(generation > t.store->journal.file_count); /* some were renewed */
+    /* Empty files still hold the records of their generation before. */
+    struct journal_file *newest =
+        container_of(t.store->journal.files.prev, struct journal_file, node);
+    expect_int(newest->used, 0);
+    char path[32];
+    journal_path(newest->slot, path);
+    struct text file = test_file_get(&t, path);
+    struct record_header h;
+    expect_true(record_header_get(file.data + JOURNAL_HEADER_BYTES, &h));
+    expect_true(h.generation < newest->generation);
+    text_reset(&file);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_int(store_find(t.store, 7)->end, end);
+    test_store_reset(&t);
+}
+
+/* ---- file headers ---- */
+
+TEST(a_damaged_file_header_in_front_of_records_is_rot)
+{
+    for (uint64_t at = 0; at < 48; at += 3) {
+        struct test_store t;
+        open_small(&t);
+        append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "abc");
+        test_store_kill(&t);
+        expect_ok(sim_disk_flip(t.disk, first_path, at));
+        enum err err = test_store_open(&t);
+        if (at < 8 || at >= 12)
+            expect_err(err, E_CORRUPT);
+        else
+            expect_err(err, E_UNSUPPORTED);
+        struct text file = test_file_get(&t, first_path);
+        expect_true(file.size > 0);
+        text_reset(&file);
+        test_store_reset(&t);
+    }
+}
+
+TEST(a_file_of_a_newer_format_is_refused_and_stays)
+{
+    struct test_store t;
+    open_small(&t);
+    append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "abc");
+    test_store_kill(&t);
+    struct text file = test_file_get(&t, first_path);
+    put_u32(file.data + 8, 2);
+    test_file_put(&t, first_path, text_bytes(&file));
+    text_reset(&file);
+    expect_err(test_store_open(&t), E_UNSUPPORTED);
+    file = test_file_get(&t, first_path);
+    expect_true(file.size > 0);
+    text_reset(&file);
+    test_store_reset(&t);
+}
+
+TEST(a_file_that_was_never_finished_is_made_anew)
+{
+    struct test_store t;
+    open_small(&t);
+    append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "abc");
+    test_store_kill(&t);
+    test_file_put(&t, "journal/000009.journal", BYTES_LITERAL("short"));
+    struct text zeros = {0};
+    text_append_zeros(&zeros, 8192);
+    test_file_put(&t, "journal/000010.journal", text_bytes(&zeros));
+    test_file_put(&t, "journal/notes.txt", BYTES_LITERAL("not ours"));
+    text_reset(&zeros);
+    expect_ok(test_store_open(&t));
+    expect_string(test_store_values(&t, store_find(t.store, 7), 0), "a b c");
+    struct text file = test_file_get(&t, "journal/000009.journal");
+    expect_int(file.size, 0);
+    file = test_file_get(&t, "journal/notes.txt");
+    expect_true(file.size > 0);
+    text_reset(&file);
+    test_store_reset(&t);
+}
+
+/* A copy of the data directory on a device with larger blocks. */
+TEST(records_go_on_when_the_devices_blocks_have_become_larger)
+{
+    struct test_store t;
+    test_store_init(&t);
+    t.disk->block_bytes = 512;
+    expect_ok(test_store_open(&t));
+    test_store_settle(&t);
+    append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "abc");
+    test_store_kill(&t);
+    t.disk->block_bytes = 4096;
+    expect_ok(test_store_open(&t));
+    append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "de");
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "f");
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_string(test_store_values(&t, store_find(t.store, 7), 0), "a b c d e f");
+    test_store_reset(&t);
+}
+
+/* ---- what is durable after a recovery ---- */
+
+TEST(what_a_killed_process_wrote_is_synced_before_it_is_shown)
+{
+    struct test_store t;
+    open_small(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_OS);
+    append_each(&t, log, "a");
+    test_store_wait(&t, 2000);
+    expect_ok(test_append(log, "b"));
+    store_flush(t.store);
+    sim_jobs_drain(t.jobs); /* written, not synced */
+    expect_int(log->hw, 2);
+    expect_int(log->durable, 1);
+    test_store_kill(&t);
+    expect_ok(test_store_open(&t));
+    log = store_find(t.store, 7);
+    expect_int(log->hw, 2);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1)); /* before anything else was written */
+    expect_int(store_find(t.store, 7)->hw, 2);
+    test_store_reset(&t);
+}
+
+TEST(a_stop_in_good_order_keeps_logs_of_level_os_over_a_power_cut)
+{
+    struct test_store t;
+    open_small(&t);
+    struct log *os = store_log(t.store, 7, LEVEL_OS);
+    append_each(&t, os, "a");
+    test_store_wait(&t, 2000);
+    expect_ok(test_append(os, "b"));
+    store_flush(t.store);
+    sim_jobs_drain(t.jobs);
+    log_trim(os, 2, NULL);
+    test_store_stop(&t);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    os = store_log(t.store, 7, LEVEL_FSYNC);
+    expect_int(os->end, 2);
+    append_each(&t, os, "cd");
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    os = store_find(t.store, 7);
+    expect_int(os->end, 4);
+    expect_string(test_store_values(&t, os, 2), "c d");
+    test_store_reset(&t);
+}
+
+/* Killed between the sync of a new file and that of its directory. */
+TEST(a_journal_file_whose_directory_was_not_synced_is_not_lost_later)
+{
+    struct test_store t;
+    test_store_init(&t);
+    t.config.journal_first_bytes = t.config.journal_file_bytes = 64 * KIB;
+    t.config.journal_max_bytes = 1 * MIB;
+    expect_ok(test_store_open(&t));
+    sim_disk_fail(t.disk, SIM_SYNC_DIR, 1, E_IO); /* of the file that is made ahead */
+    test_store_settle(&t);
+    expect_true(t.was_frozen);
+    test_store_kill(&t);
+    expect_ok(test_store_open(&t));
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    struct ticket ticket;
+    for (uint64_t i = 0; i < 12; i++) {
+        expect_ok(log_append(log, test_batch_sized(i, 9000), &ticket));
+        test_store_settle(&t);
+    }
+    expect_int(log->hw, 12);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_int(store_find(t.store, 7)->hw, 12);
+    test_store_reset(&t);
+}
+
+TEST(the_first_start_syncs_at_most_four_times_before_it_is_ready)
+{
+    struct test_store t;
+    test_store_init(&t);
+    expect_ok(test_store_open(&t));
+    const struct sim_disk_stats *stats = sim_disk_stats(t.disk);
+    expect_true(stats->calls[SIM_SYNC] + stats->calls[SIM_SYNC_DIR] <= 4);
+    struct store_stats s;
+    store_stats(t.store, &s);
+    expect_int(s.journal_files, 1);
+    expect_true(s.journal_bytes <= 4 * MIB);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    test_store_reset(&t);
+}
+
+/* The first start, cut at each of its changes, in each way. */
+TEST(a_first_start_that_is_cut_anywhere_starts_again)
+{
+    for (uint64_t n = 1, done = 0; !done; n++) {
+        for (int mode = SIM_KEEP; mode <= SIM_SUBSET; mode++) {
+            struct test_store t;
+            test_store_init(&t);
+            t.config.journal_first_bytes = 64 * KIB;
+            sim_disk_crash_at(t.disk, n, 100);
+            if (test_store_open(&t) == OK)
+                test_store_settle(&t);
+            done = !sim_disk_has_crashed(t.disk);
+            test_store_kill(&t);
+            sim_disk_restart(t.disk, (enum sim_restart)mode, n);
+            expect_ok(test_store_open(&t));
+            append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "a");
+            expect_ok(test_store_crash(&t, SIM_LOSE, n));
+            expect_string(test_store_values(&t, store_find(t.store, 7), 0), "a");
+            test_store_reset(&t);
+        }
+    }
+}
+
+/* ---- entries that no writer writes ---- */
+
+/* Change bytes of a record and make its checksum right again. */
+static void patch_record(struct test_store *t, int n, size_t at, const void *bytes, size_t size)
+{
+    struct text file = test_file_get(t, first_path);
+    uint64_t start = record_position(&file, n);
+    struct record_header h;
+    expect_true(start && record_header_get(file.data + start, &h));
+    memcpy(file.data + start + at, bytes, size);
+    put_u32(file.data + start + 4, crc32c(file.data + start + 8, h.size - 8));
+    test_file_put(t, first_path, text_bytes(&file));
+    text_reset(&file);
+}
+
+static void expect_refused(size_t at, const void *bytes, size_t size)
+{
+    struct test_store t;
+    open_small(&t);
+    append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "a");
+    test_store_kill(&t);
+    patch_record(&t, 1, at, bytes, size);
+    expect_err(test_store_open(&t), E_CORRUPT);
+    test_store_reset(&t);
+}
+
+TEST(entries_that_do_not_fit_their_record_are_refused)
+{
+    static const uint8_t huge[4] = {0xff, 0xff, 0xff, 0xf8}, odd[4] = {0, 0, 0, 9}, zero[4] = {0},
+                         small[4] = {0, 0, 0, 16}, type = 99;
+    enum { ENTRY = RECORD_HEADER_BYTES, SIZE = ENTRY + 4, LOGS = ENTRY + 2 };
+    expect_refused(SIZE, huge, 4);
+    expect_refused(SIZE, odd, 4);
+    expect_refused(SIZE, zero, 4);
+    expect_refused(SIZE, small, 4); /* a DATA entry that cannot hold its log */
+    expect_refused(ENTRY, &type, 1);
+    expect_refused(LOGS, zero, 2);
+    expect_refused(LOGS, huge, 2);
+    expect_refused(48, zero, 4); /* the number of entries */
+}
+
+TEST(a_batch_that_starts_behind_the_end_of_its_log_is_rot)
+{
+    uint8_t base[8];
+    put_u64(base, 5);
+    expect_refused(RECORD_HEADER_BYTES + ENTRY_HEADER_BYTES + 8, base, 8);
+    put_u64(base, UINT64_MAX); /* and a negative offset */
+    expect_refused(RECORD_HEADER_BYTES + ENTRY_HEADER_BYTES + 8, base, 8);
+}

@@ -1,0 +1,27 @@
+/* What recover.c (entries, logs) and recover_journal.c (files, records) share. */
+#ifndef LOG_RECOVER_INTERNAL_H
+#define LOG_RECOVER_INTERNAL_H
+
+#include "log/store_internal.h"
+
+struct replay {
+    struct store *s;
+    struct journal_file *file; /* being read */
+    struct text bytes;         /* its content */
+    uint64_t position;         /* of the next record in it */
+    uint64_t sequence;         /* of the last record, 0: none yet */
+    bool is_broken;            /* there was a first record, and it is damaged */
+    uint32_t crc, epoch;
+    uint32_t epoch_max; /* of every intact record that was met, in the chain or not */
+};
+
+/* Find the journal's files, in order. None: this is the first start. */
+must_use enum err recover_find_files(struct store *s);
+must_use enum err recover_first_file(struct store *s);
+/* Follow the chain from the oldest file on; sync what may not be durable yet. */
+must_use enum err recover_chain(struct replay *r);
+
+/* One record, its checksum right: what it says about logs. */
+must_use enum err replay_record(struct replay *r, const uint8_t *p, const struct record_header *h);
+
+#endif

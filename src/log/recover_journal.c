@@ -1,0 +1,266 @@
+/*
+ * Recovery, first half: which journal files there are, and which of their records count. A record
+ * counts when it follows the one before: next in sequence, with its checksum. Where the chain ends,
+ * the rest of the files is searched for a record that knows of more: then what is missing had been
+ * synced, which is rot, else the tail was torn. A file without a valid header is one that was never
+ * finished, unless records lie in it.
+ */
+#include "log/recover_internal.h"
+
+#include "base/crc32c.h"
+#include "base/number.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { BLOCK_MIN_BYTES = 512 }; /* records begin at multiples of it, whatever the device has now */
+
+/* ---- files ---- */
+
+static int compare_files(const void *a, const void *b)
+{
+    const struct journal_file *x = *(struct journal_file *const *)a;
+    const struct journal_file *y = *(struct journal_file *const *)b;
+    return (x->generation > y->generation) - (x->generation < y->generation);
+}
+
+struct found_files {
+    struct store *s;
+    VEC(struct journal_file *) items;
+    enum err err;
+};
+
+static bool is_intact(struct bytes rest, const struct record_header *h)
+{
+    return h->size <= rest.size && crc32c(rest.data + 8, h->size - 8) == h->crc;
+}
+
+/* Does any record lie in the file, of whatever generation? */
+static enum err has_records(struct file *f, uint64_t size, bool *out)
+{
+    struct text content = {0};
+    struct record_header h;
+    uint8_t *p = text_reserve(&content, size + 1);
+    enum err err = file_read(f, 0, p, size);
+    *out = false;
+    for (uint64_t at = 0; !err && !*out && at + RECORD_HEADER_BYTES <= size; at += BLOCK_MIN_BYTES)
+        *out = record_header_get(p + at, &h) && is_intact(bytes_of(p + at, size - at), &h);
+    text_reset(&content);
+    return err;
+}
+
+/* The header does not count. Fine if nothing was ever written behind it: the file is made anew. */
+static enum err check_unfinished(struct store *s, struct file *f, uint64_t size)
+{
+    bool found;
+    enum err err = has_records(f, size, &found);
+    if (!err && found && !s->config.accept_loss)
+        err = err_set(E_CORRUPT, "its header is damaged and records lie behind it; start with "
+                                 "--accept-loss to go on without them");
+    return err;
+}
+
+static enum err read_file_header(struct store *s, struct journal_file *f)
+{
+    uint8_t header[48] = {0};
+    uint64_t size;
+    struct journal_file_header h;
+    enum err err = file_size(f->file, &size);
+    if (!err && size >= sizeof header)
+        err = file_read(f->file, 0, header, sizeof header);
+    if (!err)
+        err = journal_file_header_get(header, &h);
+    if (err == E_CORRUPT || (!err && h.size > size))
+        return check_unfinished(s, f->file, size);
+    if (err)
+        return err;
+    f->generation = h.generation;
+    f->base = h.base;
+    f->size = h.size;
+    return OK;
+}
+
+static enum err open_journal_file(struct store *s, uint32_t slot, struct journal_file **out)
+{
+    char path[32];
+    struct journal_file *f = xzalloc(sizeof *f);
+    f->slot = slot;
+    journal_path(slot, path);
+    enum err err = disk_open(s->disk, path, 0, &f->file);
+    if (!err)
+        err = disk_open(s->disk, path, DISK_DIRECT, &f->writer);
+    if (!err)
+        err = read_file_header(s, f);
+    *out = f;
+    return err_wrap(err, "open %s", path);
+}
+
+static void note_journal_file(void *ctx, const char *name)
+{
+    struct found_files *found = ctx;
+    struct bytes text = bytes_from_string(name);
+    int64_t slot;
+    struct journal_file *f;
+    if (text.size < 9 || strcmp(name + text.size - 8, ".journal") != 0 ||
+        !number_parse_i64(bytes_of(name, text.size - 8), &slot) || slot < 1 || slot > INT32_MAX)
+        return;
+    if (found->err)
+        return;
+    found->err = open_journal_file(found->s, (uint32_t)slot, &f);
+    vec_push(&found->items, f);
+    if ((uint32_t)slot > found->s->journal.slot_count)
+        found->s->journal.slot_count = (uint32_t)slot;
+}
+
+/* A generation may be missing between two others: the disk had no room for its file. */
+enum err recover_find_files(struct store *s)
+{
+    struct found_files found = {.s = s};
+    struct journal *j = &s->journal;
+    enum err err = disk_list(s->disk, "journal", note_journal_file, &found);
+    if (!err)
+        err = found.err;
+    if (found.items.count > 1)
+        qsort(found.items.items, found.items.count, sizeof *found.items.items, compare_files);
+    for (size_t i = 0; i < found.items.count; i++) {
+        struct journal_file *f = found.items.items[i];
+        list_push_back(&j->files, &f->node);
+        if (f->generation == 0) {
+            char path[32];
+            journal_path(f->slot, path);
+            journal_file_free(f);
+            if (!err)
+                err = disk_remove(s->disk, path);
+            continue;
+        }
+        j->file_count++;
+        j->total_bytes += f->size;
+        j->generation = f->generation;
+    }
+    vec_reset(&found.items);
+    return err;
+}
+
+enum err recover_first_file(struct store *s)
+{
+    struct journal_file *f = xzalloc(sizeof *f);
+    f->slot = ++s->journal.slot_count;
+    f->generation = ++s->journal.generation;
+    f->base = JOURNAL_FIRST_ADDRESS;
+    f->size = s->config.journal_first_bytes;
+    f->state = JOURNAL_READY;
+    list_push_back(&s->journal.files, &f->node);
+    s->journal.file_count++;
+    s->journal.total_bytes += f->size;
+    return journal_file_create(s->disk, f, true);
+}
+
+/* ---- the chain ---- */
+
+/* Is there an intact record of this file's generation here? */
+static bool record_at(const struct replay *r, uint64_t position, struct record_header *h)
+{
+    struct bytes rest = bytes_of(r->bytes.data + position, r->bytes.size - position);
+    return rest.size >= RECORD_HEADER_BYTES && record_header_get(rest.data, h) &&
+           h->generation == r->file->generation && is_intact(rest, h);
+}
+
+static bool record_follows(const struct replay *r, const struct record_header *h)
+{
+    if (r->sequence == 0)
+        return !r->is_broken;
+    return h->sequence == r->sequence + 1 && h->prev_crc == r->crc;
+}
+
+/* The chain has ended at r->position. Does a later record say that more had been synced? */
+static enum err look_for_rot(struct replay *r)
+{
+    struct record_header h;
+    for (uint64_t at = r->position; at < r->bytes.size; at += BLOCK_MIN_BYTES) {
+        if (!record_at(r, at, &h))
+            continue;
+        if (h.epoch > r->epoch_max)
+            r->epoch_max = h.epoch;
+        if (h.epoch >= r->epoch && h.sequence > r->sequence && h.synced > r->sequence &&
+            !r->s->config.accept_loss)
+            return err_set(E_CORRUPT,
+                           "journal file %06u is damaged at byte %llu, below what was synced "
+                           "(record %llu says up to %llu); start with --accept-loss to go on "
+                           "without what follows",
+                           r->file->slot, (unsigned long long)r->position,
+                           (unsigned long long)h.sequence, (unsigned long long)h.synced);
+    }
+    return OK;
+}
+
+/* The oldest file begins with a record that is damaged: whatever follows it cannot be a beginning. */
+static bool begins_broken(const struct replay *r)
+{
+    struct record_header h;
+    const uint8_t *p = r->bytes.data + JOURNAL_HEADER_BYTES;
+    return r->bytes.size >= JOURNAL_HEADER_BYTES + RECORD_HEADER_BYTES &&
+           record_header_get(p, &h) && h.generation == r->file->generation;
+}
+
+static enum err replay_file(struct replay *r)
+{
+    struct record_header h;
+    r->position = JOURNAL_HEADER_BYTES;
+    r->bytes.size = 0;
+    text_reserve(&r->bytes, r->file->size);
+    enum err err = file_read(r->file->file, 0, r->bytes.data, r->file->size);
+    r->bytes.size = r->file->size;
+    while (!err && r->position < r->bytes.size && record_at(r, r->position, &h) &&
+           record_follows(r, &h)) {
+        err = replay_record(r, r->bytes.data + r->position, &h);
+        r->sequence = h.sequence;
+        r->crc = h.crc;
+        r->epoch = h.epoch > r->epoch ? h.epoch : r->epoch;
+        r->position += h.size;
+    }
+    if (r->epoch > r->epoch_max)
+        r->epoch_max = r->epoch;
+    if (!err && r->sequence == 0 && begins_broken(r))
+        r->is_broken = true;
+    return err ? err : look_for_rot(r);
+}
+
+/* Behind the chain's last record nothing of value is left. It goes on in the same file, if the
+ * device's blocks have not become larger than the place where the record ends. */
+static void set_states(struct store *s, struct journal_file *newest)
+{
+    bool before = newest != NULL;
+    list_each (n, &s->journal.files) {
+        struct journal_file *f = container_of(n, struct journal_file, node);
+        if (f == newest) {
+            before = false;
+            f->state = JOURNAL_ACTIVE;
+            if (f->used % s->disk->block_bytes)
+                journal_pass(s, f);
+            continue;
+        }
+        f->state = before ? JOURNAL_FULL : JOURNAL_READY;
+        f->passed = before;
+        f->used = before ? f->size : 0;
+    }
+}
+
+enum err recover_chain(struct replay *r)
+{
+    struct store *s = r->s;
+    struct journal_file *newest = NULL;
+    enum err err = disk_sync_dir(s->disk, "journal"); /* a killed process may not have come to it */
+    list_each (n, &s->journal.files) {
+        r->file = container_of(n, struct journal_file, node);
+        if (!err)
+            err = replay_file(r);
+        if (err)
+            return err_wrap(err, "replay journal file %06u", r->file->slot);
+        if (r->position == JOURNAL_HEADER_BYTES)
+            continue; /* prepared, or passed over */
+        newest = r->file;
+        newest->used = r->position;
+    }
+    set_states(s, newest);
+    return newest ? file_sync(newest->file) : OK;
+}
