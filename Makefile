@@ -89,7 +89,7 @@ sim: deps-test $(BUILD)/build.ninja
 	    $(BUILD)/tests/sim/log_sim --points $(SIM_POINTS) --seed $$seed
 
 bench: all
-	@bench/run
+	@python3 bench/run.py
 
 format:
 	@clang-format-14 -i $(sources)
