@@ -299,23 +299,25 @@ void store_stats(const struct store *s, struct store_stats *out)
 
 /* ---- the end ---- */
 
-static bool is_busy(const struct store *s)
+/* Write and sync what is staged, as far as there is space for it. */
+static void finish_commits(struct store *s)
 {
-    return s->in_flight || s->direct_in_flight ||
-           (!s->frozen && (s->staging->records.count > 0 || s->direct_staging));
+    for (;;) {
+        if (!s->frozen && s->journal_lane.synced < s->journal_lane.done)
+            store_want_sync(s);
+        store_flush(s);
+        if (!s->in_flight && !s->direct_in_flight && s->helpers == 0)
+            return;
+        jobs_poll(s->jobs);
+    }
 }
 
 void store_close(struct store *s)
 {
-    while (is_busy(s)) {
-        store_flush(s);
-        if (!jobs_poll(s->jobs) && !is_busy(s))
-            break;
-    }
-    while (s->helpers > 0)
-        jobs_poll(s->jobs);
+    finish_commits(s);
     s->closing = true;
-    if (!s->frozen) {
+    bool all_written = s->staging->records.count == 0 && !s->direct_staging && !s->direct_stalled;
+    if (!s->frozen && all_written) {
         enum err err = recycle_everything(s);
         if (err)
             say_error("log", "the log table was not written at the stop: %s", err_text());

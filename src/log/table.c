@@ -116,6 +116,11 @@ static void table_path(uint32_t number, const char *suffix, char out[40])
 
 /* ---- reading ---- */
 
+static int64_t get_i64(const uint8_t *p)
+{
+    return (int64_t)get_u64(p);
+}
+
 struct table_reader {
     struct text bytes;
     size_t at;    /* in bytes */
@@ -137,59 +142,94 @@ static enum err reader_open(struct table_reader *r, struct file *f)
     return err;
 }
 
+/* The size of the whole block at `at`, 0: there is none. */
+static size_t block_at(const struct text *t, size_t at)
+{
+    const uint8_t *p = t->data + at;
+    size_t left = t->size - at;
+    if (left < BLOCK_HEADER_BYTES || get_u32(p) != BLOCK_MAGIC)
+        return 0;
+    uint64_t size = get_u64(p + 8);
+    bool whole = size >= BLOCK_HEADER_BYTES && size <= left;
+    return whole && get_u32(p + 4) == crc32c(p + 8, size - 8) ? size : 0;
+}
+
 static bool next_block(struct table_reader *r)
 {
-    const uint8_t *p = r->bytes.data + r->valid;
-    size_t left = r->bytes.size - r->valid;
-    if (left < BLOCK_HEADER_BYTES || get_u32(p) != BLOCK_MAGIC)
-        return false;
-    uint64_t size = get_u64(p + 8);
-    if (size < BLOCK_HEADER_BYTES || size > left || get_u32(p + 4) != crc32c(p + 8, size - 8))
-        return false;
+    size_t size = block_at(&r->bytes, r->valid);
     r->at = r->valid + BLOCK_HEADER_BYTES;
     r->valid += size;
     r->block_end = r->valid;
-    return true;
+    return size > 0;
 }
 
-/* The next row, or null at the end. */
-static struct bytes next_row(struct table_reader *r)
+/* Whole blocks end at r->valid. The table was made with its first block, and each block was synced
+ * before the next was written, so only the last one may be torn. */
+static enum err look_for_rot(const struct table_reader *r)
 {
-    while (r->at >= r->block_end)
-        if (!next_block(r))
-            return BYTES_NULL;
-    uint32_t size = get_u32(r->bytes.data + r->at);
-    if (size < ROW_FIXED_BYTES + 4 || size > r->block_end - r->at) {
-        r->at = r->block_end; /* a checked block with a bad row: written by a newer version */
-        return BYTES_NULL;
-    }
-    struct bytes row = bytes_of(r->bytes.data + r->at, size);
-    r->at += size;
-    return row;
+    bool rot = r->valid == 0;
+    for (size_t at = r->valid + 1; !rot && at < r->bytes.size; at++)
+        rot = block_at(&r->bytes, at) > 0;
+    if (!rot)
+        return OK;
+    return err_set(E_CORRUPT,
+                   "damaged at byte %zu, below what was synced; start with --accept-loss to go on "
+                   "without what follows",
+                   r->valid);
 }
 
-static uint64_t row_id(struct bytes row)
+/* Does the row hold what it says? `left`: bytes of the block from the row's first on. */
+static enum err row_check(const uint8_t *p, size_t left)
 {
-    return get_u64(row.data + 8);
+    if (left < ROW_FIXED_BYTES + 4 || get_u32(p) < ROW_FIXED_BYTES + 4 || get_u32(p) > left)
+        return err_set(E_CORRUPT, "a row exceeds its block");
+    if (p[4] > ROW_VERSION)
+        return err_set(E_UNSUPPORTED, "a row of version %d was written by a newer release", p[4]);
+    uint64_t state_at = ROW_FIXED_BYTES + 12ull * get_u32(p + 144);
+    bool fits = state_at + 4 <= get_u32(p) && state_at + 4 + get_u32(p + state_at) == get_u32(p);
+    bool possible = p[5] < LEVEL_MEMORY;
+    static const int offsets_at[] = {16, 24, 32, 72, 96, 104, 128};
+    for (size_t i = 0; i < sizeof offsets_at / sizeof offsets_at[0]; i++)
+        possible = possible && get_i64(p + offsets_at[i]) >= 0;
+    if (!fits || !possible)
+        return err_set(E_CORRUPT, "a row of log %llu makes no sense",
+                       (unsigned long long)get_u64(p + 8));
+    return OK;
 }
 
-static bool row_is_gone(struct bytes row)
+/* A later row replaces an earlier one. */
+static void note_row(struct idmap *rows, const uint8_t *p, uint64_t *live_bytes)
 {
-    return row.data[6] & ROW_GONE;
+    bool gone = p[6] & ROW_GONE;
+    uint64_t id = get_u64(p + 8);
+    const uint8_t *old = gone ? idmap_remove(rows, id) : idmap_put(rows, id, (void *)p);
+    *live_bytes += gone ? 0 : get_u32(p);
+    *live_bytes -= old ? get_u32(old) : 0;
 }
 
 /* The newest row of each log, as pointers into the reader's bytes. */
-static void newest_rows(struct table_reader *r, struct idmap *rows, uint64_t *live_bytes)
+static enum err newest_rows(struct table_reader *r, struct idmap *rows, uint64_t *live_bytes)
 {
-    struct bytes row;
     *live_bytes = 0;
-    while ((row = next_row(r)).data) {
-        const uint8_t *old = row_is_gone(row) ? idmap_remove(rows, row_id(row))
-                                              : idmap_put(rows, row_id(row), (void *)row.data);
-        *live_bytes += row_is_gone(row) ? 0 : row.size;
-        if (old)
-            *live_bytes -= get_u32(old);
+    while (next_block(r)) {
+        for (; r->at < r->block_end; r->at += get_u32(r->bytes.data + r->at)) {
+            enum err err = row_check(r->bytes.data + r->at, r->block_end - r->at);
+            if (err)
+                return err;
+            note_row(rows, r->bytes.data + r->at, live_bytes);
+        }
     }
+    return OK;
+}
+
+/* What a compaction, this one or one that was cut, leaves beside the table. */
+static enum err remove_leftovers(struct store *s)
+{
+    char path[40];
+    table_path(s->table_number - 1, "table", path);
+    enum err err = disk_remove(s->disk, path);
+    table_path(s->table_number + 1, "new", path);
+    return err ? err : disk_remove(s->disk, path);
 }
 
 static enum err write_new_table(struct store *s, struct text *block, uint32_t number)
@@ -211,18 +251,15 @@ static enum err write_new_table(struct store *s, struct text *block, uint32_t nu
         err = disk_sync_dir(s->disk, "table");
     if (err) {
         file_close(f);
+        if (err == E_NO_SPACE && disk_remove(s->disk, temporary) != OK)
+            say_warn("log", "cannot remove %s: %s", temporary, err_text());
         return err_wrap(err, "write %s", path);
     }
     file_close(s->table);
-    if (s->table_number > 0) {
-        char old[40];
-        table_path(s->table_number, "table", old);
-        err = disk_remove(s->disk, old);
-    }
     s->table = f;
     s->table_number = number;
     s->table_size = block->size;
-    return err;
+    return remove_leftovers(s);
 }
 
 static enum err table_compact(struct store *s)
@@ -231,8 +268,9 @@ static enum err table_compact(struct store *s)
     struct idmap rows = {0};
     struct text block = {0};
     enum err err = reader_open(&r, s->table);
+    if (!err)
+        err = newest_rows(&r, &rows, &s->table_live_bytes);
     if (!err) {
-        newest_rows(&r, &rows, &s->table_live_bytes);
         block_begin(&block);
         size_t position = 0;
         const uint8_t *row;
@@ -264,22 +302,19 @@ enum err table_append(struct store *s, struct text *rows)
     text_append(&block, text_bytes(rows));
     block_end(&block);
     enum err err = s->table ? append_block(s, &block) : write_new_table(s, &block, 1);
+    bool appended = !err;
     text_reset(&block);
     if (!err && s->table_size > COMPACT_ABOVE_BYTES && s->table_size > 2 * s->table_live_bytes)
         err = table_compact(s);
+    if (err == E_NO_SPACE && appended) {
+        err_clear();
+        err = OK; /* the rows are durable, it is only not compact */
+    }
     return err_wrap(err, "write rows of the log table");
 }
 
-static int64_t get_i64(const uint8_t *p)
+static void row_apply(struct store *s, const uint8_t *p)
 {
-    return (int64_t)get_u64(p);
-}
-
-static enum err row_apply(struct store *s, const uint8_t *p)
-{
-    if (p[4] > ROW_VERSION)
-        return err_set(E_UNSUPPORTED,
-                       "row of version %d in the log table: written by a newer release", p[4]);
     struct log_state *l = log_state(store_log(s, get_u64(p + 8), p[5]));
     l->has_row = true;
     l->deleted = p[6] & ROW_DELETED;
@@ -309,7 +344,6 @@ static enum err row_apply(struct store *s, const uint8_t *p)
     struct bytes state = bytes_of(at + 4, get_u32(at));
     if (state.size > 0 && !l->deleted)
         s->owner.restore(s->owner.ctx, l->log.id, state);
-    return OK;
 }
 
 static void note_number(void *ctx, const char *name)
@@ -318,7 +352,8 @@ static void note_number(void *ctx, const char *name)
     struct bytes text = bytes_from_string(name);
     int64_t number;
     if (text.size > 6 && strcmp(name + text.size - 6, ".table") == 0 &&
-        number_parse_i64(bytes_of(name, text.size - 6), &number) && number > s->table_number)
+        number_parse_i64(bytes_of(name, text.size - 6), &number) && number > s->table_number &&
+        number < UINT32_MAX)
         s->table_number = (uint32_t)number;
 }
 
@@ -335,12 +370,18 @@ enum err table_load(struct store *s)
     if (!err)
         err = reader_open(&r, s->table);
     if (!err)
-        newest_rows(&r, &rows, &s->table_live_bytes);
+        err = newest_rows(&r, &rows, &s->table_live_bytes);
+    if (!err && r.valid < r.bytes.size && !s->config.accept_loss)
+        err = look_for_rot(&r);
+    if (!err)
+        err = file_sync(s->table); /* a killed process may not have come to it */
+    if (!err)
+        err = remove_leftovers(s);
     s->table_size = r.valid;
     size_t position = 0;
     const uint8_t *row;
     while (!err && (row = idmap_next(&rows, &position)) != NULL)
-        err = row_apply(s, row);
+        row_apply(s, row);
     idmap_reset(&rows);
     text_reset(&r.bytes);
     return err_wrap(err, "read %s", path);
