@@ -248,6 +248,26 @@ void core_wait_cancel(struct wait *w)
 
 /* Move what is done out first: ready() may add waits that are done at once, and they get their turn
  * in the next turn, not in an endless loop here. */
+/* The disk has failed: those who want to know it stop waiting. */
+static void run_frozen_waits(struct core *core)
+{
+    struct core_internal *in = core->internal;
+    struct list told, *node;
+    list_init(&told);
+    for (int i = 0; i < WAIT_LISTS; i++) {
+        list_each_safe (n, &in->waits[i]) {
+            if (!container_of(n, struct wait, node)->frozen)
+                continue;
+            list_remove(n);
+            list_push_back(&told, n);
+        }
+    }
+    while ((node = list_pop_front(&told))) {
+        struct wait *w = container_of(node, struct wait, node);
+        w->frozen(w);
+    }
+}
+
 static void run_waits(struct core *core)
 {
     struct core_internal *in = core->internal;
@@ -271,6 +291,8 @@ static void run_waits(struct core *core)
         struct wait *w = container_of(node, struct wait, node);
         w->ready(w);
     }
+    if (store_is_frozen(core->store))
+        run_frozen_waits(core);
 }
 
 void core_watch_progress(struct core *core, struct progress_watch *watch)

@@ -69,6 +69,8 @@ struct wait {
     struct ticket ticket;
     enum stage stage;
     void (*ready)(struct wait *);
+    /* Called instead, if not NULL, when the disk fails: nothing will be committed any more. */
+    void (*frozen)(struct wait *);
 };
 void core_wait(struct core *, struct wait *, struct ticket, enum stage);
 void core_wait_cancel(struct wait *);

@@ -115,6 +115,7 @@ static void live(void *ctx, struct log *log, int64_t from, int64_t to, offset_ra
 static void frozen(void *ctx, const char *why)
 {
     struct core *core = ctx;
+    core->internal->waits_changed = true;
     core->internal->progressed = true; /* whoever watches looks, and finds the store frozen */
     say_error("store", "the disk failed, nothing is accepted any more until a restart: %s", why);
 }

@@ -46,6 +46,14 @@ static void ticket_done(struct wait *wait)
     r->ready(r, true);
 }
 
+/* The disk failed: what is not committed by now never will be. */
+static void disk_failed(struct wait *wait)
+{
+    struct request *r = container_of(wait, struct request, wait);
+    stop_waiting(r);
+    r->ready(r, false);
+}
+
 static void time_is_up(struct timer *timer, int64_t now_ns)
 {
     (void)now_ns;
@@ -68,6 +76,7 @@ void request_wait(struct request *r, struct ticket ticket, enum stage stage, int
     }
     r->ready = ready;
     r->wait.ready = ticket_done;
+    r->wait.frozen = disk_failed;
     core_wait(core, &r->wait, ticket, stage);
     r->timer.fire = time_is_up;
     timer_start(&core->timers, &r->timer,
