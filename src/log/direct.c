@@ -14,6 +14,7 @@
 
 #include "base/metrics.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -232,21 +233,26 @@ struct seal {
     uint64_t size;
     int64_t segment;
     index_entries index;
+    enum err err;
+    char error[256];
 };
 
-/* Give back what was preallocated and write the index. A failure costs space or a rebuild, no data.
- */
+/* Give back what was preallocated and write the index: a failure costs space or a rebuild, no data.
+ * But rows rely on the sync. */
 static void seal_run(struct job *job)
 {
     struct seal *seal = container_of(job, struct seal, job);
     enum err err = file_truncate(seal->file, seal->size);
     if (!err)
-        err = file_sync(seal->file); /* of a log of level os, nobody has synced it so far */
-    if (!err)
         err = index_write(seal->store->disk, seal->log->log.id, seal->segment, &seal->index);
     if (err)
         say_warn("log", "seal segment: %s log=%llu", err_text(),
                  (unsigned long long)seal->log->log.id);
+    seal->err = file_sync(seal->file); /* of a log of level os, nobody has synced it so far */
+    if (seal->err) {
+        snprintf(seal->error, sizeof seal->error, "%s", err_text());
+        seal->store->seal_err = seal->err;
+    }
     file_close(seal->file);
 }
 
@@ -254,6 +260,8 @@ static void seal_done(struct job *job)
 {
     struct seal *seal = container_of(job, struct seal, job);
     seal->store->helpers--;
+    if (seal->err)
+        store_freeze(seal->store, seal->err, seal->error);
     if (seal->log->direct)
         seal->log->direct->seals--;
     log_unpin(seal->log);

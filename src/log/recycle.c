@@ -525,6 +525,7 @@ struct write_rows {
 static void rows_run(struct job *job)
 {
     struct write_rows *w = container_of(job, struct write_rows, job);
+    w->err = w->store->seal_err; /* the rows may speak of bytes that this sync did not reach */
     for (size_t i = 0; i < w->sync_first.count && !w->err; i++)
         w->err = file_sync(w->sync_first.items[i]);
     if (!w->err)
@@ -737,10 +738,9 @@ enum err recycle_everything(struct store *s)
 {
     struct text rows = {0};
     enum err err = OK;
-    while (!list_is_empty(&s->dirty)) {
-        struct log_state *l = container_of(list_pop_front(&s->dirty), struct log_state, dirty);
+    list_each (n, &s->dirty) {
+        struct log_state *l = container_of(n, struct log_state, dirty);
         row_encode(l, l->deleted ? (l->unlinked ? ROW_GONE : ROW_DELETED) : 0, &rows);
-        l->dirty_from = 0;
         struct direct *d = l->direct;
         if (!err && d && l->log.level == LEVEL_OS && d->open_file)
             err = file_sync(d->open_file);

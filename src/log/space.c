@@ -109,7 +109,7 @@ static void removal_done(struct job *job)
     l->stored_bytes -= r->freed_bytes < l->stored_bytes ? r->freed_bytes : l->stored_bytes;
     if (r->all && !r->err) {
         unlinked(s, l);
-    } else if (!r->all) {
+    } else if (!r->all && !r->err) {
         l->first_segment = r->first_left;
         if (r->first_left < 0 && l->direct_from != INT64_MAX)
             l->first_segment = l->direct_from; /* may have been made beside the removal */

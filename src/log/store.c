@@ -154,9 +154,10 @@ void log_trim(struct log *log, int64_t offset, struct ticket *out)
     log_tail_changed(l);
     log_join_direct_part(l);
     log_needs_row(l);
-    if (!out || s->frozen)
+    if (!out)
         return;
-    stage_control(s, ENTRY_START, l, offset, 0);
+    if (!s->frozen) /* else the ticket is never done */
+        stage_control(s, ENTRY_START, l, offset, 0);
     *out = (struct ticket){.journal = s->journal_lane.staging, .level = LEVEL_FSYNC};
 }
 
@@ -215,10 +216,9 @@ void log_delete(struct log *log, struct ticket *out)
         if (l->pins == 0)
             log_free(l);
     } else {
-        if (!s->frozen) {
+        if (!s->frozen) /* else the ticket is never done */
             stage_control(s, ENTRY_DELETE, l, 0, 0);
-            ticket.journal = s->journal_lane.staging;
-        }
+        ticket.journal = s->journal_lane.staging;
         store_forget(s, l);
     }
     if (out)
@@ -356,6 +356,8 @@ void store_abandon(struct store *s)
         log_free(l);
     for (size_t i = 0; i < s->doomed.count; i++)
         log_free(s->doomed.items[i].log);
+    while (!list_is_empty(&s->dirty)) /* deleted, and waiting for the row that says so */
+        log_free(container_of(s->dirty.next, struct log_state, dirty));
     while (!list_is_empty(&s->journal.files))
         journal_file_free(container_of(s->journal.files.next, struct journal_file, node));
     window_clear(&s->journal_window);

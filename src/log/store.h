@@ -2,12 +2,18 @@
  * The store: all logs of one disk, their journal and their commits. Lives in the core; blocking
  * work is done by jobs. It knows logs by number and batches by their header, no topic and no queue.
  *
- * A log is a sequence of record batches. Its offsets, start <= hw <= durable <= written <= end for
- * a log of level fsync: start    first offset that is kept hw       high watermark: committed, may
- * be shown durable  synced written  handed to the operating system end      appended: the next
- * offset Appends of one turn are staged; store_flush() at the end of the turn hands them to the
- * disk as one commit when none is running, else they gather for the next one. When a commit ends,
- * hw moves and owner->committed() is called once for each log in it, then owner->progressed() once.
+ * A log is a sequence of record batches. Its offsets; start <= hw <= durable <= written <= end for a
+ * log of level fsync:
+ *
+ *   start    the first offset that is kept
+ *   hw       high watermark: committed, may be shown
+ *   durable  synced (of a log of level os that is direct: written)
+ *   written  handed to the operating system
+ *   end      appended: the next offset
+ *
+ * Appends of one turn are staged; store_flush() at the end of the turn hands them to the disk as one
+ * commit when none is running, else they gather for the next one. When a commit ends, hw moves and
+ * owner->committed() is called once for each log in it, then owner->progressed() once.
  *
  * Where a record lies, oldest first: segments (below `stored_to`), the journal (to `direct_from`),
  * direct segments. Memory holds no truth: the newest bytes are cached in chunks within a budget.

@@ -356,6 +356,7 @@ struct store {
     struct file *table;
     uint32_t table_number;
     uint64_t table_size, table_live_bytes;
+    enum err seal_err; /* (helper jobs) a sealed segment could not be synced */
 
     uint64_t memory_bytes; /* of logs of level memory */
     bool frozen, closing;
