@@ -45,6 +45,7 @@ class Connection:
     def __init__(self, address, timeout_s=10):
         host, port = address.rsplit(":", 1)
         self.socket = socket.create_connection((host, int(port)), timeout_s)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.sendall(PROTOCOL)
         assert self.receive()[2][:4] == struct.pack(">HH", 10, 10)
         self.socket.sendall(start_ok())

@@ -99,9 +99,10 @@ def pabal(request):
     if request.config.getoption("--broker") != "pabal" or _is_remote():
         pytest.skip("about Pabal itself")
     started = []
+    threads = request.config.getoption("--io-threads").split(",")[-1]
 
     def start(settings=None, **options):
-        started.append(brokers.Pabal(settings=settings, **options))
+        started.append(brokers.Pabal(settings={"io.threads": threads, **(settings or {})}, **options))
         return started[-1].start()
 
     yield start
