@@ -272,6 +272,24 @@ static void round_run(struct job *job)
         snprintf(r->error, sizeof r->error, "%s", err_text());
 }
 
+void round_free(struct round *r)
+{
+    if (!r)
+        return;
+    for (size_t i = 0; i < r->writes.count; i++) {
+        struct direct_write *w = &r->writes.items[i];
+        if (w->opened) /* and direct_wrote() has not taken it */
+            file_close(w->file);
+        vec_reset(&w->parts);
+        vec_reset(&w->index);
+    }
+    for (size_t i = 0; i < r->chunks.count; i++)
+        chunk_unref(r->chunks.items[i]);
+    vec_reset(&r->chunks);
+    vec_reset(&r->writes);
+    free(r);
+}
+
 static void round_done(struct job *job)
 {
     struct round *r = container_of(job, struct round, job);
@@ -293,16 +311,10 @@ static void round_done(struct job *job)
         for (size_t i = 0; i < r->writes.count; i++)
             log_advance(r->writes.items[i].log);
     }
-    for (size_t i = 0; i < r->writes.count; i++) {
+    for (size_t i = 0; i < r->writes.count; i++)
         log_unpin(r->writes.items[i].log);
-        vec_reset(&r->writes.items[i].parts);
-    }
-    for (size_t i = 0; i < r->chunks.count; i++)
-        chunk_unref(r->chunks.items[i]);
     bool failed = r->err != OK;
-    vec_reset(&r->chunks);
-    vec_reset(&r->writes);
-    free(r);
+    round_free(r);
     if (!failed) {
         s->owner.progressed(s->owner.ctx);
         recycle_step(s);
@@ -397,8 +409,10 @@ void store_flush(struct store *s)
     direct_enter_wanted(s);
     start_commit(s);
     start_round(s);
-    if (keep_promises(s))
+    if (keep_promises(s)) {
         s->owner.progressed(s->owner.ctx);
+        recycle_step(s); /* it may be among those who waited */
+    }
     store_evict_to(s, s->config.cache_bytes);
 }
 

@@ -291,11 +291,12 @@ static void start_seal(struct store *s, struct log_state *l, struct file *file, 
 void direct_wrote(struct store *s, struct direct_write *w)
 {
     struct direct *d = w->log->direct;
+    check(d);
     if (w->opened) {
         d->open_file = w->file;
         d->file_segment = w->segment;
+        w->opened = false;
     }
-    check(d);
     uint64_t wrote = w->end_position - w->position;
     w->log->stored_bytes += wrote;
     if (wrote > 0) {
@@ -303,7 +304,7 @@ void direct_wrote(struct store *s, struct direct_write *w)
         d->synced_segment = w->segment;
         d->synced_position = w->end_position;
     }
-    if (w->sync)
+    if (w->sync && w->segment == d->segment)
         d->really_synced = w->end_position;
     w->log->unmarked += wrote;
     s->unmarked_bytes += wrote;
@@ -311,6 +312,7 @@ void direct_wrote(struct store *s, struct direct_write *w)
         list_push_back(&s->unmarked_logs, &w->log->marking);
     if (w->seal) {
         start_seal(s, w->log, w->file, w->segment, w->end_position, w->index);
+        memset(&w->index, 0, sizeof w->index);
         d->open_file = NULL;
         d->file_segment = -1;
     }

@@ -48,6 +48,7 @@ enum {
     FORMAT_VERSION = 1,
     FILE_STEP_BYTES = 64 * KIB,
     FILES_AHEAD = 2,
+    GROWTH_MAX = 8,
 };
 
 void journal_path(uint32_t slot, char out[32])
@@ -150,21 +151,32 @@ struct prepare {
     char error[256];
 };
 
+/* What the file has taken on a full disk is left to others. */
+static void give_up_file(struct disk *d, struct journal_file *f)
+{
+    char path[32];
+    journal_path(f->slot, path);
+    file_close(f->writer);
+    file_close(f->file);
+    f->file = f->writer = NULL;
+    if (disk_remove(d, path) != OK)
+        say_warn("log", "cannot remove %s: %s", path, err_text());
+}
+
 static void prepare_run(struct job *job)
 {
     struct prepare *p = (struct prepare *)job;
     p->err = journal_file_create(p->store->disk, p->file, p->fresh);
     if (p->err)
         snprintf(p->error, sizeof p->error, "%s", err_text());
+    if (p->err == E_NO_SPACE && p->fresh)
+        give_up_file(p->store->disk, p->file);
 }
 
 /* No room for another journal file. One that nothing was staged into is forgotten; one that a
  * commit waits for is tried again by the tick. */
 static void prepare_failed(struct store *s, struct journal_file *f)
 {
-    file_close(f->writer);
-    file_close(f->file);
-    f->file = f->writer = NULL;
     f->state = JOURNAL_MISSING;
     if (f->used > 0 || f->node.next != &s->journal.files)
         return;
@@ -316,7 +328,14 @@ uint64_t journal_end_address(struct store *s)
 bool journal_is_short(struct store *s)
 {
     return files_ahead(s) < FILES_AHEAD &&
-           (s->no_space || s->journal.total_bytes + next_size(s, 0) > s->config.journal_max_bytes);
+           (s->no_space || s->journal.total_bytes + next_size(s, 0) > s->journal.max_bytes);
+}
+
+void journal_note_carried(struct store *s, const struct journal_file *f, uint64_t bytes)
+{
+    uint64_t limit = GROWTH_MAX * s->config.journal_max_bytes;
+    if (bytes > f->used / 2 && s->journal.max_bytes + f->size <= limit)
+        s->journal.max_bytes += f->size;
 }
 
 void journal_pass(struct store *s, struct journal_file *f)
@@ -369,20 +388,26 @@ void journal_renew(struct store *s, struct journal_file *f)
     prepare(s, f, false);
 }
 
+static struct journal_file *file_in_state(struct store *s, enum journal_file_state state)
+{
+    list_each (n, &s->journal.files) {
+        struct journal_file *f = container_of(n, struct journal_file, node);
+        if (f->state == state)
+            return f;
+    }
+    return NULL;
+}
+
 void journal_prepare_more(struct store *s)
 {
-    if (s->frozen || s->closing)
-        return;
-    struct journal_file *last = last_file(s);
-    if (last->state == JOURNAL_PREPARING)
+    if (s->frozen || s->closing || file_in_state(s, JOURNAL_PREPARING))
         return; /* one at a time */
-    if (last->state == JOURNAL_MISSING) {
-        prepare(s, last, true);
+    struct journal_file *missing = file_in_state(s, JOURNAL_MISSING);
+    if (missing)
+        prepare(s, missing, true);
+    else if (files_ahead(s) >= FILES_AHEAD)
         return;
-    }
-    if (files_ahead(s) >= FILES_AHEAD)
-        return;
-    if (journal_is_short(s))
+    else if (journal_is_short(s))
         recycle_step(s);
     else
         add_file(s, next_size(s, 0));

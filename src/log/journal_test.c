@@ -14,6 +14,7 @@ static void open_small(struct test_store *t)
     test_store_init(t);
     t->config.journal_first_bytes = t->config.journal_file_bytes = 64 * KIB;
     t->config.journal_max_bytes = 1 * MIB;
+    t->config.carry_bytes = 4 * KIB;
     expect_ok(test_store_open(t));
     test_store_settle(t);
 }
@@ -184,7 +185,7 @@ TEST(damage_in_the_only_record_of_the_oldest_file_is_rot)
     expect_ok(test_store_open(&t));
     log = store_log(t.store, 7, LEVEL_FSYNC);
     for (uint64_t i = 0; i < 200; i++) {
-        expect_ok(log_append(log, test_batch_sized(i, 60000), &ticket));
+        expect_ok(log_append(log, test_batch_sized(i, 45000), &ticket));
         test_store_settle(&t);
     }
     struct journal_file *oldest =

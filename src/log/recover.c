@@ -390,6 +390,8 @@ enum err store_recover(struct store *s)
     if (err)
         return err;
     s->epoch = next_epoch(s, r.epoch_max);
+    if (s->journal.max_bytes < s->journal.total_bytes) /* it had grown */
+        s->journal.max_bytes = s->journal.total_bytes;
     s->journal.sequence = s->journal.synced_sequence = r.sequence;
     s->journal.crc = r.crc;
     uint64_t rows = rows_address(s), end = journal_end_address(s);

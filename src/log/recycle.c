@@ -370,6 +370,7 @@ static void carry_entry(struct store *s, struct log_state *l, struct tail_entry 
     l->tail.bytes -= e->size;
     stage_data_carried(s, l, kept, e);
     l->tail.bytes += e->size;
+    s->recycle.carried_bytes += e->size;
 }
 
 /* Nothing in the batch is read again: it stays in the tail as a hole. */
@@ -561,20 +562,24 @@ static void capture_row(struct store *s, struct log_state *l)
     log_pin(l);
 }
 
+static void want_rows_again(struct write_rows *w)
+{
+    for (size_t i = 0; i < w->logs.count; i++)
+        log_needs_row(w->logs.items[i]);
+}
+
 static void rows_done(struct job *job)
 {
     struct write_rows *w = container_of(job, struct write_rows, job);
     struct store *s = w->store;
     struct recycle *r = &s->recycle;
     s->helpers--;
-    if (w->err == E_NO_SPACE) { /* the rows are still to be written */
-        s->low_space = true;
-        for (size_t i = 0; i < w->logs.count; i++)
-            log_needs_row(w->logs.items[i]);
-        r->failed = true;
-    } else if (w->err) {
+    if (w->err == E_NO_SPACE)
+        s->low_space = r->failed = true;
+    else if (w->err)
         store_freeze(s, w->err, w->error);
-    }
+    if (w->err)
+        want_rows_again(w);
     for (size_t i = 0; i < w->logs.count; i++) {
         struct log_state *l = w->logs.items[i];
         if (!w->err) {
@@ -639,6 +644,7 @@ static void begin(struct store *s)
         return;
     r->file = file ? container_of(s->journal.files.next, struct journal_file, node) : NULL;
     r->mark_wanted = r->failed = r->again = false;
+    r->carried_bytes = 0;
     r->cursor = s->tailed.next;
     r->phase = file ? RECYCLE_MOVE : RECYCLE_ROWS;
     r->rows = xzalloc(sizeof *r->rows);
@@ -675,6 +681,7 @@ static void step_wait(struct store *s)
         r->phase = RECYCLE_MOVE;
         return;
     }
+    journal_note_carried(s, r->file, r->carried_bytes);
     r->phase = r->failed ? RECYCLE_IDLE : RECYCLE_ROWS;
     if (r->failed) {
         rows_free(r->rows);
@@ -753,6 +760,8 @@ enum err recycle_everything(struct store *s)
 
 void recycle_free(struct store *s)
 {
+    if (s->recycle.rows)
+        want_rows_again(s->recycle.rows);
     rows_free(s->recycle.rows);
     load_free(s->recycle.loaded);
     s->recycle.rows = NULL;

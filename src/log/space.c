@@ -11,8 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LOOK_EVERY_NS = 1000000000, FREE_STEP_BYTES = 4 * MIB,
-       IDLE_CACHE_BYTES = 1 * MIB };
+enum { LOOK_EVERY_NS = 1000000000, FREE_STEP_BYTES = 4 * MIB, IDLE_CACHE_BYTES = 1 * MIB };
 static const int64_t IDLE_NS = 3000000000;
 
 struct removal {
@@ -109,7 +108,9 @@ static void removal_done(struct job *job)
     l->stored_bytes -= r->freed_bytes < l->stored_bytes ? r->freed_bytes : l->stored_bytes;
     if (r->all && !r->err) {
         unlinked(s, l);
-    } else if (!r->all && !r->err) {
+    } else if (r->all) { /* the next run tries again */
+        vec_push(&s->doomed, ((struct doomed){l, UINT64_MAX}));
+    } else if (!r->err) {
         l->first_segment = r->first_left;
         if (r->first_left < 0 && l->direct_from != INT64_MAX)
             l->first_segment = l->direct_from; /* may have been made beside the removal */
@@ -202,8 +203,8 @@ void space_note_append(struct store *s)
 {
     s->appended_ns = s->now_ns;
     s->is_shrunk = false;
-    if (s->due_ns > s->now_ns + IDLE_NS)
-        s->due_ns = s->now_ns + IDLE_NS;
+    if (s->due_ns > s->now_ns + LOOK_EVERY_NS)
+        s->due_ns = s->now_ns + LOOK_EVERY_NS;
 }
 
 /* ---- room ---- */

@@ -40,6 +40,7 @@ static struct store *store_new(const struct store_config *config, struct disk *d
     list_init(&s->unmarked_logs);
     s->journal_lane.staging = s->direct_lane.staging = 1;
     s->staging = commit_new(s);
+    s->journal.max_bytes = config->journal_max_bytes;
     s->due_ns = INT64_MAX;
     s->space_checked_ns = INT64_MIN;
     return s;
@@ -325,21 +326,6 @@ void store_close(struct store *s)
     store_abandon(s);
 }
 
-static void free_round(struct round *r)
-{
-    if (!r)
-        return;
-    for (size_t i = 0; i < r->writes.count; i++) {
-        vec_reset(&r->writes.items[i].parts);
-        vec_reset(&r->writes.items[i].index);
-    }
-    for (size_t i = 0; i < r->chunks.count; i++)
-        chunk_unref(r->chunks.items[i]);
-    vec_reset(&r->chunks);
-    vec_reset(&r->writes);
-    free(r);
-}
-
 void store_abandon(struct store *s)
 {
     s->closing = true;
@@ -348,9 +334,9 @@ void store_abandon(struct store *s)
     commit_free(s->staging);
     if (s->in_flight)
         commit_free(s->in_flight);
-    free_round(s->direct_staging);
-    free_round(s->direct_in_flight);
-    free_round(s->direct_stalled);
+    round_free(s->direct_staging);
+    round_free(s->direct_in_flight);
+    round_free(s->direct_stalled);
     recycle_free(s);
     while ((l = idmap_next(&s->logs, &position)) != NULL)
         log_free(l);

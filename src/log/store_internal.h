@@ -294,6 +294,7 @@ struct journal {
     uint64_t synced_sequence;  /* (job) */
     struct file *written_file; /* the one that was written to last (job) */
     uint64_t total_bytes;
+    uint64_t max_bytes; /* beyond, files are made free before new ones are made */
 };
 
 enum recycle_phase {
@@ -313,6 +314,7 @@ struct recycle {
     uint32_t materialising;
     uint64_t wait_for;       /* commit number */
     uint64_t wait_for_round; /* the rows' derived state may be ahead of their positions */
+    uint64_t carried_bytes;  /* of this file, so far */
     struct load *loaded; /* batches that had to be read */
     struct write_rows *rows;
     bool mark_wanted;
@@ -399,6 +401,7 @@ void log_pin(struct log_state *l);
 void log_unpin(struct log_state *l);
 void store_freeze(struct store *s, enum err err, const char *why);
 void log_free(struct log_state *l);
+void round_free(struct round *r);
 /* Try a round again that had stalled for want of space. */
 void round_resume(struct store *s);
 /* Everything appended so far shall be synced; returns the commit number that it will be with. */
@@ -445,6 +448,10 @@ enum {
 struct journal_file *journal_next_file(struct store *s, uint64_t need);
 /* What is staged from now on lies at or above `address`, in new files. */
 void journal_skip_to(struct store *s, uint64_t address);
+/* So much of a file that is made free had to be carried forward. When it is more than half, small logs
+ * hold more than the journal was meant for: it may grow, or every commit pays for the same bytes again.
+ */
+void journal_note_carried(struct store *s, const struct journal_file *f, uint64_t bytes);
 /* Nothing more goes into this file. */
 void journal_pass(struct store *s, struct journal_file *f);
 struct journal_file *journal_file_at(struct store *s, uint64_t address); /* NULL: none holds it */

@@ -1,0 +1,190 @@
+/* Making journal files free: carrying forward, materialising, rows; and many small logs. */
+#include "tests/test.h"
+
+#include "log/store_internal.h"
+#include "log/test_store.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void open_small(struct test_store *t)
+{
+    test_store_init(t);
+    t->config.journal_first_bytes = t->config.journal_file_bytes = 64 * KIB;
+    t->config.journal_max_bytes = 256 * KIB;
+    t->config.carry_bytes = 8 * KIB;
+    t->config.direct_append_bytes = 1 * MIB;
+    t->config.direct_commit_bytes = 1 * MIB;
+    t->config.segment_bytes = 96 * KIB;
+    expect_ok(test_store_open(t));
+    test_store_settle(t);
+}
+
+/* Go once round the journal: every file that is there now is renewed. */
+static void go_round(struct test_store *t, struct log *log)
+{
+    uint64_t wanted = t->store->journal.generation + t->store->journal.file_count;
+    for (uint64_t i = 0; t->store->journal.generation < wanted; i++) {
+        struct ticket ticket;
+        expect_ok(log_append(log, test_batch_sized((uint64_t)log->end, 9000), &ticket));
+        test_store_settle(t);
+        log_trim(log, log->hw, NULL);
+        expect_true(i < 10000);
+    }
+}
+
+static void settle_records(struct test_store *t, uint64_t log_id, int64_t from, int64_t to)
+{
+    vec_push(&t->settled, ((struct test_settled){log_id, from, to}));
+}
+
+/* ---- carrying forward ---- */
+
+TEST(small_tails_are_carried_forward_and_make_no_file)
+{
+    struct test_store t;
+    open_small(&t);
+    struct log *small = store_log(t.store, 1, LEVEL_FSYNC);
+    expect_ok(test_append(small, "a"));
+    expect_ok(test_append(small, "b"));
+    for (int i = 0; i < 3; i++)
+        go_round(&t, store_log(t.store, 2, LEVEL_FSYNC));
+    expect_int(test_store_files(&t, "logs/1"), 0);
+    expect_int(small->start, 0);
+    expect_string(test_store_values(&t, small, 0), "a b");
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    small = store_find(t.store, 1);
+    expect_string(test_store_values(&t, small, 0), "a b");
+    expect_int(log_state(small)->tail.count, 2);
+    test_store_reset(&t);
+}
+
+TEST(settled_records_are_not_carried_and_leave_holes)
+{
+    struct test_store t;
+    open_small(&t);
+    struct log *queue = store_log(t.store, 1, LEVEL_FSYNC);
+    struct ticket ticket;
+    const char *first[] = {"a", "b", "c"}, *second[] = {"d"}, *third[] = {"e", "f"};
+    expect_ok(log_append(queue, test_batch(first, 3, 0), &ticket));
+    expect_ok(log_append(queue, test_batch(second, 1, 0), &ticket));
+    expect_ok(log_append(queue, test_batch(third, 2, 0), &ticket));
+    test_store_settle(&t);
+    settle_records(&t, 1, 1, 2); /* b */
+    settle_records(&t, 1, 3, 4); /* d, the whole batch */
+    settle_records(&t, 1, 5, 6); /* f */
+    go_round(&t, store_log(t.store, 2, LEVEL_FSYNC));
+    expect_string(test_store_values(&t, queue, 0), "a c e");
+    expect_int(queue->end, 6);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    queue = store_find(t.store, 1);
+    expect_int(queue->end, 6);
+    expect_string(test_store_values(&t, queue, 0), "a c e");
+    expect_string(test_store_values(&t, queue, 3), "e"); /* from inside a hole */
+    expect_ok(test_append(queue, "g"));
+    test_store_settle(&t);
+    expect_string(test_store_values(&t, queue, 5), "g");
+    test_store_reset(&t);
+}
+
+TEST(a_queue_of_which_everything_is_settled_needs_nothing_but_its_end)
+{
+    struct test_store t;
+    open_small(&t);
+    struct log *queue = store_log(t.store, 1, LEVEL_FSYNC);
+    for (int i = 0; i < 5; i++)
+        expect_ok(test_append(queue, "x"));
+    test_store_settle(&t);
+    settle_records(&t, 1, 0, 5);
+    go_round(&t, store_log(t.store, 2, LEVEL_FSYNC));
+    go_round(&t, store_log(t.store, 2, LEVEL_FSYNC));
+    expect_int(log_state(queue)->tail.bytes, 0);
+    expect_string(test_store_values(&t, queue, 0), "");
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    queue = store_find(t.store, 1);
+    expect_int(queue->end, 5);
+    expect_int(log_state(queue)->tail.count, 0);
+    test_store_reset(&t);
+}
+
+TEST(control_batches_are_carried_whole_and_replayed_again)
+{
+    struct test_store t;
+    open_small(&t);
+    struct log *queue = store_log(t.store, 1, LEVEL_FSYNC);
+    const char *values[] = {"1", "2"};
+    struct ticket ticket;
+    expect_ok(log_append(queue, test_batch(values, 2, BATCH_CONTROL), &ticket));
+    test_store_settle(&t);
+    settle_records(&t, 1, 0, 1);
+    go_round(&t, store_log(t.store, 2, LEVEL_FSYNC));
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_int(t.replayed.count, 2);
+    expect_int(t.replayed.items[0], '1');
+    expect_int(t.replayed.items[1], '2');
+    test_store_reset(&t);
+}
+
+TEST(batches_that_memory_has_no_more_are_loaded_to_be_carried)
+{
+    struct test_store t;
+    open_small(&t);
+    struct log *logs[40];
+    for (uint64_t i = 0; i < 40; i++) {
+        logs[i] = store_log(t.store, 100 + i, LEVEL_FSYNC);
+        expect_ok(test_append(logs[i], "one"));
+        expect_ok(test_append(logs[i], "two"));
+    }
+    test_store_settle(&t);
+    struct log *busy = store_log(t.store, 2, LEVEL_FSYNC);
+    uint64_t reads = sim_disk_stats(t.disk)->calls[SIM_READ];
+    uint64_t wanted = t.store->journal.generation + t.store->journal.file_count;
+    for (uint64_t i = 0; t.store->journal.generation < wanted; i++) {
+        struct ticket ticket;
+        expect_ok(log_append(busy, test_batch_sized(i, 9000), &ticket));
+        test_store_settle(&t);
+        window_clear(&t.store->journal_window);
+        log_trim(busy, busy->hw, NULL);
+        expect_true(i < 10000);
+    }
+    expect_true(sim_disk_stats(t.disk)->calls[SIM_READ] > reads);
+    for (uint64_t i = 0; i < 40; i++)
+        expect_string(test_store_values(&t, logs[i], 0), "one two");
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    for (uint64_t i = 0; i < 40; i++)
+        expect_string(test_store_values(&t, store_find(t.store, 100 + i), 0), "one two");
+    test_store_reset(&t);
+}
+
+/* More lives in small logs than the journal is meant to hold: it grows, and then there is rest. */
+TEST(an_idle_store_with_much_in_small_logs_does_not_carry_for_ever)
+{
+    struct test_store t;
+    open_small(&t);
+    char value[301];
+    memset(value, 'v', 300);
+    value[300] = 0;
+    for (uint64_t i = 0; i < 2000; i++) {
+        expect_ok(test_append(store_log(t.store, 100 + i, LEVEL_FSYNC), value));
+        if (i % 20 == 0)
+            test_store_settle(&t);
+    }
+    test_store_wait(&t, 3000);
+    uint64_t written = sim_disk_stats(t.disk)->write_bytes;
+    test_store_wait(&t, 5000);
+    expect_int(sim_disk_stats(t.disk)->write_bytes, written);
+    expect_true(t.store->journal.total_bytes < 4 * MIB);
+    expect_int(test_store_files(&t, "logs"), 0);
+    for (uint64_t i = 0; i < 200; i++) {
+        expect_ok(test_append(store_find(t.store, 100 + i), "y"));
+        test_store_settle(&t);
+    }
+    written = sim_disk_stats(t.disk)->write_bytes - written;
+    expect_true(written < 200 * 20 * KIB);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    struct store_stats s;
+    store_stats(t.store, &s);
+    expect_int(s.logs, 2000);
+    test_store_reset(&t);
+}
