@@ -17,6 +17,7 @@ import pika
 import pytest
 
 import brokers
+import kafka_raw
 
 _names = itertools.count(1)
 _run = os.getpid()
@@ -166,6 +167,10 @@ def create_topic(address, name, partitions=1, **config):
     new = confluent_kafka.admin.NewTopic(name, partitions, 1, config=config)
     client = admin(address)  # kept until the answer is there: its end ends the request
     client.create_topics([new])[name].result(20)
+    with kafka_raw.Connection(address) as raw:
+        for partition in range(partitions):
+            # Kafka answers before the partitions have their leader, and refuses until then.
+            brokers.wait_until(lambda: kafka_raw.fetch(raw, name, partition, 0, wait_ms=0)[0] == 0)
     return name
 
 
