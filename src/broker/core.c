@@ -84,7 +84,7 @@ void core_close(struct core *core)
 {
     if (!core)
         return;
-    queue_log_marks(core);
+    queue_log_all(core);
     flush_staged(core);
     store_flush(core->store);
     release_pinned(core);
@@ -151,7 +151,7 @@ static void flush_staged(struct core *core)
 {
     struct core_internal *in = core->internal;
     packer_flush(in->packer);
-    queue_log_settles(core);
+    queue_log_due(core);
     catalog_flush(core);
     for (size_t i = 0; i < in->condemned.count; i++) {
         struct ticket ignored;

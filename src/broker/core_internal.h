@@ -20,6 +20,8 @@ enum {
     TURN_DELIVERY_BYTES = 4 << 20,
     /* A delivered-up-to mark that rides on no other commit is logged this much later. */
     MARK_DELAY_MS = 100,
+    /* Settles and returns likewise. */
+    SETTLE_DELAY_MS = 5,
 };
 
 /* One list for each way in which tickets are ordered: within a list, done is a prefix. */
@@ -45,9 +47,9 @@ struct core_internal {
     uint64_t last_transient_id; /* of logs in memory, which have their own numbers */
     struct list unlogged;       /* queues with settles to log this turn */
     struct list unmarked;     /* queues with only a delivered-up-to mark to log, when convenient */
-    struct timer mark_timer;  /* logs the marks that nothing else took along */
-    bool marks_due;           /* it has fired */
-    bool committing;          /* this turn has appended something: marks ride along */
+    struct timer settle_timer, mark_timer; /* log what nothing else took along */
+    bool settles_due, marks_due;           /* they have fired */
+    bool committing;          /* this turn has appended something: settles and marks ride along */
     uint32_t deliveries_left; /* of this turn */
     int64_t delivery_bytes_left;
     VEC(struct chunk *) pinned;   /* released when the turn has ended */

@@ -53,14 +53,15 @@ void queue_drop_consumers(struct queue *queue);
 
 /* queue_log.c */
 void queue_logging_init(struct core *core);
-/* The subscription changed: log it at the end of the turn. */
+/* The subscription changed: log it with the next commit, or a moment later. */
 void queue_changed(struct queue *queue);
 /* Only the delivered-up-to mark moved: log it with the next commit, or a little later. */
 void queue_marked(struct queue *queue);
 void queue_unlog(struct queue *queue); /* it goes away */
 /* Log now what has changed; *out is the ticket. */
 void queue_log_now(struct queue *queue, struct ticket *out);
-void queue_log_settles(struct core *core);
-void queue_log_marks(struct core *core);
+/* At the end of a turn: log what is due. */
+void queue_log_due(struct core *core);
+void queue_log_all(struct core *core); /* also what is not due yet */
 
 #endif

@@ -1,19 +1,37 @@
 /*
- * Logging what changes in queues' subscriptions: one control batch for each queue and turn. A
- * delivered-up-to mark alone is worth no commit: it is logged with the next one of anybody, or
- * after MARK_DELAY_MS. Queues in memory log nothing, but free what is settled at the same point.
+ * Logging what changes in queues' subscriptions: one control batch for each queue and commit. Nobody
+ * waits for a settle, so it is worth no commit of its own: it is logged with the next one of
+ * anybody, or after SETTLE_DELAY_MS; a delivered-up-to mark alone after MARK_DELAY_MS. Queues in
+ * memory log nothing, but free what is settled at the same point.
  */
 #include "base/check.h"
 #include "base/say.h"
 #include "broker/queue_internal.h"
 
-static void mark_timer_fired(struct timer *timer, int64_t now_ns);
+static void settle_timer_fired(struct timer *timer, int64_t now_ns)
+{
+    (void)now_ns;
+    container_of(timer, struct core_internal, settle_timer)->settles_due = true;
+}
+
+static void mark_timer_fired(struct timer *timer, int64_t now_ns)
+{
+    (void)now_ns;
+    container_of(timer, struct core_internal, mark_timer)->marks_due = true;
+}
 
 void queue_logging_init(struct core *core)
 {
     list_init(&core->internal->unlogged);
     list_init(&core->internal->unmarked);
+    core->internal->settle_timer.fire = settle_timer_fired;
     core->internal->mark_timer.fire = mark_timer_fired;
+}
+
+static void start_delay(struct core *core, struct timer *timer, int64_t delay_ms)
+{
+    if (!timer_is_running(timer))
+        timer_start(&core->timers, timer, core->now_ns + delay_ms * 1000000);
 }
 
 void queue_changed(struct queue *queue)
@@ -23,6 +41,7 @@ void queue_changed(struct queue *queue)
         return;
     list_remove(&in->unmarked);
     list_push_back(&in->core->internal->unlogged, &in->unlogged);
+    start_delay(in->core, &in->core->internal->settle_timer, SETTLE_DELAY_MS);
 }
 
 void queue_marked(struct queue *queue)
@@ -33,9 +52,7 @@ void queue_marked(struct queue *queue)
         !subscription_mark_is_behind(queue->subscription))
         return;
     list_push_back(&core->internal->unmarked, &in->unmarked);
-    if (!timer_is_running(&core->internal->mark_timer))
-        timer_start(&core->timers, &core->internal->mark_timer,
-                    core->now_ns + (int64_t)MARK_DELAY_MS * 1000000);
+    start_delay(core, &core->internal->mark_timer, MARK_DELAY_MS);
 }
 
 void queue_unlog(struct queue *queue)
@@ -84,22 +101,18 @@ static void log_list(struct list *queues, size_t link)
     }
 }
 
-void queue_log_marks(struct core *core)
+void queue_log_all(struct core *core)
 {
-    log_list(&core->internal->unmarked, offsetof(struct queue_internal, unmarked));
+    core->internal->settles_due = core->internal->marks_due = true;
+    queue_log_due(core);
 }
 
-void queue_log_settles(struct core *core)
+void queue_log_due(struct core *core)
 {
-    log_list(&core->internal->unlogged, offsetof(struct queue_internal, unlogged));
-    if (core->internal->committing || core->internal->marks_due)
-        queue_log_marks(core);
-    core->internal->marks_due = false;
-}
-
-static void mark_timer_fired(struct timer *timer, int64_t now_ns)
-{
-    (void)now_ns;
-    struct core_internal *in = container_of(timer, struct core_internal, mark_timer);
-    in->marks_due = true;
+    struct core_internal *in = core->internal;
+    if (in->committing || in->settles_due)
+        log_list(&in->unlogged, offsetof(struct queue_internal, unlogged));
+    if (in->committing || in->marks_due)
+        log_list(&in->unmarked, offsetof(struct queue_internal, unmarked));
+    in->settles_due = in->marks_due = false;
 }

@@ -332,6 +332,44 @@ TEST(a_mark_alone_is_logged_a_little_later_and_with_the_next_commit_of_anybody)
     test_core_end(&t);
 }
 
+TEST(a_settle_rides_on_the_next_commit_of_anybody_or_is_logged_a_moment_later)
+{
+    struct test_core t;
+    struct test_consumer c = {0};
+    test_core_init(&t);
+    struct queue *q = test_durable_queue(&t, "q");
+    test_durable_queue(&t, "other");
+    test_consume(q, &c, 10, false);
+    publish_many(&t, "q", 0, 3);
+    test_core_settle(&t);
+    int64_t end = q->log->end;
+    queue_settle(q, 0, 1);
+    test_core_turn(&t);
+    test_core_turn(&t);
+    expect_int(q->log->end, end); /* worth no commit of its own */
+    expect_int(q->log->start, 0);
+    expect_true(core_next_due(t.core) <= t.now_ns + (int64_t)SETTLE_DELAY_MS * 1000000);
+    expect_ok(test_publish(&t, "other", "x", NULL));
+    test_core_turn(&t);
+    expect_int(q->log->end, end + 1);
+    expect_int(q->log->start, 1);
+
+    queue_settle(q, 1, 1);
+    test_core_turn(&t);
+    expect_int(q->log->end, end + 1);
+    t.now_ns += (int64_t)SETTLE_DELAY_MS * 1000000;
+    core_turn_begin(t.core, t.now_ns, t.wall_ms);
+    test_core_turn(&t);
+    expect_int(q->log->end, end + 2);
+
+    queue_settle(q, 2, 1);
+    test_core_turn(&t);
+    test_consumer_reset(&c);
+    test_core_reopen(&t); /* a stop waits for nothing, and forgets nothing */
+    expect_int(queue_ready_count(test_queue(&t, "q")), 0);
+    test_core_end(&t);
+}
+
 TEST(an_idle_queue_writes_nothing)
 {
     struct test_core t;

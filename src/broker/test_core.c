@@ -96,6 +96,10 @@ void test_core_settle(struct test_core *t)
     for (int quiet = 0; quiet < 4;) {
         test_core_turn(t);
         bool any = core_next_due(t->core) <= t->now_ns;
+        if (!any && timer_is_running(&t->core->internal->settle_timer)) {
+            t->now_ns += (int64_t)SETTLE_DELAY_MS * 1000000;
+            any = true;
+        }
         while (sim_jobs_step(t->sim, &t->random))
             any = true;
         quiet = any ? 0 : quiet + 1;
