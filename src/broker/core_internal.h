@@ -45,7 +45,7 @@ struct core_internal {
     struct packer *packer;
     struct feeds *feeds;
     uint64_t last_transient_id; /* of logs in memory, which have their own numbers */
-    struct list unlogged;       /* queues with settles to log this turn */
+    struct list unlogged;       /* queues with settles to log */
     struct list unmarked;     /* queues with only a delivered-up-to mark to log, when convenient */
     struct timer settle_timer, mark_timer; /* log what nothing else took along */
     bool settles_due, marks_due;           /* they have fired */

@@ -15,7 +15,7 @@
  * costs are O(1) or logarithmic in the number of runs.
  *
  * What changes is gathered as ranges and written by subscription_put_changes() into one control
- * batch a turn; settles are logged, not awaited. Recovery applies a checkpoint and the control
+ * batch a commit; settles are logged, not awaited. Recovery applies a checkpoint and the control
  * batches behind it; applying one twice changes nothing. After recovery everything not done is
  * ready, with redelivered set below the logged delivered-up-to mark.
  *
