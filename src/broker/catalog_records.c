@@ -132,7 +132,7 @@ static void put_topic(struct core *core, const struct topic *topic, struct text 
     check(!arena.exhausted);
     for (size_t i = 0; i < partitions; i++) {
         struct catalog_partition *p = &record.partitions.items[i];
-        p->log_id = (int64_t)topic->partitions[i].log_id;
+        p->log_id = (int64_t)topic->partitions[i]->log_id;
         p->leader = core->config.node_id;
         p->replicas.items = p->isr.items = &core->config.node_id;
         p->replicas.count = p->isr.count = 1;
@@ -312,7 +312,7 @@ static enum err apply_topic(struct reading *r)
     if (err)
         return err;
     for (int32_t i = 0; i < record.partitions.count; i++)
-        topic->partitions[i].log_id = (uint64_t)record.partitions.items[i].log_id;
+        topic->partitions[i]->log_id = (uint64_t)record.partitions.items[i].log_id;
     r->loaded->entry = &topic->entry;
     return OK;
 }

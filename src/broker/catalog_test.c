@@ -50,7 +50,7 @@ static void expect_everything(struct test_core *t, const uint8_t topic_id[16])
     expect_int(topic->partition_count, 5);
     expect_int(topic->level, LEVEL_OS);
     expect_string(topic->configs.items[1].name, "retention.ms");
-    expect_not_null(topic->partitions[4].log);
+    expect_not_null(topic->partitions[4]->log);
 
     struct queue *q = test_queue(t, "q");
     expect_not_null(q);

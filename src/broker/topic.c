@@ -47,7 +47,7 @@ void topic_each(struct core *core, void (*each)(void *ctx, struct topic *), void
 
 struct partition *topic_partition(struct topic *topic, int32_t index)
 {
-    return index >= 0 && index < topic->partition_count ? &topic->partitions[index] : NULL;
+    return index >= 0 && index < topic->partition_count ? topic->partitions[index] : NULL;
 }
 
 /* ---- making ---- */
@@ -67,6 +67,23 @@ static void copy_configs(struct topic *topic, const struct topic_config *configs
         qsort(topic->configs.items, count, sizeof *topic->configs.items, compare_configs);
 }
 
+/* Partitions without logs, behind those that are there. */
+static void add_partitions(struct topic *topic, int32_t count)
+{
+    int32_t old_count = topic->partition_count;
+    struct partition *row = xzalloc((size_t)(count - old_count) * sizeof *row);
+    vec_push(&topic->partition_rows, row);
+    topic->partitions = xrealloc(topic->partitions, (size_t)count * sizeof *topic->partitions);
+    topic->partition_count = count;
+    for (int32_t i = old_count; i < count; i++) {
+        struct partition *p = topic->partitions[i] = &row[i - old_count];
+        p->topic = topic;
+        p->index = i;
+        p->owner.kind = OWNER_PARTITION;
+        list_init(&p->watchers);
+    }
+}
+
 /* In memory and in the maps; logs come by attach(). */
 static struct topic *topic_new(struct core *core, struct bytes name, const uint8_t id[16],
                                int32_t partition_count)
@@ -76,15 +93,7 @@ static struct topic *topic_new(struct core *core, struct bytes name, const uint8
     memcpy(copy, name.data, name.size);
     topic->name = bytes_of(copy, name.size);
     memcpy(topic->id, id, sizeof topic->id);
-    topic->partition_count = partition_count;
-    topic->partitions = xzalloc((size_t)partition_count * sizeof *topic->partitions);
-    for (int32_t i = 0; i < partition_count; i++) {
-        struct partition *p = &topic->partitions[i];
-        p->topic = topic;
-        p->index = i;
-        p->owner.kind = OWNER_PARTITION;
-        list_init(&p->watchers);
-    }
+    add_partitions(topic, partition_count);
     map_put(&core->internal->topics, topic->name, topic);
     map_put(&core->internal->topic_ids, bytes_of(topic->id, 16), topic);
     return topic;
@@ -93,12 +102,15 @@ static struct topic *topic_new(struct core *core, struct bytes name, const uint8
 static void topic_free(struct topic *topic)
 {
     for (int32_t i = 0; i < topic->partition_count; i++)
-        list_remove(&topic->partitions[i].owner.moved);
+        list_remove(&topic->partitions[i]->owner.moved);
     for (size_t i = 0; i < topic->configs.count; i++) {
         free(topic->configs.items[i].name);
         free(topic->configs.items[i].value);
     }
     vec_reset(&topic->configs);
+    for (size_t i = 0; i < topic->partition_rows.count; i++)
+        free(topic->partition_rows.items[i]);
+    vec_reset(&topic->partition_rows);
     free(topic->partitions);
     free((void *)topic->name.data);
     free(topic);
@@ -107,7 +119,7 @@ static void topic_free(struct topic *topic)
 static void attach(struct core *core, struct topic *topic)
 {
     for (int32_t i = 0; i < topic->partition_count; i++) {
-        struct partition *p = &topic->partitions[i];
+        struct partition *p = topic->partitions[i];
         p->log = core_attach_log(core, p->log_id, topic->level, &p->owner);
     }
 }
@@ -151,7 +163,7 @@ enum err topic_create(struct core *core, const struct topic_spec *spec, struct t
     copy_configs(topic, spec->configs, spec->config_count);
     topic_config_apply(core, topic);
     for (int32_t i = 0; i < partitions; i++)
-        topic->partitions[i].log_id = catalog_new_log_id(core);
+        topic->partitions[i]->log_id = catalog_new_log_id(core);
     attach(core, topic);
     catalog_put(core, &topic->entry, CATALOG_TOPIC);
     *out = topic;
@@ -198,7 +210,7 @@ void topic_delete(struct core *core, struct topic *topic)
     topic->deleted = true;
     list_push_back(&core->internal->graveyard, &topic->graveyard);
     for (int32_t i = 0; i < topic->partition_count; i++) {
-        struct partition *p = &topic->partitions[i];
+        struct partition *p = topic->partitions[i];
         core_condemn_log(core, p->log);
         p->log = NULL;
         if (!list_is_empty(&p->watchers) && !list_is_linked(&p->owner.moved))
@@ -209,7 +221,7 @@ void topic_delete(struct core *core, struct topic *topic)
 static bool is_watched(const struct topic *topic)
 {
     for (int32_t i = 0; i < topic->partition_count; i++)
-        if (!list_is_empty(&topic->partitions[i].watchers))
+        if (!list_is_empty(&topic->partitions[i]->watchers))
             return true;
     return false;
 }

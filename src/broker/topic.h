@@ -28,8 +28,9 @@ struct topic {
     struct bytes name; /* owned, with a NUL behind */
     uint8_t id[16];    /* never all zero */
     int32_t partition_count;
-    struct partition *partitions;
-    VEC(struct topic_config) configs; /* set on the topic, sorted by name */
+    struct partition **partitions;          /* each stays where it is when more are added */
+    VEC(struct partition *) partition_rows; /* memory of the partitions, as they were added */
+    VEC(struct topic_config) configs;       /* set on the topic, sorted by name */
     /* effective values, derived from configs and the broker's */
     enum log_level level;
     int64_t message_max_bytes;

@@ -77,7 +77,7 @@ TEST(what_is_committed_is_still_served_when_the_disk_has_failed)
     struct test_broker b;
     broker_open(&b);
     struct topic *topic = broker_topic(&b, "orders", 1);
-    broker_append(&b, &topic->partitions[0], "kept");
+    broker_append(&b, topic->partitions[0], "kept");
     struct test_client *producer = broker_client(&b), *consumer = broker_client(&b);
     sim_disk_fail(b.disk, SIM_SYNC, 1, E_IO);
     client_send(
@@ -170,7 +170,7 @@ static int converse(struct random *random)
     struct test_broker b;
     broker_open(&b);
     struct topic *topic = broker_topic(&b, "a-name-that-is-not-drawn", 2);
-    broker_append(&b, &topic->partitions[0], "value");
+    broker_append(&b, topic->partitions[0], "value");
     struct test_client *c = broker_client(&b);
     struct text in = {0};
     for (int round = 0; round < 60; round++) {

@@ -82,8 +82,8 @@ TEST(fetch_returns_what_was_produced_in_every_version)
     struct test_broker b;
     broker_open(&b);
     struct topic *topic = broker_topic(&b, "orders", 2);
-    broker_append(&b, &topic->partitions[1], "one");
-    broker_append(&b, &topic->partitions[1], "two");
+    broker_append(&b, topic->partitions[1], "one");
+    broker_append(&b, topic->partitions[1], "two");
     struct test_client *c = broker_client(&b);
     for (int version = 4; version <= 18; version++) {
         struct kafka_fetch_response *reply =
@@ -112,7 +112,7 @@ TEST(fetch_returns_large_batches_and_small_ones_mixed)
     broker_open(&b);
     struct topic *topic = broker_topic(&b, "orders", 1);
     for (int i = 0; i < 20; i++)
-        broker_append(&b, &topic->partitions[0], value_for_batch_of(&b, i % 3 ? 100 : 20000));
+        broker_append(&b, topic->partitions[0], value_for_batch_of(&b, i % 3 ? 100 : 20000));
     struct test_client *c = broker_client(&b);
     struct kafka_fetch_response *reply = client_call(c, KAFKA_FETCH, 12, fetch_of(&b, topic, 1));
     expect_int(count_batches(answered_partition(reply, 0)->records, 0), 20);
@@ -146,7 +146,7 @@ TEST(fetch_reads_what_is_no_longer_in_memory)
     struct topic *topic = broker_topic(&b, "orders", 2);
     for (int i = 0; i < 120; i++)
         for (int32_t j = 0; j < 2; j++)
-            broker_append(&b, &topic->partitions[j], value_for_batch_of(&b, 60000));
+            broker_append(&b, topic->partitions[j], value_for_batch_of(&b, 60000));
     struct test_client *c = broker_client(&b);
     struct kafka_fetch_request *in = fetch_of(&b, topic, 2);
     for (int32_t i = 0; i < 2; i++)
@@ -168,7 +168,7 @@ TEST(fetch_returns_the_first_batch_whatever_its_size)
     struct topic *topic = broker_topic(&b, "orders", 2);
     for (int32_t i = 0; i < 2; i++)
         for (int j = 0; j < 2; j++)
-            broker_append(&b, &topic->partitions[i], value_for_batch_of(&b, 1000));
+            broker_append(&b, topic->partitions[i], value_for_batch_of(&b, 1000));
     struct test_client *c = broker_client(&b);
     static const int32_t limits[][2] = {{1, 1 << 20}, {1 << 20, 1}, {0, 0}, {-1, -1}};
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
@@ -191,8 +191,8 @@ TEST(fetch_stops_at_whole_batches_within_the_limits)
     struct topic *topic = broker_topic(&b, "orders", 3);
     for (int32_t i = 0; i < 3; i++)
         for (int j = 0; j < 10; j++)
-            broker_append(&b, &topic->partitions[i], value_for_batch_of(&b, 1000));
-    int32_t size = (int32_t)batch_size(&topic->partitions[0], 0);
+            broker_append(&b, topic->partitions[i], value_for_batch_of(&b, 1000));
+    int32_t size = (int32_t)batch_size(topic->partitions[0], 0);
     struct test_client *c = broker_client(&b);
     struct kafka_fetch_request *in = fetch_of(&b, topic, 3);
     in->max_bytes = size * 5 + size / 2;
@@ -230,7 +230,7 @@ TEST(fetch_waits_for_the_commit_and_not_for_the_append)
                 make_produce(&b.arena, "orders", 0, 0, make_batch(&b.arena, b.wall_ms, "a", NULL)));
     for (int i = 0; i < 3; i++)
         broker_turn(&b);
-    expect_int(topic->partitions[0].log->end, 1);
+    expect_int(topic->partitions[0]->log->end, 1);
     expect_null(client_receive(consumer, KAFKA_FETCH, 12, id));
     broker_commit(&b);
     struct kafka_fetch_response *reply = client_receive(consumer, KAFKA_FETCH, 12, id);
@@ -259,13 +259,13 @@ TEST(fetch_waits_until_all_partitions_together_have_min_bytes)
     struct test_broker b;
     broker_open(&b);
     struct topic *topic = broker_topic(&b, "orders", 3);
-    broker_append(&b, &topic->partitions[0], value_for_batch_of(&b, 1000));
-    int32_t size = (int32_t)batch_size(&topic->partitions[0], 0);
+    broker_append(&b, topic->partitions[0], value_for_batch_of(&b, 1000));
+    int32_t size = (int32_t)batch_size(topic->partitions[0], 0);
     struct test_client *c = broker_client(&b);
     int32_t id = client_send(c, KAFKA_FETCH, 12, waiting_fetch_of(&b, topic, 3, size * 3));
-    broker_append(&b, &topic->partitions[2], value_for_batch_of(&b, 1000));
+    broker_append(&b, topic->partitions[2], value_for_batch_of(&b, 1000));
     expect_null(client_receive(c, KAFKA_FETCH, 12, id));
-    broker_append(&b, &topic->partitions[2], value_for_batch_of(&b, 1000));
+    broker_append(&b, topic->partitions[2], value_for_batch_of(&b, 1000));
     struct kafka_fetch_response *reply = client_receive(c, KAFKA_FETCH, 12, id);
     expect_int(count_batches(answered_partition(reply, 0)->records, 0), 1);
     expect_int(answered_partition(reply, 1)->records.size, 0);
@@ -283,9 +283,9 @@ TEST(fetch_counts_a_partition_only_up_to_its_own_limit)
     asked_partition(in, 0)->partition_max_bytes = 1000;
     int32_t id = client_send(c, KAFKA_FETCH, 12, in);
     for (int i = 0; i < 5; i++)
-        broker_append(&b, &topic->partitions[0], value_for_batch_of(&b, 1000));
+        broker_append(&b, topic->partitions[0], value_for_batch_of(&b, 1000));
     expect_null(client_receive(c, KAFKA_FETCH, 12, id));
-    broker_append(&b, &topic->partitions[1], value_for_batch_of(&b, 2500));
+    broker_append(&b, topic->partitions[1], value_for_batch_of(&b, 2500));
     expect_not_null(client_receive(c, KAFKA_FETCH, 12, id));
     broker_close(&b);
 }
@@ -350,8 +350,8 @@ TEST(fetch_that_waits_is_forgotten_with_its_connection)
     sim_link_end(c->link);
     broker_turn(&b);
     expect_int(sim_link_unfreed_count(c->link), 0);
-    expect_true(list_is_empty(&topic->partitions[0].watchers));
-    broker_append(&b, &topic->partitions[0], "a");
+    expect_true(list_is_empty(&topic->partitions[0]->watchers));
+    broker_append(&b, topic->partitions[0], "a");
     broker_advance(&b, 1000);
     broker_close(&b);
 }
@@ -365,7 +365,7 @@ TEST(fetch_that_reads_from_disk_is_forgotten_with_its_connection)
     broker_open_with(&b, &config);
     struct topic *topic = broker_topic(&b, "orders", 1);
     for (int i = 0; i < 100; i++)
-        broker_append(&b, &topic->partitions[0], value_for_batch_of(&b, 60000));
+        broker_append(&b, topic->partitions[0], value_for_batch_of(&b, 60000));
     struct test_client *c = broker_client(&b);
     client_send(c, KAFKA_FETCH, 12, fetch_of(&b, topic, 1));
     broker_turn(&b);
@@ -384,10 +384,10 @@ TEST(fetch_tells_offsets_out_of_range)
     struct test_broker b;
     broker_open(&b);
     struct topic *topic = broker_topic(&b, "orders", 1);
-    broker_append(&b, &topic->partitions[0], "a");
-    broker_append(&b, &topic->partitions[0], "b");
+    broker_append(&b, topic->partitions[0], "a");
+    broker_append(&b, topic->partitions[0], "b");
     struct ticket ticket;
-    log_trim(topic->partitions[0].log, 1, &ticket);
+    log_trim(topic->partitions[0]->log, 1, &ticket);
     broker_commit(&b);
     struct test_client *c = broker_client(&b);
     static const struct {
@@ -452,7 +452,7 @@ TEST(fetch_tells_where_histories_diverge)
     struct test_broker b;
     broker_open(&b);
     struct topic *topic = broker_topic(&b, "orders", 1);
-    broker_append(&b, &topic->partitions[0], "a");
+    broker_append(&b, topic->partitions[0], "a");
     struct test_client *c = broker_client(&b);
     int32_t epoch = store_epoch(b.core->store);
     struct kafka_fetch_request *in = fetch_of(&b, topic, 1);
@@ -531,7 +531,7 @@ TEST(answers_behind_a_waiting_fetch_wait_for_it)
     int32_t third = client_send(c, KAFKA_FETCH, 12, waiting_fetch_of(&b, topic, 1, 1));
     broker_commit(&b);
     expect_int(sim_link_output(c->link).size, 0);
-    broker_append(&b, &topic->partitions[0], "a");
+    broker_append(&b, topic->partitions[0], "a");
     expect_not_null(client_receive(c, KAFKA_FETCH, 12, first));
     expect_not_null(client_receive(c, KAFKA_API_VERSIONS, 3, second));
     expect_not_null(client_receive(c, KAFKA_FETCH, 12, third)); /* offset 0 again */
@@ -545,7 +545,7 @@ TEST(a_slow_reader_holds_one_answer_and_not_all_it_asked_for)
     broker_open(&b);
     struct topic *topic = broker_topic(&b, "orders", 1);
     for (int i = 0; i < BATCHES; i++)
-        broker_append(&b, &topic->partitions[0], value_for_batch_of(&b, BATCH_BYTES));
+        broker_append(&b, topic->partitions[0], value_for_batch_of(&b, BATCH_BYTES));
     struct test_client *c = broker_client(&b);
     struct kafka_fetch_request *in = fetch_of(&b, topic, 1);
     asked_partition(in, 0)->partition_max_bytes = BATCHES * BATCH_BYTES + 4096;

@@ -35,8 +35,8 @@ TEST(produce_appends_and_tells_the_offset_in_every_version)
         expect_int(out->log_start_offset, version >= 5 ? 0 : -1);
         expect_null(out->error_message.data);
     }
-    expect_int(topic->partitions[1].log->hw, 22);
-    expect_int(topic->partitions[0].log->end, 0);
+    expect_int(topic->partitions[1]->log->hw, 22);
+    expect_int(topic->partitions[0]->log->end, 0);
     broker_close(&b);
 }
 
@@ -56,7 +56,7 @@ static int steps_until_answer(int16_t acks, enum log_level *out_seen)
         more = broker_step(&b);
         answered = client_receive(c, KAFKA_PRODUCE, 9, id) != NULL;
     }
-    const struct log *log = topic->partitions[0].log;
+    const struct log *log = topic->partitions[0]->log;
     *out_seen = log->hw == 1 ? LEVEL_FSYNC : LEVEL_OS;
     broker_commit(&b);
     expect_int(log->hw, 1);
@@ -127,7 +127,7 @@ TEST(produce_with_acks_0_takes_no_place_in_the_order)
     expect_not_null(client_receive(c, KAFKA_API_VERSIONS, 3, second));
     expect_int(sim_link_unfreed_count(c->link), 0);
     broker_commit(&b);
-    expect_int(topic->partitions[0].log->hw, 1);
+    expect_int(topic->partitions[0]->log->hw, 1);
     broker_close(&b);
 }
 
@@ -163,8 +163,8 @@ TEST(produce_fails_partition_by_partition)
     expect_int(out->partition_responses.items[0].base_offset, -1);
     expect_int(out->partition_responses.items[1].error_code, KAFKA_NONE);
     expect_int(out->partition_responses.items[2].error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
-    expect_int(topic->partitions[0].log->end, 0);
-    expect_int(topic->partitions[1].log->hw, 1);
+    expect_int(topic->partitions[0]->log->end, 0);
+    expect_int(topic->partitions[1]->log->hw, 1);
     broker_close(&b);
 }
 
@@ -199,7 +199,7 @@ TEST(produce_tells_what_is_wrong)
     topic->message_max_bytes = 70;
     in = make_produce(&b.arena, "orders", 0, -1, batch_of(&b, "much too large a value"));
     expect_int(error_of(c, 12, in), KAFKA_MESSAGE_TOO_LARGE);
-    expect_int(topic->partitions[0].log->end, 0);
+    expect_int(topic->partitions[0]->log->end, 0);
     broker_close(&b);
 }
 
@@ -217,7 +217,7 @@ TEST(produce_in_a_transaction_is_refused_with_a_message)
     expect_int(out->error_code, KAFKA_INVALID_REQUEST);
     expect_true(
         bytes_equal_string(out->error_message, "transactions are not available on this broker"));
-    expect_int(topic->partitions[0].log->end, 0);
+    expect_int(topic->partitions[0]->log->end, 0);
     broker_close(&b);
 }
 
@@ -289,7 +289,7 @@ TEST(produce_is_answered_with_an_error_when_the_disk_is_too_slow_and_stays)
     expect_int(out->error_code, KAFKA_REQUEST_TIMED_OUT);
     expect_int(out->base_offset, -1);
     broker_commit(&b);
-    expect_int(topic->partitions[0].log->hw, 1);
+    expect_int(topic->partitions[0]->log->hw, 1);
     broker_close(&b);
 }
 
@@ -325,6 +325,6 @@ TEST(produce_that_waits_is_forgotten_with_its_connection)
     broker_turn(&b);
     expect_int(sim_link_unfreed_count(c->link), 0);
     broker_commit(&b);
-    expect_int(topic->partitions[0].log->hw, 1);
+    expect_int(topic->partitions[0]->log->hw, 1);
     broker_close(&b);
 }

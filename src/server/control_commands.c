@@ -124,8 +124,8 @@ static void add_topic(void *ctx, struct topic *topic)
     json_t *row = json_object();
 
     for (int32_t p = 0; p < topic->partition_count; p++) {
-        messages += topic->partitions[p].log->hw - topic->partitions[p].log->start;
-        bytes += log_size_bytes(topic->partitions[p].log);
+        messages += topic->partitions[p]->log->hw - topic->partitions[p]->log->start;
+        bytes += log_size_bytes(topic->partitions[p]->log);
     }
     json_object_set_new(row, "name", json_of(topic->name));
     json_object_set_new(row, "partitions", json_integer(topic->partition_count));
@@ -161,7 +161,7 @@ static enum err topic_show_run(struct control_call *call)
         return err;
     call->result = json_array();
     for (int32_t p = 0; p < topic->partition_count; p++) {
-        const struct log *log = topic->partitions[p].log;
+        const struct log *log = topic->partitions[p]->log;
         json_array_append_new(call->result,
                               json_pack("{s:i, s:I, s:I, s:I}", "partition", (int)p, "start",
                                         (json_int_t)log->start, "end", (json_int_t)log->hw, "bytes",
