@@ -40,7 +40,7 @@ static const struct kafka_list_offsets_response_partition *call(struct test_clie
 static void open_with_records(struct test_broker *b)
 {
     broker_open(b);
-    struct partition *p = &broker_topic(b, "orders", 1)->partitions[0];
+    struct partition *p = broker_topic(b, "orders", 1)->partitions[0];
     struct batch_builder builder = {0};
     static const int64_t times[][3] = {{1000}, {2000}, {3000}, {5000, 4000}};
     for (size_t i = 0; i < 4; i++) {
