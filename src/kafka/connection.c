@@ -110,6 +110,14 @@ static void close_by_management(struct session *s, const char *reason)
     connection_break(container_of(s, struct connection, session), reason);
 }
 
+void connection_address(const struct connection *c, struct bytes *out_host, int32_t *out_port)
+{
+    const struct kafka_config *config = c->config;
+    *out_host =
+        bytes_from_string(config->advertised_host ? config->advertised_host : c->link->local.host);
+    *out_port = config->advertised_port ? config->advertised_port : c->link->local.port;
+}
+
 static bool is_printable(struct bytes b)
 {
     for (size_t i = 0; i < b.size; i++)

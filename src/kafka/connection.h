@@ -38,6 +38,10 @@ extern const struct core_half connection_core_half;
 /* The configuration of the listener that a link came in by. */
 const struct kafka_config *kafka_config_of(const struct protocol *);
 
+/* Where the client is told that this node is: what its listener advertises, else the address that
+ * the client has reached. Lives as long as the connection. */
+void connection_address(const struct connection *, struct bytes *out_host, int32_t *out_port);
+
 /* What the client calls itself, for tables of sessions; the first name given stays. */
 void connection_set_client(struct connection *, struct bytes name, struct bytes version);
 

@@ -86,16 +86,13 @@ static void create_missing(struct metadata *m)
 
 static bool put_node(struct request *r, struct kafka_metadata_response *reply)
 {
-    const struct connection *c = r->connection;
     reply->brokers.items = request_new(r, &kafka_metadata_response_broker_schema, 1);
     if (!reply->brokers.items)
         return false;
     reply->brokers.count = 1;
     struct kafka_metadata_response_broker *out = &reply->brokers.items[0];
-    out->node_id = c->core->config.node_id;
-    out->host = bytes_from_string(c->config->advertised_host ? c->config->advertised_host
-                                                             : c->link->local.host);
-    out->port = c->config->advertised_port ? c->config->advertised_port : c->link->local.port;
+    out->node_id = request_core(r)->config.node_id;
+    connection_address(r->connection, &out->host, &out->port);
     return true;
 }
 
