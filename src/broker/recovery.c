@@ -65,11 +65,12 @@ static void restore(void *ctx, uint64_t log_id, struct bytes state)
     keep_error(ctx, subscription_restore(recovered(ctx, log_id), state), log_id);
 }
 
-static void replay(void *ctx, uint64_t log_id, const struct batch *control)
+static void replay(void *ctx, uint64_t log_id, const struct batch *batch)
 {
     if (log_id == CATALOG_LOG_ID)
         return; /* read by catalog_open() */
-    keep_error(ctx, subscription_replay(recovered(ctx, log_id), control), log_id);
+    if (batch_is_control(batch))
+        keep_error(ctx, subscription_replay(recovered(ctx, log_id), batch), log_id);
 }
 
 /* ---- while it runs ---- */

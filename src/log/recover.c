@@ -2,7 +2,7 @@
  * Recovery: from files to logs. recover_journal.c finds the journal's files and follows the chain of
  * records; here is what each record means. The rows of the log table say how things were when each was
  * written; the journal says what happened since. Replay touches no segment and creates no file: it
- * rebuilds offsets and the places of batches, and hands control batches to the owner. Only logs
+ * rebuilds offsets and the places of batches, and hands batches with state to the owner. Only logs
  * that were in direct mode have bytes that neither names; their segments are walked from the row's
  * position on.
  *
@@ -45,8 +45,19 @@ static void replay_carried(struct log_state *l, struct tail_entry e)
     }
 }
 
-static enum err replay_batch(struct replay *r, struct log_state *l, int64_t base,
-                             const struct batch *b, uint64_t address, bool carried)
+/* Tell the owner of a batch that derived state comes from. */
+static void hand_over(struct log_state *l, const struct batch *b, int64_t base)
+{
+    const struct store_owner *owner = &l->store->owner;
+    if (!batch_is_control(b) && b->producer_id < 0)
+        return;
+    struct batch patched = *b;
+    patched.base_offset = base;
+    owner->replay(owner->ctx, l->log.id, &patched);
+}
+
+static enum err replay_batch(struct log_state *l, int64_t base, const struct batch *b,
+                             uint64_t address, bool carried)
 {
     if (base < 0 || base > INT64_MAX - INT32_MAX || b->last_offset_delta == INT32_MAX)
         return rot(l, "impossible offsets", base);
@@ -71,11 +82,7 @@ static enum err replay_batch(struct replay *r, struct log_state *l, int64_t base
         log_note_epoch(l, b->leader_epoch, base);
         l->log.end = end;
     }
-    if (batch_is_control(b)) {
-        struct batch patched = *b;
-        patched.base_offset = base;
-        r->s->owner.replay(r->s->owner.ctx, l->log.id, &patched);
-    }
+    hand_over(l, b, base);
     return OK;
 }
 
@@ -98,8 +105,8 @@ static enum err replay_data(struct replay *r, const uint8_t *p, uint32_t size, u
         const uint8_t *at = p + ENTRY_HEADER_BYTES + (size_t)i * ENTRY_LOG_BYTES;
         struct log_state *l = replay_log(r, get_u64(at), address + head);
         if (l && l->missing_at < 0)
-            err = replay_batch(r, l, (int64_t)get_u64(at + 8), &b, address + head,
-                               p[1] & ENTRY_CARRIED);
+            err =
+                replay_batch(l, (int64_t)get_u64(at + 8), &b, address + head, p[1] & ENTRY_CARRIED);
     }
     return err;
 }
@@ -109,12 +116,10 @@ static enum err replay_data(struct replay *r, const uint8_t *p, uint32_t size, u
 static void note_direct_batch(void *ctx, const struct batch *b, uint64_t position)
 {
     struct log_state *l = ctx;
-    struct store *s = l->store;
     (void)position;
     log_note_epoch(l, b->leader_epoch, b->base_offset);
     l->log.end = batch_last_offset(b) + 1;
-    if (batch_is_control(b))
-        s->owner.replay(s->owner.ctx, l->log.id, b);
+    hand_over(l, b, b->base_offset);
 }
 
 /* Cut the segment behind its last whole batch, so that no stale bytes are ever met there. */
@@ -216,6 +221,8 @@ static void replay_truncate(struct log_state *l, int64_t offset, int32_t epoch)
     while (l->epochs.count && vec_last(&l->epochs).offset >= offset)
         l->epochs.count--;
     log_note_epoch(l, epoch, offset);
+    if (l->store->owner.cut)
+        l->store->owner.cut(l->store->owner.ctx, l->log.id, offset);
 }
 
 static enum err replay_control(struct replay *r, const uint8_t *p, uint64_t address)

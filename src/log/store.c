@@ -190,6 +190,8 @@ enum err log_truncate(struct log *log, int64_t offset, int32_t epoch, struct tic
         log->written = offset;
     if (log->hw > offset)
         log->hw = offset;
+    if (s->owner.cut)
+        s->owner.cut(s->owner.ctx, log->id, offset);
     l->cut_offset = offset;
     l->cut_address = stage_control(s, ENTRY_TRUNCATE, l, offset, (uint64_t)epoch);
     *out = (struct ticket){.journal = s->journal_lane.staging, .level = LEVEL_FSYNC};

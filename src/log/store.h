@@ -56,10 +56,11 @@ typedef VEC(struct offset_range) offset_ranges;
 struct store_owner {
     void *ctx;
     /* Recovery, before store_open() returns: the derived state saved with a log's row, then every
-     * batch with the control bit that the row does not cover, in order. A batch may be one that the
-     * state already contains: applying it again must change nothing. */
+     * batch that derived state can come from (with the control bit, or of a producer with an id)
+     * and that the row does not cover, in order. A batch may be one that the state already contains,
+     * also one of long ago: applying it again must change nothing. */
     void (*restore)(void *ctx, uint64_t log_id, struct bytes state);
-    void (*replay)(void *ctx, uint64_t log_id, const struct batch *control);
+    void (*replay)(void *ctx, uint64_t log_id, const struct batch *batch);
     /* hw moved (from `old_hw`). Once for each log and commit. */
     void (*committed)(void *ctx, struct log *log, int64_t old_hw);
     /* A commit ended: tickets may be done. */
@@ -71,6 +72,9 @@ struct store_owner {
     void (*live)(void *ctx, struct log *log, int64_t from, int64_t to, offset_ranges *out);
     /* The disk failed: every append is refused from now on (E_FROZEN). */
     void (*frozen)(void *ctx, const char *why);
+    /* The log was cut back to `end`, by log_truncate() or its replay: whatever was derived from
+     * batches at or above it is void. NULL: no log of this owner is ever cut. */
+    void (*cut)(void *ctx, uint64_t log_id, int64_t end);
 };
 
 struct log {

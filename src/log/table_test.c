@@ -96,6 +96,47 @@ TEST(control_batches_behind_the_row_are_replayed_and_earlier_ones_are_not_lost)
     test_store_reset(&t);
 }
 
+static void append_of_producer(struct test_store *t, struct bytes batch)
+{
+    struct ticket ticket;
+    expect_ok(log_append(store_find(t->store, 7), test_batch_of_producer(batch, 5), &ticket));
+    test_store_settle(t);
+}
+
+TEST(batches_of_producers_with_an_id_are_replayed_from_the_journal_and_from_segments)
+{
+    struct test_store t;
+    open_with_log(&t);
+    append_of_producer(&t, test_batch_one("1"));
+    expect_ok(test_append(store_find(t.store, 7), "no id"));
+    append_of_producer(&t, test_batch_one("2"));
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_bytes(bytes_of(t.replayed.items, t.replayed.count), BYTES_LITERAL("12"));
+
+    for (uint64_t i = 0; i < 3; i++) /* the first makes it direct */
+        append_of_producer(&t, test_batch_sized((uint64_t)('3' + i) << 56, 600 * KIB));
+    expect_not_null(log_state(store_find(t.store, 7))->direct);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_true(t.replayed.count >= 4); /* the first ones' row may have been written */
+    expect_bytes(bytes_of(&t.replayed.items[t.replayed.count - 3], 3), BYTES_LITERAL("345"));
+    test_store_reset(&t);
+}
+
+TEST(a_cut_is_told_when_it_is_made_and_when_it_is_replayed)
+{
+    struct test_store t;
+    open_with_log(&t);
+    append_of_producer(&t, test_batch_one("1"));
+    struct ticket ticket;
+    expect_ok(log_truncate(store_find(t.store, 7), 1, store_epoch(t.store), &ticket));
+    expect_bytes(text_bytes(&t.restored), BYTES_LITERAL("7<1 "));
+    append_of_producer(&t, test_batch_one("2"));
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_bytes(text_bytes(&t.restored), BYTES_LITERAL("7<1 "));
+    expect_bytes(bytes_of(t.replayed.items, t.replayed.count), BYTES_LITERAL("12"));
+    test_store_reset(&t);
+}
+
 /* ---- damage ---- */
 
 TEST(damage_in_any_block_but_the_last_is_rot)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/crc32c.h"
 #include "base/say.h"
 
 static struct batch_builder builder;
@@ -63,6 +64,12 @@ static void on_live(void *ctx, struct log *log, int64_t from, int64_t to, offset
         vec_push(out, ((struct offset_range){from, to}));
 }
 
+static void on_cut(void *ctx, uint64_t log_id, int64_t end)
+{
+    struct test_store *t = ctx;
+    text_printf(&t->restored, "%llu<%lld ", (unsigned long long)log_id, (long long)end);
+}
+
 static void on_frozen(void *ctx, const char *why)
 {
     (void)why;
@@ -82,7 +89,8 @@ void test_store_init(struct test_store *t)
 enum err test_store_open(struct test_store *t)
 {
     struct store_owner owner = {
-        t, on_restore, on_replay, on_committed, on_progressed, on_checkpoint, on_live, on_frozen};
+        t,       on_restore, on_replay, on_committed, on_progressed, on_checkpoint,
+        on_live, on_frozen,  on_cut};
     t->jobs = sim_jobs_new();
     t->replayed.count = 0;
     t->restored.size = 0;
@@ -193,6 +201,15 @@ struct bytes test_batch(const char *const *values, size_t count, uint16_t attrib
         batch_builder_add(&builder, 1000 + (int64_t)i, BYTES_NULL, bytes_from_string(values[i]),
                           BYTES_NULL, 0);
     return batch_builder_end(&builder);
+}
+
+struct bytes test_batch_of_producer(struct bytes batch, int64_t producer_id)
+{
+    enum { CRC_AT = 17, PRODUCER_AT = 43 };
+    uint8_t *raw = builder.text.data + (batch.data - builder.text.data);
+    put_u64(raw + PRODUCER_AT, (uint64_t)producer_id);
+    put_u32(raw + CRC_AT, crc32c(raw + BATCH_CRC_FROM, batch.size - BATCH_CRC_FROM));
+    return bytes_of(raw, batch.size);
 }
 
 struct bytes test_batch_one(const char *value)

@@ -25,9 +25,9 @@ struct test_store {
     int64_t now_ns;
     uint64_t committed_calls, progressed_calls;
     bool was_frozen;
-    VEC(uint8_t) replayed; /* first byte of the value of every control record that was replayed */
+    VEC(uint8_t) replayed; /* first byte of the value of every record that was replayed */
     const char *state;     /* what the owner writes as derived state of any log; NULL: nothing */
-    struct text restored;  /* what it was given back: "<log id>:<state> " for each */
+    struct text restored;  /* what it was given back: "<log id>:<state> " and "<log id><<end> " */
     VEC(struct test_settled) settled;
 };
 
@@ -50,6 +50,8 @@ void test_store_reset(struct test_store *t);
 /* A batch with these values, one record each, without keys. Valid until the next call. */
 struct bytes test_batch(const char *const *values, size_t count, uint16_t attributes);
 struct bytes test_batch_one(const char *value);
+/* The batch, which one of these has made, as one of this producer. */
+struct bytes test_batch_of_producer(struct bytes batch, int64_t producer_id);
 struct bytes test_batch_at(const char *value, int64_t timestamp_ms);
 /* One record of `size` bytes, the first eight of them `number`. */
 struct bytes test_batch_sized(uint64_t number, size_t size);
