@@ -89,6 +89,8 @@ void record_reader_init(struct record_reader *r, const struct batch *b, int64_t 
     r->base_timestamp = b->base_timestamp;
     r->append_time = b->attributes & BATCH_LOG_APPEND_TIME ? b->max_timestamp : -1;
     r->left = b->record_count;
+    r->last_delta = b->last_offset_delta;
+    r->delta = -1;
 }
 
 static bool get_zigzag(struct record_reader *r, int64_t *out)
@@ -132,11 +134,16 @@ bool record_reader_next(struct record_reader *r, struct record *out)
         !get_sized(&one, &out->value) || !get_zigzag(&one, &headers) || headers < 0 ||
         headers > INT32_MAX)
         return false;
+    if (delta <= r->delta || delta > r->last_delta ||
+        __builtin_add_overflow(r->base_timestamp, timestamp, &out->timestamp))
+        return false;
+    if (r->append_time >= 0)
+        out->timestamp = r->append_time;
     out->offset = r->base_offset + delta;
-    out->timestamp = r->append_time >= 0 ? r->append_time : r->base_timestamp + timestamp;
     out->headers = bytes_of(one.at, (size_t)(one.end - one.at));
     out->header_count = (int32_t)headers;
     r->at = one.end;
+    r->delta = delta;
     r->left--;
     return true;
 }
@@ -193,18 +200,12 @@ static uint8_t *put_parts(uint8_t *p, const struct bytes *parts, int count, size
     return p;
 }
 
-/* Everything of a record but its headers, which `headers` are copied behind. */
+/* One record; its distance in time may wrap around, as it does when it is read. */
 static void add_record(struct batch_builder *b, int64_t timestamp_ms, int32_t offset_delta,
                        const struct bytes *key, int key_count, const struct bytes *value,
                        int value_count, struct bytes headers, int32_t header_count)
 {
-    if (b->base_timestamp < 0) {
-        b->base_timestamp = timestamp_ms;
-        b->max_timestamp = timestamp_ms;
-    }
-    if (timestamp_ms > b->max_timestamp)
-        b->max_timestamp = timestamp_ms;
-    int64_t time_delta = timestamp_ms - b->base_timestamp;
+    int64_t time_delta = (int64_t)((uint64_t)timestamp_ms - (uint64_t)b->base_timestamp);
     size_t key_size = parts_size(key, key_count), value_size = parts_size(value, value_count);
     bool key_null = key_count == 1 && !key[0].data, value_null = value_count == 1 && !value[0].data;
     size_t length = 1 + varint_size(zigzag_encode(time_delta)) +
@@ -224,9 +225,18 @@ static void add_record(struct batch_builder *b, int64_t timestamp_ms, int32_t of
     b->text.size += (size_t)(p - start);
 }
 
+static void note_time(struct batch_builder *b, int64_t timestamp_ms)
+{
+    if (b->count == 0)
+        b->base_timestamp = b->max_timestamp = timestamp_ms;
+    if (timestamp_ms > b->max_timestamp)
+        b->max_timestamp = timestamp_ms;
+}
+
 void batch_builder_add(struct batch_builder *b, int64_t timestamp_ms, struct bytes key,
                        struct bytes value, struct bytes headers, int32_t header_count)
 {
+    note_time(b, timestamp_ms);
     add_record(b, timestamp_ms, b->count, &key, 1, &value, 1, headers, header_count);
     b->count++;
 }
@@ -235,6 +245,7 @@ void batch_builder_add_parts(struct batch_builder *b, int64_t timestamp_ms,
                              const struct bytes *key_parts, int key_count,
                              const struct bytes *value_parts, int value_count)
 {
+    note_time(b, timestamp_ms);
     add_record(b, timestamp_ms, b->count, key_parts, key_count, value_parts, value_count,
                BYTES_NULL, 0);
     b->count++;

@@ -102,6 +102,8 @@ struct record_reader {
     int64_t base_offset, base_timestamp;
     int64_t append_time; /* -1, or the time of all records (LogAppendTime) */
     int32_t left;        /* records not read yet */
+    int64_t last_delta;  /* no record lies above it, */
+    int64_t delta;       /* nor at or below the one before; -1 at first */
 };
 
 void record_reader_init(struct record_reader *r, const struct batch *b, int64_t base_offset,

@@ -75,6 +75,8 @@ struct store_owner {
     /* The log was cut back to `end`, by log_truncate() or its replay: whatever was derived from
      * batches at or above it is void. NULL: no log of this owner is ever cut. */
     void (*cut)(void *ctx, uint64_t log_id, int64_t end);
+    /* The log's policy dropped what lies in [old_start, log->start). May be NULL. */
+    void (*trimmed)(void *ctx, struct log *log, int64_t old_start);
 };
 
 struct log {
@@ -83,6 +85,38 @@ struct log {
     int64_t start, hw, durable, written, end;
     void *owner; /* the owner's own */
 };
+
+/*
+ * What is kept of a log, as its owner wants it; the names are Kafka's (retention.ms and so on).
+ *
+ * Retention drops from the front: batches whose largest timestamp is more than retention_ms ago, and
+ * the oldest ones as long as retention_bytes are left without them. What is in segments goes by whole
+ * segments, what is only in the journal by batches. The start is moved by a logged entry before any
+ * file goes; files go as soon as no read needs them (there is no delay as by file.delete.delay.ms).
+ *
+ * Compaction keeps of each key the newest record, with its offset; a record without a value only for
+ * delete_retention_ms after it was first compacted (KIP-534); records without a key always. It leaves
+ * alone what was appended less than min_compaction_lag_ms ago, and the active segment: what came
+ * since a segment was last ended because it had segment_bytes, or its first batch was segment_ms or
+ * max_compaction_lag_ms old. It runs when more than min_dirty_ratio of the other bytes was never
+ * compacted, or some of it for longer than max_compaction_lag_ms.
+ *
+ * Neither for logs of level memory, but retention.
+ */
+struct log_policy {
+    bool drop, compact;      /* cleanup.policy: delete, compact; neither: all is kept */
+    int64_t retention_ms;    /* -1: for ever */
+    int64_t retention_bytes; /* -1: all */
+    int64_t segment_bytes;   /* at most the store's own limit counts */
+    int64_t segment_ms;
+    int64_t min_compaction_lag_ms;
+    int64_t max_compaction_lag_ms; /* INT64_MAX: none */
+    int64_t delete_retention_ms;
+    double min_dirty_ratio; /* 0 to 1 */
+};
+
+/* Kafka's defaults: drop after a week, segments of 1 GiB. */
+void log_policy_default(struct log_policy *p);
 
 struct store_config {
     uint64_t journal_max_bytes;   /* of all journal files together; they grow to it by load */
@@ -148,8 +182,15 @@ must_use enum err log_truncate(struct log *, int64_t offset, int32_t epoch, stru
  * E_CLOSED. */
 void log_delete(struct log *, struct ticket *out);
 
+/* The log follows this policy from now on; NULL: everything is kept. Borrowed: one for all logs of a
+ * topic, alive until they are deleted or have another. After changing what it says, call this again
+ * for each of them. */
+void log_set_policy(struct log *, const struct log_policy *);
+
 /* The time of this turn, monotonic: for rates and for what is paced. */
 void store_set_time(struct store *, int64_t now_ns);
+/* Unix time of this turn, ms: for what policies say. Until it was told once, no policy has effect. */
+void store_set_wall_time(struct store *, int64_t now_ms);
 /* End of the turn: start the next commit if the disk is free. */
 void store_flush(struct store *);
 /* Paced work: freeing, recycling, reviewing modes. Call when `store_next_due()` has passed. */

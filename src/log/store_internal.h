@@ -155,8 +155,9 @@ struct direct {
 struct log_state {
     struct log log; /* first: a struct log * is a struct log_state * */
     struct store *store;
-    struct tail tail;  /* batches in the journal, or in memory */
-    int64_t stored_to; /* segments hold what lies below (and is kept) */
+    const struct log_policy *policy; /* its owner's; NULL: everything is kept */
+    struct tail tail;                /* batches in the journal, or in memory */
+    int64_t stored_to;               /* segments hold what lies below (and is kept) */
     int64_t
         direct_from;    /* INT64_MAX, or where the direct part begins: segments hold what lies in */
     int64_t direct_to;  /* [direct_from, direct_to); INT64_MAX: it is still growing, or none */
@@ -315,7 +316,7 @@ struct recycle {
     uint64_t wait_for;       /* commit number */
     uint64_t wait_for_round; /* the rows' derived state may be ahead of their positions */
     uint64_t carried_bytes;  /* of this file, so far */
-    struct load *loaded; /* batches that had to be read */
+    struct load *loaded;     /* batches that had to be read */
     struct write_rows *rows;
     bool mark_wanted;
     bool again;  /* another MOVE is needed */
@@ -335,6 +336,7 @@ struct store {
     struct idmap logs;
     int32_t epoch;
     int64_t now_ns;
+    int64_t wall_ms; /* 0: not told yet */
 
     struct window journal_window, direct_window;
     struct list pool; /* spare chunks */
@@ -370,8 +372,8 @@ struct store {
     VEC(struct log_state *) memory_moved; /* logs of level memory that got something this turn */
     int64_t due_ns;
     int64_t space_checked_ns;
-    int64_t appended_ns; /* when something was appended last */
-    bool is_shrunk;      /* the cache was given back since */
+    int64_t appended_ns;       /* when something was appended last */
+    bool is_shrunk;            /* the cache was given back since */
     VEC(struct doomed) doomed; /* deleted logs whose directories still have to go */
 };
 

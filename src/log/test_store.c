@@ -88,9 +88,15 @@ void test_store_init(struct test_store *t)
 
 enum err test_store_open(struct test_store *t)
 {
-    struct store_owner owner = {
-        t,       on_restore, on_replay, on_committed, on_progressed, on_checkpoint,
-        on_live, on_frozen,  on_cut};
+    struct store_owner owner = {.ctx = t,
+                                .restore = on_restore,
+                                .replay = on_replay,
+                                .committed = on_committed,
+                                .progressed = on_progressed,
+                                .checkpoint = on_checkpoint,
+                                .live = on_live,
+                                .frozen = on_frozen,
+                                .cut = on_cut};
     t->jobs = sim_jobs_new();
     t->replayed.count = 0;
     t->restored.size = 0;
