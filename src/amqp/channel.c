@@ -199,12 +199,21 @@ void channel_take(struct channel *ch, struct command *command)
     finish_and_go_on(ch);
 }
 
+static void fail_frozen(struct channel *ch)
+{
+    channel_fail(ch, REPLY_INTERNAL_ERROR, "the disk failed: this cannot be made durable");
+}
+
 void channel_wait(struct channel *ch, struct ticket ticket, channel_step *next)
 {
     struct core *core = ch->conn->core;
 
     if (store_is_done(core->store, ticket, STAGE_COMMITTED)) {
         next(ch);
+        return;
+    }
+    if (store_is_frozen(core->store)) {
+        fail_frozen(ch);
         return;
     }
     ch->next_step = next;
@@ -219,7 +228,7 @@ void channel_fail_frozen(struct channel *ch)
         return;
     core_wait_cancel(&ch->wait);
     ch->waiting = false;
-    channel_fail(ch, REPLY_INTERNAL_ERROR, "the disk failed: this cannot be made durable");
+    fail_frozen(ch);
     finish_and_go_on(ch);
 }
 

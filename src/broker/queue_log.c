@@ -71,6 +71,7 @@ static void append_changes(struct queue *queue, struct ticket *out)
     int64_t offset = queue->log->end;
     enum err err = log_append(queue->log, batch, out);
     if (err) { /* frozen: nothing is ever logged again, so nothing is gathered either */
+        *out = log_next_ticket(queue->log); /* which is never done */
         say_error("queue", "settles cannot be stored: %s queue=%.*s", err_text(),
                   BYTES_FORMAT(queue->name));
     } else {

@@ -450,6 +450,27 @@ TEST(a_purged_message_does_not_come_back_once_the_ticket_is_done)
     test_core_end(&t);
 }
 
+TEST(a_purge_is_never_done_when_the_disk_has_failed)
+{
+    struct test_core t;
+    struct test_wait w;
+    struct ticket ticket;
+    test_core_init(&t);
+    struct queue *q = test_durable_queue(&t, "q");
+    publish_many(&t, "q", 0, 5);
+    test_core_settle(&t);
+    sim_disk_fail(t.disk, SIM_SYNC, 1, E_IO);
+    expect_ok(test_publish(&t, "q", "lost", &ticket));
+    test_core_settle(&t);
+    expect_true(store_is_frozen(t.core->store));
+    expect_int(queue_purge(q, &ticket), 5);
+    test_wait(&t, &w, ticket);
+    test_core_settle(&t);
+    expect_false(w.is_done);
+    core_wait_cancel(&w.wait);
+    test_core_end(&t);
+}
+
 TEST(a_deleted_queue_cancels_its_consumers_and_ignores_late_settles)
 {
     struct test_core t;
