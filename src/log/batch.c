@@ -50,6 +50,8 @@ enum err batch_parse(struct bytes in, struct batch *out)
     if (b.last_offset_delta < 0 || b.record_count < 0)
         return err_set(E_MALFORMED, "batch with last offset delta %d and %d records",
                        b.last_offset_delta, b.record_count);
+    if (b.base_offset > INT64_MAX - INT32_MAX - 1)
+        return err_set(E_MALFORMED, "batch with base offset %lld", (long long)b.base_offset);
     *out = b;
     return OK;
 }
@@ -84,7 +86,7 @@ void record_reader_init(struct record_reader *r, const struct batch *b, int64_t 
                         struct bytes records)
 {
     r->at = records.data;
-    r->end = records.data + records.size;
+    r->end = records.size > 0 ? records.data + records.size : records.data;
     r->base_offset = base_offset;
     r->base_timestamp = b->base_timestamp;
     r->append_time = b->attributes & BATCH_LOG_APPEND_TIME ? b->max_timestamp : -1;
@@ -134,11 +136,10 @@ bool record_reader_next(struct record_reader *r, struct record *out)
         !get_sized(&one, &out->value) || !get_zigzag(&one, &headers) || headers < 0 ||
         headers > INT32_MAX)
         return false;
-    if (delta <= r->delta || delta > r->last_delta ||
-        __builtin_add_overflow(r->base_timestamp, timestamp, &out->timestamp))
+    if (delta <= r->delta || delta > r->last_delta)
         return false;
-    if (r->append_time >= 0)
-        out->timestamp = r->append_time;
+    int64_t time = (int64_t)((uint64_t)r->base_timestamp + (uint64_t)timestamp); /* may wrap */
+    out->timestamp = r->append_time >= 0 ? r->append_time : time;
     out->offset = r->base_offset + delta;
     out->headers = bytes_of(one.at, (size_t)(one.end - one.at));
     out->header_count = (int32_t)headers;
@@ -200,12 +201,11 @@ static uint8_t *put_parts(uint8_t *p, const struct bytes *parts, int count, size
     return p;
 }
 
-/* One record; its distance in time may wrap around, as it does when it is read. */
 static void add_record(struct batch_builder *b, int64_t timestamp_ms, int32_t offset_delta,
                        const struct bytes *key, int key_count, const struct bytes *value,
                        int value_count, struct bytes headers, int32_t header_count)
 {
-    int64_t time_delta = (int64_t)((uint64_t)timestamp_ms - (uint64_t)b->base_timestamp);
+    int64_t time_delta = (int64_t)((uint64_t)timestamp_ms - (uint64_t)b->base_timestamp); /* too */
     size_t key_size = parts_size(key, key_count), value_size = parts_size(value, value_count);
     bool key_null = key_count == 1 && !key[0].data, value_null = value_count == 1 && !value[0].data;
     size_t length = 1 + varint_size(zigzag_encode(time_delta)) +

@@ -176,3 +176,70 @@ TEST(a_filtered_batch_keeps_offsets_and_leaves_holes)
     batch_builder_reset(&builder);
     free(copy);
 }
+
+/* ---- what fuzzing found ---- */
+
+static int count_records(const uint8_t *raw, size_t size)
+{
+    struct record_reader reader;
+    struct record r;
+    struct batch b;
+    int n = 0;
+    expect_ok(batch_parse(bytes_of(raw, size), &b));
+    record_reader_init(&reader, &b, 0,
+                       bytes_of(raw + BATCH_HEADER_BYTES, size - BATCH_HEADER_BYTES));
+    while (record_reader_next(&reader, &r))
+        n++;
+    expect_true(n == 2 || reader.left > 0);
+    return n;
+}
+
+TEST(records_out_of_order_or_behind_the_last_offset_are_damage)
+{
+    const char *values[] = {"a", "b"};
+    struct bytes whole = test_batch(values, 2, 0);
+    uint8_t *copy = xmemdup(whole.data, whole.size);
+    size_t second = BATCH_HEADER_BYTES + (whole.size - BATCH_HEADER_BYTES) / 2;
+    expect_int(count_records(copy, whole.size), 2);
+    expect_int(copy[second + 3], zigzag_encode(1)); /* its offset delta */
+    copy[second + 3] = (uint8_t)zigzag_encode(2);
+    expect_int(count_records(copy, whole.size), 1);
+    copy[second + 3] = (uint8_t)zigzag_encode(0);
+    expect_int(count_records(copy, whole.size), 1);
+    copy[second + 3] = (uint8_t)zigzag_encode(-1);
+    expect_int(count_records(copy, whole.size), 1);
+    free(copy);
+}
+
+TEST(a_base_offset_that_leaves_no_room_for_the_records_is_refused)
+{
+    struct bytes whole = test_batch_one("a");
+    uint8_t *copy = xmemdup(whole.data, whole.size);
+    struct batch b;
+    batch_stamp(copy, INT64_MAX, 0);
+    expect_err(batch_parse(bytes_of(copy, whole.size), &b), E_MALFORMED);
+    batch_stamp(copy, INT64_MAX - INT32_MAX - 1, 0);
+    expect_ok(batch_parse(bytes_of(copy, whole.size), &b));
+    free(copy);
+}
+
+TEST(records_from_before_1970_keep_their_times)
+{
+    struct batch_builder builder = {0};
+    struct record_reader reader;
+    struct record r;
+    struct batch b;
+    const int64_t times[] = {-1, 5, INT64_MIN, INT64_MAX};
+    batch_builder_begin(&builder, 0);
+    for (int i = 0; i < 4; i++)
+        batch_builder_add(&builder, times[i], BYTES_NULL, BYTES_NULL, BYTES_NULL, 0);
+    expect_ok(batch_parse(batch_builder_end(&builder), &b));
+    expect_int(b.max_timestamp, INT64_MAX);
+    record_reader_init(&reader, &b, 0,
+                       bytes_of(b.raw.data + BATCH_HEADER_BYTES, b.raw.size - BATCH_HEADER_BYTES));
+    for (int i = 0; i < 4; i++) {
+        expect_true(record_reader_next(&reader, &r));
+        expect_int(r.timestamp, times[i]);
+    }
+    batch_builder_reset(&builder);
+}

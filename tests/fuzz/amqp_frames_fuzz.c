@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "amqp/amqp.h"
-#include "amqp/frame.h"
 #include "amqp/amqp_messages.h"
+#include "amqp/frame.h"
 #include "base/check.h"
 #include "base/say.h"
 #include "broker/queue.h"
