@@ -33,6 +33,7 @@ static struct core *core_new(const struct core_config *config, struct jobs *jobs
     list_init(&in->watches);
     list_init(&in->moved);
     list_init(&in->sessions);
+    list_init(&in->attachments);
     list_init(&in->graveyard);
     in->packer = packer_new(core);
     in->feeds = feeds_new();
@@ -80,10 +81,35 @@ enum err core_open(const struct core_config *config, struct disk *disk, struct j
     return OK;
 }
 
+static void free_attachments(struct core *core)
+{
+    struct list *node;
+    while ((node = list_pop_front(&core->internal->attachments))) {
+        struct attachment *a = container_of(node, struct attachment, node);
+        a->free(a);
+    }
+}
+
+void core_attach(struct core *core, struct attachment *a)
+{
+    list_push_back(&core->internal->attachments, &a->node);
+}
+
+struct attachment *core_attachment(const struct core *core, void (*free)(struct attachment *))
+{
+    list_each (node, &core->internal->attachments) {
+        struct attachment *a = container_of(node, struct attachment, node);
+        if (a->free == free)
+            return a;
+    }
+    return NULL;
+}
+
 void core_close(struct core *core)
 {
     if (!core)
         return;
+    free_attachments(core);
     queue_log_all(core);
     flush_staged(core);
     store_flush(core->store);
@@ -95,6 +121,7 @@ void core_close(struct core *core)
 
 void core_abandon(struct core *core)
 {
+    free_attachments(core);
     release_pinned(core);
     queues_let_go(core);
     store_abandon(core->store);

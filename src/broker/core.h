@@ -111,6 +111,17 @@ struct log_owner {
     enum log_owner_kind kind;
 };
 
+/* ---- what a protocol keeps for all of its connections ---- */
+
+struct attachment {
+    struct list node;
+    void (*free)(struct attachment *);
+};
+/* It is freed with the core, when links are gone and topics are still there. */
+void core_attach(struct core *, struct attachment *);
+/* The one that is freed by this function; NULL when there is none. */
+struct attachment *core_attachment(const struct core *, void (*free)(struct attachment *));
+
 /* ---- sessions: every connection of every protocol ---- */
 
 struct session {

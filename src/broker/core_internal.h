@@ -35,7 +35,7 @@ struct core_internal {
     struct list deferred, deferred_next;
     struct list watches;
     struct list moved; /* struct log_owner: high watermark moved, not told yet */
-    struct list sessions;
+    struct list sessions, attachments;
 
     struct map vhosts, users, topics; /* by name */
     struct map topic_ids;             /* by the 16 bytes */
