@@ -24,7 +24,9 @@
     X(amqp_errors, counter, "", "AMQP channels and connections closed for an error")               \
     X(connections_opened, counter, "", "connections accepted")                                     \
     X(connections_closed, counter, "", "connections gone")                                         \
-    X(records_undecodable, counter, "", "records skipped because their batch cannot be decoded")
+    X(records_undecodable, counter, "", "records skipped because their batch cannot be decoded")   \
+    X(produce_duplicates, counter, "", "batches of idempotent producers that were there already")  \
+    X(producers_forgotten, counter, "", "idempotent producers forgotten for want of memory")
 
 enum metric {
 #define METRIC_ENUM(name, kind, unit, help) METRIC_##name,

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "broker/feed.h"
 #include "broker/packer.h"
+#include "broker/producer_expiry.h"
 #include "broker/queue_internal.h"
 #include "broker/topic_internal.h"
 
@@ -37,6 +38,7 @@ static struct core *core_new(const struct core_config *config, struct jobs *jobs
     list_init(&in->graveyard);
     in->packer = packer_new(core);
     in->feeds = feeds_new();
+    in->producers = producer_expiry_new(core);
     queue_logging_init(core);
     return core;
 }
@@ -51,6 +53,7 @@ static void core_free(struct core *core)
     packer_free(in->packer);
     feeds_free(in->feeds);
     recovered_free(core);
+    producer_expiry_free(in->producers);
     timers_reset(&core->timers);
     batch_builder_reset(&in->builder);
     text_reset(&in->scratch);

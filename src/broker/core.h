@@ -34,6 +34,8 @@ struct core_config {
     int32_t default_partitions;
     int64_t topic_message_max_bytes; /* batch limit of topics that do not say: 1048588 */
     int64_t message_max_bytes;       /* an AMQP message's body */
+    int64_t producer_expiration_ms;  /* of idempotent producers not heard of; 0: a day */
+    int64_t producers_max;           /* of all partitions together; 0: 100,000 */
     uint64_t random_seed;
     char cluster_id[32]; /* 22 characters base64url; stored in the data directory */
     int32_t node_id;

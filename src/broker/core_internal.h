@@ -10,6 +10,8 @@
 
 struct feeds;
 struct packer;
+struct producer_expiry;
+struct producers;
 struct topic;
 struct queue;
 struct subscription;
@@ -44,6 +46,7 @@ struct core_internal {
 
     struct packer *packer;
     struct feeds *feeds;
+    struct producer_expiry *producers;
     uint64_t last_transient_id; /* of logs in memory, which have their own numbers */
     struct list unlogged;       /* queues with settles to log */
     struct list unmarked;     /* queues with only a delivered-up-to mark to log, when convenient */
@@ -56,8 +59,9 @@ struct core_internal {
     struct batch_builder builder; /* scratch for one batch at a time: catalog, control */
     struct text scratch;
 
-    struct idmap recovered; /* log id -> struct subscription, until its queue claims it */
-    enum err recovery_err;  /* the first thing in recovered state that this version cannot read */
+    struct idmap recovered;           /* log id -> struct subscription, until its queue claims it */
+    struct idmap recovered_producers; /* log id -> struct producers, until its partition does */
+    enum err recovery_err; /* the first thing in recovered state that this version cannot read */
     char recovery_text[256];
     struct jobs *jobs; /* for reads before the loop starts */
 };
@@ -86,6 +90,8 @@ struct log *core_attach_log(struct core *core, uint64_t id, enum log_level level
                             struct log_owner *owner);
 /* What recovery gathered about the log, now the caller's; NULL when there is nothing. */
 struct subscription *core_claim_recovered(struct core *core, uint64_t log_id);
+/* As above, of a partition's producers, no further than the log goes. */
+struct producers *core_claim_producers(struct core *core, const struct log *log);
 void recovered_free(struct core *core);
 
 void core_pin(struct core *core, struct chunk *chunk); /* until the turn has ended; references */

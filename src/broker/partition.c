@@ -1,7 +1,10 @@
 /* Appending producers' batches to partitions, and telling who watches them. */
 #include "base/check.h"
 #include "base/crc32c.h"
+#include "base/metrics.h"
 #include "broker/core_internal.h"
+#include "broker/producer.h"
+#include "broker/producer_expiry.h"
 #include "broker/topic_internal.h"
 
 enum { NO_TIMESTAMP = -1, ATTRIBUTES_AT = 21, MAX_TIMESTAMP_AT = 35, CRC_AT = 17 };
@@ -48,19 +51,52 @@ static struct bytes stamp_time(struct core *core, const struct batch *b, bool ap
     return text_bytes(scratch);
 }
 
-enum err partition_append(struct core *core, struct partition *p, const struct batch *b,
-                          int64_t *out_base_offset, int64_t *out_append_time,
-                          struct ticket *out_ticket)
+/* A batch that is there already: answered as it was the first time, and no earlier than it is
+ * committed. Its timestamp is told whatever the topic's type, as Kafka does. */
+static struct ticket ticket_of_first(const struct partition *p, const struct producer_batch *first)
 {
-    const struct topic *topic = p->topic;
-    check(p->log);
+    metrics_add(METRIC_produce_duplicates, 1);
+    return first->last_offset < p->log->hw ? (struct ticket){0} : log_last_ticket(p->log);
+}
+
+static void note_producer(struct core *core, struct partition *p, const struct batch *b,
+                          int64_t base_offset)
+{
+    if (!p->producers)
+        p->producers = producers_new(producer_expiry_pool(core));
+    int64_t timestamp = p->topic->log_append_time ? core->wall_ms : b->max_timestamp;
+    producers_note(p->producers, b, base_offset, timestamp, core->wall_ms);
+    producer_expiry_wake(core);
+}
+
+static enum err check_rules(const struct core *core, const struct topic *topic,
+                            const struct batch *b)
+{
     if ((int64_t)b->raw.size > topic->message_max_bytes)
         return err_set(E_TOO_LARGE,
                        "The record batch size %zu is larger than max.message.bytes %lld",
                        b->raw.size, (long long)topic->message_max_bytes);
     if (batch_is_control(b))
         return err_set(E_MALFORMED, "Clients are not allowed to write control records");
-    enum err err = check_timestamps(core, topic, b);
+    return check_timestamps(core, topic, b);
+}
+
+enum err partition_append(struct core *core, struct partition *p, const struct batch *b,
+                          int64_t *out_base_offset, int64_t *out_append_time,
+                          struct ticket *out_ticket)
+{
+    const struct topic *topic = p->topic;
+    struct producer_batch first;
+    check(p->log);
+    enum err err = check_rules(core, topic, b);
+    if (!err && b->producer_id >= 0)
+        err = producers_check(p->producers, b, &first);
+    if (err == E_EXISTS) {
+        *out_base_offset = first.last_offset - first.offset_delta;
+        *out_append_time = first.timestamp;
+        *out_ticket = ticket_of_first(p, &first);
+        return OK;
+    }
     if (err)
         return err;
 
@@ -75,6 +111,8 @@ enum err partition_append(struct core *core, struct partition *p, const struct b
     core->internal->committing = true;
     *out_base_offset = base_offset;
     *out_append_time = topic->log_append_time ? core->wall_ms : NO_TIMESTAMP;
+    if (b->producer_id >= 0)
+        note_producer(core, p, b, base_offset);
     return OK;
 }
 

@@ -1,11 +1,11 @@
 /*
  * Opening: from the store to the broker's objects, in this order.
  *
- *   store_open()   hands over, by log id, checkpoints and control batches: each becomes the state
- * of a subscription in a map, because nobody knows yet which log is whose catalog_open() makes
- * users, vhosts, topics, exchanges, queues and bindings attach         topics and queues get their
- * logs; queues claim their subscriptions sweep          logs that no object names are deleted: what
- * a crash left of a deletion
+ * - store_open() hands over, by log id, checkpoints and batches: each becomes the state of a
+ *   subscription or of producers in a map, because nobody knows yet which log is whose.
+ * - catalog_open() makes users, vhosts, topics, exchanges, queues and bindings.
+ * - Topics and queues get their logs; queues claim their subscriptions, partitions their producers.
+ * - Logs that no object names are deleted: what a crash left of a deletion.
  *
  * And what the store tells the owner of its logs while it runs.
  */
@@ -17,6 +17,8 @@
 #include "base/say.h"
 #include "broker/catalog_internal.h"
 #include "broker/core_internal.h"
+#include "broker/producer.h"
+#include "broker/producer_expiry.h"
 #include "broker/queue_internal.h"
 #include "broker/subscription.h"
 #include "broker/topic_internal.h"
@@ -38,9 +40,33 @@ struct subscription *core_claim_recovered(struct core *core, uint64_t log_id)
     return idmap_remove(&core->internal->recovered, log_id);
 }
 
+static struct producers *recovered_producers(struct core *core, uint64_t log_id)
+{
+    struct idmap *all = &core->internal->recovered_producers;
+    struct producers *p = idmap_get(all, log_id);
+    if (!p) {
+        p = producers_new(producer_expiry_pool(core));
+        idmap_put(all, log_id, p);
+    }
+    return p;
+}
+
+struct producers *core_claim_producers(struct core *core, const struct log *log)
+{
+    struct producers *p = idmap_remove(&core->internal->recovered_producers, log->id);
+    if (p)
+        producers_cut(p, log->end);
+    return p;
+}
+
 void recovered_free(struct core *core)
 {
     size_t position = 0;
+    struct producers *p;
+    while ((p = idmap_next(&core->internal->recovered_producers, &position)))
+        producers_free(p);
+    idmap_reset(&core->internal->recovered_producers);
+    position = 0;
     struct subscription *s;
     while ((s = idmap_next(&core->internal->recovered, &position)))
         subscription_free(s);
@@ -62,7 +88,10 @@ static void restore(void *ctx, uint64_t log_id, struct bytes state)
 {
     if (state.size == 0 || log_id == CATALOG_LOG_ID)
         return;
-    keep_error(ctx, subscription_restore(recovered(ctx, log_id), state), log_id);
+    enum err err = producers_is_checkpoint(state)
+                       ? producers_restore(recovered_producers(ctx, log_id), state)
+                       : subscription_restore(recovered(ctx, log_id), state);
+    keep_error(ctx, err, log_id);
 }
 
 static void replay(void *ctx, uint64_t log_id, const struct batch *batch)
@@ -71,6 +100,8 @@ static void replay(void *ctx, uint64_t log_id, const struct batch *batch)
         return; /* read by catalog_open() */
     if (batch_is_control(batch))
         keep_error(ctx, subscription_replay(recovered(ctx, log_id), batch), log_id);
+    else
+        producers_replay(recovered_producers(ctx, log_id), batch);
 }
 
 /* ---- while it runs ---- */
@@ -97,11 +128,33 @@ static const struct subscription *subscription_of(struct core *core, const struc
     return owner->kind == OWNER_QUEUE ? queue_of_owner(owner)->subscription : NULL;
 }
 
+static struct producers *producers_of(struct core *core, const struct log *log)
+{
+    const struct log_owner *owner = log->owner;
+    if (!owner)
+        return idmap_get(&core->internal->recovered_producers, log->id);
+    return owner->kind == OWNER_PARTITION ? container_of(owner, struct partition, owner)->producers
+                                          : NULL;
+}
+
 static void checkpoint(void *ctx, struct log *log, struct text *out)
 {
     const struct subscription *s = subscription_of(ctx, log);
+    const struct producers *p = s ? NULL : producers_of(ctx, log);
     if (s)
         subscription_put_checkpoint(s, out);
+    else if (p)
+        producers_put_checkpoint(p, out);
+}
+
+static void cut(void *ctx, uint64_t log_id, int64_t end)
+{
+    struct core *core = ctx;
+    const struct log *log = core->store ? store_find(core->store, log_id) : NULL;
+    struct producers *p =
+        log ? producers_of(core, log) : idmap_get(&core->internal->recovered_producers, log_id);
+    if (p)
+        producers_cut(p, end);
 }
 
 static void live(void *ctx, struct log *log, int64_t from, int64_t to, offset_ranges *out)
@@ -129,6 +182,7 @@ const struct store_owner recovery_owner = {
     .checkpoint = checkpoint,
     .live = live,
     .frozen = frozen,
+    .cut = cut,
 };
 
 /* ---- opening ---- */
@@ -184,6 +238,7 @@ enum err core_recover(struct core *core)
     if (err)
         return err;
     topics_attach(core);
+    producer_expiry_start(core);
     queues_attach(core);
     recovered_free(core);
     return sweep_orphans(core);

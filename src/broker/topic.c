@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/say.h"
 #include "broker/core_internal.h"
+#include "broker/producer.h"
 #include "broker/topic_config.h"
 #include "broker/topic_internal.h"
 
@@ -101,8 +102,10 @@ static struct topic *topic_new(struct core *core, struct bytes name, const uint8
 
 static void topic_free(struct topic *topic)
 {
-    for (int32_t i = 0; i < topic->partition_count; i++)
+    for (int32_t i = 0; i < topic->partition_count; i++) {
         list_remove(&topic->partitions[i]->owner.moved);
+        producers_free(topic->partitions[i]->producers);
+    }
     for (size_t i = 0; i < topic->configs.count; i++) {
         free(topic->configs.items[i].name);
         free(topic->configs.items[i].value);
@@ -121,6 +124,7 @@ static void attach(struct core *core, struct topic *topic)
     for (int32_t i = 0; i < topic->partition_count; i++) {
         struct partition *p = topic->partitions[i];
         p->log = core_attach_log(core, p->log_id, topic->level, &p->owner);
+        p->producers = core_claim_producers(core, p->log);
     }
 }
 
@@ -213,6 +217,8 @@ void topic_delete(struct core *core, struct topic *topic)
         struct partition *p = topic->partitions[i];
         core_condemn_log(core, p->log);
         p->log = NULL;
+        producers_free(p->producers);
+        p->producers = NULL;
         if (!list_is_empty(&p->watchers) && !list_is_linked(&p->owner.moved))
             list_push_back(&core->internal->moved, &p->owner.moved);
     }

@@ -9,6 +9,7 @@
 #include "broker/catalog.h"
 #include "broker/core.h"
 
+struct producers;
 struct topic;
 
 struct partition {
@@ -18,6 +19,7 @@ struct partition {
     struct list watchers; /* of struct partition_watch */
     struct log_owner owner;
     uint64_t log_id;
+    struct producers *producers; /* NULL: no idempotent producer is known */
 };
 
 struct topic_config { /* name and value as text, as Kafka's topic configs */
@@ -64,9 +66,10 @@ must_use enum err topic_create(struct core *, const struct topic_spec *, struct 
 void topic_delete(struct core *, struct topic *);
 
 /* Append a producer's batch (already through batch_check_produced() in the framing half, which also
- * verified the checksum). Applies the topic's rules (kafka.md 2.2): size, control bit, timestamps,
- * LogAppendTime. *out_base_offset is its first offset. E_TOO_LARGE, E_MALFORMED, E_OUT_OF_RANGE
- * (timestamp), E_FROZEN, E_NO_SPACE. */
+ * verified the checksum). Applies the topic's rules: size, control bit, timestamps, LogAppendTime;
+ * and, with a producer id, those of idempotence (broker/producer.h): a batch that is there already is
+ * not appended again, and answered as the first time. E_TOO_LARGE, E_MALFORMED, E_OUT_OF_RANGE
+ * (timestamp), E_STALE (producer epoch), E_PRECONDITION (sequence), E_FROZEN, E_NO_SPACE. */
 must_use enum err partition_append(struct core *, struct partition *, const struct batch *,
                                    int64_t *out_base_offset, int64_t *out_append_time,
                                    struct ticket *out_ticket);
