@@ -344,7 +344,8 @@ enum err log_append(struct log *log, struct bytes raw, struct ticket *out)
     enum err err = parse_for_append(raw, &b);
     if (!err && l->store->frozen && log->level != LEVEL_MEMORY)
         err = frozen(l->store);
-    else if (!err && !batch_is_control(&b)) /* what frees space is written even if there is little */
+    else if (!err &&
+             !batch_is_control(&b)) /* what frees space is written even if there is little */
         err = log_can_append(log, raw.size);
     if (err)
         return err;

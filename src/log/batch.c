@@ -19,39 +19,49 @@ enum {
     BATCH_MAX_BYTES = 1 << 30,
 };
 
-enum err batch_parse(struct bytes in, struct batch *out)
+enum err batch_header_get(const uint8_t *p, struct batch *out)
 {
-    if (in.size < AT_MAGIC + 1)
-        return err_set(E_OUT_OF_RANGE, "%zu bytes hold no batch header", in.size);
-    if (in.data[AT_MAGIC] != 2)
-        return err_set(E_UNSUPPORTED, "record batch of magic %d, only 2 is supported",
-                       in.data[AT_MAGIC]);
-    uint32_t length = get_u32(in.data + AT_LENGTH);
+    if (p[AT_MAGIC] != 2)
+        return err_set(E_UNSUPPORTED, "record batch of magic %d, only 2 is supported", p[AT_MAGIC]);
+    uint32_t length = get_u32(p + AT_LENGTH);
     if (length < BATCH_HEADER_BYTES - BATCH_PREFIX_BYTES || length > BATCH_MAX_BYTES)
         return err_set(E_MALFORMED, "batch length %u", length);
-    size_t size = (size_t)length + BATCH_PREFIX_BYTES;
-    if (size > in.size)
-        return err_set(E_OUT_OF_RANGE, "batch of %zu bytes, only %zu are there", size, in.size);
-
     struct batch b = {
-        .raw = bytes_of(in.data, size),
-        .base_offset = (int64_t)get_u64(in.data),
-        .leader_epoch = (int32_t)get_u32(in.data + AT_EPOCH),
-        .crc = get_u32(in.data + AT_CRC),
-        .attributes = get_u16(in.data + AT_ATTRIBUTES),
-        .last_offset_delta = (int32_t)get_u32(in.data + AT_LAST_DELTA),
-        .base_timestamp = (int64_t)get_u64(in.data + AT_BASE_TIMESTAMP),
-        .max_timestamp = (int64_t)get_u64(in.data + AT_MAX_TIMESTAMP),
-        .producer_id = (int64_t)get_u64(in.data + AT_PRODUCER_ID),
-        .producer_epoch = (int16_t)get_u16(in.data + AT_PRODUCER_EPOCH),
-        .base_sequence = (int32_t)get_u32(in.data + AT_BASE_SEQUENCE),
-        .record_count = (int32_t)get_u32(in.data + AT_RECORD_COUNT),
+        .raw = bytes_of(p, (size_t)length + BATCH_PREFIX_BYTES),
+        .base_offset = (int64_t)get_u64(p),
+        .leader_epoch = (int32_t)get_u32(p + AT_EPOCH),
+        .crc = get_u32(p + AT_CRC),
+        .attributes = get_u16(p + AT_ATTRIBUTES),
+        .last_offset_delta = (int32_t)get_u32(p + AT_LAST_DELTA),
+        .base_timestamp = (int64_t)get_u64(p + AT_BASE_TIMESTAMP),
+        .max_timestamp = (int64_t)get_u64(p + AT_MAX_TIMESTAMP),
+        .producer_id = (int64_t)get_u64(p + AT_PRODUCER_ID),
+        .producer_epoch = (int16_t)get_u16(p + AT_PRODUCER_EPOCH),
+        .base_sequence = (int32_t)get_u32(p + AT_BASE_SEQUENCE),
+        .record_count = (int32_t)get_u32(p + AT_RECORD_COUNT),
     };
     if (b.last_offset_delta < 0 || b.record_count < 0)
         return err_set(E_MALFORMED, "batch with last offset delta %d and %d records",
                        b.last_offset_delta, b.record_count);
     if (b.base_offset > INT64_MAX - INT32_MAX - 1)
         return err_set(E_MALFORMED, "batch with base offset %lld", (long long)b.base_offset);
+    *out = b;
+    return OK;
+}
+
+enum err batch_parse(struct bytes in, struct batch *out)
+{
+    struct batch b = {0};
+    if (in.size < AT_MAGIC + 1)
+        return err_set(E_OUT_OF_RANGE, "%zu bytes hold no batch header", in.size);
+    if (in.size < BATCH_HEADER_BYTES && in.data[AT_MAGIC] == 2)
+        return err_set(E_OUT_OF_RANGE, "%zu bytes hold no batch", in.size);
+    enum err err = batch_header_get(in.data, &b);
+    if (err)
+        return err;
+    if (b.raw.size > in.size)
+        return err_set(E_OUT_OF_RANGE, "batch of %zu bytes, only %zu are there", b.raw.size,
+                       in.size);
     *out = b;
     return OK;
 }

@@ -65,6 +65,9 @@ struct batch {
  * E_OUT_OF_RANGE when `in` ends before the batch does. */
 must_use enum err batch_parse(struct bytes in, struct batch *out);
 
+/* The same from the header alone (BATCH_HEADER_BYTES at `p`): out->raw says how long the batch is. */
+must_use enum err batch_header_get(const uint8_t *p, struct batch *out);
+
 /* Is the checksum right? */
 bool batch_is_intact(const struct batch *b);
 

@@ -331,13 +331,23 @@ void round_resume(struct store *s)
     jobs_submit(s->jobs, LANE_DIRECT, &r->job);
 }
 
+/* Recovery would have to read too much: rows first, unless it is this round that they wait for. */
+static bool waits_for_rows(struct store *s, const struct round *r)
+{
+    bool too_much =
+        s->unmarked_bytes >= s->config.unmarked_max_bytes && r->number > s->recycle.wait_for_round;
+    if (too_much)
+        recycle_start_mark(s);
+    return too_much;
+}
+
 /* A round may only be written when every DIRECT entry that it depends on is durable: see direct.c.
  */
 static void start_round(struct store *s)
 {
     struct round *r = s->direct_staging;
     if (s->direct_in_flight || s->direct_stalled || !r || r->writes.count == 0 ||
-        s->journal_lane.synced < s->direct_needs_commit)
+        s->journal_lane.synced < s->direct_needs_commit || waits_for_rows(s, r))
         return;
     for (size_t i = 0; i < r->writes.count; i++)
         direct_prepare_write(&r->writes.items[i]);

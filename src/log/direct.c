@@ -39,7 +39,7 @@ static void enter(struct store *s, struct log_state *l)
     d->log = l;
     d->segment = d->synced_segment = d->synced_offset = l->log.end;
     d->file_segment = -1;
-    d->max_timestamp = -1;
+    d->max_timestamp = INT64_MIN;
     d->quiet_since_ns = s->now_ns;
     l->direct = d;
     l->row_has_part = true;
@@ -135,7 +135,7 @@ static void roll(struct store *s, struct direct *d, int64_t base)
     d->segment = base;
     d->really_synced = 0;
     d->position = d->allocated = d->indexed = 0;
-    d->max_timestamp = -1;
+    d->max_timestamp = INT64_MIN;
 }
 
 static uint8_t *direct_room(struct store *s, size_t size, uint64_t *address)
@@ -175,10 +175,9 @@ static void allocate_ahead(struct store *s, struct direct *d, struct direct_writ
         return;
     uint64_t to =
         round_up(w->end_position + s->config.allocate_bytes / 2, s->config.allocate_bytes);
-    if (to > s->config.segment_bytes)
-        to = round_up(w->end_position > s->config.segment_bytes ? w->end_position
-                                                                : s->config.segment_bytes,
-                      4 * KIB);
+    uint64_t limit = log_segment_bytes(d->log);
+    if (to > limit)
+        to = round_up(w->end_position > limit ? w->end_position : limit, 4 * KIB);
     if (w->allocate_to == 0)
         w->allocate_from = d->allocated;
     w->allocate_to = to;
@@ -192,7 +191,7 @@ void direct_append(struct log_state *l, const struct batch *b)
     int64_t base = l->log.end - b->last_offset_delta - 1;
     size_t size = b->raw.size;
     uint64_t address;
-    if (d->position > 0 && d->position + size > s->config.segment_bytes)
+    if (d->position > 0 && d->position + size > log_segment_bytes(l))
         roll(s, d, base);
     uint8_t *p = direct_room(s, size, &address);
     memcpy(p, b->raw.data, size);
@@ -206,7 +205,8 @@ void direct_append(struct log_state *l, const struct batch *b)
     allocate_ahead(s, d, w);
     if (b->max_timestamp > d->max_timestamp)
         d->max_timestamp = b->max_timestamp;
-    index_note(&d->index, &d->indexed, base, d->position, d->max_timestamp);
+    index_note(&d->index, &d->indexed,
+               (struct index_entry){base, (uint32_t)d->position, b->crc, d->max_timestamp});
     d->position += size;
     d->quiet_since_ns = s->now_ns;
     s->direct_lane.staged_bytes += size;
@@ -322,16 +322,6 @@ void direct_wrote(struct store *s, struct direct_write *w)
 
 /* ---- leaving ---- */
 
-/* The log may become direct again only when a durable row says that this part is over: recovery knows
- * one direct part of a log. */
-static void ask_for_row(struct store *s, struct log_state *l)
-{
-    log_mark_dirty(l, journal_end_address(s));
-    if (!list_is_linked(&l->marking))
-        list_push_back(&s->unmarked_logs, &l->marking);
-    recycle_start_mark(s);
-}
-
 void log_close_direct_part(struct log_state *l, int64_t to)
 {
     l->direct_to = to;
@@ -349,8 +339,9 @@ void log_join_direct_part(struct log_state *l)
     } else {
         l->stored_to = l->direct_to;
         l->direct_from = l->direct_to = INT64_MAX;
-        if (l->store->epoch > 0) /* not in recovery */
-            ask_for_row(l->store, l);
+        if (l->store->epoch > 0) /* not in recovery. It may become direct again only when a row says
+                                  * that this part is over: recovery knows one part of a log */
+            log_wants_row(l);
     }
 }
 

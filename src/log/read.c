@@ -104,83 +104,77 @@ enum err log_peek(struct log *log, int64_t from, int64_t limit, size_t max_bytes
 
 static void plan(struct log_read_internal *r);
 
-/* Cut what was read into batches. The last one may be incomplete; damage ends it with an error. */
-static enum err split(struct log_read_internal *r, struct log_read *read)
+/* What a job has left, before the next one or the answer. */
+static void give_back(struct log_read_internal *r)
 {
-    size_t at = 0;
-    bool segment = r->entries.count == 0;
-    int64_t next = INT64_MIN;
-    while (at < r->size && read->count < LOG_READ_BATCHES) {
-        struct batch b;
-        enum err err = batch_parse(bytes_of(r->data + at, r->size - at), &b);
-        if (err == E_OUT_OF_RANGE || (err && read->count > 0))
-            break; /* the end of the stretch or of what is valid; a read that begins here will tell */
-        if (err)
-            return err_wrap(E_CORRUPT, "log %llu near offset %lld",
-                            (unsigned long long)r->log->log.id, (long long)r->from);
-        if (b.base_offset < next || b.base_offset >= r->limit || (segment && b.base_offset >= r->stored_limit))
-            break;
-        if (segment && !batch_is_intact(&b) && read->count > 0)
-            break;
-        if (segment && !batch_is_intact(&b))
-            return err_set(E_CORRUPT, "log %llu: batch at offset %lld has a wrong checksum",
-                           (unsigned long long)r->log->log.id, (long long)b.base_offset);
-        read->batches[read->count++] =
-            (struct log_batch){b.base_offset, b.leader_epoch, b.raw, r->chunk};
-        at += b.raw.size;
-        next = batch_last_offset(&b) + 1;
-        if (r->kind != READ_FROM)
-            break;
-    }
-    return OK;
+    if (r->file)
+        r->file->readers--;
+    r->file = NULL;
+    if (r->uses_segments)
+        r->log->segment_reads--;
+    r->uses_segments = false;
+    r->entries.count = 0;
+}
+
+static void drop_answer(struct log_read_internal *r)
+{
+    chunk_unref(r->chunk);
+    r->chunk = NULL;
+    r->data = NULL;
+    r->size = 0;
+    r->read->count = 0;
 }
 
 static void finish(struct log_read_internal *r)
 {
     struct log_read *read = r->read;
     struct log_state *l = r->log;
-    if (r->file)
-        r->file->readers--;
-    r->file = NULL;
     vec_reset(&r->entries);
     vec_reset(&r->active_index);
-    if (l->deleted && !read->err)
+    if (l->deleted) {
+        drop_answer(r);
         read->err = E_CLOSED;
+    }
     log_unpin(l);
     read->done(read);
 }
 
-static struct chunk *wrap(struct store *s, uint8_t *data, size_t size)
+/* The read met files that go because the log starts behind them by now. */
+static bool was_overtaken(const struct log_read_internal *r)
 {
-    struct chunk *c = xzalloc(sizeof *c);
-    c->store = s;
-    c->refs = 1;
-    c->data = data;
-    c->used = (uint32_t)size;
-    return c;
+    return r->err && r->from < r->log->log.start;
 }
 
 static void read_done(struct job *job)
 {
     struct log_read_internal *r = container_of(job, struct log_read_internal, job);
-    struct log_read *read = r->read;
-    if (r->data)
-        r->chunk = wrap(r->store, r->data, r->size);
-    read->err = r->err;
-    if (!r->err && r->data)
-        read->err = split(r, read);
-    if (read->err) {
-        say_error("log", "read failed: %s log=%llu offset=%lld", r->err ? r->error : err_text(),
-                  (unsigned long long)r->log->log.id, (long long)r->from);
-    } else if (r->beyond && !r->log->deleted && r->kind == READ_MAX_TIME) {
-        plan(r);
-        return;
-    } else if (r->beyond && !r->log->deleted && r->stored_limit < r->limit) {
-        r->from = r->stored_limit; /* only holes in the segments, or none recent enough */
+    struct log_state *l = r->log;
+    bool from_segments = r->uses_segments;
+    give_back(r);
+    if (from_segments && l->segment_reads == 0)
+        compact_go_on(r->store, l);
+    if (!l->deleted && was_overtaken(r)) {
+        drop_answer(r);
+        r->from = l->log.start;
+        r->asked_segments = r->found_time = false;
         plan(r);
         return;
     }
-    finish(r);
+    r->read->err = r->err;
+    if (l->deleted) {
+        finish(r);
+    } else if (r->err) {
+        say_error("log", "read failed: %s log=%llu offset=%lld", r->error,
+                  (unsigned long long)l->log.id, (long long)r->from);
+        finish(r);
+    } else if (r->beyond && r->kind == READ_MAX_TIME) {
+        plan(r);
+    } else if (r->beyond && r->stored_limit < r->limit) {
+        r->from = r->stored_limit; /* only holes in the segments, or none recent enough */
+        plan(r);
+    } else {
+        finish(r);
+    }
 }
 
 static void submit(struct log_read_internal *r)
@@ -241,12 +235,18 @@ static void plan_tail(struct log_read_internal *r, uint32_t i)
 
 static void plan_segments(struct log_read_internal *r, int64_t stored_limit)
 {
+    if (r->log->swapping) { /* compact.c plans it again when it is done */
+        list_push_back(r->log->swapping, &r->waiting);
+        return;
+    }
     struct direct *d = r->log->direct;
     r->active_segment = -1;
     r->stored_limit = stored_limit;
     r->active_index.count = 0;
     r->growing_segment = r->log->segment;
     r->growing_size = r->log->position;
+    r->uses_segments = true;
+    r->log->segment_reads++;
     if (d && d->synced_position > 0 && d->synced_segment == d->segment) {
         r->active_segment = d->segment;
         r->active_size = d->synced_position;

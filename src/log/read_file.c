@@ -80,78 +80,105 @@ static bool index_get(struct segment_view *v, uint64_t i, struct index_entry *ou
         *out = v->index->items[i];
         return true;
     }
-    if (file_read(v->index_file, i * INDEX_ENTRY_BYTES, p, sizeof p) != OK)
-        return false;
-    out->offset = (int64_t)get_u64(p);
-    out->position = (uint32_t)get_u64(p + 8);
-    out->max_timestamp = (int64_t)get_u64(p + 16);
-    return out->position < v->size && out->offset >= v->base;
+    return file_read(v->index_file, i * INDEX_ENTRY_BYTES, p, sizeof p) == OK &&
+           index_entry_get(p, out) && out->position < v->size && out->offset >= v->base;
 }
 
-/* The last index entry for which the answer cannot lie before it; position 0 when there is none. */
-static uint64_t start_position(struct log_read_internal *r, struct segment_view *v)
+static bool batch_header_at(struct segment_view *v, uint64_t position, struct batch *b)
+{
+    uint8_t header[BATCH_HEADER_BYTES];
+    if (position + BATCH_HEADER_BYTES > v->size ||
+        file_read(v->file, position, header, BATCH_HEADER_BYTES) != OK)
+        return false;
+    return batch_header_get(header, b) == OK && position + b->raw.size <= v->size;
+}
+
+/* An index that does not fit its segment is not believed. */
+static bool index_fits(struct segment_view *v, const struct index_entry *e)
+{
+    struct batch b;
+    return batch_header_at(v, e->position, &b) && b.base_offset == e->offset && b.crc == e->crc;
+}
+
+/* The last index entry for which the answer cannot lie before it; false when there is none. */
+static bool find_entry(enum log_read_kind kind, int64_t from, int64_t timestamp,
+                       struct segment_view *v, struct index_entry *out)
 {
     uint64_t low = 0, high = v->index_count; /* entries below `low` are certainly before */
-    struct index_entry e;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
-        if (!index_get(v, middle, &e))
-            return 0;
-        bool before = r->kind == READ_FROM ? e.offset <= r->from : e.max_timestamp < r->timestamp;
+        if (!index_get(v, middle, out))
+            return false;
+        bool before = kind == READ_FROM ? out->offset <= from : out->max_timestamp < timestamp;
         if (before)
             low = middle + 1;
         else
             high = middle;
     }
-    if (low == 0 || !index_get(v, low - 1, &e))
-        return 0;
-    uint8_t p[8]; /* an index that does not fit its segment is not believed */
-    if (file_read(v->file, e.position, p, sizeof p) != OK || (int64_t)get_u64(p) != e.offset)
-        return 0;
-    return e.position;
+    return low > 0 && index_get(v, low - 1, out) && index_fits(v, out);
 }
 
-static bool batch_header_at(struct segment_view *v, uint64_t position, struct batch *b,
-                            uint8_t *header)
+static uint64_t start_position(struct log_read_internal *r, struct segment_view *v)
 {
-    if (position + BATCH_HEADER_BYTES > v->size ||
-        file_read(v->file, position, header, BATCH_HEADER_BYTES) != OK || header[16] != 2)
-        return false;
-    b->base_offset = (int64_t)get_u64(header);
-    b->raw.size = (size_t)get_u32(header + 8) + BATCH_PREFIX_BYTES;
-    b->last_offset_delta = (int32_t)get_u32(header + 23);
-    b->max_timestamp = (int64_t)get_u64(header + 35);
-    return b->raw.size >= BATCH_HEADER_BYTES && position + b->raw.size <= v->size;
+    struct index_entry e;
+    enum log_read_kind kind = r->kind == READ_FROM ? READ_FROM : READ_AT_TIME;
+    return find_entry(kind, r->from, r->timestamp, v, &e) ? e.position : 0;
+}
+
+static bool is_asked_for(const struct log_read_internal *r, const struct batch *b)
+{
+    return batch_last_offset(b) >= r->from && b->base_offset < r->limit &&
+           b->base_offset < r->stored_limit;
+}
+
+/* The largest timestamp of the batches in the view that may be an answer: the newest index entry's,
+ * or of a batch behind it. */
+static int64_t view_max_timestamp(const struct log_read_internal *r, struct segment_view *v)
+{
+    struct index_entry e;
+    struct batch b;
+    bool usable = v->index_count > 0 && v->base >= r->from &&
+                  index_get(v, v->index_count - 1, &e) && index_fits(v, &e) &&
+                  e.offset < r->limit && e.offset < r->stored_limit;
+    if (!usable)
+        e = (struct index_entry){.max_timestamp = INT64_MIN};
+    for (uint64_t at = e.position; batch_header_at(v, at, &b); at += b.raw.size)
+        if (is_asked_for(r, &b) && b.max_timestamp > e.max_timestamp)
+            e.max_timestamp = b.max_timestamp;
+    return e.max_timestamp;
 }
 
 /* Walk to the first batch that is an answer. false: the segment has none. */
 static bool find_batch(struct log_read_internal *r, struct segment_view *v, uint64_t *position,
                        uint64_t *size)
 {
-    uint8_t header[BATCH_HEADER_BYTES];
     struct batch b;
-    uint64_t best = UINT64_MAX, at = r->kind == READ_MAX_TIME ? 0 : start_position(r, v);
-    for (; batch_header_at(v, at, &b, header); at += b.raw.size) {
+    for (uint64_t at = start_position(r, v); batch_header_at(v, at, &b); at += b.raw.size) {
         if (b.base_offset >= r->stored_limit || b.base_offset >= r->limit)
-            break;
-        if (batch_last_offset(&b) < r->from)
-            continue;
-        if (r->kind == READ_MAX_TIME) {
-            if (b.max_timestamp < r->timestamp)
-                continue;
-            r->timestamp = b.max_timestamp + 1; /* of equals, the first */
-            best = at;
-            *size = b.raw.size;
-            continue;
-        }
-        if (r->kind == READ_AT_TIME && b.max_timestamp < r->timestamp)
+            return false;
+        if (batch_last_offset(&b) < r->from ||
+            (r->kind != READ_FROM && b.max_timestamp < r->timestamp))
             continue;
         *position = at;
         *size = b.raw.size;
         return true;
     }
-    *position = best;
-    return best != UINT64_MAX;
+    return false;
+}
+
+/* READ_MAX_TIME: is there a later time in this segment than what is known so far? Of equal ones the
+ * first counts. */
+static bool is_later(struct log_read_internal *r, struct segment_view *v)
+{
+    struct log_read_internal probe = *r;
+    uint64_t position, size;
+    probe.timestamp = view_max_timestamp(r, v);
+    if (probe.timestamp < r->timestamp || (r->found_time && probe.timestamp == r->timestamp) ||
+        !find_batch(&probe, v, &position, &size))
+        return false;
+    r->timestamp = probe.timestamp;
+    r->found_time = true;
+    return true;
 }
 
 static enum err read_stretch(struct log_read_internal *r, struct segment_view *v, uint64_t position,
@@ -166,29 +193,78 @@ static enum err read_stretch(struct log_read_internal *r, struct segment_view *v
     return file_read(v->file, position, r->data, size);
 }
 
+static enum err read_segment(struct log_read_internal *r, int64_t base, bool *found)
+{
+    struct segment_view v;
+    uint64_t position = 0, size = 0;
+    enum err err = view_open(r, base, &v);
+    *found = !err && (r->kind != READ_MAX_TIME || is_later(r, &v)) &&
+             find_batch(r, &v, &position, &size);
+    if (*found)
+        err = read_stretch(r, &v, position, size);
+    view_close(&v);
+    return err;
+}
+
 static enum err read_segments(struct log_read_internal *r)
 {
     segment_bases bases = {0};
     enum err err = segment_list(r->store->disk, r->log->log.id, &bases);
-    bool found = false;
     size_t i = 0;
-    while (r->kind == READ_FROM && i + 1 < bases.count && bases.items[i + 1] <= r->from)
-        i++;
+    r->beyond = true;
+    while (i + 1 < bases.count && bases.items[i + 1] <= r->from)
+        i++; /* what lies below may be on its way to be removed */
     for (; !err && i < bases.count; i++) {
-        struct segment_view v;
-        uint64_t position = 0, size = 0;
-        err = view_open(r, bases.items[i], &v);
-        if (!err && find_batch(r, &v, &position, &size)) {
-            found = true;
-            err = read_stretch(r, &v, position, size);
-        }
-        view_close(&v);
+        bool found;
+        err = read_segment(r, bases.items[i], &found);
+        r->beyond = r->beyond && !found;
         if (found && r->kind != READ_MAX_TIME)
             break;
     }
-    r->beyond = !found;
     vec_reset(&bases);
     return err;
+}
+
+/* Cut what was read into batches. The last one may be incomplete; damage ends it with an error. */
+static enum err split(struct log_read_internal *r)
+{
+    size_t at = 0;
+    int64_t next = INT64_MIN;
+    while (at < r->size && r->read->count < LOG_READ_BATCHES) {
+        struct batch b;
+        enum err err = batch_parse(bytes_of(r->data + at, r->size - at), &b);
+        bool is_first = r->read->count == 0;
+        if (err == E_OUT_OF_RANGE || (err && !is_first))
+            break; /* the end of the stretch or of what is valid; a read that begins here will tell */
+        if (err)
+            return err_wrap(E_CORRUPT, "log %llu near offset %lld",
+                            (unsigned long long)r->log->log.id, (long long)r->from);
+        if (b.base_offset < next || b.base_offset >= r->limit ||
+            (r->uses_segments && b.base_offset >= r->stored_limit))
+            break;
+        if (!batch_is_intact(&b) && !is_first)
+            break;
+        if (!batch_is_intact(&b))
+            return err_set(E_CORRUPT, "log %llu: batch at offset %lld has a wrong checksum",
+                           (unsigned long long)r->log->log.id, (long long)b.base_offset);
+        r->read->batches[r->read->count++] =
+            (struct log_batch){b.base_offset, b.leader_epoch, b.raw, r->chunk};
+        at += b.raw.size;
+        next = batch_last_offset(&b) + 1;
+        if (r->kind != READ_FROM)
+            break;
+    }
+    return OK;
+}
+
+static struct chunk *wrap(struct store *s, uint8_t *data, size_t size)
+{
+    struct chunk *c = xzalloc(sizeof *c);
+    c->store = s;
+    c->refs = 1;
+    c->data = data;
+    c->used = (uint32_t)size;
+    return c;
 }
 
 void read_file_run(struct job *job)
@@ -198,6 +274,10 @@ void read_file_run(struct job *job)
         return;
     metrics_add(METRIC_read_jobs, 1);
     r->err = r->entries.count ? read_journal(r) : read_segments(r);
+    if (r->data)
+        r->chunk = wrap(r->store, r->data, r->size);
+    if (!r->err && r->data)
+        r->err = split(r);
     if (r->err)
         snprintf(r->error, sizeof r->error, "%s", err_text());
 }

@@ -6,6 +6,7 @@
 
 struct log_read_internal {
     struct job job;
+    struct list waiting; /* log->waiting_reads, while its segments are being swapped */
     struct log_read *read;
     struct store *store;
     struct log_state *log;
@@ -14,6 +15,8 @@ struct log_read_internal {
     uint64_t max_bytes;
     bool nothing_to_do;  /* the answer is known; the job only makes it come in a later turn */
     bool asked_segments; /* READ_MAX_TIME */
+    bool found_time;     /* and `timestamp` is that of a batch in them */
+    bool uses_segments;  /* the job works on segments, counted in log->segment_reads */
     /* a run of the journal */
     VEC(struct tail_entry) entries;
     struct journal_file *file;
@@ -23,7 +26,7 @@ struct log_read_internal {
     index_entries active_index;
     int64_t growing_segment; /* the one that materialise appends to; -1 none */
     uint64_t growing_size;   /* its valid bytes */
-    int64_t stored_limit; /* segments hold nothing at or above it */
+    int64_t stored_limit;    /* segments hold nothing at or above it */
     /* the result */
     uint8_t *data;
     size_t size;

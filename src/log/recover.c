@@ -160,35 +160,50 @@ static enum err next_segment(struct store *s, struct log_state *l, int64_t *segm
     return err;
 }
 
+/* Walk one segment from `position` on and cut it behind what is valid. *next: the offset reached. */
+static enum err recover_segment(struct log_state *l, struct file *f, uint64_t position,
+                                int64_t *next)
+{
+    uint64_t from = position;
+    struct segment_scan scan = {
+        .next_offset = *next, .max_epoch = INT32_MAX, .each = note_direct_batch, .ctx = l};
+    enum err err = segment_scan(f, &position, &scan);
+    if (err)
+        return err;
+    *next = scan.next_offset;
+    l->stored_bytes += position - from;
+    return cut_segment(f, position);
+}
+
 static enum err recover_direct(struct store *s, struct log_state *l)
 {
     int64_t segment = l->recovered_segment, next = l->recovered_offset;
     uint64_t position = l->recovered_position;
     enum err err = OK;
-    for (bool more = true; more && !err;) {
+    for (bool more = true; more && !err; position = 0) {
         char path[64];
         struct file *f = NULL;
+        uint64_t size = 0;
         segment_path(l->log.id, segment, "log", path);
         err = disk_open(s->disk, path, 0, &f);
-        if (err == E_NOT_FOUND) { /* never written into, or all of it was trimmed and removed */
+        bool is_missing = err == E_NOT_FOUND;
+        if (!err)
+            err = file_size(f, &size);
+        if ((!err || is_missing) && size < position && l->log.start < next) /* they were synced */
+            note_missing(l, next);
+        if (is_missing) { /* never written into, or trimmed and removed */
             err = next_segment(s, l, &segment);
             if (err || segment < 0)
                 break;
             next = segment;
-            position = 0;
             continue;
         }
-        struct segment_scan scan = {
-            .next_offset = next, .max_epoch = INT32_MAX, .each = note_direct_batch, .ctx = l};
+        int64_t from = segment;
         if (!err)
-            err = segment_scan(f, &position, &scan);
-        more = segment != scan.next_offset; /* else it holds nothing: the last one */
-        next = scan.next_offset;
-        if (!err)
-            err = cut_segment(f, position);
+            err = recover_segment(l, f, position < size ? position : size, &next);
         file_close(f);
+        more = from != next; /* else it holds nothing: the last one */
         segment = next;
-        position = 0;
     }
     if (!err)
         err = remove_behind(s, l, next);
@@ -196,7 +211,6 @@ static enum err recover_direct(struct store *s, struct log_state *l)
         l->log.end = next;
     l->recovered_offset = next;
     l->recovered_segment = segment;
-    l->stored_bytes += position;
     return err_wrap(err, "recover direct segments of log %llu", (unsigned long long)l->log.id);
 }
 
@@ -239,6 +253,7 @@ static enum err replay_control(struct replay *r, const uint8_t *p, uint64_t addr
         if (a > l->log.start)
             l->log.start = a;
         tail_drop_below(&l->tail, l->log.start);
+        log_drop_epochs(l);
         break;
     case ENTRY_DIRECT:
         l->row_has_part = true;
@@ -268,7 +283,10 @@ static enum err replay_control(struct replay *r, const uint8_t *p, uint64_t addr
         l->cut_address = address;
         replay_truncate(l, a, (int32_t)b);
         break;
-    case ENTRY_DELETE: store_forget(r->s, l); return OK;
+    case ENTRY_DELETE:
+        l->first_segment = 0; /* what it had may be in no row */
+        store_forget(r->s, l);
+        return OK;
     default: return err_set(E_CORRUPT, "journal: unknown entry type %d", p[0]);
     }
     log_tail_changed(l);
@@ -332,10 +350,10 @@ static enum err settle_logs(struct store *s)
     size_t position = 0;
     struct log_state *l;
     while (!err && (l = idmap_next(&s->logs, &position)) != NULL) {
-        if (l->missing_at >= 0)
-            return rot(l, "a batch is missing before", l->missing_at);
-        if (l->direct_from != INT64_MAX && l->direct_to == INT64_MAX)
+        if (l->direct_from != INT64_MAX && l->direct_to == INT64_MAX && l->missing_at < 0)
             err = recover_direct(s, l);
+        if (!err && l->missing_at >= 0)
+            return rot(l, "a batch is missing before", l->missing_at);
         if (l->log.start > l->log.end)
             l->log.end = l->log.start;
         l->log.hw = l->log.durable = l->log.written = l->log.end;

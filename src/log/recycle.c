@@ -46,7 +46,8 @@ struct materialise {
     bool counted;          /* the recycling of a file waits for it */
     index_entries index;   /* new entries of the current segment */
     uint64_t indexed;
-    int64_t max_timestamp;
+    int64_t max_timestamp; /* of the current segment */
+    uint64_t limit;        /* segments roll at this size */
     struct file *file;
     enum err err;
     char error[256];
@@ -77,8 +78,16 @@ static enum err open_segment(struct materialise *m, int64_t base)
     enum err err = fresh ? disk_make_dir(d, dir) : OK;
     if (!err)
         err = disk_open(d, path, DISK_CREATE, &m->file);
-    if (!err && fresh)
+    if (!err && fresh) {
         m->position = 0;
+        m->max_timestamp = INT64_MIN;
+    }
+    uint64_t size = 0;
+    if (!err && !fresh)
+        err = file_size(m->file, &size);
+    if (!err && !fresh && size < m->position)
+        err = err_set(E_CORRUPT, "%s has %llu bytes, %llu were synced", path,
+                      (unsigned long long)size, (unsigned long long)m->position);
     if (!err) /* what a helper wrote before a crash, and no row knows of */
         err = file_truncate(m->file, m->position);
     if (!err && fresh)
@@ -92,7 +101,7 @@ static enum err open_segment(struct materialise *m, int64_t base)
     return err;
 }
 
-static enum err close_segment(struct materialise *m)
+static enum err close_segment(struct materialise *m, bool sealed)
 {
     if (!m->file)
         return OK;
@@ -100,7 +109,7 @@ static enum err close_segment(struct materialise *m)
     file_close(m->file);
     m->file = NULL;
     if (!err)
-        err = index_append(m->store->disk, m->log->log.id, m->segment, &m->index);
+        err = index_append(m->store->disk, m->log->log.id, m->segment, &m->index, sealed);
     vec_clear(&m->index);
     return err;
 }
@@ -154,7 +163,9 @@ static enum err gather_batch(struct materialise *m, struct gathered *g, const st
         (struct iovec){(uint8_t *)(uintptr_t)p + BATCH_STAMP_BYTES, c->size - BATCH_STAMP_BYTES};
     if (c->max_timestamp > m->max_timestamp)
         m->max_timestamp = c->max_timestamp;
-    index_note(&m->index, &m->indexed, c->base_offset, m->position + g->size, m->max_timestamp);
+    index_note(&m->index, &m->indexed,
+               (struct index_entry){c->base_offset, (uint32_t)(m->position + g->size),
+                                    get_u32(p + BATCH_CRC_FROM - 4), m->max_timestamp});
     g->count++;
     g->size += c->size;
     return OK;
@@ -162,16 +173,15 @@ static enum err gather_batch(struct materialise *m, struct gathered *g, const st
 
 static enum err write_batches(struct materialise *m, struct gathered *g)
 {
-    uint64_t limit = m->store->config.segment_bytes;
     enum err err = OK;
     for (size_t i = 0; i < m->batches.count && !err; i++) {
         struct copied *c = &m->batches.items[i];
         uint64_t position = m->position + g->size;
-        bool full = position > 0 && position + c->size > limit;
+        bool full = position > 0 && position + c->size > m->limit;
         if (full)
             err = write_gathered(m, g);
         if (!err && full)
-            err = close_segment(m);
+            err = close_segment(m, true);
         if (!err && !m->file)
             err = open_segment(m, full || m->segment < 0 ? c->base_offset : m->segment);
         if (!err)
@@ -189,7 +199,7 @@ static void materialise_run(struct job *job)
     if (!err)
         err = write_batches(m, g);
     if (!err)
-        err = close_segment(m);
+        err = close_segment(m, false);
     file_close(m->file);
     text_reset(&g->read);
     free(g);
@@ -217,6 +227,7 @@ static void materialise_done(struct job *job)
             l->segment = m->segment;
             l->position = m->position;
             l->stored_to = m->stored_to;
+            l->segment_max_timestamp = m->max_timestamp;
         }
         l->stored_bytes += m->bytes;
         if (l->first_segment < 0 || (m->first_written >= 0 && m->first_written < l->first_segment))
@@ -285,7 +296,8 @@ static void materialise_log(struct store *s, struct log_state *l)
     m->segment = l->segment;
     m->position = l->position;
     m->first_written = -1;
-    m->max_timestamp = -1;
+    m->max_timestamp = l->segment_max_timestamp;
+    m->limit = log_segment_bytes(l);
     m->stored_from = m->stored_to = l->stored_to;
     for (uint32_t i = 0; i < l->tail.count; i++) {
         struct tail_entry *e = tail_at(&l->tail, i);
@@ -555,6 +567,7 @@ static void capture_row(struct store *s, struct log_state *l)
     list_remove(&l->dirty);
     l->row_start = l->log.start;
     l->captured_has_part = l->direct_from != INT64_MAX;
+    l->captured_sealed_to = log_sealed_to(l);
     s->unmarked_bytes -= l->unmarked;
     l->unmarked = 0;
     list_remove(&l->marking);
@@ -584,6 +597,7 @@ static void rows_done(struct job *job)
         struct log_state *l = w->logs.items[i];
         if (!w->err) {
             l->row_has_part = l->captured_has_part || l->direct;
+            l->row_sealed_to = l->captured_sealed_to;
             space_after_row(s, l);
         }
         log_unpin(l);
@@ -739,6 +753,14 @@ void recycle_start_mark(struct store *s)
 {
     s->recycle.mark_wanted = true;
     s->due_ns = s->now_ns;
+}
+
+void log_wants_row(struct log_state *l)
+{
+    log_mark_dirty(l, journal_end_address(l->store));
+    if (!list_is_linked(&l->marking))
+        list_push_back(&l->store->unmarked_logs, &l->marking);
+    recycle_start_mark(l->store);
 }
 
 enum err recycle_everything(struct store *s)

@@ -3,13 +3,17 @@
  * Kafka's own: logs/<log id>/<20 digits>.log. Nothing but batches lies in them; zeros behind the
  * last one where space is preallocated.
  *
- * Index: <20 digits>.index beside it, entries of 24 bytes {i64 base offset of a batch, u64 its
- * position, i64 largest timestamp of the segment up to and with that batch}, one for every 16 KiB.
- * It is a help and not a truth: a reader checks that a batch with that offset begins there and
- * walks the segment from the start when it does not.
+ * Index: <20 digits>.index beside it, entries of 32 bytes {i64 base offset of a batch, u32 its
+ * position, u32 its checksum, i64 largest timestamp of the segment up to and with it, u32 crc32c of
+ * the 24 bytes before, u32 0}, one for every 16 KiB. It is a help and not a truth: synced only when
+ * its segment is sealed, and a reader believes an entry when its checksum is right and a batch with
+ * that offset and checksum begins there, else it walks the segment from the start.
+ *
+ * While a segment is compacted its successor grows in <20 digits>.cleaned: see compact.c.
  */
 #include "log/store_internal.h"
 
+#include "base/crc32c.h"
 #include "base/number.h"
 
 #include <stdio.h>
@@ -25,57 +29,110 @@ void segment_path(uint64_t id, int64_t base, const char *suffix, char out[64])
     snprintf(out, 64, "logs/%llu/%020lld.%s", (unsigned long long)id, (long long)base, suffix);
 }
 
-void index_note(index_entries *index, uint64_t *indexed, int64_t offset, uint64_t position,
-                int64_t max_timestamp)
+int64_t log_sealed_to(const struct log_state *l)
 {
-    if (index->count > 0 && position - *indexed < INDEX_EVERY_BYTES)
-        return;
-    vec_push(index, ((struct index_entry){offset, (uint32_t)position, max_timestamp}));
-    *indexed = position;
+    if (l->segment >= 0)
+        return l->segment;
+    bool is_joined = l->direct && l->stored_to == l->direct_from;
+    return is_joined ? l->direct->synced_segment : l->stored_to;
 }
 
-static void encode_index(const index_entries *index, size_t from, struct text *out)
+uint64_t log_segment_bytes(const struct log_state *l)
 {
-    for (size_t i = from; i < index->count; i++) {
-        text_put_u64(out, (uint64_t)index->items[i].offset);
-        text_put_u64(out, index->items[i].position);
-        text_put_u64(out, (uint64_t)index->items[i].max_timestamp);
+    uint64_t limit = l->store->config.segment_bytes;
+    const struct log_policy *p = l->policy;
+    return p && p->segment_bytes > 0 && (uint64_t)p->segment_bytes < limit
+               ? (uint64_t)p->segment_bytes
+               : limit;
+}
+
+/* ---- the index ---- */
+
+void index_note(index_entries *index, uint64_t *indexed, struct index_entry entry)
+{
+    if (index->count > 0 && entry.position - *indexed < INDEX_EVERY_BYTES)
+        return;
+    vec_push(index, entry);
+    *indexed = entry.position;
+}
+
+static void encode_index(const index_entries *index, struct text *out)
+{
+    for (size_t i = 0; i < index->count; i++) {
+        const struct index_entry *e = &index->items[i];
+        size_t start = out->size;
+        text_put_u64(out, (uint64_t)e->offset);
+        text_put_u32(out, e->position);
+        text_put_u32(out, e->crc);
+        text_put_u64(out, (uint64_t)e->max_timestamp);
+        text_put_u32(out, crc32c(out->data + start, 24));
+        text_put_u32(out, 0);
     }
 }
 
-enum err index_write(struct disk *d, uint64_t id, int64_t base, const index_entries *index)
+bool index_entry_get(const uint8_t *p, struct index_entry *out)
 {
-    char path[64];
-    struct file *f = NULL;
-    struct text bytes = {0};
-    segment_path(id, base, "index", path);
-    encode_index(index, 0, &bytes);
-    enum err err = disk_open(d, path, DISK_CREATE, &f);
-    if (!err)
-        err = file_write_bytes(f, 0, text_bytes(&bytes));
-    file_close(f);
-    text_reset(&bytes);
+    if (get_u32(p + 24) != crc32c(p, 24))
+        return false;
+    *out = (struct index_entry){
+        .offset = (int64_t)get_u64(p),
+        .position = get_u32(p + 8),
+        .crc = get_u32(p + 12),
+        .max_timestamp = (int64_t)get_u64(p + 16),
+    };
+    return true;
+}
+
+/* The size of what an index may keep when entries from `position` on are going to follow: an earlier
+ * run may have left others, or damaged ones, there. */
+static enum err index_kept_bytes(struct file *f, uint64_t position, uint64_t *out)
+{
+    uint64_t size;
+    enum err err = file_size(f, &size);
+    size = err ? 0 : size - size % INDEX_ENTRY_BYTES;
+    while (!err && size > 0) {
+        uint8_t p[INDEX_ENTRY_BYTES];
+        struct index_entry e;
+        err = file_read(f, size - INDEX_ENTRY_BYTES, p, sizeof p);
+        if (!err && index_entry_get(p, &e) && e.position < position)
+            break;
+        size -= INDEX_ENTRY_BYTES;
+    }
+    *out = size;
     return err;
 }
 
-enum err index_append(struct disk *d, uint64_t id, int64_t base, const index_entries *index)
+enum err index_append(struct disk *d, uint64_t id, int64_t base, const index_entries *index,
+                      bool sealed)
 {
     char path[64];
     struct file *f = NULL;
     uint64_t size = 0;
     struct text bytes = {0};
-    if (index->count == 0)
+    if (index->count == 0 && !sealed)
         return OK;
     segment_path(id, base, "index", path);
-    encode_index(index, 0, &bytes);
+    encode_index(index, &bytes);
     enum err err = disk_open(d, path, DISK_CREATE, &f);
     if (!err)
-        err = file_size(f, &size);
+        err = index_kept_bytes(f, index->count ? index->items[0].position : UINT64_MAX, &size);
     if (!err)
-        err = file_write_bytes(f, size - size % INDEX_ENTRY_BYTES, text_bytes(&bytes));
+        err = file_truncate(f, size);
+    if (!err && bytes.size > 0)
+        err = file_write_bytes(f, size, text_bytes(&bytes));
+    if (!err && sealed)
+        err = file_sync(f);
     file_close(f);
     text_reset(&bytes);
     return err;
+}
+
+enum err index_write(struct disk *d, uint64_t id, int64_t base, const index_entries *index)
+{
+    char path[64];
+    segment_path(id, base, "index", path);
+    enum err err = disk_remove(d, path);
+    return err ? err : index_append(d, id, base, index, true);
 }
 
 /* ---- listing ---- */

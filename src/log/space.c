@@ -18,9 +18,11 @@ struct removal {
     struct job job;
     struct store *store;
     struct log_state *log;
-    bool all;            /* a deleted log */
-    int64_t start, last; /* not all: segments that end below `start`, never `last` */
-    int64_t first_left;  /* the oldest segment that stayed; -1 none */
+    bool all;           /* a deleted log, else: */
+    int64_t start;      /* segments that end at or below it, */
+    int64_t sealed_to;  /* and begin below this */
+    int64_t end;        /* where the last of them ends */
+    int64_t first_left; /* the oldest segment that stayed; -1 none */
     uint64_t freed_bytes;
     enum err err;
     char error[256];
@@ -59,37 +61,65 @@ static enum err remove_segment(struct removal *r, int64_t base)
     return err;
 }
 
-static void removal_run(struct job *job)
+static enum err remove_below(struct removal *r)
 {
-    struct removal *r = container_of(job, struct removal, job);
     segment_bases bases = {0};
     enum err err = segment_list(r->store->disk, r->log->log.id, &bases);
     r->first_left = -1;
     for (size_t i = 0; i < bases.count && !err; i++) {
-        bool below = i + 1 < bases.count ? bases.items[i + 1] <= r->start : false;
-        if (r->all || (below && bases.items[i] != r->last))
+        int64_t end = i + 1 < bases.count ? bases.items[i + 1] : r->end;
+        if (end <= r->start && bases.items[i] < r->sealed_to)
             err = remove_segment(r, bases.items[i]);
         else if (r->first_left < 0)
             r->first_left = bases.items[i];
     }
-    if (!err && r->all) {
-        char dir[40];
-        log_dir(r->log->log.id, dir);
-        err = disk_remove_dir(r->store->disk, dir);
-    }
     vec_reset(&bases);
-    r->err = err;
-    if (err)
+    return err;
+}
+
+struct names {
+    struct removal *removal;
+    enum err err;
+};
+
+static void remove_name(void *ctx, const char *name)
+{
+    struct names *n = ctx;
+    char path[320];
+    snprintf(path, sizeof path, "logs/%llu/%s", (unsigned long long)n->removal->log->log.id, name);
+    if (!n->err)
+        n->err = remove_paced(n->removal->store->disk, path, &n->removal->freed_bytes);
+}
+
+/* Whatever lies in the folder, also what a compaction may have left there. */
+static enum err remove_folder(struct removal *r)
+{
+    char dir[40];
+    struct names names = {.removal = r};
+    log_dir(r->log->log.id, dir);
+    enum err err = disk_list(r->store->disk, dir, remove_name, &names);
+    if (err == E_NOT_FOUND)
+        return OK;
+    if (!err)
+        err = names.err;
+    return err ? err : disk_remove_dir(r->store->disk, dir);
+}
+
+static void removal_run(struct job *job)
+{
+    struct removal *r = container_of(job, struct removal, job);
+    r->err = r->all ? remove_folder(r) : remove_below(r);
+    if (r->err)
         snprintf(r->error, sizeof r->error, "%s", err_text());
 }
 
 /* A deleted log has nothing left on disk. If a row names it, another row must say that it is gone.
  */
-static void unlinked(struct store *s, struct log_state *l)
+static void unlinked(struct log_state *l)
 {
     l->unlinked = true;
     if (l->has_row) {
-        log_mark_dirty(l, journal_end_address(s));
+        log_wants_row(l);
         return; /* space_after_row() ends it */
     }
     log_unpin(l);
@@ -107,7 +137,7 @@ static void removal_done(struct job *job)
                  (unsigned long long)l->log.id);
     l->stored_bytes -= r->freed_bytes < l->stored_bytes ? r->freed_bytes : l->stored_bytes;
     if (r->all && !r->err) {
-        unlinked(s, l);
+        unlinked(l);
     } else if (r->all) { /* the next run tries again */
         vec_push(&s->doomed, ((struct doomed){l, UINT64_MAX}));
     } else if (!r->err) {
@@ -130,7 +160,8 @@ static void start_removal(struct store *s, struct log_state *l, bool all)
     r->log = l;
     r->all = all;
     r->start = l->row_start;
-    r->last = l->direct ? l->direct->segment : l->segment;
+    r->sealed_to = l->row_sealed_to;
+    r->end = l->direct_from == INT64_MAX ? l->stored_to : INT64_MAX;
     l->trimming = true;
     l->trimmed_to = r->start;
     log_pin(l);
@@ -145,7 +176,8 @@ void space_after_row(struct store *s, struct log_state *l)
             log_unpin(l); /* the row that says GONE is durable */
         return;
     }
-    if (l->first_segment >= 0 && l->row_start > l->trimmed_to && !l->trimming)
+    if (l->first_segment >= 0 && l->row_start > l->trimmed_to && !l->trimming &&
+        l->row_sealed_to > l->first_segment)
         start_removal(s, l, false);
 }
 
@@ -167,7 +199,7 @@ static void remove_doomed(struct store *s)
         if (d.log->first_segment >= 0)
             start_removal(s, d.log, true);
         else
-            unlinked(s, d.log);
+            unlinked(d.log);
     }
 }
 

@@ -18,7 +18,6 @@ void store_config_default(struct store_config *c)
         .memory_level_bytes = 256ull * MIB,
         .backlog_bytes = 16ull * MIB,
         .reserve_bytes = 64ull * MIB,
-        .files_max = 1024,
     };
 }
 
@@ -135,6 +134,27 @@ void log_free(struct log_state *l)
     free(l);
 }
 
+/* Is the segment that materialise appends to below the start? Then it goes like those before it. */
+static void log_leave_segment(struct log_state *l)
+{
+    bool worth_it = l->position >= MIB || l->policy;
+    if (l->log.start < l->stored_to || l->segment < 0 || l->materialising || !worth_it)
+        return;
+    l->segment = -1;
+    l->position = 0;
+}
+
+void log_drop_epochs(struct log_state *l)
+{
+    size_t n = 0;
+    while (n + 1 < l->epochs.count && l->epochs.items[n + 1].offset <= l->log.start)
+        n++;
+    if (n == 0)
+        return;
+    l->epochs.count -= n;
+    memmove(l->epochs.items, l->epochs.items + n, l->epochs.count * sizeof *l->epochs.items);
+}
+
 void log_trim(struct log *log, int64_t offset, struct ticket *out)
 {
     struct log_state *l = log_state(log);
@@ -154,6 +174,8 @@ void log_trim(struct log *log, int64_t offset, struct ticket *out)
         tail_drop_below(&l->direct->recent, offset);
     log_tail_changed(l);
     log_join_direct_part(l);
+    log_leave_segment(l);
+    log_drop_epochs(l);
     log_needs_row(l);
     if (!out)
         return;
@@ -244,8 +266,12 @@ int64_t log_epoch_end(const struct log *log, int32_t epoch, int32_t *out_epoch)
 {
     const struct log_state *l = (const struct log_state *)log;
     *out_epoch = -1;
-    if (l->epochs.count == 0 || epoch < l->epochs.items[0].epoch)
+    if (l->epochs.count == 0 || epoch < 0)
         return -1;
+    if (epoch < l->epochs.items[0].epoch) { /* what is left begins behind it */
+        *out_epoch = epoch;
+        return l->epochs.items[0].offset > log->start ? l->epochs.items[0].offset : log->start;
+    }
     size_t i = 0;
     while (i + 1 < l->epochs.count && l->epochs.items[i + 1].epoch <= epoch)
         i++;

@@ -132,7 +132,6 @@ struct store_config {
     uint64_t memory_level_bytes;  /* all logs of level memory together; beyond: E_NO_MEMORY */
     uint64_t backlog_bytes;       /* staged and not yet written: beyond, store_is_behind() */
     uint64_t reserve_bytes;       /* appends are refused when the disk has less free than this */
-    uint32_t files_max;           /* open segment files */
     bool accept_loss;             /* open although the journal is damaged below a synced point */
 };
 
@@ -255,13 +254,14 @@ void log_read_end(struct log_read *);
 /* Bytes that the log keeps on disk and in the journal, for DescribeLogDirs and limits. */
 uint64_t log_size_bytes(const struct log *);
 /* The end offset of `epoch` (KIP-101): the start offset of the next epoch, or `end`; -1 unknown.
- * *out_epoch is the largest known epoch <= `epoch`. */
+ * *out_epoch is the largest known epoch <= `epoch`; `epoch` itself when it is below all known ones:
+ * the answer is where these begin then. */
 int64_t log_epoch_end(const struct log *, int32_t epoch, int32_t *out_epoch);
 int32_t log_last_epoch(const struct log *); /* -1 when empty */
 
 struct store_stats {
     uint64_t logs, journal_bytes, journal_files, cached_bytes, memory_level_bytes, staged_bytes;
-    uint64_t direct_logs, open_files, unmarked_direct_bytes;
+    uint64_t direct_logs, unmarked_direct_bytes;
 };
 void store_stats(const struct store *, struct store_stats *out);
 

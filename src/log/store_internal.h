@@ -30,7 +30,7 @@ enum {
     RECORD_MAX_BYTES = 4 * MIB, /* a commit record is closed when it has reached this */
     DIRECT_LOGS_MAX = 128,
     INDEX_EVERY_BYTES = 16 * KIB,
-    INDEX_ENTRY_BYTES = 24,
+    INDEX_ENTRY_BYTES = 32,
     ROW_DELETED = 1, /* row flags */
     ROW_GONE = 2,
 };
@@ -113,6 +113,7 @@ void tail_cut_above(struct tail *t, int64_t offset);  /* entries that end above 
 struct index_entry {
     int64_t offset;        /* base offset of a batch */
     uint32_t position;     /* its place in the segment */
+    uint32_t crc;          /* its checksum: what lies there must have it */
     int64_t max_timestamp; /* the largest from the start of the segment up to and with it */
 };
 typedef VEC(struct index_entry) index_entries;
@@ -166,8 +167,10 @@ struct log_state {
     uint64_t direct_address; /* of the DIRECT entry that began the newest one */
     int64_t segment;         /* base offset of the segment that materialise appends to; -1 none */
     uint64_t position;       /* its valid bytes */
-    int64_t first_segment;   /* base offset of the oldest; -1 when there are no files */
-    uint64_t stored_bytes;   /* of all segments, roughly: for size reports */
+    int64_t segment_max_timestamp; /* the largest in it */
+    int64_t first_segment;         /* base offset of the oldest; -1 when there are no files */
+    int64_t cleaned_to;            /* compaction has been over everything below */
+    uint64_t stored_bytes;         /* of all segments, roughly: for size reports */
     VEC(struct epoch_start) epochs;
     VEC(struct piece) pieces; /* in flight, ascending */
     struct direct *direct;
@@ -179,13 +182,17 @@ struct log_state {
     struct list tailed;  /* store->tailed, when the tail is not empty */
     uint64_t touched;    /* commit number that lists it already */
     uint64_t touched_round;
-    uint32_t pins; /* commits, reads and jobs that refer to it */
+    uint32_t pins;          /* commits, reads and jobs that refer to it */
+    uint32_t segment_reads; /* reads whose jobs work on its segments */
+    struct list *swapping;  /* not NULL: no such job may start; reads that wait for it */
     int64_t recovered_segment,
         recovered_offset; /* of the row: where direct bytes are known up to */
     uint64_t recovered_position;
-    int64_t missing_at; /* replay met a gap in front of this offset; -1 none */
-    int64_t trimmed_to; /* segments below it were asked to go */
-    int64_t row_start;  /* start offset in the newest row */
+    int64_t missing_at;         /* replay met a gap in front of this offset; -1 none */
+    int64_t trimmed_to;         /* segments below it were asked to go */
+    int64_t row_start;          /* start offset in the newest row */
+    int64_t row_sealed_to;      /* log_sealed_to() as the newest durable row has it, */
+    int64_t captured_sealed_to; /* and as the row has it that is being written */
     struct materialise *materialising;
     bool row_has_part;      /* the newest durable row, or the journal, may speak of a direct part */
     bool captured_has_part; /* so does the row that is being written */
@@ -196,6 +203,11 @@ struct log_state {
     uint64_t rate_commit;
     int64_t rate_since_ns;
 };
+
+/* Nothing is appended any more to segments that begin below it. */
+int64_t log_sealed_to(const struct log_state *l);
+/* The size at which its segments roll. */
+uint64_t log_segment_bytes(const struct log_state *l);
 
 static inline struct log_state *log_state(struct log *log)
 {
@@ -233,7 +245,6 @@ struct staged {
     uint64_t address; /* of its header */
     uint64_t size;    /* so far, header included */
     uint32_t entries;
-    bool needs_sync;
     VEC(struct iovec) parts; /* one for each chunk; the last grows */
     VEC(struct chunk *) chunks;
 };
@@ -259,9 +270,8 @@ struct direct_write {
     uint64_t allocate_from, allocate_to; /* 0: nothing to allocate */
     int64_t end;                         /* offset behind it */
     bool sync, opened;
-    uint64_t synced_position; /* with sync: what is synced when the round has ended */
-    bool seal;                /* the last write of this segment */
-    index_entries index;      /* with seal: the segment's */
+    bool seal;           /* the last write of this segment */
+    index_entries index; /* with seal: the segment's */
     VEC(struct iovec) parts;
 };
 
@@ -391,6 +401,7 @@ void log_mark_dirty(struct log_state *l, uint64_t address);
  * before any journal file is renewed. */
 void log_needs_row(struct log_state *l);
 void log_note_epoch(struct log_state *l, int32_t epoch, int64_t offset);
+void log_drop_epochs(struct log_state *l); /* those that end at or below the start */
 void log_tail_changed(struct log_state *l);
 /* Journal a small control entry about one log: two numbers, whose meaning is the type's. */
 /* Returns its address. */
@@ -500,19 +511,27 @@ void space_note_append(struct store *s);
 /* recycle.c */
 void recycle_step(struct store *s);
 void recycle_start_mark(struct store *s);
+/* Write a row of this log soon, not only when a journal file is to be renewed. */
+void log_wants_row(struct log_state *l);
 must_use enum err recycle_everything(struct store *s); /* rows at a clean stop */
 void recycle_free(struct store *s);
+
+/* compact.c */
+/* No read works on the log's segments any more. */
+void compact_go_on(struct store *s, struct log_state *l);
 
 /* segment.c */
 void log_dir(uint64_t id, char out[40]);
 void segment_path(uint64_t id, int64_t base, const char *suffix, char out[64]);
-void index_note(index_entries *index, uint64_t *indexed, int64_t offset, uint64_t position,
-                int64_t max_timestamp);
+/* Note the batch unless the newest entry is near enough. */
+void index_note(index_entries *index, uint64_t *indexed, struct index_entry entry);
+bool index_entry_get(const uint8_t *p, struct index_entry *out); /* false: damaged */
+/* Instead of what is there; synced. */
 must_use enum err index_write(struct disk *d, uint64_t id, int64_t base,
                               const index_entries *index);
-/* Behind what is there: for segments that grow by materialising. */
+/* Behind what is there: for segments that grow by materialising. `sealed`: these were the last. */
 must_use enum err index_append(struct disk *d, uint64_t id, int64_t base,
-                               const index_entries *index);
+                               const index_entries *index, bool sealed);
 typedef VEC(int64_t) segment_bases;
 /* Base offsets of the segments in the log's directory, ascending; none when it is missing. */
 must_use enum err segment_list(struct disk *d, uint64_t id, segment_bases *out);

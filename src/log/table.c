@@ -5,7 +5,7 @@
  * synced one at a time, big-endian:
  *    0  u32 magic 0x50425442   4  u32 crc32c of bytes 8 to the end of the block
  *    8  u64 size of the block  16  rows, one behind the other
- * Row, version 1:
+ * Row, version 2:
  *    0  u32 size of the row    4  u8 version   5  u8 level   6  u8 flags (ROW_DELETED, ROW_GONE)
  *    8  u64 log id
  *   16  i64 start             24  i64 end: what is known to be durable
@@ -16,7 +16,9 @@
  *  112  u64 redo: journal address; replay ignores this log's entries below it
  *  120  u64 journal address of the newest DIRECT entry
  *  128  i64 offset of the newest cut      136  u64 journal address of its TRUNCATE entry, 0 none
- *  144  u32 count of epochs, then for each {i32 epoch, i64 start offset}
+ *  144  i64 cleaned_to: compaction has been over everything below
+ *  152  i64 the largest timestamp in the segment that materialise appends to
+ *  160  u32 count of epochs, then for each {i32 epoch, i64 start offset}
  *       u32 size of the derived state, then the state, which is its owner's
  *
  * A later row of a log replaces an earlier one; a GONE row removes it. A block that is torn ends the
@@ -24,7 +26,8 @@
  * synced. When the file has grown to more than twice its living rows, a helper writes these into a
  * file with the next number (name .new, synced, renamed, directory synced) and the old one goes.
  *
- * Changing the format: rows carry a version; a reader refuses a version above its own.
+ * Changing the format: rows carry a version; a reader refuses a version above its own. Version 1 had
+ * no bytes 144 to 159.
  */
 #include "log/store_internal.h"
 
@@ -37,8 +40,8 @@
 enum {
     BLOCK_MAGIC = 0x50425442,
     BLOCK_HEADER_BYTES = 16,
-    ROW_VERSION = 1,
-    ROW_FIXED_BYTES = 148,
+    ROW_VERSION = 2,
+    ROW_SHORTEST_BYTES = 152, /* of version 1, without epochs and state */
     COMPACT_ABOVE_BYTES = 1 * MIB,
 };
 
@@ -83,6 +86,8 @@ void row_encode(struct log_state *l, uint8_t flags, struct text *out)
     text_put_u64(out, l->direct_address);
     put_i64(out, l->cut_offset);
     text_put_u64(out, l->cut_address);
+    put_i64(out, l->cleaned_to);
+    put_i64(out, l->segment_max_timestamp);
     text_put_u32(out, (uint32_t)l->epochs.count);
     for (size_t i = 0; i < l->epochs.count; i++) {
         text_put_u32(out, (uint32_t)l->epochs.items[i].epoch);
@@ -178,19 +183,29 @@ static enum err look_for_rot(const struct table_reader *r)
                    r->valid);
 }
 
+/* Where the row counts its epochs. */
+static size_t epochs_at(const uint8_t *p)
+{
+    return p[4] == 1 ? 144 : 160;
+}
+
 /* Does the row hold what it says? `left`: bytes of the block from the row's first on. */
 static enum err row_check(const uint8_t *p, size_t left)
 {
-    if (left < ROW_FIXED_BYTES + 4 || get_u32(p) < ROW_FIXED_BYTES + 4 || get_u32(p) > left)
+    if (left < ROW_SHORTEST_BYTES || get_u32(p) < ROW_SHORTEST_BYTES || get_u32(p) > left)
         return err_set(E_CORRUPT, "a row exceeds its block");
     if (p[4] > ROW_VERSION)
         return err_set(E_UNSUPPORTED, "a row of version %d was written by a newer release", p[4]);
-    uint64_t state_at = ROW_FIXED_BYTES + 12ull * get_u32(p + 144);
-    bool fits = state_at + 4 <= get_u32(p) && state_at + 4 + get_u32(p + state_at) == get_u32(p);
+    uint64_t state_at = epochs_at(p) + 4;
+    bool fits = state_at + 4 <= get_u32(p);
+    if (fits)
+        state_at += 12ull * get_u32(p + epochs_at(p));
+    fits = fits && state_at + 4 <= get_u32(p) && state_at + 4 + get_u32(p + state_at) == get_u32(p);
     bool possible = p[5] < LEVEL_MEMORY;
     static const int offsets_at[] = {16, 24, 32, 72, 96, 104, 128};
     for (size_t i = 0; i < sizeof offsets_at / sizeof offsets_at[0]; i++)
         possible = possible && get_i64(p + offsets_at[i]) >= 0;
+    possible = possible && (p[4] == 1 || get_i64(p + 144) >= 0);
     if (!fits || !possible)
         return err_set(E_CORRUPT, "a row of log %llu makes no sense",
                        (unsigned long long)get_u64(p + 8));
@@ -337,8 +352,18 @@ static void row_apply(struct store *s, const uint8_t *p)
     l->cut_address = get_u64(p + 136);
     if (LOG_MUTANT == MUTANT_IGNORE_REDO)
         l->redo = l->direct_address = l->cut_address = 0;
-    uint32_t epochs = get_u32(p + 144);
-    const uint8_t *at = p + ROW_FIXED_BYTES;
+    if (p[4] > 1) {
+        l->cleaned_to = get_i64(p + 144);
+        l->segment_max_timestamp = get_i64(p + 152);
+    } else {
+        l->segment = -1; /* its largest timestamp is unknown */
+    }
+    l->row_sealed_to = l->segment >= 0 ? l->segment : l->stored_to;
+    if (l->segment < 0 && l->row_has_part && l->stored_to == l->direct_from &&
+        l->direct_to == INT64_MAX)
+        l->row_sealed_to = l->recovered_segment;
+    uint32_t epochs = get_u32(p + epochs_at(p));
+    const uint8_t *at = p + epochs_at(p) + 4;
     for (uint32_t i = 0; i < epochs; i++, at += 12)
         log_note_epoch(l, (int32_t)get_u32(at), get_i64(at + 4));
     struct bytes state = bytes_of(at + 4, get_u32(at));

@@ -101,12 +101,11 @@ static void make_amqp(const struct config *c, struct settings *s)
     s->amqp.message_max_bytes = (uint64_t)config_number(c, OPT_AMQP_MESSAGE_MAX_BYTES);
 }
 
-static void make_core(const struct config *c, const struct machine *m, struct settings *s)
+static void make_core(const struct config *c, struct settings *s)
 {
     s->core.store.journal_max_bytes = (uint64_t)config_number(c, OPT_JOURNAL_MAX_BYTES);
     s->core.store.segment_bytes = (uint64_t)config_number(c, OPT_SEGMENT_BYTES);
     s->core.store.reserve_bytes = (uint64_t)config_number(c, OPT_DISK_RESERVE_BYTES);
-    s->core.store.files_max = (uint32_t)segment_files(m);
     s->core.durability = strcmp(config_text(c, OPT_DURABILITY), "os") == 0 ? LEVEL_OS : LEVEL_FSYNC;
     s->core.auto_create_topics = config_number(c, OPT_AUTO_CREATE_TOPICS);
     s->core.default_partitions = (int32_t)config_number(c, OPT_NUM_PARTITIONS);
@@ -120,7 +119,7 @@ void settings_make(const struct config *config, const struct machine *machine, s
 {
     *out = (struct settings){0};
     store_config_default(&out->core.store);
-    make_core(config, machine, out);
+    make_core(config, out);
     split_memory(config, machine, out);
     out->hub.threads = thread_count(config, machine);
     out->hub.max_connections = (uint32_t)connection_limit(config, machine);

@@ -1,0 +1,306 @@
+/* Reads from files: by offset and by time, with indexes that are damaged, beside trims and deletions. */
+#include "tests/test.h"
+
+#include "log/store_internal.h"
+#include "log/test_store.h"
+
+#include <stdio.h>
+
+static const char segment_0[] = "logs/7/00000000000000000000.log";
+static const char index_0[] = "logs/7/00000000000000000000.index";
+
+static void open_small(struct test_store *t)
+{
+    test_store_init(t);
+    t->config.journal_first_bytes = t->config.journal_file_bytes = 64 * KIB;
+    t->config.journal_max_bytes = 256 * KIB;
+    t->config.carry_bytes = 4 * KIB;
+    t->config.direct_append_bytes = 60 * KIB;
+    t->config.segment_bytes = 256 * KIB;
+    t->config.cache_bytes = 0;
+    expect_ok(test_store_open(t));
+    test_store_settle(t);
+}
+
+static void append_sized(struct test_store *t, struct log *log, size_t size, int64_t timestamp_ms)
+{
+    struct ticket ticket;
+    struct batch_builder builder = {0};
+    uint8_t *value = xzalloc(size);
+    batch_builder_begin(&builder, 0);
+    batch_builder_add(&builder, timestamp_ms, BYTES_NULL, bytes_of(value, size), BYTES_NULL, 0);
+    expect_ok(log_append(log, batch_builder_end(&builder), &ticket));
+    batch_builder_reset(&builder);
+    free(value);
+    test_store_settle(t);
+}
+
+/* The offset of the answer; -1 nothing, -2 an error (in *err). */
+static int64_t read_offset(struct test_store *t, struct log *log, enum log_read_kind kind,
+                           int64_t from, int64_t timestamp, enum err *err)
+{
+    struct log_read r = {
+        .kind = kind, .from = from, .limit = log->hw, .timestamp = timestamp, .max_bytes = 1};
+    test_store_read(t, log, &r);
+    int64_t offset = r.err ? -2 : r.count ? r.batches[0].base_offset : -1;
+    *err = r.err;
+    log_read_end(&r);
+    return offset;
+}
+
+static int64_t at_time(struct test_store *t, struct log *log, int64_t timestamp)
+{
+    enum err err;
+    return read_offset(t, log, READ_AT_TIME, log->start, timestamp, &err);
+}
+
+/* Append until much of the log is in its segment; the time of a batch is its offset, but `high` has
+ * a time far above. */
+static void fill(struct test_store *t, struct log *log, int64_t high, int64_t high_time)
+{
+    for (int64_t i = log->end; i < 120; i++)
+        append_sized(t, log, 5000, i == high ? high_time : i);
+    expect_true(log_state(log)->stored_to > 60);
+}
+
+TEST(a_read_by_time_finds_the_first_batch_although_its_segment_grew_in_parts)
+{
+    struct test_store t;
+    open_small(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    fill(&t, log, 3, 100000);
+    expect_int(at_time(&t, log, 50), 3); /* later parts of the segment begin with smaller times */
+    expect_int(at_time(&t, log, 100000), 3);
+    expect_int(at_time(&t, log, 2), 2);
+    expect_int(at_time(&t, log, 100001), -1);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    log = store_find(t.store, 7);
+    fill(&t, log, -1, 0);
+    expect_int(at_time(&t, log, 50), 3);
+    test_store_reset(&t);
+}
+
+TEST(the_largest_time_may_be_the_largest_number)
+{
+    struct test_store t;
+    enum err err;
+    open_small(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    fill(&t, log, 3, INT64_MAX);
+    expect_int(read_offset(&t, log, READ_MAX_TIME, 0, 0, &err), 3);
+    expect_int(at_time(&t, log, INT64_MAX), 3);
+    log_trim(log, 5, NULL);
+    expect_int(read_offset(&t, log, READ_MAX_TIME, 5, 0, &err), 119);
+    test_store_reset(&t);
+}
+
+TEST(of_equal_largest_times_the_first_counts_also_over_segments_and_journal)
+{
+    struct test_store t;
+    enum err err;
+    open_small(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    for (int64_t i = 0; i < 120; i++)
+        append_sized(&t, log, 5000, i == 7 || i == 60 || i == 119 ? 500 : 5);
+    expect_int(read_offset(&t, log, READ_MAX_TIME, 0, 0, &err), 7);
+    expect_int(read_offset(&t, log, READ_MAX_TIME, 8, 0, &err), 60);
+    expect_int(read_offset(&t, log, READ_MAX_TIME, 61, 0, &err), 119);
+    test_store_reset(&t);
+}
+
+/* ---- damaged indexes ---- */
+
+static void expect_all_found(struct test_store *t, struct log *log)
+{
+    enum err err;
+    for (int64_t i = 0; i < log->end; i++) {
+        expect_int(read_offset(t, log, READ_FROM, i, 0, &err), i);
+        expect_int(at_time(t, log, i), i);
+    }
+}
+
+TEST(an_index_with_any_byte_changed_misleads_nobody)
+{
+    struct test_store t;
+    open_small(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    fill(&t, log, -1, 0);
+    struct text index = test_file_get(&t, index_0);
+    expect_true(index.size >= 3 * INDEX_ENTRY_BYTES);
+    for (size_t i = 0; i < index.size; i += 5) {
+        index.data[i] ^= 0x55;
+        test_file_put(&t, index_0, text_bytes(&index));
+        index.data[i] ^= 0x55;
+        expect_all_found(&t, log);
+    }
+    test_file_put(&t, index_0, bytes_of(index.data, index.size - 7)); /* torn */
+    expect_all_found(&t, log);
+    memset(index.data + INDEX_ENTRY_BYTES, 0, INDEX_ENTRY_BYTES); /* a hole */
+    test_file_put(&t, index_0, text_bytes(&index));
+    expect_all_found(&t, log);
+    expect_ok(disk_remove(t.disk, index_0));
+    expect_all_found(&t, log);
+    text_reset(&index);
+    test_store_reset(&t);
+}
+
+TEST(index_entries_that_a_crash_left_behind_the_segments_end_are_replaced)
+{
+    struct test_store t;
+    open_small(&t);
+    t.store->config.segment_bytes = 8 * MIB;
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    fill(&t, log, -1, 0);
+    struct text index = test_file_get(&t, index_0);
+    struct index_entry e;
+    expect_true(index_entry_get(index.data + index.size - INDEX_ENTRY_BYTES, &e));
+    index_entries more = {0}; /* what lies behind every position that a row knows */
+    for (uint32_t i = 1; i < 4; i++)
+        vec_push(&more,
+                 ((struct index_entry){e.offset + 1000,
+                                       (uint32_t)log_state(log)->position + i * 9999, 1, 99999}));
+    expect_ok(index_append(t.disk, 7, 0, &more, false));
+    vec_reset(&more);
+    text_reset(&index);
+    for (int64_t i = log->end; i < 150; i++)
+        append_sized(&t, log, 5000, i);
+    expect_all_found(&t, log);
+    index = test_file_get(&t, index_0);
+    int64_t before = -1;
+    for (size_t at = 0; at < index.size; at += INDEX_ENTRY_BYTES) {
+        expect_true(index_entry_get(index.data + at, &e));
+        expect_true(e.offset > before && e.offset < 150);
+        before = e.offset;
+    }
+    text_reset(&index);
+    test_store_reset(&t);
+}
+
+/* ---- damage ---- */
+
+TEST(a_damaged_batch_of_the_journal_is_not_given_out)
+{
+    struct test_store t;
+    enum err err;
+    open_small(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    for (int i = 0; i < 10; i++)
+        append_sized(&t, log, 3000, i);
+    expect_ok(test_store_crash(&t, SIM_KEEP, 1)); /* nothing is cached any more */
+    log = store_find(t.store, 7);
+    struct tail *tail = &log_state(log)->tail;
+    expect_true(tail->count > 1);
+    const struct tail_entry *e = tail_at(tail, 0);
+    const struct journal_file *f = journal_file_at(t.store, e->address);
+    char path[32];
+    journal_path(f->slot, path);
+    int64_t offset = e->base_offset;
+    expect_ok(sim_disk_flip(t.disk, path, e->address - f->base + 1000));
+    expect_int(read_offset(&t, log, READ_FROM, offset, 0, &err), -2);
+    expect_int(err, E_CORRUPT);
+    expect_int(read_offset(&t, log, READ_FROM, offset + 1, 0, &err), offset + 1);
+    test_store_reset(&t);
+}
+
+TEST(a_segment_that_lost_its_end_is_reported)
+{
+    struct test_store t;
+    test_store_init(&t);
+    t.config.direct_append_bytes = 20 * KIB;
+    t.config.unmarked_max_bytes = 100 * KIB;
+    expect_ok(test_store_open(&t));
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    append_sized(&t, log, 100, 1);
+    for (int i = 0; i < 12; i++)
+        append_sized(&t, log, 25000, i);
+    test_store_settle(&t);
+    test_store_kill(&t);
+    struct text segment = test_file_get(&t, "logs/7/00000000000000000002.log");
+    expect_true(segment.size > 200000);
+    for (int way = 0; way < 2; way++) {
+        if (way == 0)
+            test_file_put(&t, "logs/7/00000000000000000002.log", bytes_of(segment.data, 30000));
+        else
+            expect_ok(disk_remove(t.disk, "logs/7/00000000000000000002.log"));
+        t.config.accept_loss = false;
+        expect_err(test_store_open(&t), E_CORRUPT);
+        expect_true(strstr(err_text(), "missing") != NULL);
+        t.config.accept_loss = true;
+        expect_ok(test_store_open(&t));
+        test_store_kill(&t);
+    }
+    text_reset(&segment);
+    test_store_reset(&t);
+}
+
+/* ---- beside trims and deletions ---- */
+
+static bool slow_done;
+static void on_slow(struct log_read *r)
+{
+    (void)r;
+    slow_done = true;
+}
+
+/* Files go between the plan of a read and its job. */
+TEST(a_read_by_time_that_a_trim_overtakes_answers_from_what_is_left)
+{
+    struct test_store t;
+    open_small(&t);
+    t.store->config.segment_bytes = 64 * KIB;
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    fill(&t, log, -1, 0);
+    expect_true(test_store_files(&t, "logs/7") >= 8);
+    for (int kind = 0; kind < 3; kind++) {
+        struct log_read r = {
+            .kind = (enum log_read_kind)kind, .limit = log->hw, .max_bytes = 1, .done = on_slow};
+        slow_done = false;
+        int64_t start = log->start + 20;
+        log_read(log, &r);
+        log_trim(log, start, NULL);
+        segment_bases bases = {0};
+        expect_ok(segment_list(t.disk, 7, &bases));
+        for (size_t i = 0; i + 1 < bases.count; i++)
+            if (bases.items[i + 1] <= start)
+                expect_ok(segment_remove(t.disk, 7, bases.items[i]));
+        vec_reset(&bases);
+        test_store_settle(&t);
+        expect_true(slow_done);
+        expect_int(r.err, OK);
+        expect_int(r.count, 1);
+        expect_true(r.batches[0].base_offset >= start - 20);
+        log_read_end(&r);
+    }
+    test_store_reset(&t);
+}
+
+TEST(a_read_of_a_log_that_is_deleted_meanwhile_ends_closed_whatever_it_met)
+{
+    struct test_store t;
+    open_small(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    fill(&t, log, -1, 0);
+    for (int way = 0; way < 2; way++) {
+        struct log_read r = {.kind = READ_FROM, .limit = log->hw, .max_bytes = 1, .done = on_slow};
+        struct log_read more = r;
+        slow_done = false;
+        if (way == 1)
+            expect_ok(disk_remove(t.disk, segment_0)); /* as a removal would */
+        log_read(log, &r);
+        if (way == 0) {
+            test_store_settle(&t);
+            expect_int(r.err, OK);
+            log_read_end(&r);
+            continue;
+        }
+        log_read(log, &more);
+        log_delete(log, NULL);
+        test_store_settle(&t);
+        expect_int(r.err, E_CLOSED);
+        expect_int(more.err, E_CLOSED);
+        expect_int(r.count, 0);
+        log_read_end(&r);
+        log_read_end(&more);
+    }
+    test_store_reset(&t);
+}
