@@ -344,6 +344,7 @@ enum err catalog_open(struct core *core)
     list_init(&c->pending);
     list_init(&load.in_order);
     c->log = store_log(core->store, CATALOG_LOG_ID, LEVEL_FSYNC);
+    log_stay_in_journal(c->log); /* or a deletion of a log could overtake the record behind it */
     c->owner.kind = OWNER_CATALOG;
     c->log->owner = &c->owner;
 

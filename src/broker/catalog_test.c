@@ -232,6 +232,25 @@ static void append_record(struct test_core *t, const char *key, size_t key_size,
     batch_builder_reset(&b);
 }
 
+TEST(large_changes_of_the_catalog_are_committed_in_order_with_everything_else)
+{
+    struct test_core t;
+    struct store_stats stats;
+    char name[16];
+    test_core_init(&t);
+    t.config.store.direct_append_bytes = 4096;
+    test_core_reopen(&t);
+    for (int i = 0; i < 600; i++) {
+        snprintf(name, sizeof name, "q%d", i);
+        test_durable_queue(&t, name);
+        if (i % 200 == 199)
+            test_core_settle(&t);
+    }
+    store_stats(t.core->store, &stats);
+    expect_int(stats.direct_logs, 0);
+    test_core_end(&t);
+}
+
 /* A key: id 100, version 0, kind, may be ignored, no parts, no tags. */
 #define KEY(kind, ignored) "\0\x64\0\0\0" kind ignored "\1\0"
 

@@ -55,8 +55,17 @@ static void enter(struct store *s, struct log_state *l)
               (long long)l->log.end);
 }
 
+void log_stay_in_journal(struct log *log)
+{
+    struct log_state *l = log_state(log);
+    check(!l->direct);
+    l->stays_in_journal = true;
+}
+
 void direct_review(struct store *s, struct log_state *l, size_t size)
 {
+    if (l->stays_in_journal)
+        return;
     if (s->now_ns - l->rate_since_ns > SECOND_NS) {
         l->rate_since_ns = s->now_ns;
         l->rate_bytes = 0;

@@ -156,6 +156,10 @@ struct log *store_find(struct store *, uint64_t id);
 /* Every log that recovery found. */
 void store_each(struct store *, void (*each)(void *ctx, struct log *log), void *ctx);
 
+/* Never write this log's batches straight to a segment, however large: what is appended to it in a
+ * turn is then in the same commit as, and in order with, all that other logs get in the journal. */
+void log_stay_in_journal(struct log *);
+
 /* Append one whole batch (v2, checksum right): copied, stamped with offset and epoch. Its offsets
  * are [log->end before, log->end after). E_FROZEN, E_NO_SPACE, E_NO_MEMORY: nothing was appended.
  */

@@ -197,6 +197,7 @@ struct log_state {
     bool row_has_part;      /* the newest durable row, or the journal, may speak of a direct part */
     bool captured_has_part; /* so does the row that is being written */
     bool wants_direct;
+    bool stays_in_journal; /* asked by the owner */
     bool deleted, has_row, trimming, unlinked, unsynced;
     uint64_t rate_bytes; /* appended in the current second */
     uint32_t rate_commits;

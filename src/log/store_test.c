@@ -270,6 +270,25 @@ TEST(a_large_append_makes_the_log_direct_and_everything_survives)
     test_store_reset(&t);
 }
 
+TEST(a_log_that_is_to_stay_in_the_journal_does_so_whatever_is_appended)
+{
+    struct test_store t;
+    open_new(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    struct ticket ticket;
+    log_stay_in_journal(log);
+    for (uint64_t i = 0; i < 6; i++) {
+        expect_ok(log_append(log, test_batch_sized(i, 600 * KIB), &ticket));
+        expect_int(ticket.direct, 0);
+        test_store_settle(&t);
+    }
+    expect_null(log_state(log)->direct);
+    expect_int(log->hw, 6);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_int(store_find(t.store, 7)->hw, 6);
+    test_store_reset(&t);
+}
+
 /* Enough to go round the journal many times: small logs are carried, a large one is materialised.
  */
 TEST(journal_files_are_used_again_and_nothing_is_lost)
