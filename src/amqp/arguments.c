@@ -142,12 +142,6 @@ bool arguments_are_built_for_queue(struct channel *ch, const struct argument_sub
     return has_none_of(ch, subject, table, other_queue_arguments, COUNT(other_queue_arguments));
 }
 
-bool arguments_are_built_for_exchange(struct channel *ch, const struct argument_subject *subject,
-                                      struct bytes table)
-{
-    return has_none_of(ch, subject, table, exchange_arguments, COUNT(exchange_arguments));
-}
-
 bool arguments_are_built_for_consumer(struct channel *ch, const struct queue *queue,
                                       struct bytes table)
 {

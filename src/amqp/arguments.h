@@ -19,8 +19,6 @@ struct argument_subject {
 
 bool arguments_are_built_for_queue(struct channel *, const struct argument_subject *,
                                    struct bytes arguments);
-bool arguments_are_built_for_exchange(struct channel *, const struct argument_subject *,
-                                      struct bytes arguments);
 bool arguments_are_built_for_consumer(struct channel *, const struct queue *,
                                       struct bytes arguments);
 

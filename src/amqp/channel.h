@@ -83,6 +83,11 @@ struct bytes channel_name(struct channel *, struct bytes name);
 /* The queue a method names, empty meaning the last one declared; NULL: it failed (404, or 405 when
  * it is another connection's own). */
 struct queue *channel_find_queue(struct channel *, struct bytes name);
+/* NULL: it failed (404). */
+struct exchange *channel_find_exchange(struct channel *, struct bytes name);
+/* False: it failed, because the catalog takes no change or the binding means nothing. */
+bool channel_can_bind(struct channel *, const struct exchange *, struct bytes key,
+                      struct bytes arguments);
 /* Stop consumers, give back what is unacked, forget confirms and parked commands. */
 void channel_tear_down(struct channel *);
 static inline bool channel_is_idle(const struct channel *ch)

@@ -1,4 +1,4 @@
-/* Class exchange: declare and delete. */
+/* Class exchange: declare, delete, and bindings from exchange to exchange. */
 #include "amqp/amqp_messages.h"
 #include "amqp/arguments.h"
 #include "amqp/method.h"
@@ -14,6 +14,16 @@ static void answer_delete(struct channel *ch)
     send_simple(ch->conn, ch->id, AMQP_EXCHANGE_DELETE_OK);
 }
 
+struct exchange *channel_find_exchange(struct channel *ch, struct bytes name)
+{
+    struct exchange *x = exchange_find(ch->conn->vhost, name);
+
+    if (!x)
+        channel_fail(ch, REPLY_NOT_FOUND, "no exchange '%.*s' in vhost '%.*s'", BYTES_FORMAT(name),
+                     BYTES_FORMAT(ch->conn->vhost->name));
+    return x;
+}
+
 static bool is_not_default(struct channel *ch, struct bytes name)
 {
     if (name.size)
@@ -24,26 +34,11 @@ static bool is_not_default(struct channel *ch, struct bytes name)
 
 /* ---- declare ---- */
 
-static bool is_known_type(struct bytes type)
-{
-    static const char *const types[] = {"fanout", "topic", "headers"};
-
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (bytes_equal_string(type, types[i]))
-            return true;
-    return false;
-}
-
 static bool parse_kind(struct channel *ch, struct bytes type, enum exchange_kind *out)
 {
     if (exchange_kind_parse(type, out))
         return true;
-    if (is_known_type(type))
-        channel_fail(ch, REPLY_NOT_IMPLEMENTED, "exchange type '%.*s' is not built yet",
-                     BYTES_FORMAT(type));
-    else
-        channel_fail(ch, REPLY_PRECONDITION_FAILED, "unknown exchange type '%.*s'",
-                     BYTES_FORMAT(type));
+    channel_fail(ch, REPLY_PRECONDITION_FAILED, "unknown exchange type '%.*s'", BYTES_FORMAT(type));
     return false;
 }
 
@@ -63,38 +58,36 @@ static bool is_equivalent(struct channel *ch, const struct amqp_exchange_declare
 static bool create(struct channel *ch, const struct amqp_exchange_declare *in, struct bytes name,
                    enum exchange_kind kind)
 {
-    struct argument_subject subject = {.kind = "exchange", .name = name};
+    struct exchange_spec spec = {.name = name,
+                                 .kind = kind,
+                                 .durable = in->durable,
+                                 .auto_delete = in->auto_delete,
+                                 .internal = in->internal,
+                                 .arguments = in->arguments};
 
     if (bytes_has_prefix(name, "amq.")) {
         channel_fail(ch, REPLY_ACCESS_REFUSED,
                      "exchange name '%.*s' contains reserved prefix 'amq.*'", BYTES_FORMAT(name));
         return false;
     }
-    if (!arguments_are_built_for_exchange(ch, &subject, in->arguments))
+    if (exchange_check(&spec)) {
+        channel_fail(ch, REPLY_PRECONDITION_FAILED,
+                     "invalid arg for exchange '%.*s' in vhost '%.*s': %s", BYTES_FORMAT(name),
+                     BYTES_FORMAT(ch->conn->vhost->name), err_text());
         return false;
+    }
     enum err err = core_catalog_can_change(ch->conn->core);
     if (err) {
         channel_fail_err(ch, err, "cannot declare the exchange");
         return false;
     }
-    exchange_create(ch->conn->vhost, &(struct exchange_spec){.name = name,
-                                                             .kind = kind,
-                                                             .durable = in->durable,
-                                                             .auto_delete = in->auto_delete,
-                                                             .internal = in->internal,
-                                                             .arguments = in->arguments});
+    exchange_create(ch->conn->vhost, &spec);
     return true;
 }
 
 static bool declare_passive(struct channel *ch, struct bytes name)
 {
-    if (!is_not_default(ch, name))
-        return false;
-    if (exchange_find(ch->conn->vhost, name))
-        return true;
-    channel_fail(ch, REPLY_NOT_FOUND, "no exchange '%.*s' in vhost '%.*s'", BYTES_FORMAT(name),
-                 BYTES_FORMAT(ch->conn->vhost->name));
-    return false;
+    return is_not_default(ch, name) && channel_find_exchange(ch, name);
 }
 
 static bool declare(struct channel *ch, const struct amqp_exchange_declare *in, struct bytes name)
@@ -141,4 +134,61 @@ void method_exchange_delete(struct channel *ch, const void *arguments)
         exchange_delete(x); /* one that is not there is as good as deleted (RabbitMQ) */
     if (!in->nowait)
         channel_wait(ch, core_catalog_ticket(ch->conn->core), answer_delete);
+}
+
+/* ---- bind, unbind ---- */
+
+bool channel_can_bind(struct channel *ch, const struct exchange *x, struct bytes key,
+                      struct bytes arguments)
+{
+    if (exchange_check_binding(x, key, arguments)) {
+        channel_fail(ch, REPLY_PRECONDITION_FAILED, "%s", err_text());
+        return false;
+    }
+    enum err err = core_catalog_can_change(ch->conn->core);
+    if (err)
+        channel_fail_err(ch, err, "cannot bind");
+    return !err;
+}
+
+static void answer_bind(struct channel *ch)
+{
+    send_simple(ch->conn, ch->id, AMQP_EXCHANGE_BIND_OK);
+}
+
+static void answer_unbind(struct channel *ch)
+{
+    send_simple(ch->conn, ch->id, AMQP_EXCHANGE_UNBIND_OK);
+}
+
+void method_exchange_bind(struct channel *ch, const void *arguments)
+{
+    const struct amqp_exchange_bind *in = arguments;
+    struct bytes from = channel_name(ch, in->source), to = channel_name(ch, in->destination);
+
+    if (!is_not_default(ch, from) || !is_not_default(ch, to))
+        return;
+    struct exchange *source = channel_find_exchange(ch, from);
+    struct exchange *target = source ? channel_find_exchange(ch, to) : NULL;
+    if (!target || !channel_can_bind(ch, source, in->routing_key, in->arguments))
+        return;
+    exchange_bind_exchange(source, target, in->routing_key, in->arguments);
+    if (!in->nowait)
+        channel_wait(ch, core_catalog_ticket(ch->conn->core), answer_bind);
+}
+
+/* What is not there is not bound (RabbitMQ). */
+void method_exchange_unbind(struct channel *ch, const void *arguments)
+{
+    const struct amqp_exchange_unbind *in = arguments;
+    struct bytes from = channel_name(ch, in->source), to = channel_name(ch, in->destination);
+
+    if (!is_not_default(ch, from) || !is_not_default(ch, to))
+        return;
+    struct exchange *source = exchange_find(ch->conn->vhost, from);
+    struct exchange *target = exchange_find(ch->conn->vhost, to);
+    if (source && target)
+        exchange_unbind_exchange(source, target, in->routing_key, in->arguments);
+    if (!in->nowait)
+        channel_wait(ch, core_catalog_ticket(ch->conn->core), answer_unbind);
 }

@@ -35,6 +35,8 @@ void method_not_built(struct channel *, const void *);
 /* exchange_methods.c */
 void method_exchange_declare(struct channel *, const void *);
 void method_exchange_delete(struct channel *, const void *);
+void method_exchange_bind(struct channel *, const void *);
+void method_exchange_unbind(struct channel *, const void *);
 /* queue_methods.c */
 void method_queue_declare(struct channel *, const void *);
 void method_queue_bind(struct channel *, const void *);

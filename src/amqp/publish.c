@@ -4,6 +4,7 @@
 
 #include "amqp/amqp.h"
 #include "amqp/amqp_messages.h"
+#include "amqp/extra_keys.h"
 #include "amqp/method.h"
 #include "amqp/properties.h"
 #include "amqp/send.h"
@@ -141,10 +142,6 @@ static bool is_acceptable(struct channel *ch, const struct command_publish *publ
         channel_fail(ch, REPLY_SYNTAX_ERROR, "malformed properties of a message");
         return false;
     }
-    if (publish->flags & PUBLISH_HAS_EXTRA_KEYS) {
-        channel_fail(ch, REPLY_NOT_IMPLEMENTED, "the headers 'CC' and 'BCC' are not built yet");
-        return false;
-    }
     if (publish->flags & PUBLISH_HAS_FAST_REPLY_TO) { /* nobody can consume from it yet */
         channel_fail(ch, REPLY_PRECONDITION_FAILED, "fast reply consumer does not exist");
         return false;
@@ -165,16 +162,12 @@ static bool is_acceptable(struct channel *ch, const struct command_publish *publ
 /* The exchange a message is for; NULL: it failed. */
 static struct exchange *find_exchange(struct channel *ch, struct bytes name)
 {
-    struct vhost *vhost = ch->conn->vhost;
-    struct exchange *exchange = exchange_find(vhost, name);
+    struct exchange *exchange = channel_find_exchange(ch, name);
 
-    if (!exchange)
-        channel_fail(ch, REPLY_NOT_FOUND, "no exchange '%.*s' in vhost '%.*s'", BYTES_FORMAT(name),
-                     BYTES_FORMAT(vhost->name));
-    else if (exchange->internal) {
+    if (exchange && exchange->internal) {
         channel_fail(ch, REPLY_ACCESS_REFUSED,
                      "cannot publish to internal exchange '%.*s' in vhost '%.*s'",
-                     BYTES_FORMAT(name), BYTES_FORMAT(vhost->name));
+                     BYTES_FORMAT(name), BYTES_FORMAT(ch->conn->vhost->name));
         return NULL;
     }
     return exchange;
@@ -200,23 +193,12 @@ static void refuse_publish(struct channel *ch, enum err err)
     core_defer(ch->conn->core, &ch->confirm_flush);
 }
 
-void channel_publish(struct channel *ch, struct command_publish *publish)
+static void store(struct channel *ch, struct command_publish *publish, struct route route)
 {
-    enum {
-        UNUSUAL = PUBLISH_HAS_EXTRA_KEYS | PUBLISH_HAS_FAST_REPLY_TO | PUBLISH_IMMEDIATE |
-                  PUBLISH_TOO_LARGE | PUBLISH_BAD_PROPERTIES | PUBLISH_HAS_EXPIRATION |
-                  PUBLISH_HAS_USER_ID
-    };
     struct message *m = &publish->message;
     struct ticket ticket;
 
-    if (publish->flags & UNUSUAL && !is_acceptable(ch, publish))
-        return;
-    struct exchange *exchange = find_exchange(ch, m->exchange);
-    if (!exchange)
-        return;
     metrics_add(METRIC_amqp_published, 1);
-    struct route route = exchange_route(exchange, m);
     if (route.count == 0) {
         publish_nowhere(ch, publish);
         return;
@@ -226,4 +208,41 @@ void channel_publish(struct channel *ch, struct command_publish *publish)
         refuse_publish(ch, err);
     else
         confirm_later(ch, ticket, m->persistent ? STAGE_COMMITTED : STAGE_WRITTEN);
+}
+
+static void publish_with_extra_keys(struct channel *ch, struct command_publish *publish,
+                                    struct exchange *exchange)
+{
+    struct message *m = &publish->message;
+    struct extra_keys extra = {0};
+
+    if (extra_keys_read(m, &extra)) {
+        channel_fail(ch, REPLY_PRECONDITION_FAILED, "invalid message: %s", err_text());
+    } else {
+        struct bytes properties = m->properties;
+        struct route route = exchange_route_keys(exchange, m, extra.keys.items, extra.keys.count);
+        if (extra.properties.size)
+            m->properties = text_bytes(&extra.properties);
+        store(ch, publish, route);
+        m->properties = properties;
+    }
+    extra_keys_reset(&extra);
+}
+
+void channel_publish(struct channel *ch, struct command_publish *publish)
+{
+    enum {
+        UNUSUAL = PUBLISH_HAS_FAST_REPLY_TO | PUBLISH_IMMEDIATE | PUBLISH_TOO_LARGE |
+                  PUBLISH_BAD_PROPERTIES | PUBLISH_HAS_EXPIRATION | PUBLISH_HAS_USER_ID
+    };
+
+    if (publish->flags & UNUSUAL && !is_acceptable(ch, publish))
+        return;
+    struct exchange *exchange = find_exchange(ch, publish->message.exchange);
+    if (!exchange)
+        return;
+    if (publish->flags & PUBLISH_HAS_EXTRA_KEYS)
+        publish_with_extra_keys(ch, publish, exchange);
+    else
+        store(ch, publish, exchange_route(exchange, &publish->message));
 }

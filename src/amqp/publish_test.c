@@ -146,13 +146,13 @@ TEST(what_a_publish_may_not_ask_ends_the_connection_or_the_channel)
          "0 connection.close reply_code=540 reply_text=NOT_IMPLEMENTED - immediate=true "
          "failing_class_id=60 failing_method_id=40\n"},
         {"1 basic.publish routing_key=q | headers=CC:V: | a",
-         "0 connection.close reply_code=540 reply_text=NOT_IMPLEMENTED - the headers 'CC' and "
-         "'BCC' "
-         "are not built yet failing_class_id=60 failing_method_id=40\n"},
+         "1 channel.close reply_code=406 reply_text=PRECONDITION_FAILED - invalid message: "
+         "unacceptable type in header 'CC': not an array failing_class_id=60 "
+         "failing_method_id=40\n"},
         {"1 basic.publish routing_key=q | headers=a:I:1,BCC:V: | a",
-         "0 connection.close reply_code=540 reply_text=NOT_IMPLEMENTED - the headers 'CC' and "
-         "'BCC' "
-         "are not built yet failing_class_id=60 failing_method_id=40\n"},
+         "1 channel.close reply_code=406 reply_text=PRECONDITION_FAILED - invalid message: "
+         "unacceptable type in header 'BCC': not an array failing_class_id=60 "
+         "failing_method_id=40\n"},
         {"1 basic.publish routing_key=q | reply_to=amq.rabbitmq.reply-to | a",
          "1 channel.close reply_code=406 reply_text=PRECONDITION_FAILED - fast reply consumer does "
          "not exist failing_class_id=60 failing_method_id=40\n"},
@@ -342,5 +342,28 @@ TEST(when_the_disk_has_failed_publishes_are_nacked)
     expect_heard(p, "1 basic.nack delivery_tag=2 multiple=false requeue=false\n"
                     "1 basic.nack delivery_tag=3 multiple=false requeue=false\n"
                     "1 basic.ack delivery_tag=4 multiple=false\n");
+    broker_close(&b);
+}
+
+TEST(more_keys_in_cc_and_bcc_reach_their_queues_once_and_bcc_is_not_shown)
+{
+    struct peer *p = publisher();
+    say(p, "1 queue.declare queue=a nowait");
+    say(p, "1 queue.declare queue=b nowait");
+    say(p, "1 queue.declare queue=c nowait");
+    say(p, "1 basic.publish routing_key=a | headers=x:I:1,BCC:A:c,y:I:2,CC:A:b/a/nowhere "
+           "type=t | body");
+    commit(&b);
+    heard(p);
+    const char *queues[] = {"a", "b", "c"};
+    for (int i = 0; i < 3; i++) {
+        say(p, "1 basic.get queue=%s no_ack", queues[i]);
+        commit(&b);
+        const char *text = heard(p);
+        expect_not_null(strstr(text, "message_count=0"));
+        expect_not_null(strstr(text, "x: I 1, y: I 2, CC: A [S \"b\", S \"a\", S \"nowhere\"]"));
+        expect_not_null(strstr(text, "type=t"));
+        expect_null(strstr(text, "BCC"));
+    }
     broker_close(&b);
 }

@@ -216,16 +216,13 @@ static struct bytes binding_key(struct bytes asked_queue, struct bytes key, stru
 static void add_binding(struct channel *ch, const struct amqp_queue_bind *in, struct exchange *x,
                         struct queue *queue)
 {
-    struct core *core = ch->conn->core;
-    enum err err = core_catalog_can_change(core);
+    struct bytes key = binding_key(in->queue, in->routing_key, queue->name);
 
-    if (err) {
-        channel_fail_err(ch, err, "cannot bind the queue");
+    if (!channel_can_bind(ch, x, key, in->arguments))
         return;
-    }
-    exchange_bind(x, queue, binding_key(in->queue, in->routing_key, queue->name), in->arguments);
+    exchange_bind(x, queue, key, in->arguments);
     if (!in->nowait)
-        channel_wait(ch, core_catalog_ticket(core), answer_bind);
+        channel_wait(ch, core_catalog_ticket(ch->conn->core), answer_bind);
 }
 
 void method_queue_bind(struct channel *ch, const void *arguments)
@@ -235,12 +232,9 @@ void method_queue_bind(struct channel *ch, const void *arguments)
 
     if (!name_or_last(ch, in->queue, &queue_name) || !is_not_default(ch, exchange_name))
         return;
-    struct exchange *x = exchange_find(ch->conn->vhost, exchange_name);
-    if (!x) {
-        channel_fail(ch, REPLY_NOT_FOUND, "no exchange '%.*s' in vhost '%.*s'",
-                     BYTES_FORMAT(exchange_name), BYTES_FORMAT(ch->conn->vhost->name));
+    struct exchange *x = channel_find_exchange(ch, exchange_name);
+    if (!x)
         return;
-    }
     struct queue *queue = channel_find_queue(ch, queue_name);
     if (queue)
         add_binding(ch, in, x, queue);

@@ -388,9 +388,8 @@ TEST(exchanges_are_declared_checked_and_deleted)
     expect_answer(p, "1 exchange.delete exchange=x", "1 exchange.delete_ok");
     expect_answer(p, "1 exchange.delete exchange=x", "1 exchange.delete_ok");
     expect_answer(p, "1 exchange.delete exchange=x nowait", "");
-    say(p, "1 exchange.declare exchange=y type=direct arguments=alternate-exchange:S:z");
-    expect_not_null(strstr(heard(p), "reply_code=540 reply_text=NOT_IMPLEMENTED - argument "
-                                     "'alternate-exchange' is not built yet"));
+    expect_answer(p, "1 exchange.declare exchange=y type=direct arguments=alternate-exchange:S:z",
+                  "1 exchange.declare_ok");
     broker_close(&b);
 }
 
@@ -446,5 +445,52 @@ TEST(when_the_disk_fails_what_waits_for_it_fails_and_nothing_new_is_declared)
     say(other, "1 queue.declare queue=r durable");
     expect_not_null(
         strstr(heard(other), "0 connection.close reply_code=506 reply_text=RESOURCE_ERROR"));
+    broker_close(&b);
+}
+
+TEST(exchanges_bind_to_exchanges)
+{
+    struct peer *p = connected();
+    say(p, "1 exchange.declare exchange=x type=topic nowait");
+    say(p, "1 exchange.declare exchange=y type=fanout nowait");
+    say(p, "1 queue.declare queue=q nowait");
+    say(p, "1 queue.bind queue=q exchange=y nowait");
+    expect_answer(p, "1 exchange.bind source=x destination=y routing_key=a.#",
+                  "1 exchange.bind_ok");
+    say(p, "1 basic.publish exchange=x routing_key=a.b | | 1");
+    say(p, "1 basic.publish exchange=x routing_key=b | | 2");
+    expect_answer(p, "1 exchange.unbind source=x destination=y routing_key=a.#",
+                  "1 exchange.unbind_ok");
+    expect_answer(p, "1 exchange.unbind source=x destination=none", "1 exchange.unbind_ok");
+    say(p, "1 basic.publish exchange=x routing_key=a | | 3");
+    expect_answer(p, "1 queue.purge queue=q", "1 queue.purge_ok message_count=1");
+    expect_refused(p, "1 exchange.bind source=x destination=none",
+                   "reply_code=404 reply_text=NOT_FOUND - no exchange 'none' in vhost '/' "
+                   "failing_class_id=40 failing_method_id=30");
+    expect_refused(p, "1 exchange.bind source=none destination=x",
+                   "reply_code=404 reply_text=NOT_FOUND - no exchange 'none' in vhost '/' "
+                   "failing_class_id=40 failing_method_id=30");
+    expect_refused(p, "1 exchange.bind source=x",
+                   "reply_code=403 reply_text=ACCESS_REFUSED - operation not permitted on the "
+                   "default exchange failing_class_id=40 failing_method_id=30");
+    expect_refused(p, "1 exchange.unbind destination=x",
+                   "reply_code=403 reply_text=ACCESS_REFUSED - operation not permitted on the "
+                   "default exchange failing_class_id=40 failing_method_id=40");
+    broker_close(&b);
+}
+
+TEST(exchanges_and_bindings_that_mean_nothing_are_refused)
+{
+    struct peer *p = connected();
+    expect_refused(
+        p, "1 exchange.declare exchange=x type=direct arguments=alternate-exchange:I:1",
+        "reply_code=406 reply_text=PRECONDITION_FAILED - invalid arg for exchange 'x' in "
+        "vhost '/': alternate-exchange is not a string failing_class_id=40 "
+        "failing_method_id=10");
+    say(p, "1 queue.declare queue=q nowait");
+    expect_refused(p, "1 queue.bind queue=q exchange=amq.headers arguments=x-match:S:most",
+                   "reply_code=406 reply_text=PRECONDITION_FAILED - Invalid x-match field value "
+                   "\"most\"; expected all, any, all-with-x, or any-with-x failing_class_id=50 "
+                   "failing_method_id=20");
     broker_close(&b);
 }

@@ -89,6 +89,8 @@ void turn(struct test_broker *b)
 void commit(struct test_broker *b)
 {
     turn(b);
+    b->now_ns += 5000000; /* so long may a settle wait for company */
+    core_turn_begin(b->core, b->now_ns, b->wall_ms);
     for (int i = 0; i < 8; i++) {
         sim_jobs_drain(b->sim);
         turn(b);
@@ -166,7 +168,8 @@ static const struct wire_field *field_by_name(const struct wire_schema *schema, 
     return NULL;
 }
 
-/* One entry: key:tag:value. Of a nested table the value is names of true bits, with '/' between. */
+/* One entry: key:tag:value. Of a nested table the value is names of true bits, of an array it is
+ * strings, with '/' between. */
 static void put_entry(struct text *out, char *entry)
 {
     char *save, *key = strtok_r(entry, ":", &save), *tag = strtok_r(NULL, ":", &save);
@@ -181,6 +184,17 @@ static void put_entry(struct text *out, char *entry)
             amqp_table_put_bool(&nested, name, true);
         amqp_table_put_table(out, key, text_bytes(&nested));
         text_reset(&nested);
+        return;
+    } else if (tag[0] == 'A') {
+        struct text items = {0};
+        for (char *item = strtok_r(value, "/", &save); item; item = strtok_r(NULL, "/", &save)) {
+            text_put_u8(&items, 'S');
+            text_put_u32(&items, (uint32_t)strlen(item));
+            text_append_string(&items, item);
+        }
+        v.bytes = text_bytes(&items);
+        amqp_table_put(out, key, &v);
+        text_reset(&items);
         return;
     } else {
         v.number = strtoll(value, NULL, 10);

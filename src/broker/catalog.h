@@ -38,6 +38,7 @@ enum catalog_kind {
     CATALOG_EXCHANGE = 5,
     CATALOG_QUEUE = 6,
     CATALOG_BINDING = 7,
+    CATALOG_EXCHANGE_BINDING = 8,
     CATALOG_KIND_END,
 };
 

@@ -26,6 +26,8 @@ static_assert((int)CATALOG_TOPIC == (int)CATALOG_RECORD_TOPIC, "one numbering");
 static_assert((int)CATALOG_EXCHANGE == (int)CATALOG_RECORD_EXCHANGE, "one numbering");
 static_assert((int)CATALOG_QUEUE == (int)CATALOG_RECORD_QUEUE, "one numbering");
 static_assert((int)CATALOG_BINDING == (int)CATALOG_RECORD_BINDING, "one numbering");
+static_assert((int)CATALOG_EXCHANGE_BINDING == (int)CATALOG_RECORD_EXCHANGE_BINDING,
+              "one numbering");
 
 #define ENTRY_OF(pointer, type) container_of(pointer, type, entry)
 
@@ -68,7 +70,7 @@ static int binding_parts(const struct catalog_entry *e, struct bytes *parts)
     const struct binding *b = ENTRY_OF(e, struct binding);
     parts[0] = b->exchange->vhost->name;
     parts[1] = b->exchange->name;
-    parts[2] = b->queue->name;
+    parts[2] = b->queue ? b->queue->name : b->target->name;
     parts[3] = b->key;
     parts[4] = b->arguments;
     return 5;
@@ -83,7 +85,8 @@ static int entry_parts(const struct catalog_entry *e, struct bytes *parts)
     case CATALOG_TOPIC: return topic_parts(e, parts);
     case CATALOG_EXCHANGE: return exchange_parts(e, parts);
     case CATALOG_QUEUE: return queue_parts(e, parts);
-    case CATALOG_BINDING: return binding_parts(e, parts);
+    case CATALOG_BINDING:
+    case CATALOG_EXCHANGE_BINDING: return binding_parts(e, parts);
     case CATALOG_KIND_END: break;
     }
     check(false);
@@ -182,7 +185,8 @@ void catalog_encode_value(struct core *core, const struct catalog_entry *entry, 
         return;
     case CATALOG_QUEUE: put_queue(core, ENTRY_OF(entry, struct queue_internal)->self, out); return;
     case CATALOG_VHOST:
-    case CATALOG_BINDING: put_record(entry->kind, nothing, out); return;
+    case CATALOG_BINDING:
+    case CATALOG_EXCHANGE_BINDING: put_record(entry->kind, nothing, out); return;
     case CATALOG_KIND_END: break;
     }
     check(false);
@@ -368,33 +372,50 @@ static enum err apply_queue(struct reading *r)
     return OK;
 }
 
-static enum err apply_binding(struct reading *r)
+static enum err restore_binding(struct reading *r, bool to_exchange)
 {
-    struct catalog_binding record;
     struct vhost *vhost;
-    enum err err = read_value(r, &record);
-    if (!err)
-        err = find_vhost(r, &vhost);
+    enum err err = find_vhost(r, &vhost);
     if (err)
         return err;
     struct exchange *exchange = exchange_find(vhost, r->parts[1]);
-    struct queue *queue = queue_find(vhost, r->parts[2]);
-    if (!exchange || !queue)
-        return err_set(E_MALFORMED, "binding of exchange '%.*s' and queue '%.*s': one is missing",
-                       BYTES_FORMAT(r->parts[1]), BYTES_FORMAT(r->parts[2]));
-    struct binding *binding = binding_restore(exchange, queue, r->parts[3], r->parts[4]);
+    struct exchange *target = to_exchange ? exchange_find(vhost, r->parts[2]) : NULL;
+    struct queue *queue = to_exchange ? NULL : queue_find(vhost, r->parts[2]);
+    if (!exchange || (!queue && !target))
+        return err_set(E_MALFORMED, "binding of exchange '%.*s' and %s '%.*s': one is missing",
+                       BYTES_FORMAT(r->parts[1]), to_exchange ? "exchange" : "queue",
+                       BYTES_FORMAT(r->parts[2]));
+    struct binding *binding = binding_restore(exchange, queue, target, r->parts[3], r->parts[4]);
     r->loaded->entry = &binding->entry;
     return OK;
+}
+
+static enum err apply_binding(struct reading *r)
+{
+    struct catalog_binding record;
+    enum err err = read_value(r, &record);
+    return err ? err : restore_binding(r, false);
+}
+
+static enum err apply_exchange_binding(struct reading *r)
+{
+    struct catalog_exchange_binding record;
+    enum err err = read_value(r, &record);
+    return err ? err : restore_binding(r, true);
 }
 
 static const struct {
     enum err (*apply)(struct reading *);
     int parts;
 } kinds[CATALOG_KIND_END] = {
-    [CATALOG_META] = {apply_meta, 0},         [CATALOG_VHOST] = {apply_vhost, 1},
-    [CATALOG_USER] = {apply_user, 1},         [CATALOG_TOPIC] = {apply_topic, 1},
-    [CATALOG_EXCHANGE] = {apply_exchange, 2}, [CATALOG_QUEUE] = {apply_queue, 2},
+    [CATALOG_META] = {apply_meta, 0},
+    [CATALOG_VHOST] = {apply_vhost, 1},
+    [CATALOG_USER] = {apply_user, 1},
+    [CATALOG_TOPIC] = {apply_topic, 1},
+    [CATALOG_EXCHANGE] = {apply_exchange, 2},
+    [CATALOG_QUEUE] = {apply_queue, 2},
     [CATALOG_BINDING] = {apply_binding, 5},
+    [CATALOG_EXCHANGE_BINDING] = {apply_exchange_binding, 5},
 };
 
 enum err catalog_apply(struct core *core, struct catalog_loaded *loaded)

@@ -10,6 +10,7 @@
 
 struct feeds;
 struct packer;
+struct route_cache;
 struct producer_expiry;
 struct producers;
 struct topic;
@@ -44,6 +45,8 @@ struct core_internal {
     struct list graveyard;            /* deleted topics that somebody may still refer to */
     VEC(struct log *) condemned;      /* to be deleted behind the catalog's record */
 
+    struct route_cache *routes;
+    uint64_t topology; /* counts changes to what routes depend on */
     struct packer *packer;
     struct feeds *feeds;
     struct producer_expiry *producers;

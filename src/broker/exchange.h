@@ -22,7 +22,15 @@ struct vhost {
 
 struct vhost *vhost_find(struct core *, struct bytes name); /* "/" is always there */
 
-enum exchange_kind { EXCHANGE_DIRECT, EXCHANGE_FANOUT, EXCHANGE_TOPIC, EXCHANGE_HEADERS };
+enum exchange_kind {
+    EXCHANGE_DIRECT,
+    EXCHANGE_FANOUT,
+    EXCHANGE_TOPIC,
+    EXCHANGE_HEADERS,
+    EXCHANGE_CONSISTENT_HASH,
+    EXCHANGE_RANDOM,
+    EXCHANGE_KINDS
+};
 
 struct exchange {
     struct bytes name;
@@ -35,8 +43,7 @@ struct exchange {
 
 struct exchange *exchange_find(struct vhost *, struct bytes name); /* "" is the default exchange */
 const char *exchange_kind_name(enum exchange_kind);
-bool exchange_kind_parse(struct bytes name,
-                         enum exchange_kind *out); /* false: unknown or not built */
+bool exchange_kind_parse(struct bytes name, enum exchange_kind *out); /* false: unknown */
 
 struct exchange_spec {
     struct bytes name;
@@ -44,23 +51,36 @@ struct exchange_spec {
     bool durable, auto_delete, internal;
     struct bytes arguments;
 };
-/* The name must be free (the protocol checks equivalence first). */
+/* E_INVALID: arguments that this kind of exchange does not take. */
+must_use enum err exchange_check(const struct exchange_spec *);
+/* The name must be free (the protocol checks equivalence first) and the spec checked. */
 struct exchange *exchange_create(struct vhost *, const struct exchange_spec *);
-void exchange_delete(struct exchange *); /* with its bindings */
+void exchange_delete(struct exchange *); /* with its bindings, in both directions */
 bool exchange_has_bindings(const struct exchange *);
 
-/* Idempotent both. A binding is durable when exchange and queue are. */
+/* E_INVALID: a key or arguments that mean nothing to this kind of exchange. */
+must_use enum err exchange_check_binding(const struct exchange *, struct bytes key,
+                                         struct bytes arguments);
+/* What reaches the exchange and matches goes to the queue, or on to `target`. Idempotent all. A
+ * binding is durable when both its ends are. */
 void exchange_bind(struct exchange *, struct queue *, struct bytes key, struct bytes arguments);
-/* Deletes an auto-delete exchange with its last binding. */
+void exchange_bind_exchange(struct exchange *, struct exchange *target, struct bytes key,
+                            struct bytes arguments);
+/* Deletes an auto-delete exchange with its last binding, and those that had this as their last. */
 void exchange_unbind(struct exchange *, struct queue *, struct bytes key, struct bytes arguments);
+void exchange_unbind_exchange(struct exchange *, struct exchange *target, struct bytes key,
+                              struct bytes arguments);
 
-/* The queues a message goes to, each once. Valid until the next change of the catalog, at most this
- * turn. For the kinds that exist it is one lookup by routing key; a kind that has to match patterns
- * brings a cache for exact repeats of (exchange, key) with it. */
+/* The queues a message goes to, each once, by way of bindings between exchanges, and of alternate
+ * exchanges where nothing matched. Valid until the next routing or change of the catalog, at most
+ * this turn. Where only the routing key decides, repeats are found in a cache. */
 struct route {
     struct queue *const *queues;
     size_t count;
 };
 struct route exchange_route(struct exchange *, const struct message *);
+/* As if the message had been published with each of these keys too (CC, BCC), but once. */
+struct route exchange_route_keys(struct exchange *, const struct message *,
+                                 const struct bytes *more_keys, size_t count);
 
 #endif

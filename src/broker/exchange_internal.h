@@ -6,40 +6,77 @@
 #include "base/map.h"
 #include "base/vec.h"
 #include "broker/exchange.h"
+#include "broker/pattern_trie.h"
 
 struct binding {
-    struct exchange *exchange;
-    struct queue *queue;
+    struct exchange *exchange; /* from here */
+    struct queue *queue;       /* to one of these two */
+    struct exchange *target;
     struct bytes key, arguments;
-    struct bytes identity; /* queue and key: what `by_identity` is keyed by */
+    struct bytes identity; /* destination and key: what `by_identity` is keyed by */
     struct binding *next;  /* same identity, other arguments */
-    size_t slot;           /* in its bucket, for the first of an identity */
-    struct list of_exchange, of_queue;
+    size_t slot;           /* in its bucket */
+    struct list of_exchange, of_destination;
     struct catalog_entry entry;
 };
 
-/* All queues that a direct exchange has for one routing key. */
+/* All bindings of a direct exchange with one routing key. */
 struct bucket {
     struct bytes key;
-    VEC(struct queue *) queues;     /* what a route shows */
-    VEC(struct binding *) bindings; /* beside `queues`: the first of each identity */
+    VEC(struct binding *) bindings;
 };
 
 struct exchange_internal {
     struct exchange *exchange;
-    struct map buckets;     /* by routing key */
+    struct bytes alternate; /* name of the alternate exchange, in `arguments`; NULL data: none */
     struct map by_identity; /* of struct binding */
-    struct list bindings;
+    struct list bindings;   /* from it, in the order of their making */
+    struct list incoming;   /* to it: of_destination */
+    struct map buckets;     /* direct: by routing key */
+    struct pattern_trie patterns; /* topic */
+    uint64_t visited;             /* stamp of the last routing that came here */
+    bool doomed;
     struct catalog_entry entry;
 };
+
+/* ---- types of exchanges ---- */
+
+typedef VEC(struct binding *) binding_list;
+
+struct exchange_type {
+    const char *name;
+    bool by_key; /* messages with one key go one way, until a binding changes */
+    /* Keep an index of the bindings beside the list; NULL: the list is enough. */
+    void (*add)(struct exchange_internal *, struct binding *);
+    void (*remove)(struct exchange_internal *, struct binding *);
+    /* Append the bindings that match; the same destination may come more than once. */
+    void (*match)(struct exchange_internal *, const struct message *, struct bytes key,
+                  binding_list *out);
+    /* NULL: every binding is good. E_INVALID. */
+    enum err (*check_binding)(const struct exchange *, struct bytes key, struct bytes arguments);
+    enum err (*check_arguments)(struct bytes arguments);
+};
+
+const struct exchange_type *exchange_type(enum exchange_kind kind);
+
+/* ---- bindings and vhosts ---- */
+
+struct route_cache;
+void route_cache_free(struct route_cache *cache); /* accepts NULL */
 
 /* With the exchanges that every vhost has. `name` must be free. */
 struct vhost *vhost_create(struct core *core, struct bytes name);
 struct vhost *vhost_restore(struct core *core, struct bytes name);
 struct exchange *exchange_restore(struct vhost *, const struct exchange_spec *);
-struct binding *binding_restore(struct exchange *, struct queue *, struct bytes key,
-                                struct bytes arguments);
+struct binding *binding_restore(struct exchange *, struct queue *, struct exchange *target,
+                                struct bytes key, struct bytes arguments);
+/* Remove from memory and catalog. Returns where it came from. */
+struct exchange *binding_drop(struct binding *binding);
+/* Auto-delete, and nothing is bound any more. */
+bool exchange_is_unwanted(const struct exchange *x);
 /* When the queue goes away: no auto-delete exchange survives its last one. */
 void bindings_drop_queue(struct queue *queue);
+/* All bindings of the exchange, in both directions, without a word to the catalog. */
+void bindings_free(struct exchange *x);
 
 #endif

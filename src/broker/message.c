@@ -1,6 +1,7 @@
 #include "broker/message.h"
 
 #include "base/check.h"
+#include "wire/reader.h"
 
 enum { ENVELOPE_VERSION = 1 };
 
@@ -46,4 +47,54 @@ enum err message_from_record(struct bytes key, struct bytes value, struct messag
     m.properties = at;
     *out = m;
     return OK;
+}
+
+/* ---- properties, in the order of their flags from bit 15 down (AMQP 0-9-1 s.4.2.6.1) ---- */
+
+enum property_form { SHORT_STRING, TABLE, OCTET, TIMESTAMP };
+
+static const struct {
+    const char *name;
+    enum property_form form;
+} properties[] = {
+    {"content_type", SHORT_STRING},
+    {"content_encoding", SHORT_STRING},
+    {"headers", TABLE},
+    {"delivery_mode", OCTET},
+    {"priority", OCTET},
+    {"correlation_id", SHORT_STRING},
+    {"reply_to", SHORT_STRING},
+    {"expiration", SHORT_STRING},
+    {"message_id", SHORT_STRING},
+    {"timestamp", TIMESTAMP},
+};
+
+static size_t value_size(struct reader *r, enum property_form form)
+{
+    switch (form) {
+    case SHORT_STRING: return reader_u8(r);
+    case TABLE: return reader_u32(r);
+    case OCTET: return 1;
+    case TIMESTAMP: return 8;
+    }
+    return 0;
+}
+
+struct bytes message_property(const struct message *m, struct bytes name)
+{
+    struct reader r = reader_of(m->properties);
+    unsigned flags = reader_u16(&r);
+    for (size_t i = 0; i < sizeof properties / sizeof *properties && !r.bad; i++) {
+        if (!(flags & (0x8000u >> i)))
+            continue;
+        struct bytes value = reader_bytes(&r, value_size(&r, properties[i].form));
+        if (bytes_equal_string(name, properties[i].name))
+            return value;
+    }
+    return BYTES_NULL;
+}
+
+struct bytes message_headers(const struct message *m)
+{
+    return message_property(m, BYTES_LITERAL("headers"));
 }

@@ -32,4 +32,9 @@ size_t message_put_envelope(const struct message *m, uint8_t out[MESSAGE_ENVELOP
 /* Read a record's key and value back; borrows. `persistent` is not stored. E_MALFORMED. */
 must_use enum err message_from_record(struct bytes key, struct bytes value, struct message *out);
 
+/* The headers table, without its size; empty when there is none. */
+struct bytes message_headers(const struct message *m);
+/* "message_id", "correlation_id" or "timestamp" (8 bytes); NULL data when it is not there. */
+struct bytes message_property(const struct message *m, struct bytes name);
+
 #endif

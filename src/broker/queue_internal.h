@@ -17,13 +17,14 @@ struct queue_internal {
     uint32_t references;
     struct log_owner owner;
     struct catalog_entry entry;
-    struct list bindings;     /* of struct binding: of_queue */
+    struct list bindings;     /* of struct binding: of_destination */
     struct list parked;       /* consumers without credit */
     struct list getters;      /* of struct wait: to be called when what they want has been read */
     struct list of_session;   /* exclusive: the owner's list */
     struct deferred dispatch; /* at the end of the turn */
     struct list unlogged;     /* in the core's list: changes to log, or a floor that moved */
     struct list unmarked;     /* in the core's list: only a mark to log */
+    uint64_t routed;          /* stamp of the last routing that found it */
     struct pack *pack;        /* what is published to it and not appended yet */
     struct feed *feed;        /* while it is read */
 };

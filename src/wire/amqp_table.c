@@ -48,7 +48,7 @@ static void read_value(struct reader *r, struct amqp_value *out)
     }
 }
 
-static bool next_value(struct reader *r, struct amqp_value *out)
+bool amqp_array_next(struct reader *r, struct amqp_value *out)
 {
     if (r->at == r->end)
         return false;
@@ -80,7 +80,7 @@ static bool walk(struct bytes b, bool is_table, int depth_left)
     struct amqp_entry e;
     if (depth_left == 0)
         return false;
-    while (is_table ? amqp_table_next(&r, &e) : next_value(&r, &e.value)) {
+    while (is_table ? amqp_table_next(&r, &e) : amqp_array_next(&r, &e.value)) {
         bool is_nested = e.value.tag == 'F' || e.value.tag == 'A';
         if (is_nested && !walk(e.value.bytes, e.value.tag == 'F', depth_left - 1))
             return false;
@@ -237,7 +237,7 @@ static void dump_entries(struct bytes b, bool is_table, int depth_left, struct t
         return;
     }
     text_append_string(out, is_table ? "{" : "[");
-    while (is_table ? amqp_table_next(&r, &e) : next_value(&r, &e.value)) {
+    while (is_table ? amqp_table_next(&r, &e) : amqp_array_next(&r, &e.value)) {
         text_append_string(out, between);
         between = ", ";
         if (is_table)

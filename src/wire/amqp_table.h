@@ -43,6 +43,9 @@ must_use enum err amqp_table_validate(struct bytes table, int depth_max);
  * arrays come as bytes, unchecked. */
 bool amqp_table_next(struct reader *r, struct amqp_entry *out);
 
+/* Likewise for the next value of an array. */
+bool amqp_array_next(struct reader *r, struct amqp_value *out);
+
 /* Find the first entry of that name. False when there is none or the table is malformed before it.
  */
 bool amqp_table_find(struct bytes table, const char *name, struct amqp_value *out);

@@ -1,0 +1,337 @@
+/*
+ * The types of exchanges: which of its bindings a message matches.
+ *
+ *   direct             the binding's key is the message's
+ *   fanout             always
+ *   topic              the binding's key is a pattern of words, see pattern_trie.h
+ *   headers            the binding's arguments against the message's headers, by `x-match`
+ *   x-consistent-hash  one binding, chosen by the hash of the key, a header or a property; a
+ *                      binding's key is its weight. The choice changes for few messages when a
+ *                      binding comes or goes, and not by a restart.
+ *   x-random           one binding, by chance
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/crc32c.h"
+#include "base/mem.h"
+#include "base/number.h"
+#include "broker/core_internal.h"
+#include "broker/exchange_internal.h"
+#include "broker/queue_internal.h"
+#include "wire/amqp_table.h"
+
+/* ---- direct ---- */
+
+static void direct_add(struct exchange_internal *in, struct binding *b)
+{
+    struct bucket *bucket = map_get(&in->buckets, b->key);
+    if (!bucket) { /* with its key behind it */
+        bucket = xzalloc(sizeof *bucket + b->key.size);
+        if (b->key.size)
+            memcpy(bucket + 1, b->key.data, b->key.size);
+        bucket->key = bytes_of(bucket + 1, b->key.size);
+        map_put(&in->buckets, bucket->key, bucket);
+    }
+    b->slot = bucket->bindings.count;
+    vec_push(&bucket->bindings, b);
+}
+
+static void direct_remove(struct exchange_internal *in, struct binding *b)
+{
+    struct bucket *bucket = map_get(&in->buckets, b->key);
+    struct binding *last = vec_pop(&bucket->bindings);
+    if (last != b) { /* it takes the place */
+        bucket->bindings.items[b->slot] = last;
+        last->slot = b->slot;
+    }
+    if (bucket->bindings.count > 0)
+        return;
+    map_remove(&in->buckets, bucket->key);
+    if (in->buckets.count == 0)
+        map_reset(&in->buckets);
+    vec_reset(&bucket->bindings);
+    free(bucket);
+}
+
+static void direct_match(struct exchange_internal *in, const struct message *m, struct bytes key,
+                         binding_list *out)
+{
+    (void)m;
+    const struct bucket *bucket = map_get(&in->buckets, key);
+    for (size_t i = 0; bucket && i < bucket->bindings.count; i++)
+        vec_push(out, bucket->bindings.items[i]);
+}
+
+/* ---- fanout ---- */
+
+static void fanout_match(struct exchange_internal *in, const struct message *m, struct bytes key,
+                         binding_list *out)
+{
+    (void)m, (void)key;
+    list_each (node, &in->bindings)
+        vec_push(out, container_of(node, struct binding, of_exchange));
+}
+
+/* ---- topic ---- */
+
+static void topic_add(struct exchange_internal *in, struct binding *b)
+{
+    pattern_trie_add(&in->patterns, b->key, b);
+}
+
+static void topic_remove(struct exchange_internal *in, struct binding *b)
+{
+    pattern_trie_remove(&in->patterns, b->key, b);
+}
+
+static void topic_match(struct exchange_internal *in, const struct message *m, struct bytes key,
+                        binding_list *out)
+{
+    (void)m;
+    pattern_values found = {0};
+    if (!in->patterns.root)
+        return;
+    pattern_trie_match(&in->patterns, key, &found);
+    for (size_t i = 0; i < found.count; i++)
+        vec_push(out, found.items[i]);
+    vec_reset(&found);
+}
+
+/* ---- headers ---- */
+
+enum match_mode { MATCH_ALL, MATCH_ANY, MATCH_ALL_WITH_X, MATCH_ANY_WITH_X, MATCH_UNKNOWN };
+
+static enum match_mode parse_mode(struct bytes name)
+{
+    static const char *const names[] = {"all", "any", "all-with-x", "any-with-x"};
+    int mode = 0;
+    while (mode < MATCH_UNKNOWN && !bytes_equal_string(name, names[mode]))
+        mode++;
+    return (enum match_mode)mode;
+}
+
+static enum match_mode mode_of(struct bytes arguments)
+{
+    struct amqp_value mode;
+    return amqp_table_find(arguments, "x-match", &mode) ? parse_mode(mode.bytes) : MATCH_ALL;
+}
+
+static enum err headers_check(const struct exchange *x, struct bytes key, struct bytes arguments)
+{
+    (void)x, (void)key;
+    struct amqp_value mode;
+    if (!amqp_table_find(arguments, "x-match", &mode))
+        return OK;
+    if (mode.tag != 'S')
+        return err_set(E_INVALID, "Invalid x-match field type '%c'; expected a string", mode.tag);
+    if (parse_mode(mode.bytes) == MATCH_UNKNOWN)
+        return err_set(E_INVALID,
+                       "Invalid x-match field value \"%.*s\"; expected all, any, all-with-x, or "
+                       "any-with-x",
+                       BYTES_FORMAT(mode.bytes));
+    return OK;
+}
+
+static bool as_real(const struct amqp_value *v, double *out)
+{
+    int64_t integer;
+    bool is_integer = amqp_value_integer(v, &integer) || v->tag == 'T';
+    *out = is_integer ? (double)v->number : v->real;
+    return is_integer || v->tag == 'd' || v->tag == 'f';
+}
+
+/* By value, whatever the width that a client chose (RabbitMQ). */
+static bool headers_agree(const struct amqp_value *a, const struct amqp_value *b)
+{
+    int64_t left, right;
+    double x, y;
+    if (amqp_value_integer(a, &left) && amqp_value_integer(b, &right))
+        return left == right;
+    if (as_real(a, &x) && as_real(b, &y))
+        return !(x < y) && !(x > y);
+    bool is_text = (a->tag == 'S' || a->tag == 'x') && (b->tag == 'S' || b->tag == 'x');
+    return (is_text || a->tag == b->tag) && a->number == b->number && a->scale == b->scale &&
+           bytes_equal(a->bytes, b->bytes);
+}
+
+static bool header_matches(struct bytes headers, const struct amqp_entry *wanted)
+{
+    struct reader r = reader_of(headers);
+    struct amqp_entry header;
+    while (amqp_table_next(&r, &header))
+        if (bytes_equal(header.name, wanted->name))
+            return wanted->value.tag == 'V' || headers_agree(&wanted->value, &header.value);
+    return false;
+}
+
+static bool binding_matches(struct bytes arguments, struct bytes headers)
+{
+    enum match_mode mode = mode_of(arguments);
+    bool any = mode == MATCH_ANY || mode == MATCH_ANY_WITH_X;
+    bool with_x = mode == MATCH_ALL_WITH_X || mode == MATCH_ANY_WITH_X;
+    struct reader r = reader_of(arguments);
+    struct amqp_entry wanted;
+    while (amqp_table_next(&r, &wanted)) {
+        if (bytes_equal_string(wanted.name, "x-match") ||
+            (!with_x && bytes_has_prefix(wanted.name, "x-")))
+            continue;
+        if (header_matches(headers, &wanted) == any)
+            return any;
+    }
+    return !any;
+}
+
+static void headers_match(struct exchange_internal *in, const struct message *m, struct bytes key,
+                          binding_list *out)
+{
+    (void)key;
+    struct bytes headers = message_headers(m);
+    list_each (node, &in->bindings) {
+        struct binding *b = container_of(node, struct binding, of_exchange);
+        if (binding_matches(b->arguments, headers))
+            vec_push(out, b);
+    }
+}
+
+/* ---- consistent hash ---- */
+
+enum { WEIGHT_MAX = 1000000 };
+
+static bool parse_weight(struct bytes key, int64_t *out)
+{
+    return number_parse_i64(key, out) && *out >= 1 && *out <= WEIGHT_MAX;
+}
+
+static enum err hash_check_binding(const struct exchange *x, struct bytes key,
+                                   struct bytes arguments)
+{
+    (void)x, (void)arguments;
+    int64_t weight;
+    if (!parse_weight(key, &weight))
+        return err_set(E_INVALID,
+                       "The binding key must be an integer from 1 to %d, its weight: '%.*s'",
+                       WEIGHT_MAX, BYTES_FORMAT(key));
+    return OK;
+}
+
+static enum err hash_check_arguments(struct bytes arguments)
+{
+    struct amqp_value header, property;
+    bool by_header = amqp_table_find(arguments, "hash-header", &header);
+    if (!amqp_table_find(arguments, "hash-property", &property))
+        return OK;
+    if (by_header)
+        return err_set(E_INVALID, "hash-header and hash-property are mutually exclusive");
+    if (!bytes_equal_string(property.bytes, "message_id") &&
+        !bytes_equal_string(property.bytes, "correlation_id") &&
+        !bytes_equal_string(property.bytes, "timestamp"))
+        return err_set(E_INVALID, "Unsupported property: %.*s", BYTES_FORMAT(property.bytes));
+    return OK;
+}
+
+/* What is hashed: for a header or a property that is not there, nothing. */
+static struct bytes hashed_bytes(const struct exchange *x, const struct message *m,
+                                 struct bytes key, struct text *scratch)
+{
+    struct amqp_value by, value;
+    char name[256];
+    if (amqp_table_find(x->arguments, "hash-property", &by))
+        return message_property(m, by.bytes);
+    if (!amqp_table_find(x->arguments, "hash-header", &by) || by.bytes.size >= sizeof name)
+        return key;
+    snprintf(name, sizeof name, "%.*s", BYTES_FORMAT(by.bytes));
+    if (!amqp_table_find(message_headers(m), name, &value))
+        return BYTES_NULL;
+    if (value.bytes.data)
+        return value.bytes;
+    text_printf(scratch, "%lld", (long long)value.number);
+    return text_bytes(scratch);
+}
+
+static struct bytes destination_name(const struct binding *b)
+{
+    return b->queue ? b->queue->name : b->target->name;
+}
+
+static uint64_t mix(uint64_t h) /* splitmix64's finish */
+{
+    h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9;
+    h = (h ^ (h >> 27)) * 0x94d049bb133111eb;
+    return h ^ (h >> 31);
+}
+
+/* Weighted rendezvous: each binding draws a time by the hash, the heavier the sooner; the first
+ * one wins. So a binding that comes takes its share of each other one, and no more. */
+static void hash_match(struct exchange_internal *in, const struct message *m, struct bytes key,
+                       binding_list *out)
+{
+    struct text scratch = {0};
+    struct bytes hashed = hashed_bytes(in->exchange, m, key, &scratch);
+    uint64_t seed = mix(0x9e3779b97f4a7c15 + crc32c(hashed.data, hashed.size));
+    struct binding *best = NULL;
+    double best_time = 0;
+    list_each (node, &in->bindings) {
+        struct binding *b = container_of(node, struct binding, of_exchange);
+        struct bytes name = destination_name(b);
+        int64_t weight = 1;
+        (void)parse_weight(b->key, &weight);
+        uint64_t h = mix(seed ^ mix(crc32c(name.data, name.size)));
+        double u = ((double)(h >> 11) + 0.5) / 9007199254740992.0; /* within (0, 1) */
+        double time = -log(u) / (double)weight;
+        if (!best || time < best_time) {
+            best = b;
+            best_time = time;
+        }
+    }
+    if (best)
+        vec_push(out, best);
+    text_reset(&scratch);
+}
+
+/* ---- random ---- */
+
+static void random_match(struct exchange_internal *in, const struct message *m, struct bytes key,
+                         binding_list *out)
+{
+    struct core *core = in->exchange->vhost->core;
+    size_t before = out->count;
+    fanout_match(in, m, key, out);
+    size_t count = out->count - before;
+    if (count == 0)
+        return;
+    out->items[before] = out->items[before + random_below(&core->random, (uint32_t)count)];
+    out->count = before + 1;
+}
+
+/* ---- the table ---- */
+
+static const struct exchange_type types[EXCHANGE_KINDS] = {
+    [EXCHANGE_DIRECT] = {.name = "direct",
+                         .by_key = true,
+                         .add = direct_add,
+                         .remove = direct_remove,
+                         .match = direct_match},
+    [EXCHANGE_FANOUT] = {.name = "fanout", .by_key = true, .match = fanout_match},
+    [EXCHANGE_TOPIC] = {.name = "topic",
+                        .by_key = true,
+                        .add = topic_add,
+                        .remove = topic_remove,
+                        .match = topic_match},
+    [EXCHANGE_HEADERS] = {.name = "headers",
+                          .match = headers_match,
+                          .check_binding = headers_check},
+    [EXCHANGE_CONSISTENT_HASH] = {.name = "x-consistent-hash",
+                                  .match = hash_match,
+                                  .check_binding = hash_check_binding,
+                                  .check_arguments = hash_check_arguments},
+    [EXCHANGE_RANDOM] = {.name = "x-random", .match = random_match},
+};
+
+const struct exchange_type *exchange_type(enum exchange_kind kind)
+{
+    check(kind < EXCHANGE_KINDS);
+    return &types[kind];
+}
