@@ -39,6 +39,7 @@ enum catalog_kind {
     CATALOG_QUEUE = 6,
     CATALOG_BINDING = 7,
     CATALOG_EXCHANGE_BINDING = 8,
+    CATALOG_BROKER_CONFIG = 9,
     CATALOG_KIND_END,
 };
 

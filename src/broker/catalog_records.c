@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/check.h"
+#include "broker/broker_config_internal.h"
 #include "broker/catalog_internal.h"
 #include "broker/catalog_messages.h"
 #include "broker/core_internal.h"
@@ -28,6 +29,8 @@ static_assert((int)CATALOG_QUEUE == (int)CATALOG_RECORD_QUEUE, "one numbering");
 static_assert((int)CATALOG_BINDING == (int)CATALOG_RECORD_BINDING, "one numbering");
 static_assert((int)CATALOG_EXCHANGE_BINDING == (int)CATALOG_RECORD_EXCHANGE_BINDING,
               "one numbering");
+
+static_assert((int)CATALOG_BROKER_CONFIG == (int)CATALOG_RECORD_BROKER_CONFIG, "one numbering");
 
 #define ENTRY_OF(pointer, type) container_of(pointer, type, entry)
 
@@ -87,6 +90,9 @@ static int entry_parts(const struct catalog_entry *e, struct bytes *parts)
     case CATALOG_QUEUE: return queue_parts(e, parts);
     case CATALOG_BINDING:
     case CATALOG_EXCHANGE_BINDING: return binding_parts(e, parts);
+    case CATALOG_BROKER_CONFIG:
+        parts[0] = bytes_from_string(ENTRY_OF(e, struct broker_config_scope)->node);
+        return 1;
     case CATALOG_KIND_END: break;
     }
     check(false);
@@ -122,6 +128,27 @@ static void put_user(const struct user *user, struct text *out)
     put_record(CATALOG_RECORD_USER, &record, out);
 }
 
+static void put_configs(const struct config_set *set, struct catalog_config *out)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        out[i].name = bytes_from_string(set->items[i].name);
+        out[i].value = bytes_from_string(set->items[i].value);
+    }
+}
+
+static void put_broker_config(const struct broker_config_scope *scope, struct text *out)
+{
+    struct arena arena;
+    arena_init(&arena, DECODE_LIMIT_BYTES);
+    struct catalog_broker_config record = {0};
+    record.configs.items = wire_new(&catalog_config_schema, &arena, scope->set.count);
+    record.configs.count = (int32_t)scope->set.count;
+    check(record.configs.items);
+    put_configs(&scope->set, record.configs.items);
+    put_record(CATALOG_RECORD_BROKER_CONFIG, &record, out);
+    arena_reset(&arena);
+}
+
 static void put_topic(struct core *core, const struct topic *topic, struct text *out)
 {
     struct arena arena;
@@ -140,10 +167,7 @@ static void put_topic(struct core *core, const struct topic *topic, struct text 
         p->replicas.items = p->isr.items = &core->config.node_id;
         p->replicas.count = p->isr.count = 1;
     }
-    for (size_t i = 0; i < topic->configs.count; i++) {
-        record.configs.items[i].name = bytes_from_string(topic->configs.items[i].name);
-        record.configs.items[i].value = bytes_from_string(topic->configs.items[i].value);
-    }
+    put_configs(&topic->configs, record.configs.items);
     put_record(CATALOG_RECORD_TOPIC, &record, out);
     arena_reset(&arena);
 }
@@ -184,6 +208,9 @@ void catalog_encode_value(struct core *core, const struct catalog_entry *entry, 
         put_exchange(ENTRY_OF(entry, struct exchange_internal)->exchange, out);
         return;
     case CATALOG_QUEUE: put_queue(core, ENTRY_OF(entry, struct queue_internal)->self, out); return;
+    case CATALOG_BROKER_CONFIG:
+        put_broker_config(ENTRY_OF(entry, struct broker_config_scope), out);
+        return;
     case CATALOG_VHOST:
     case CATALOG_BINDING:
     case CATALOG_EXCHANGE_BINDING: put_record(entry->kind, nothing, out); return;
@@ -288,13 +315,13 @@ static enum err apply_user(struct reading *r)
     return err;
 }
 
-static struct topic_config *topic_configs(struct reading *r, const struct catalog_topic *record)
+static struct topic_config *read_configs(struct reading *r, const struct catalog_config *in,
+                                         int32_t count)
 {
-    struct topic_config *configs =
-        arena_zalloc(&r->arena, (size_t)record->configs.count, sizeof *configs);
+    struct topic_config *configs = arena_zalloc(&r->arena, (size_t)count, sizeof *configs);
     check(configs);
-    for (int32_t i = 0; i < record->configs.count; i++) {
-        const struct catalog_config *c = &record->configs.items[i];
+    for (int32_t i = 0; i < count; i++) {
+        const struct catalog_config *c = &in[i];
         configs[i].name = arena_printf(&r->arena, "%.*s", BYTES_FORMAT(c->name));
         configs[i].value = arena_printf(&r->arena, "%.*s", BYTES_FORMAT(c->value));
     }
@@ -312,7 +339,8 @@ static enum err apply_topic(struct reading *r)
         return err_set(E_MALFORMED, "topic '%.*s' without id or partitions",
                        BYTES_FORMAT(record.name));
     err = topic_restore(r->core, record.name, r->parts[0].data, record.partitions.count,
-                        topic_configs(r, &record), (size_t)record.configs.count, &topic);
+                        read_configs(r, record.configs.items, record.configs.count),
+                        (size_t)record.configs.count, &topic);
     if (err)
         return err;
     for (int32_t i = 0; i < record.partitions.count; i++)
@@ -404,6 +432,17 @@ static enum err apply_exchange_binding(struct reading *r)
     return err ? err : restore_binding(r, true);
 }
 
+static enum err apply_broker_config(struct reading *r)
+{
+    struct catalog_broker_config record;
+    enum err err = read_value(r, &record);
+    if (err)
+        return err;
+    return broker_configs_restore(r->core, r->parts[0],
+                                  read_configs(r, record.configs.items, record.configs.count),
+                                  (size_t)record.configs.count, &r->loaded->entry);
+}
+
 static const struct {
     enum err (*apply)(struct reading *);
     int parts;
@@ -416,6 +455,7 @@ static const struct {
     [CATALOG_QUEUE] = {apply_queue, 2},
     [CATALOG_BINDING] = {apply_binding, 5},
     [CATALOG_EXCHANGE_BINDING] = {apply_exchange_binding, 5},
+    [CATALOG_BROKER_CONFIG] = {apply_broker_config, 1},
 };
 
 enum err catalog_apply(struct core *core, struct catalog_loaded *loaded)

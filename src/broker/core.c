@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "broker/broker_config_internal.h"
 #include "broker/feed.h"
 #include "broker/packer.h"
 #include "broker/producer_expiry.h"
@@ -38,6 +39,7 @@ static struct core *core_new(const struct core_config *config, struct jobs *jobs
     list_init(&in->graveyard);
     in->packer = packer_new(core);
     in->feeds = feeds_new();
+    in->broker_configs = broker_configs_new(config->node_id);
     in->producers = producer_expiry_new(core);
     queue_logging_init(core);
     return core;
@@ -52,6 +54,7 @@ static void core_free(struct core *core)
     catalog_free(core->catalog);
     packer_free(in->packer);
     feeds_free(in->feeds);
+    broker_configs_free(in->broker_configs);
     recovered_free(core);
     producer_expiry_free(in->producers);
     timers_reset(&core->timers);

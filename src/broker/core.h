@@ -24,6 +24,7 @@
 #include "base/timers.h"
 #include "log/store.h"
 
+struct broker_setting;
 struct catalog;
 struct link;
 
@@ -39,6 +40,8 @@ struct core_config {
     uint64_t random_seed;
     char cluster_id[32]; /* 22 characters base64url; stored in the data directory */
     int32_t node_id;
+    const struct broker_setting *settings; /* to be told to who asks; they outlive the core */
+    size_t setting_count;
 };
 
 struct core {

@@ -8,6 +8,7 @@
 #include "broker/core.h"
 #include "log/batch.h"
 
+struct broker_configs;
 struct feeds;
 struct packer;
 struct route_cache;
@@ -42,8 +43,11 @@ struct core_internal {
 
     struct map vhosts, users, topics; /* by name */
     struct map topic_ids;             /* by the 16 bytes */
-    struct list graveyard;            /* deleted topics that somebody may still refer to */
-    VEC(struct log *) condemned;      /* to be deleted behind the catalog's record */
+    struct map topic_shapes;          /* those with '.' or '_', by the name with only '_' */
+    int64_t partition_count;          /* of all topics */
+    struct broker_configs *broker_configs;
+    struct list graveyard;       /* deleted topics that somebody may still refer to */
+    VEC(struct log *) condemned; /* to be deleted behind the catalog's record */
 
     struct route_cache *routes;
     uint64_t topology; /* counts changes to what routes depend on */

@@ -7,6 +7,7 @@
 
 #include "base/vec.h"
 #include "broker/catalog.h"
+#include "broker/config_set.h"
 #include "broker/core.h"
 
 struct producers;
@@ -22,22 +23,21 @@ struct partition {
     struct producers *producers; /* NULL: no idempotent producer is known */
 };
 
-struct topic_config { /* name and value as text, as Kafka's topic configs */
-    char *name, *value;
-};
-
 struct topic {
-    struct bytes name; /* owned, with a NUL behind */
-    uint8_t id[16];    /* never all zero */
+    struct bytes name;  /* owned, with a NUL behind */
+    struct bytes shape; /* owned: the name with '_' for each '.'; null when there is neither */
+    uint8_t id[16];     /* never all zero */
     int32_t partition_count;
     struct partition **partitions;          /* each stays where it is when more are added */
     VEC(struct partition *) partition_rows; /* memory of the partitions, as they were added */
-    VEC(struct topic_config) configs;       /* set on the topic, sorted by name */
+    struct config_set configs;              /* set on the topic */
     /* effective values, derived from configs and the broker's */
     enum log_level level;
     int64_t message_max_bytes;
     bool log_append_time;
     int64_t timestamp_before_max_ms, timestamp_after_max_ms;
+    int32_t min_insync_replicas; /* above 1, nothing with acks=all is accepted: there is one node */
+    struct log_policy policy;    /* of all its logs */
     bool
         deleted; /* no longer in the catalog; lives until the turn has ended and no watch is left */
     struct catalog_entry entry;
@@ -52,9 +52,13 @@ struct topic *topic_find_id(struct core *, const uint8_t id[16]);
 void topic_each(struct core *, void (*each)(void *ctx, struct topic *), void *ctx);
 struct partition *topic_partition(struct topic *, int32_t index); /* NULL when out of range */
 
-/* Create. Applied at once, answered when core_catalog_ticket() is done. E_EXISTS, E_INVALID (name,
- * counts, a config: err_text() says which), E_UNSUPPORTED for a known config value that is not
- * built. `validate_only`: check everything, change nothing, *out untouched. */
+enum { TOPIC_PARTITIONS_MAX = 10000, TOPICS_PARTITIONS_MAX = 1000000 };
+
+/* Create. Applied at once, answered when core_catalog_ticket() is done. E_EXISTS, E_INVALID (a
+ * config: err_text() says which), E_REFUSED (the name: not legal, or too near to another one: '.'
+ * and '_' count as the same, KAFKA-2937), E_OUT_OF_RANGE (partitions: less than 1), E_TOO_LARGE
+ * (partitions: more than one topic or the broker may have), E_UNSUPPORTED for a known config value
+ * that is not built. `validate_only`: check everything, change nothing, *out untouched. */
 struct topic_spec {
     struct bytes name;
     int32_t partition_count; /* -1: the broker's default */
@@ -64,6 +68,16 @@ struct topic_spec {
 };
 must_use enum err topic_create(struct core *, const struct topic_spec *, struct topic **out);
 void topic_delete(struct core *, struct topic *);
+
+/* Give the topic `count` partitions in all. As topic_create(); E_OUT_OF_RANGE: not more than there
+ * are. */
+must_use enum err topic_grow(struct core *, struct topic *, int32_t count, bool validate_only);
+
+/* The topic's configs are these from now on, in force at once, durable when core_catalog_ticket() is
+ * done; `configs` is empty then. With `validate_only`, or on an error, nothing changes. Errors of
+ * configs as topic_create(); E_UNSUPPORTED also for another durability. */
+must_use enum err topic_alter(struct core *, struct topic *, struct config_set *configs,
+                              bool validate_only);
 
 /* Append a producer's batch (already through batch_check_produced() in the framing half, which also
  * verified the checksum). Applies the topic's rules: size, control bit, timestamps, LogAppendTime;

@@ -1,19 +1,28 @@
 #include "tests/test.h"
 
+#include "broker/test_core.h"
 #include "broker/topic_config.h"
 
 TEST(the_table_of_topic_configs_is_sorted_and_its_defaults_are_legal)
 {
-    struct core core = {.config = {.topic_message_max_bytes = 1048588}};
+    struct test_core t;
+    test_core_init(&t);
     size_t count;
     const struct topic_config_row *rows = topic_config_rows(&count);
-    char scratch[32];
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
             expect_true(strcmp(rows[i - 1].name, rows[i].name) < 0);
-        expect_ok(topic_config_check(rows[i].name, topic_config_default(&core, &rows[i], scratch)));
+        struct config_values values;
+        topic_config_values(t.core, NULL, &rows[i], &values);
+        expect_int(values.count, 1);
+        expect_int(values.items[0].source, CONFIG_OF_DEFAULT);
+        expect_ok(topic_config_check(rows[i].name, values.items[0].value));
         expect_true(rows[i].help[0] != 0);
+        expect_true(topic_config_find(rows[i].name) == &rows[i]);
+        if (rows[i].broker_name)
+            expect_true(topic_config_of_broker(rows[i].broker_name) == &rows[i]);
     }
+    test_core_end(&t);
 }
 
 TEST(an_unknown_topic_config_is_refused_by_name_with_the_nearest_one)
@@ -52,7 +61,10 @@ TEST(values_of_topic_configs_are_checked)
         {"compression.type", "zstd", E_UNSUPPORTED},
         {"compression.type", "brotli", E_INVALID},
         {"remote.storage.enable", "true", E_UNSUPPORTED},
-        {"min.insync.replicas", "2", E_UNSUPPORTED},
+        {"min.insync.replicas", "2", OK},
+        {"min.insync.replicas", "0", E_INVALID},
+        {"local.retention.ms", "5", E_UNSUPPORTED},
+        {"retention.ms", " 5 ", OK},
         {"leader.replication.throttled.replicas", "0:1,1:2", OK},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)

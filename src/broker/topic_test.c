@@ -44,11 +44,11 @@ TEST(a_topic_that_cannot_be_is_refused_with_a_reason)
     test_core_init(&t);
     expect_ok(create(&t, "t", 1, NULL, NULL, false));
     expect_err(create(&t, "t", 1, NULL, NULL, false), E_EXISTS);
-    expect_err(create(&t, "a b", 1, NULL, NULL, false), E_INVALID);
+    expect_err(create(&t, "a b", 1, NULL, NULL, false), E_REFUSED);
     expect_err_text("'a b'");
-    expect_err(create(&t, "u", 0, NULL, NULL, false), E_INVALID);
-    expect_err(create(&t, "u", -2, NULL, NULL, false), E_INVALID);
-    expect_err(create(&t, "u", 100001, NULL, NULL, false), E_INVALID);
+    expect_err(create(&t, "u", 0, NULL, NULL, false), E_OUT_OF_RANGE);
+    expect_err(create(&t, "u", -2, NULL, NULL, false), E_OUT_OF_RANGE);
+    expect_err(create(&t, "u", TOPIC_PARTITIONS_MAX + 1, NULL, NULL, false), E_TOO_LARGE);
     expect_err(create(&t, "u", 1, "no.such", "1", false), E_INVALID);
     expect_err_text("no.such");
     expect_err(create(&t, "u", 1, "compression.type", "zstd", false), E_UNSUPPORTED);

@@ -15,6 +15,8 @@ static const struct api api_table[] = {
     [KAFKA_API_VERSIONS] = {.start = api_versions_start},
     [KAFKA_CREATE_TOPICS] = {.start = create_topics_start},
     [KAFKA_DELETE_TOPICS] = {.start = delete_topics_start},
+    [KAFKA_DESCRIBE_CONFIGS] = {.start = describe_configs_start,
+                                .release = describe_configs_release},
 };
 
 const struct api *api_find(int16_t key, const struct wire_api **out_wire)

@@ -4,6 +4,7 @@
  * one node: a replication factor is -1 or 1, and an assignment names this node for every partition.
  * KIP-464 (-1: defaults), KIP-525 (v5 configs), KIP-516 (v7 topic id).
  */
+#include "base/say.h"
 #include "broker/core.h"
 #include "broker/topic.h"
 #include "broker/topic_config.h"
@@ -12,7 +13,7 @@
 #include "kafka/kafka_messages.h"
 #include "kafka/repeats.h"
 
-enum { SOURCE_TOPIC = 1, SOURCE_DEFAULT = 5, CONFIGS_SINCE = 5 };
+enum { CONFIGS_SINCE = 5 };
 
 static void create_one(struct request *r, const struct repeats *repeats,
                        const struct kafka_create_topics_request_topic *in,
@@ -95,9 +96,9 @@ static bool check_shape(struct request *r, const struct repeats *repeats,
               "an assignment must name this node, and no other, for each partition from 0 on");
     else if (in->num_partitions == 0 || in->num_partitions < -1)
         fails(r, out, KAFKA_INVALID_PARTITIONS, "the number of partitions must be above 0, or -1");
-    else if (in->replication_factor != -1 && in->replication_factor != 1)
+    else if (in->replication_factor == 0 || in->replication_factor < -1)
         fails(r, out, KAFKA_INVALID_REPLICATION_FACTOR,
-              "there is one broker: the replication factor must be 1, or -1");
+              "the replication factor must be above 0, or -1");
     return out->error_code == KAFKA_NONE;
 }
 
@@ -145,18 +146,11 @@ static enum kafka_error create_error(enum err err)
     switch ((int)err) {
     case E_INVALID:
     case E_UNSUPPORTED: return KAFKA_INVALID_CONFIG;
-    case E_TOO_LARGE: return KAFKA_INVALID_PARTITIONS;
+    case E_REFUSED: return KAFKA_INVALID_TOPIC;
+    case E_OUT_OF_RANGE: return KAFKA_INVALID_PARTITIONS;
+    case E_TOO_LARGE: return KAFKA_POLICY_VIOLATION;
     default: return kafka_error_of(err);
     }
-}
-
-/* NULL: the topic does not say. */
-static const char *given_value(const struct topic_spec *spec, const char *name)
-{
-    for (size_t i = 0; i < spec->config_count; i++)
-        if (strcmp(spec->configs[i].name, name) == 0)
-            return spec->configs[i].value;
-    return NULL;
 }
 
 /* All configs with the values that are, or would be, in force. */
@@ -165,20 +159,21 @@ static void put_configs(struct request *r, const struct topic_spec *spec,
 {
     size_t count;
     const struct topic_config_row *rows = topic_config_rows(&count);
+    struct config_set set = {0};
     out->configs.items = request_new(r, &kafka_create_topics_response_config_schema, count);
     if (!out->configs.items)
         return;
     out->configs.count = (int32_t)count;
+    config_set_put_all(&set, spec->configs, spec->config_count);
     for (size_t i = 0; i < count; i++) {
         struct kafka_create_topics_response_config *config = &out->configs.items[i];
-        char scratch[32];
-        const char *value = given_value(spec, rows[i].name);
-        config->config_source = value ? SOURCE_TOPIC : SOURCE_DEFAULT;
-        if (!value)
-            value = topic_config_default(request_core(r), &rows[i], scratch);
+        struct config_values values;
+        topic_config_values(request_core(r), &set, &rows[i], &values);
+        config->config_source = (int8_t)values.items[0].source;
         config->name = bytes_from_string(rows[i].name);
-        config->value = arena_copy(&r->arena, bytes_from_string(value));
+        config->value = arena_copy(&r->arena, bytes_from_string(values.items[0].value));
     }
+    config_set_reset(&set);
 }
 
 static void put_created(struct request *r, const struct topic_spec *spec, const struct topic *topic,
@@ -216,8 +211,14 @@ static void create_one(struct request *r, const struct repeats *repeats,
     };
     struct topic *topic = NULL;
     enum err err = topic_create(core, &spec, &topic);
-    if (err)
+    if (err) {
         fails(r, out, create_error(err), err_text());
-    else
-        put_created(r, &spec, topic, out);
+        return;
+    }
+    put_created(r, &spec, topic, out);
+    if (topic && in->replication_factor > 1)
+        say_info("kafka",
+                 "a replication factor is lowered to 1, there is one node: topic=%.*s "
+                 "asked=%d",
+                 BYTES_FORMAT(in->name), (int)in->replication_factor);
 }

@@ -9,6 +9,7 @@ static const int64_t future_ms = 4102444800000;
 static const struct {
     const char *step, *why;
 } differences[] = {
+    {"CreateTopics v7, 3 replicas", "Kafka refuses; here there is one node, and 3 are lowered to 1"},
     {"Produce v12, records null", "Kafka closes the connection"},
     {"Produce v12, transactional batch", "Kafka has transactions, and refuses for want of rights"},
     {"Produce v12, codec 5", "Kafka says UNKNOWN_SERVER_ERROR"},
@@ -188,7 +189,7 @@ static void run_create(struct golden *g)
     step(g, KEY, 7, "0 partitions", create(g, "new", 0, 1));
     step(g, KEY, 7, "-2 partitions", create(g, "new", -2, 1));
     step(g, KEY, 7, "0 replicas", create(g, "new", 1, 0));
-    step(g, KEY, 7, "3 replicas", create(g, "new", 1, 3));
+    step(g, KEY, 7, "3 replicas", create(g, "three", 1, 3));
     step(g, KEY, 7, "unknown config", create_with(g, "new", "no.such", "1"));
     step(g, KEY, 7, "value of another type", create_with(g, "new", "retention.ms", "soon"));
     step(g, KEY, 7, "null value", create_with(g, "new", "retention.ms", NULL));

@@ -21,4 +21,7 @@ void api_versions_start(struct request *);
 void create_topics_start(struct request *);
 void delete_topics_start(struct request *);
 
+void describe_configs_start(struct request *);
+void describe_configs_release(struct request *);
+
 #endif

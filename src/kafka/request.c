@@ -113,6 +113,36 @@ void request_fail(struct request *r, const char *format, ...)
     connection_break(r->connection, why);
 }
 
+bool request_has_failed(const struct request *r)
+{
+    return r->connection->is_failed;
+}
+
+struct bytes request_text(struct request *r, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return arena_copy(&r->arena, bytes_from_string(text));
+}
+
+static void run_slice(struct deferred *deferred)
+{
+    struct slice *slice = container_of(deferred, struct slice, deferred);
+    if (!request_has_failed(slice->request))
+        slice->run(slice->request);
+}
+
+void request_slice(struct request *r, struct slice *slice, void (*run)(struct request *))
+{
+    slice->request = r;
+    slice->run = run;
+    slice->deferred.run = run_slice;
+    core_defer(request_core(r), &slice->deferred);
+}
+
 void request_free(struct request *r)
 {
     stop_waiting(r);

@@ -82,6 +82,22 @@ void request_drop(struct request *);
  * the handler has returned. */
 void request_fail(struct request *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The connection is closed, or about to be: nothing more needs to be done for the request. */
+bool request_has_failed(const struct request *);
+
+/* A message that lives as long as the request. */
+struct bytes request_text(struct request *, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Go on with the request in the next turn: for what would take too long in one. Call
+ * core_defer_cancel() in api->release(). */
+struct slice {
+    struct deferred deferred;
+    struct request *request;
+    void (*run)(struct request *);
+};
+void request_slice(struct request *, struct slice *, void (*run)(struct request *));
+
 /* For the connection: write the answer to the link; free the request, whatever it waits for. */
 void request_write(struct request *);
 void request_free(struct request *);

@@ -124,6 +124,19 @@ TEST(create_topics_takes_defaults_for_minus_1)
     broker_close(&b);
 }
 
+TEST(create_topics_lowers_a_replication_factor_to_the_nodes_there_are)
+{
+    struct test_broker b;
+    broker_open(&b);
+    struct test_client *c = broker_client(&b);
+    const struct kafka_create_topics_response_topic *out =
+        call_create(c, 7, create(&b, "orders", 2, 3));
+    expect_int(out->error_code, KAFKA_NONE);
+    expect_int(out->replication_factor, 1);
+    expect_not_null(topic_find(b.core, BYTES_LITERAL("orders")));
+    broker_close(&b);
+}
+
 TEST(create_topics_only_validates_when_asked)
 {
     struct test_broker b;
@@ -155,7 +168,9 @@ TEST(create_topics_tells_what_is_wrong)
         {"t", NULL, NULL, 0, 1, KAFKA_INVALID_PARTITIONS},
         {"t", NULL, NULL, -2, 1, KAFKA_INVALID_PARTITIONS},
         {"t", NULL, NULL, 1, 0, KAFKA_INVALID_REPLICATION_FACTOR},
-        {"t", NULL, NULL, 1, 3, KAFKA_INVALID_REPLICATION_FACTOR},
+        {"t", NULL, NULL, 1, -2, KAFKA_INVALID_REPLICATION_FACTOR},
+        {"t", NULL, NULL, 10001, 1, KAFKA_POLICY_VIOLATION},
+        {"near_by", NULL, NULL, 1, 1, KAFKA_INVALID_TOPIC},
         {"t", "no.such.config", "1", 1, 1, KAFKA_INVALID_CONFIG},
         {"t", "retention.ms", "soon", 1, 1, KAFKA_INVALID_CONFIG},
         {"t", "retention.ms", NULL, 1, 1, KAFKA_INVALID_CONFIG},
@@ -164,6 +179,7 @@ TEST(create_topics_tells_what_is_wrong)
     struct test_broker b;
     broker_open(&b);
     struct test_client *c = broker_client(&b);
+    broker_topic(&b, "near.by", 1);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct kafka_create_topics_request *in =
             create(&b, cases[i].name, cases[i].partitions, cases[i].replicas);
