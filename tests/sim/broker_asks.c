@@ -8,7 +8,8 @@
 
 enum {
     MS = 1000000,
-    LOGGED_MS = 101, /* settles, returns and marks are logged after this at the latest */
+    MARK_MS = 101,   /* a delivered-up-to mark is logged after this, or with the settles */
+    SETTLE_MS = 6,   /* that came meanwhile, after this */
     DEPTH_MAX = 120, /* messages in a queue, so that comparing stays quick */
     OUTS_MAX = 100,
 };
@@ -642,25 +643,30 @@ static void wait_for_changes(struct world *w, uint32_t id)
     for (size_t i = 0; i < q->returned.count; i++)
         vec_push(&a->returned, q->returned.items[i]);
     q->changed = false;
-    q->unlogged_since_ns = 0;
+    q->unlogged_since_ns = q->overdue_since_ns = 0;
     vec_clear(&q->returned);
     ask_wait(a, log_last_ticket(a->queue->log), STAGE_COMMITTED);
 }
 
 /* Settles, returns and marks are logged with the next commit or a moment later: the subscription
- * says whether they are, and they must be before long. */
+ * says whether they are, and they must be before long. A mark waits longer than settles, and leaves
+ * with those that come meanwhile. */
 static void follow_changes(struct world *w, uint32_t id)
 {
     struct model_queue *q = model_of(w, id);
     const struct queue *queue = w->queues.items[id];
     if (!queue || !q->kept || !q->changed || store_is_frozen(w->core->store))
         return;
+    if (!subscription_has_changes(queue->subscription) &&
+        !subscription_mark_is_behind(queue->subscription)) {
+        wait_for_changes(w, id);
+        return;
+    }
     if (!q->unlogged_since_ns)
         q->unlogged_since_ns = w->now_ns;
-    if (!subscription_has_changes(queue->subscription) &&
-        !subscription_mark_is_behind(queue->subscription))
-        wait_for_changes(w, id);
-    else if (w->now_ns - q->unlogged_since_ns >= LOGGED_MS * (int64_t)MS)
+    if (!q->overdue_since_ns && w->now_ns - q->unlogged_since_ns >= MARK_MS * (int64_t)MS)
+        q->overdue_since_ns = w->now_ns;
+    if (q->overdue_since_ns && w->now_ns - q->overdue_since_ns >= SETTLE_MS * (int64_t)MS)
         world_complain(w, "queue %u: changes are not logged in time", q->name);
 }
 

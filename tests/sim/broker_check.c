@@ -57,20 +57,30 @@ static struct exchange *find_exchange(struct world *w, const struct model_exchan
     return exchange_find(w->vhost, model_exchange_name(x->name, name));
 }
 
+/* The predefined ones are always there. */
+static size_t count_declared_exchanges(struct world *w)
+{
+    size_t count = 0, position = 0;
+    struct exchange *x;
+    while ((x = map_next(&w->vhost->exchanges, &position)))
+        count += x->name.size > 9 && memcmp(x->name.data, "exchange-", 9) == 0;
+    return count;
+}
+
 static bool exchanges_match(struct world *w, const struct model *m, uint64_t version)
 {
-    size_t count = 1; /* the default one */
+    size_t count = 0;
     for (size_t i = 0; i < m->exchanges.count; i++) {
         const struct model_exchange *x = &m->exchanges.items[i];
         if (!x->durable || !model_lived_at(x->life, version))
             continue;
-        count++;
+        count += x->name != MODEL_AMQ_DIRECT;
         struct exchange *exchange = find_exchange(w, x);
         if (!exchange || !exchange->durable || exchange->auto_delete != x->auto_delete ||
             (x->tag && !has_arguments(exchange->arguments, x->tag)))
             return false;
     }
-    return count == w->vhost->exchanges.count;
+    return count == count_declared_exchanges(w);
 }
 
 static bool is_there(struct world *w, const struct model *m, const struct model_binding *b)
@@ -513,7 +523,7 @@ static void adopt_messages(struct world *w, uint32_t id, struct drain *t)
     q->first_live = 0;
     q->delivered = q->mark_durable = 0;
     q->changed = t->outs.count > 0; /* what was just taken */
-    q->unlogged_since_ns = 0;
+    q->unlogged_since_ns = q->overdue_since_ns = 0;
     vec_clear(&q->returned);
     for (size_t i = 0; i < t->outs.count; i++) {
         struct out *o = &t->outs.items[i];

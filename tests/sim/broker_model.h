@@ -63,7 +63,7 @@ struct model_queue {
     int64_t delivered;    /* above the highest offset delivered in this run */
     int64_t mark_durable; /* what was delivered below it comes back as redelivered */
     bool changed;         /* deliveries, settles or returns that are not known to be logged */
-    int64_t unlogged_since_ns;
+    int64_t unlogged_since_ns, overdue_since_ns;
     VEC(struct model_returned) returned; /* of those */
 };
 
