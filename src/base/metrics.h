@@ -14,6 +14,9 @@
     X(syncs, counter, "", "fdatasync calls")                                                       \
     X(append_bytes, counter, "bytes", "bytes of batches accepted")                                 \
     X(append_records, counter, "", "records accepted")                                             \
+    X(retention_records, counter, "", "offsets dropped by retention")                              \
+    X(compaction_read_bytes, counter, "bytes", "bytes of segments that compaction read")           \
+    X(compaction_write_bytes, counter, "bytes", "bytes that it wrote instead")                     \
     X(read_jobs, counter, "", "reads from files")                                                  \
     X(kafka_requests, counter, "", "Kafka requests answered")                                      \
     X(kafka_errors, counter, "", "Kafka connections closed for an error")                          \

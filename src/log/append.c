@@ -320,6 +320,7 @@ static void append_one(struct log_state *l, const struct batch *b, struct ticket
     metrics_add(METRIC_append_bytes, b->raw.size);
     metrics_add(METRIC_append_records, (uint64_t)b->record_count);
     *out = log_next_ticket(log);
+    upkeep_note_append(l, b->raw.size);
     if (log->level == LEVEL_MEMORY) {
         memory_append(l, b);
         return;
@@ -387,6 +388,7 @@ enum err log_append_many(struct log *const *logs, size_t count, struct bytes raw
             struct log_state *l = log_state(shared[i]);
             log_tail_push(l, tail_entry_of(&b, bases[i], address, s->epoch));
             advance(l, &b, false, s->staging->number);
+            upkeep_note_append(l, raw.size);
         }
         metrics_add(METRIC_append_bytes, raw.size);
         metrics_add(METRIC_append_records, (uint64_t)b.record_count * shared_count);

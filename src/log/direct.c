@@ -41,6 +41,7 @@ static void enter(struct store *s, struct log_state *l)
     d->file_segment = -1;
     d->max_timestamp = INT64_MIN;
     d->quiet_since_ns = s->now_ns;
+    d->segment_since_ms = s->wall_ms;
     l->direct = d;
     l->row_has_part = true;
     l->direct_from = l->log.end;
@@ -145,6 +146,7 @@ static void roll(struct store *s, struct direct *d, int64_t base)
     d->really_synced = 0;
     d->position = d->allocated = d->indexed = 0;
     d->max_timestamp = INT64_MIN;
+    d->segment_since_ms = s->wall_ms;
 }
 
 static uint8_t *direct_room(struct store *s, size_t size, uint64_t *address)
@@ -200,7 +202,8 @@ void direct_append(struct log_state *l, const struct batch *b)
     int64_t base = l->log.end - b->last_offset_delta - 1;
     size_t size = b->raw.size;
     uint64_t address;
-    if (d->position > 0 && d->position + size > log_segment_bytes(l))
+    bool is_full = d->position + size > log_segment_bytes(l);
+    if (d->position > 0 && (is_full || log_segment_is_old(l, d->segment_since_ms)))
         roll(s, d, base);
     uint8_t *p = direct_room(s, size, &address);
     memcpy(p, b->raw.data, size);

@@ -281,3 +281,23 @@ void read_file_run(struct job *job)
     if (r->err)
         snprintf(r->error, sizeof r->error, "%s", err_text());
 }
+
+enum err segment_summary(struct store *s, struct log_state *l, int64_t base, uint64_t *size,
+                         int64_t *max_timestamp)
+{
+    struct segment_view v;
+    struct log_read_internal all = {.store = s,
+                                    .log = l,
+                                    .from = INT64_MIN,
+                                    .limit = INT64_MAX,
+                                    .active_segment = -1,
+                                    .growing_segment = -1,
+                                    .stored_limit = INT64_MAX};
+    enum err err = view_open(&all, base, &v);
+    if (!err) {
+        *size = v.size;
+        *max_timestamp = view_max_timestamp(&all, &v);
+    }
+    view_close(&v);
+    return err;
+}

@@ -48,6 +48,7 @@ struct materialise {
     uint64_t indexed;
     int64_t max_timestamp; /* of the current segment */
     uint64_t limit;        /* segments roll at this size */
+    int64_t wall_ms;
     struct file *file;
     enum err err;
     char error[256];
@@ -224,6 +225,8 @@ static void materialise_done(struct job *job)
     }
     if (!m->err) {
         if (m->stored_to >= l->stored_to) { /* not when a trim has passed it over meanwhile */
+            if (l->segment != m->segment)
+                l->segment_since_ms = m->wall_ms;
             l->segment = m->segment;
             l->position = m->position;
             l->stored_to = m->stored_to;
@@ -293,11 +296,14 @@ static void materialise_log(struct store *s, struct log_state *l)
     m->job.done = materialise_done;
     m->store = s;
     m->log = l;
+    if (l->segment >= 0 && log_segment_is_old(l, l->segment_since_ms))
+        log_roll(l);
     m->segment = l->segment;
     m->position = l->position;
     m->first_written = -1;
     m->max_timestamp = l->segment_max_timestamp;
     m->limit = log_segment_bytes(l);
+    m->wall_ms = s->wall_ms;
     m->stored_from = m->stored_to = l->stored_to;
     for (uint32_t i = 0; i < l->tail.count; i++) {
         struct tail_entry *e = tail_at(&l->tail, i);

@@ -46,6 +46,19 @@ uint64_t log_segment_bytes(const struct log_state *l)
                : limit;
 }
 
+void log_roll(struct log_state *l)
+{
+    check(!l->materialising);
+    l->segment = -1;
+    l->position = 0;
+}
+
+bool log_segment_is_old(const struct log_state *l, int64_t since_ms)
+{
+    return l->policy && l->store->wall_ms > since_ms &&
+           l->store->wall_ms - since_ms > l->policy->segment_ms;
+}
+
 /* ---- the index ---- */
 
 void index_note(index_entries *index, uint64_t *indexed, struct index_entry entry)

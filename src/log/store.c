@@ -37,6 +37,7 @@ static struct store *store_new(const struct store_config *config, struct disk *d
     list_init(&s->tailed);
     list_init(&s->direct_logs);
     list_init(&s->unmarked_logs);
+    list_init(&s->compact_queue);
     s->journal_lane.staging = s->direct_lane.staging = 1;
     s->staging = commit_new(s);
     s->journal.max_bytes = config->journal_max_bytes;
@@ -129,6 +130,7 @@ void log_free(struct log_state *l)
     list_remove(&l->marking);
     l->store->unmarked_bytes -= l->unmarked;
     direct_free(l->direct);
+    upkeep_free(l);
     vec_reset(&l->epochs);
     vec_reset(&l->pieces);
     free(l);
@@ -138,10 +140,8 @@ void log_free(struct log_state *l)
 static void log_leave_segment(struct log_state *l)
 {
     bool worth_it = l->position >= MIB || l->policy;
-    if (l->log.start < l->stored_to || l->segment < 0 || l->materialising || !worth_it)
-        return;
-    l->segment = -1;
-    l->position = 0;
+    if (l->log.start >= l->stored_to && l->segment >= 0 && !l->materialising && worth_it)
+        log_roll(l);
 }
 
 void log_drop_epochs(struct log_state *l)
@@ -234,6 +234,7 @@ void log_delete(struct log *log, struct ticket *out)
 {
     struct log_state *l = log_state(log);
     struct store *s = l->store;
+    log_set_policy(log, NULL);
     struct ticket ticket = {.level = LEVEL_FSYNC};
     if (log->level == LEVEL_MEMORY) {
         idmap_remove(&s->logs, log->id);
@@ -260,6 +261,15 @@ int32_t log_last_epoch(const struct log *log)
 {
     const struct log_state *l = (const struct log_state *)log;
     return l->epochs.count ? vec_last(&l->epochs).epoch : -1;
+}
+
+int32_t log_epoch_at(const struct log *log, int64_t offset)
+{
+    const struct log_state *l = (const struct log_state *)log;
+    int32_t epoch = -1;
+    for (size_t i = 0; i < l->epochs.count && l->epochs.items[i].offset <= offset; i++)
+        epoch = l->epochs.items[i].epoch;
+    return epoch;
 }
 
 int64_t log_epoch_end(const struct log *log, int32_t epoch, int32_t *out_epoch)
@@ -295,6 +305,8 @@ void store_tick(struct store *s, int64_t now_ns)
     if (s->frozen)
         return;
     direct_tick(s);
+    upkeep_tick(s);
+    compact_tick(s);
     space_tick(s);
     if (s->journal_lane.synced < s->journal_lane.done)
         store_want_sync(s); /* level os: on disk soon all the same */
@@ -343,6 +355,7 @@ static void finish_commits(struct store *s)
 
 void store_close(struct store *s)
 {
+    s->stopping = true;
     finish_commits(s);
     s->closing = true;
     bool all_written = s->staging->records.count == 0 && !s->direct_staging && !s->direct_stalled;
@@ -366,6 +379,7 @@ void store_abandon(struct store *s)
     round_free(s->direct_in_flight);
     round_free(s->direct_stalled);
     recycle_free(s);
+    compact_free(s);
     while ((l = idmap_next(&s->logs, &position)) != NULL)
         log_free(l);
     for (size_t i = 0; i < s->doomed.count; i++)
@@ -378,6 +392,7 @@ void store_abandon(struct store *s)
     window_clear(&s->direct_window);
     pool_free(s);
     idmap_reset(&s->logs);
+    timers_reset(&s->looks);
     vec_reset(&s->doomed);
     vec_reset(&s->memory_moved);
     vec_reset(&s->unsynced);

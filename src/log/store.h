@@ -262,6 +262,8 @@ uint64_t log_size_bytes(const struct log *);
  * the answer is where these begin then. */
 int64_t log_epoch_end(const struct log *, int32_t epoch, int32_t *out_epoch);
 int32_t log_last_epoch(const struct log *); /* -1 when empty */
+/* The epoch in which the record at `offset` was appended, or would have been; -1 unknown. */
+int32_t log_epoch_at(const struct log *log, int64_t offset);
 
 struct store_stats {
     uint64_t logs, journal_bytes, journal_files, cached_bytes, memory_level_bytes, staged_bytes;

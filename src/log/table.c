@@ -18,7 +18,8 @@
  *  128  i64 offset of the newest cut      136  u64 journal address of its TRUNCATE entry, 0 none
  *  144  i64 cleaned_to: compaction has been over everything below
  *  152  i64 the largest timestamp in the segment that materialise appends to
- *  160  u32 count of epochs, then for each {i32 epoch, i64 start offset}
+ *  160  i64 Unix time, ms, at which that segment was begun
+ *  168  u32 count of epochs, then for each {i32 epoch, i64 start offset}
  *       u32 size of the derived state, then the state, which is its owner's
  *
  * A later row of a log replaces an earlier one; a GONE row removes it. A block that is torn ends the
@@ -27,7 +28,7 @@
  * file with the next number (name .new, synced, renamed, directory synced) and the old one goes.
  *
  * Changing the format: rows carry a version; a reader refuses a version above its own. Version 1 had
- * no bytes 144 to 159.
+ * no bytes 144 to 167.
  */
 #include "log/store_internal.h"
 
@@ -88,6 +89,7 @@ void row_encode(struct log_state *l, uint8_t flags, struct text *out)
     text_put_u64(out, l->cut_address);
     put_i64(out, l->cleaned_to);
     put_i64(out, l->segment_max_timestamp);
+    put_i64(out, l->segment_since_ms);
     text_put_u32(out, (uint32_t)l->epochs.count);
     for (size_t i = 0; i < l->epochs.count; i++) {
         text_put_u32(out, (uint32_t)l->epochs.items[i].epoch);
@@ -186,7 +188,7 @@ static enum err look_for_rot(const struct table_reader *r)
 /* Where the row counts its epochs. */
 static size_t epochs_at(const uint8_t *p)
 {
-    return p[4] == 1 ? 144 : 160;
+    return p[4] == 1 ? 144 : 168;
 }
 
 /* Does the row hold what it says? `left`: bytes of the block from the row's first on. */
@@ -355,6 +357,7 @@ static void row_apply(struct store *s, const uint8_t *p)
     if (p[4] > 1) {
         l->cleaned_to = get_i64(p + 144);
         l->segment_max_timestamp = get_i64(p + 152);
+        l->segment_since_ms = get_i64(p + 160);
     } else {
         l->segment = -1; /* its largest timestamp is unknown */
     }

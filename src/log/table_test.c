@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 static const char *const first_table = "table/0000000001.table";
-enum { BLOCK_HEADER = 16, ROW_FIXED = 164 };
+enum { BLOCK_HEADER = 16, ROW_FIXED = 172 };
 
 static void open_with_log(struct test_store *t)
 {
@@ -214,12 +214,12 @@ static void expect_row_refused(size_t at, const void *bytes, size_t size, enum e
 
 TEST(rows_that_do_not_fit_their_block_or_themselves_are_refused)
 {
-    static const uint8_t huge[4] = {0xff, 0xff, 0xff, 0xff}, small[4] = {0, 0, 0, 20}, newer[] = {3},
-                         level[] = {77}, memory[] = {LEVEL_MEMORY};
+    static const uint8_t huge[4] = {0xff, 0xff, 0xff, 0xff}, small[4] = {0, 0, 0, 20},
+                         newer[] = {3}, level[] = {77}, memory[] = {LEVEL_MEMORY};
     static const uint8_t negative[8] = {0xff};
     expect_row_refused(0, huge, 4, E_CORRUPT);              /* size */
     expect_row_refused(0, small, 4, E_CORRUPT);             /* size */
-    expect_row_refused(160, huge, 4, E_CORRUPT);            /* epochs */
+    expect_row_refused(168, huge, 4, E_CORRUPT);            /* epochs */
     expect_row_refused(144, negative, 8, E_CORRUPT);        /* cleaned_to */
     expect_row_refused(ROW_FIXED + 12, huge, 4, E_CORRUPT); /* derived state */
     expect_row_refused(5, level, 1, E_CORRUPT);
@@ -227,7 +227,7 @@ TEST(rows_that_do_not_fit_their_block_or_themselves_are_refused)
     expect_row_refused(16, negative, 8, E_CORRUPT); /* start */
     expect_row_refused(24, negative, 8, E_CORRUPT); /* end */
     expect_row_refused(32, negative, 8, E_CORRUPT); /* stored_to */
-    expect_row_refused(4, newer, 1, E_UNSUPPORTED);   /* version */
+    expect_row_refused(4, newer, 1, E_UNSUPPORTED); /* version */
 }
 
 TEST(a_store_whose_journal_is_gone_does_not_open_as_an_empty_one)

@@ -76,6 +76,13 @@ static void on_frozen(void *ctx, const char *why)
     ((struct test_store *)ctx)->was_frozen = true;
 }
 
+static void on_trimmed(void *ctx, struct log *log, int64_t old_start)
+{
+    struct test_store *t = ctx;
+    check(log->start > old_start);
+    t->trimmed += log->start - old_start;
+}
+
 void test_store_init(struct test_store *t)
 {
     memset(t, 0, sizeof *t);
@@ -96,7 +103,8 @@ enum err test_store_open(struct test_store *t)
                                 .checkpoint = on_checkpoint,
                                 .live = on_live,
                                 .frozen = on_frozen,
-                                .cut = on_cut};
+                                .cut = on_cut,
+                                .trimmed = on_trimmed};
     t->jobs = sim_jobs_new();
     t->replayed.count = 0;
     t->restored.size = 0;
@@ -109,10 +117,17 @@ enum err test_store_open(struct test_store *t)
     return err;
 }
 
+int64_t test_store_wall_ms(const struct test_store *t)
+{
+    return t->wall_base_ms + t->now_ns / 1000000;
+}
+
 void test_store_turn(struct test_store *t, int steps)
 {
     t->now_ns += 1000000;
     store_set_time(t->store, t->now_ns);
+    if (t->wall_base_ms)
+        store_set_wall_time(t->store, test_store_wall_ms(t));
     if (store_next_due(t->store) <= t->now_ns)
         store_tick(t->store, t->now_ns);
     store_flush(t->store);

@@ -23,6 +23,8 @@ struct test_store {
     struct store_config config;
     struct random random;
     int64_t now_ns;
+    int64_t wall_base_ms; /* 0: the store is told no wall time */
+    int64_t trimmed;      /* offsets that its policies dropped */
     uint64_t committed_calls, progressed_calls;
     bool was_frozen;
     VEC(uint8_t) replayed; /* first byte of the value of every record that was replayed */
@@ -39,6 +41,7 @@ void test_store_settle(struct test_store *t);
 void test_store_turn(struct test_store *t, int steps);
 /* The clock goes on by that much, in steps of a tenth of a second, each settled. */
 void test_store_wait(struct test_store *t, int64_t ms);
+int64_t test_store_wall_ms(const struct test_store *t);
 /* Stop in good order. */
 void test_store_stop(struct test_store *t);
 /* The process dies: what it wrote stays visible, but is no more durable than it was. */
