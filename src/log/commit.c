@@ -81,7 +81,7 @@ static enum err sync_written(struct journal *j)
     return err;
 }
 
-static enum err write_record(struct store *s, struct staged *r)
+static enum err write_record(struct store *s, struct staged *r, bool goes_on)
 {
     struct journal *j = &s->journal;
     if (j->written_file != r->file->writer && j->synced_sequence < j->sequence) {
@@ -90,7 +90,7 @@ static enum err write_record(struct store *s, struct staged *r)
             return err;
     }
     j->written_file = r->file->writer;
-    journal_seal_record(s, r);
+    journal_seal_record(s, r, goes_on);
     return file_write(r->file->writer, r->address - r->file->base, r->parts.items,
                       (int)r->parts.count);
 }
@@ -100,7 +100,7 @@ static void commit_run(struct job *job)
     struct commit *c = container_of(job, struct commit, job);
     enum err err = OK;
     for (size_t i = 0; i < c->records.count && !err; i++) {
-        err = write_record(c->store, &c->records.items[i]);
+        err = write_record(c->store, &c->records.items[i], i + 1 < c->records.count);
         c->wrote_bytes += (int64_t)c->records.items[i].size;
     }
     if (!err && c->sync)

@@ -14,7 +14,11 @@
  *    8  u32 crc of the record before                 12  u32 run epoch
  *   16  u64 size, a multiple of the block            24  u64 sequence: 1, 2, ...
  *   32  u64 highest sequence known to be synced when this record was sealed
- *   40  u64 generation of the file                   48  u32 entries    52  12 zero bytes
+ *   40  u64 generation of the file                   48  u32 entries
+ *   52  u8 flags: 1, the commit goes on in the next record              53  11 zero bytes
+ *
+ * A commit is all or nothing: records that say it goes on count only when the one that ends it is
+ * there, of the same run.
  *
  * Entry, at a multiple of 8:
  *    0  u8 type   1  u8 flags   2  u16 count of logs (DATA)   4  u32 size with this header
@@ -44,6 +48,7 @@
 #include <stdlib.h>
 
 enum {
+    RECORD_GOES_ON = 1,
     RECORD_MAGIC = 0x5042524a,
     FORMAT_VERSION = 1,
     FILE_STEP_BYTES = 64 * KIB,
@@ -93,11 +98,12 @@ bool record_header_get(const uint8_t *p, struct record_header *out)
         .synced = get_u64(p + 32),
         .generation = get_u64(p + 40),
         .entries = get_u32(p + 48),
+        .goes_on = p[52] & RECORD_GOES_ON,
     };
     return out->size >= RECORD_HEADER_BYTES && out->epoch < INT32_MAX;
 }
 
-void journal_seal_record(struct store *s, struct staged *r)
+void journal_seal_record(struct store *s, struct staged *r, bool goes_on)
 {
     struct journal *j = &s->journal;
     uint8_t *p = r->parts.items[0].iov_base;
@@ -110,6 +116,7 @@ void journal_seal_record(struct store *s, struct staged *r)
     put_u64(p + 32, j->synced_sequence);
     put_u64(p + 40, r->file->generation);
     put_u32(p + 48, r->entries);
+    p[52] = goes_on ? RECORD_GOES_ON : 0;
     uint32_t crc = crc32c(p + 8, r->parts.items[0].iov_len - 8);
     for (size_t i = 1; i < r->parts.count; i++)
         crc = crc32c_extend(crc, r->parts.items[i].iov_base, r->parts.items[i].iov_len);

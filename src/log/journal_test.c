@@ -505,3 +505,43 @@ TEST(a_batch_that_starts_behind_the_end_of_its_log_is_rot)
     put_u64(base, UINT64_MAX); /* and a negative offset */
     expect_refused(RECORD_HEADER_BYTES + ENTRY_HEADER_BYTES + 8, base, 8);
 }
+
+/* ---- a commit of several records ---- */
+
+/* One turn fills two journal files: logs 1 and 2 get a batch each, in records of their own. */
+static void append_across_files(struct test_store *t)
+{
+    struct ticket ticket;
+    expect_ok(log_append(store_log(t->store, 1, LEVEL_FSYNC), test_batch_sized(1, 40000), &ticket));
+    expect_ok(log_append(store_log(t->store, 2, LEVEL_FSYNC), test_batch_sized(2, 40000), &ticket));
+    store_flush(t->store);
+}
+
+TEST(a_commit_of_several_records_is_all_or_nothing)
+{
+    for (int written = 0; written < 3; written++) {
+        struct test_store t;
+        open_small(&t);
+        expect_ok(test_append(store_log(t.store, 1, LEVEL_FSYNC), "before"));
+        test_store_settle(&t);
+        if (written < 2)
+            sim_disk_fail(t.disk, SIM_WRITE, (uint64_t)written + 1, E_IO);
+        append_across_files(&t);
+        test_store_settle(&t);
+        expect_int(t.was_frozen, written < 2);
+        expect_ok(test_store_crash(&t, SIM_KEEP, 1));
+        bool all = written == 2;
+        expect_int(store_find(t.store, 1)->end, all ? 2 : 1);
+        struct log *second = store_find(t.store, 2);
+        expect_int(second ? second->end : 0, all ? 1 : 0);
+
+        /* What comes behind a commit without its end counts, whatever lies before it. */
+        expect_ok(test_append(store_log(t.store, 1, LEVEL_FSYNC), "behind"));
+        test_store_settle(&t);
+        expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+        expect_int(store_find(t.store, 1)->end, all ? 3 : 2);
+        second = store_find(t.store, 2);
+        expect_int(second ? second->end : 0, all ? 1 : 0);
+        test_store_reset(&t);
+    }
+}

@@ -4,6 +4,14 @@
 
 #include "log/store_internal.h"
 
+/* A record whose commit goes on in the next one. */
+struct held_record {
+    struct journal_file *file;
+    uint64_t position;
+    struct record_header header;
+    uint8_t *bytes; /* owned */
+};
+
 struct replay {
     struct store *s;
     struct journal_file *file; /* being read */
@@ -12,6 +20,7 @@ struct replay {
     uint64_t sequence;         /* of the last record, 0: none yet */
     bool is_broken;            /* there was a first record, and it is damaged */
     uint32_t crc, epoch;
+    VEC(struct held_record) held; /* of a commit whose end was not met yet */
     uint32_t epoch_max; /* of every intact record that was met, in the chain or not */
 };
 

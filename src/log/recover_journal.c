@@ -202,6 +202,45 @@ static bool begins_broken(const struct replay *r)
            record_header_get(p, &h) && h.generation == r->file->generation;
 }
 
+static void drop_held(struct replay *r)
+{
+    for (size_t i = 0; i < r->held.count; i++)
+        free(r->held.items[i].bytes);
+    vec_reset(&r->held);
+}
+
+/* The commit has its end: the records held back count. */
+static enum err replay_held(struct replay *r)
+{
+    struct journal_file *file = r->file;
+    uint64_t position = r->position;
+    enum err err = OK;
+    for (size_t i = 0; i < r->held.count && !err; i++) {
+        const struct held_record *held = &r->held.items[i];
+        r->file = held->file;
+        r->position = held->position;
+        err = replay_record(r, held->bytes, &held->header);
+    }
+    r->file = file;
+    r->position = position;
+    drop_held(r);
+    return err;
+}
+
+/* The record at r->position, which belongs to the chain. */
+static enum err take_record(struct replay *r, const struct record_header *h)
+{
+    const uint8_t *p = r->bytes.data + r->position;
+    if (r->held.count > 0 && r->held.items[0].header.epoch != h->epoch)
+        drop_held(r); /* its run was killed in the middle of the commit */
+    if (h->goes_on) {
+        vec_push(&r->held, ((struct held_record){r->file, r->position, *h, xmemdup(p, h->size)}));
+        return OK;
+    }
+    enum err err = replay_held(r);
+    return err ? err : replay_record(r, p, h);
+}
+
 static enum err replay_file(struct replay *r)
 {
     struct record_header h;
@@ -212,7 +251,7 @@ static enum err replay_file(struct replay *r)
     r->bytes.size = r->file->size;
     while (!err && r->position < r->bytes.size && record_at(r, r->position, &h) &&
            record_follows(r, &h)) {
-        err = replay_record(r, r->bytes.data + r->position, &h);
+        err = take_record(r, &h);
         r->sequence = h.sequence;
         r->crc = h.crc;
         r->epoch = h.epoch > r->epoch ? h.epoch : r->epoch;
@@ -254,13 +293,16 @@ enum err recover_chain(struct replay *r)
         r->file = container_of(n, struct journal_file, node);
         if (!err)
             err = replay_file(r);
-        if (err)
+        if (err) {
+            drop_held(r);
             return err_wrap(err, "replay journal file %06u", r->file->slot);
+        }
         if (r->position == JOURNAL_HEADER_BYTES)
             continue; /* prepared, or passed over */
         newest = r->file;
         newest->used = r->position;
     }
+    drop_held(r);
     set_states(s, newest);
     return newest ? file_sync(newest->file) : OK;
 }

@@ -507,10 +507,11 @@ void journal_file_free(struct journal_file *f);
 must_use enum err journal_file_create(struct disk *d, struct journal_file *f, bool fresh);
 void journal_path(uint32_t slot, char out[32]);
 /* (job) Fill in the record's header and checksum chain; then it can be written. */
-void journal_seal_record(struct store *s, struct staged *record);
+void journal_seal_record(struct store *s, struct staged *record, bool goes_on);
 struct record_header {
     uint32_t crc, prev_crc, epoch, entries;
     uint64_t size, sequence, synced, generation;
+    bool goes_on; /* the commit does, in the next record */
 };
 bool record_header_get(const uint8_t *p, struct record_header *out);
 struct journal_file_header {
