@@ -96,6 +96,11 @@ static void free_attachments(struct core *core)
     }
 }
 
+struct jobs *core_jobs(const struct core *core)
+{
+    return core->internal->jobs;
+}
+
 void core_attach(struct core *core, struct attachment *a)
 {
     list_push_back(&core->internal->attachments, &a->node);

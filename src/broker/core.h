@@ -116,6 +116,10 @@ struct log_owner {
     enum log_owner_kind kind;
 };
 
+/* For what takes long. A job that is under way when the core is closed is done later: it must not
+ * touch the core then. */
+struct jobs *core_jobs(const struct core *);
+
 /* ---- what a protocol keeps for all of its connections ---- */
 
 struct attachment {

@@ -70,7 +70,7 @@ struct core_internal {
     struct idmap recovered_producers; /* log id -> struct producers, until its partition does */
     enum err recovery_err; /* the first thing in recovered state that this version cannot read */
     char recovery_text[256];
-    struct jobs *jobs; /* for reads before the loop starts */
+    struct jobs *jobs; /* the store's; also for reads before the loop starts, and for the protocols */
 };
 
 /* Move all of `from` behind the last of `to`. */

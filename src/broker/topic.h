@@ -89,12 +89,14 @@ must_use enum err partition_append(struct core *, struct partition *, const stru
                                    struct ticket *out_ticket);
 
 /* Told (in the core, after a commit) when the partition's high watermark moved, or it was deleted
- * (topic->deleted). Stays until removed; may remove itself. */
+ * (topic->deleted), or its start moved. Stays until removed; may remove itself. */
 struct partition_watch {
     struct list node;
     void (*moved)(struct partition_watch *, struct partition *);
 };
 void partition_watch(struct partition *, struct partition_watch *);
 void partition_unwatch(struct partition_watch *);
+/* Tell the watches. Whoever moves its start calls it; the rest is told by the core. */
+void partition_moved(struct partition *);
 
 #endif

@@ -20,6 +20,7 @@ enum lane {
     LANE_DIRECT,  /* direct segment writes and syncs */
     LANE_READ,    /* reads of what is not in memory */
     LANE_HELPER,  /* create, allocate, materialise, compact, seal, unlink */
+    LANE_COMPUTE, /* what takes long and touches no file: inflating */
     LANE_COUNT,
 };
 

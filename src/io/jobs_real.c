@@ -45,6 +45,7 @@ static const char *const lane_names[LANE_COUNT] = {
     [LANE_DIRECT] = "direct",
     [LANE_READ] = "read",
     [LANE_HELPER] = "helper",
+    [LANE_COMPUTE] = "compute",
 };
 
 static struct real_jobs *real_of(struct jobs *jobs)

@@ -6,6 +6,7 @@
 #include "base/metrics.h"
 #include "base/say.h"
 #include "kafka/api.h"
+#include "kafka/fetch_session.h"
 #include "kafka/kafka_messages.h"
 #include "kafka/request.h"
 
@@ -24,6 +25,7 @@ static void *connection_open(void *core, struct link *link)
     c->link = link;
     c->config = kafka_config_of(link->protocol);
     list_init(&c->requests);
+    list_init(&c->fetch_sessions);
     c->session.link = link;
     c->session.protocol = "kafka";
     c->session.opened_wall_ms = c->core->wall_ms;
@@ -57,6 +59,7 @@ static void connection_gone(void *session)
     timer_stop(&c->core->timers, &c->idle);
     while ((node = list_pop_front(&c->requests)))
         request_free(container_of(node, struct request, node));
+    fetch_sessions_orphan(&c->fetch_sessions);
     session_remove(&c->session);
     free(c);
 }

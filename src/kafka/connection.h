@@ -27,7 +27,8 @@ struct connection {
     struct core *core;
     struct link *link;
     const struct kafka_config *config;
-    struct list requests; /* oldest first */
+    struct list requests;       /* oldest first */
+    struct list fetch_sessions; /* that it used last */
     struct timer idle;
     bool is_flushing;
     bool is_failed; /* link_close() was called: nothing starts any more */

@@ -1,32 +1,17 @@
 #include "kafka/fetch.h"
 
-#include <stdlib.h>
-
 #include "base/check.h"
-#include "base/mem.h"
 #include "kafka/connection.h"
+#include "kafka/fetch_internal.h"
 #include "kafka/handlers.h"
 
-enum { PEEK_BATCHES = 64, SESSION_NEW = 0, SESSION_NONE = -1 };
+enum { FULL = 0, NO_SESSION = -1 }; /* session epochs */
 
-struct cold_read {
-    struct log_read read;
-    struct fetch *fetch; /* NULL: nobody waits any more */
-};
-
-static bool build(struct fetch *f, const struct kafka_fetch_request *in);
-static void check_part(struct fetch_part *p, struct topic *topic);
-static enum kafka_error check_epochs(struct fetch_part *p);
-static enum kafka_error check_history(struct fetch_part *p);
-static void count_part(struct fetch_part *p);
+static enum kafka_error open_set(struct fetch *f, const struct kafka_fetch_request *in);
+static bool look(struct fetch *f);
 static void wait_for_more(struct fetch *f);
-static void watch_all(struct fetch *f);
-static void unwatch_all(struct fetch *f);
-static void gather(struct fetch *f);
-static bool gather_part(struct fetch *f, struct fetch_part *p);
-static void part_fails(struct fetch_part *p, enum kafka_error error);
-static bool part_is_alive(struct fetch_part *p);
-static int64_t batch_end(const struct log_batch *b);
+static void part_moved(struct partition_watch *watch, struct partition *partition);
+static bool has_enough(const struct fetch *f);
 
 void fetch_start(struct request *r)
 {
@@ -36,24 +21,67 @@ void fetch_start(struct request *r)
     if (!f || !reply)
         return;
     f->request = r;
-    list_init(&f->moved);
+    list_init(&f->todo);
+    list_init(&f->kept);
+    list_init(&f->served);
+    list_init(&f->unknown);
     r->work = f;
     r->reply = reply;
 
-    /* Sessions are never opened, so only requests without one, or for a new or last one, make
-     * sense. */
-    if (in->session_epoch != SESSION_NEW && in->session_epoch != SESSION_NONE) {
-        reply->error_code = KAFKA_FETCH_SESSION_ID_NOT_FOUND;
+    enum kafka_error error = open_set(f, in);
+    if (r->connection->is_failed)
+        return;
+    if (error) {
+        reply->error_code = (int16_t)error;
         request_answer(r, reply);
         return;
     }
-    if (!build(f, in))
-        return;
-    if (f->is_ready || f->part_count == 0 || in->max_wait_ms <= 0 ||
-        f->counted_bytes >= in->min_bytes)
-        gather(f);
-    else
+    int64_t max_bytes = in->max_bytes < FETCH_MAX_BYTES ? in->max_bytes : FETCH_MAX_BYTES;
+    f->room = max_bytes;
+    f->wanted_bytes = in->min_bytes < max_bytes ? in->min_bytes : max_bytes;
+    bool can_wait = look(f) && in->max_wait_ms > 0;
+    if (can_wait && !has_enough(f))
         wait_for_more(f);
+    else
+        fetch_gather(f);
+}
+
+/* A lively partition is looked up again when somebody asks; until then it may move or be deleted as
+ * it likes. */
+static void let_go_of_part(struct fetch_part *p)
+{
+    partition_unwatch(&p->watch);
+    p->partition = NULL;
+}
+
+static void let_go_of_set(struct fetch *f)
+{
+    struct list *lists[] = {&f->todo, &f->unknown, &f->kept, &f->served};
+    struct fetch_set *set = f->set;
+    f->set = NULL;
+    if (!set)
+        return;
+    if (set == &f->own) {
+        for (size_t i = 0; i < set->part_count; i++)
+            let_go_of_part(&f->own_parts[i]);
+        return;
+    }
+    if (f->current)
+        list_push_back(&set->lively, &f->current->node);
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        while (!list_is_empty(lists[i]))
+            list_push_back(&set->lively, list_pop_front(lists[i]));
+    list_each (node, &set->lively)
+        let_go_of_part(container_of(node, struct fetch_part, node));
+    fetch_session_let_go(set);
+}
+
+static void stop(struct fetch *f)
+{
+    timer_stop(&request_core(f->request)->timers, &f->timer);
+    core_defer_cancel(&f->finish);
+    fetch_read_cancel(f);
+    let_go_of_set(f);
 }
 
 void fetch_release(struct request *r)
@@ -61,193 +89,213 @@ void fetch_release(struct request *r)
     struct fetch *f = r->work;
     if (!f)
         return;
-    unwatch_all(f);
-    timer_stop(&request_core(r)->timers, &f->timer);
-    core_defer_cancel(&f->recount);
-    if (f->read)
-        f->read->fetch = NULL;
-    for (size_t i = 0; i < f->batches.count; i++)
-        chunk_unref(f->batches.items[i].chunk);
-    vec_reset(&f->batches);
+    stop(f);
+    for (size_t i = 0; i < f->pieces.count; i++)
+        chunk_unref(f->pieces.items[i].chunk);
+    vec_reset(&f->pieces);
 }
 
-/* ---- check ---- */
+/* ---- what is asked for ---- */
 
-static bool build_topic(struct fetch *f, const struct kafka_fetch_request_topic *in,
-                        struct kafka_fetch_response_topic *out)
+static bool build_own_set(struct fetch *f, const struct kafka_fetch_request *in)
 {
     struct request *r = f->request;
-    bool by_id = r->version >= 13;
-    struct topic *topic = by_id ? topic_find_id(request_core(r), in->topic_id.data)
-                                : topic_find(request_core(r), in->topic);
-    size_t count = (size_t)in->partitions.count;
-    out->topic = in->topic;
-    out->topic_id = in->topic_id;
-    out->partitions.items = request_new(r, &kafka_fetch_response_partition_schema, count);
-    if (!out->partitions.items)
+    size_t count = 0;
+    for (int32_t i = 0; i < in->topics.count; i++)
+        count += (size_t)in->topics.items[i].partitions.count;
+    fetch_set_init(&f->own, r->version >= FETCH_IDS_SINCE, &r->arena);
+    f->set = &f->own;
+    f->own.fetch = f;
+    f->own_parts = request_alloc(r, count, sizeof *f->own_parts);
+    struct fetch_topic *topics = request_alloc(r, (size_t)in->topics.count, sizeof *topics);
+    if (!f->own_parts || !topics)
         return false;
-    out->partitions.count = in->partitions.count;
-    for (size_t i = 0; i < count; i++) {
-        struct fetch_part *p = &f->parts[f->part_count++];
-        p->fetch = f;
-        p->asked = &in->partitions.items[i];
-        p->answer = &out->partitions.items[i];
-        check_part(p, topic);
+    for (int32_t i = 0; i < in->topics.count; i++) {
+        const struct kafka_fetch_request_topic *asked = &in->topics.items[i];
+        topics[i].id = asked->topic_id;
+        if (!f->own.by_id)
+            topics[i].name = asked->topic;
+        for (int32_t j = 0; j < asked->partitions.count; j++) {
+            struct fetch_part *p = &f->own_parts[f->own.part_count++];
+            p->set = &f->own;
+            p->topic = &topics[i];
+            fetch_part_ask(p, &asked->partitions.items[j]);
+        }
     }
     return true;
 }
 
-/* The answer's structs, and a part for each partition; false when the request has failed. */
-static bool build(struct fetch *f, const struct kafka_fetch_request *in)
+/* Put what the request names into the session. False: it has become too large, and is closed. */
+static bool change_session(struct fetch_set *set, const struct kafka_fetch_request *in)
 {
-    struct request *r = f->request;
-    struct kafka_fetch_response *reply = r->reply;
-    size_t part_count = 0;
     for (int32_t i = 0; i < in->topics.count; i++)
-        part_count += (size_t)in->topics.items[i].partitions.count;
-    f->parts = request_alloc(r, part_count, sizeof *f->parts);
-    reply->responses.items =
-        request_new(r, &kafka_fetch_response_topic_schema, (size_t)in->topics.count);
-    if (!f->parts || !reply->responses.items)
-        return false;
-    reply->responses.count = in->topics.count;
-    for (int32_t i = 0; i < in->topics.count; i++)
-        if (!build_topic(f, &in->topics.items[i], &reply->responses.items[i]))
+        for (int32_t j = 0; j < in->topics.items[i].partitions.count; j++) {
+            const struct kafka_fetch_request_topic *topic = &in->topics.items[i];
+            if (fetch_session_put(set, topic, &topic->partitions.items[j]))
+                continue;
+            fetch_session_close(set);
             return false;
+        }
+    for (int32_t i = 0; i < in->forgotten_topics_data.count; i++)
+        fetch_session_forget(set, &in->forgotten_topics_data.items[i]);
     return true;
 }
 
-static enum kafka_error missing_topic(const struct request *r)
+static void use_session(struct fetch *f, struct fetch_set *set)
 {
-    return r->version >= 13 ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    struct connection *c = f->request->connection;
+    struct kafka_fetch_response *reply = f->request->reply;
+    fetch_session_use(set, &c->fetch_sessions, c->core->now_ns);
+    reply->session_id = set->id;
+    set->fetch = f;
+    f->set = set;
 }
 
-static void check_part(struct fetch_part *p, struct topic *topic)
+/* All partitions are named. The session that is named is over; a new one is made if asked for. */
+static enum kafka_error open_full(struct fetch *f, const struct kafka_fetch_request *in)
 {
-    static const uint8_t nothing;
-    static struct kafka_fetch_response_aborted_transaction no_aborted;
-    struct request *r = p->fetch->request;
-    const struct kafka_fetch_request *in = r->body;
-    p->answer->partition_index = p->asked->partition;
-    p->answer->high_watermark = -1;
-    p->answer->records = bytes_of(&nothing, 0);
-    if (!topic) {
-        part_fails(p, missing_topic(r));
-        return;
-    }
-    p->partition = topic_partition(topic, p->asked->partition);
-    if (!p->partition) {
-        part_fails(p, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
-        return;
-    }
-    if (in->isolation_level == 1) /* an empty list, where read_uncommitted gets null */
-        p->answer->aborted_transactions.items = &no_aborted;
-    enum kafka_error error = check_epochs(p);
-    if (error)
-        part_fails(p, error);
-    if (!p->partition)
-        return;
-    p->counted_to = p->asked->fetch_offset;
-    const struct log *log = p->partition->log;
-    if (p->counted_to < log->start || p->counted_to > log->end)
-        part_fails(p, KAFKA_OFFSET_OUT_OF_RANGE);
+    struct core *core = request_core(f->request);
+    struct fetch_set *set = fetch_session_find(core, in->session_id);
+    size_t count = 0;
+    if (set)
+        fetch_session_close(set);
+    set = NULL;
+    for (int32_t i = 0; i < in->topics.count; i++)
+        count += (size_t)in->topics.items[i].partitions.count;
+    if (in->session_epoch == FULL)
+        set = fetch_session_open(core, f->request->version >= FETCH_IDS_SINCE, count,
+                                 f->request->connection->config->fetch_session_slots);
+    if (!set || !change_session(set, in))
+        (void)build_own_set(f, in);
     else
-        count_part(p);
-}
-
-/* Is the client's idea of the leader ours (KIP-320), and did it read from the same history as ours
- * (KIP-595)? A fork is answered with the point where it began, and without records. */
-static enum kafka_error check_epochs(struct fetch_part *p)
-{
-    struct core *core = request_core(p->fetch->request);
-    int32_t epoch = store_epoch(core->store);
-    if (p->asked->current_leader_epoch >= 0 && p->asked->current_leader_epoch < epoch) {
-        p->answer->current_leader.leader_id = core->config.node_id;
-        p->answer->current_leader.leader_epoch = epoch;
-        return KAFKA_FENCED_LEADER_EPOCH;
-    }
-    if (p->asked->current_leader_epoch > epoch)
-        return KAFKA_UNKNOWN_LEADER_EPOCH;
-    if (p->asked->last_fetched_epoch < 0)
-        return KAFKA_NONE;
-
-    return check_history(p);
-}
-
-static enum kafka_error check_history(struct fetch_part *p)
-{
-    struct log *log = p->partition->log;
-    int32_t asked = p->asked->last_fetched_epoch;
-    if (asked > log_last_epoch(log))
-        return KAFKA_OFFSET_OUT_OF_RANGE;
-    int32_t epoch = -1;
-    int64_t end = log_epoch_end(log, asked, &epoch);
-    if (end < 0) { /* older than all that is kept */
-        epoch = asked;
-        end = log->start;
-    }
-    if (epoch == asked && end >= p->asked->fetch_offset)
-        return KAFKA_NONE;
-    p->answer->diverging_epoch.epoch = epoch;
-    p->answer->diverging_epoch.end_offset = end;
-    p->answer->high_watermark = log->hw;
-    p->answer->last_stable_offset = log->hw;
-    p->answer->log_start_offset = log->start;
-    p->partition = NULL;
-    p->fetch->is_ready = true;
+        use_session(f, set);
     return KAFKA_NONE;
 }
 
-static void part_fails(struct fetch_part *p, enum kafka_error error)
+/* Another connection goes on with the session while a fetch waits: the fetch has lost it. */
+static void take_over(struct fetch_set *set)
 {
-    p->answer->error_code = (int16_t)error;
-    if (list_is_linked(&p->watch.node))
-        partition_unwatch(&p->watch);
-    p->partition = NULL;
-    p->fetch->is_ready = true;
+    struct fetch *loser = set->fetch;
+    struct request *r = loser->request;
+    struct kafka_fetch_response *reply = r->reply;
+    reply->error_code = KAFKA_INVALID_FETCH_SESSION_EPOCH;
+    reply->responses.count = 0;
+    stop(loser);
+    request_answer(r, reply);
 }
 
-/* Add what is new below the high watermark, up to what this partition may contribute. What is not
- * in memory is old: there is plenty of it. */
-static void count_part(struct fetch_part *p)
+static enum kafka_error open_set(struct fetch *f, const struct kafka_fetch_request *in)
 {
+    if (in->session_epoch == FULL || in->session_epoch == NO_SESSION)
+        return open_full(f, in);
+
+    struct fetch_set *set = fetch_session_find(request_core(f->request), in->session_id);
+    if (!set)
+        return KAFKA_FETCH_SESSION_ID_NOT_FOUND;
+    if (set->epoch != in->session_epoch)
+        return KAFKA_INVALID_FETCH_SESSION_EPOCH;
+    if (set->by_id != (f->request->version >= FETCH_IDS_SINCE))
+        return KAFKA_FETCH_SESSION_TOPIC_ID_ERROR;
+    if (set->fetch)
+        take_over(set);
+    if (!change_session(set, in))
+        return KAFKA_FETCH_SESSION_ID_NOT_FOUND;
+    if (set->part_count == 0) { /* nothing is left to be asked for */
+        fetch_session_close(set);
+        (void)build_own_set(f, in);
+        return KAFKA_NONE;
+    }
+    set->epoch = set->epoch == INT32_MAX ? 1 : set->epoch + 1;
+    f->is_incremental = true;
+    use_session(f, set);
+    return KAFKA_NONE;
+}
+
+/* ---- look ---- */
+
+/* Add what is new below the high watermark, as far as it decides anything: up to what this
+ * partition may contribute and to what is wanted. What is not in memory is old: there is plenty of
+ * it. */
+static void count_part(struct fetch *f, struct fetch_part *p)
+{
+    enum { PEEK_BATCHES = 16 };
     struct log_batch batches[PEEK_BATCHES];
     struct log *log = p->partition->log;
-    int64_t limit_bytes = p->asked->partition_max_bytes > 0 ? p->asked->partition_max_bytes : 0;
-    int64_t before = p->counted_bytes;
-    while (p->counted_bytes < limit_bytes && p->counted_to < log->hw) {
+    int64_t limit = fetch_visible_end(f, p);
+    while (p->counted_bytes < p->max_bytes && p->counted_to < limit && !has_enough(f)) {
         size_t count = 0;
-        enum err err =
-            log_peek(log, p->counted_to, log->hw, (size_t)(limit_bytes - p->counted_bytes), batches,
-                     PEEK_BATCHES, &count);
+        int64_t before = p->counted_bytes, room = p->max_bytes - before;
+        int64_t need = f->wanted_bytes - f->counted_bytes;
+        enum err err = log_peek(log, p->counted_to, limit, (size_t)(need < room ? need : room),
+                                batches, PEEK_BATCHES, &count);
         if (err)
-            p->counted_bytes = limit_bytes; /* cold, or an error that gathering will find */
-        if (err || count == 0) {
-            p->counted_to = log->hw;
-            break;
-        }
+            p->counted_bytes = p->max_bytes; /* cold, or an error that gathering will find */
         for (size_t i = 0; i < count; i++)
             p->counted_bytes += (int64_t)batches[i].raw.size;
-        p->counted_to = batch_end(&batches[count - 1]);
+        p->counted_to = count > 0 ? log_batch_end(&batches[count - 1]) : limit;
+        if (p->counted_bytes > p->max_bytes)
+            p->counted_bytes = p->max_bytes;
+        f->counted_bytes += p->counted_bytes - before;
     }
-    if (p->counted_bytes > limit_bytes)
-        p->counted_bytes = limit_bytes;
-    p->fetch->counted_bytes += p->counted_bytes - before;
+}
+
+void fetch_part_arm(struct fetch_part *p)
+{
+    p->watch.moved = part_moved;
+    if (!list_is_linked(&p->watch.node))
+        partition_watch(p->partition, &p->watch);
+}
+
+/* True when nothing is to be told of it before it moves. */
+static bool is_quiet(const struct fetch *f, const struct fetch_part *p)
+{
+    const struct log *log = p->partition->log;
+    return f->set != &f->own && p->told_hw == log->hw && p->told_start == log->start &&
+           p->offset >= fetch_visible_end(f, p);
+}
+
+/* One lively partition. */
+static void look_at(struct fetch *f, struct fetch_part *p, struct fetch_verdict verdict)
+{
+    p->counted_to = p->offset;
+    p->counted_bytes = 0;
+    if (fetch_verdict_is_bad(&verdict)) {
+        f->ends_wait = true;
+    } else if (is_quiet(f, p)) {
+        list_remove(&p->node);
+        fetch_part_arm(p);
+    } else {
+        count_part(f, p);
+    }
+}
+
+/* False when no partition is there to wait for. */
+static bool look(struct fetch *f)
+{
+    size_t known = f->set->part_count;
+    list_each_safe (node, &f->set->lively) {
+        struct fetch_part *p = container_of(node, struct fetch_part, node);
+        if (fetch_part_resolve(p, request_core(f->request)))
+            look_at(f, p, fetch_judge(f, p));
+        else
+            known--;
+    }
+    return known > 0;
 }
 
 /* ---- wait ---- */
 
 static bool has_enough(const struct fetch *f)
 {
-    const struct kafka_fetch_request *in = f->request->body;
-    return f->is_ready || f->counted_bytes >= in->min_bytes;
+    return f->ends_wait || f->counted_bytes >= f->wanted_bytes;
 }
 
 static void stop_waiting(struct fetch *f)
 {
     timer_stop(&request_core(f->request)->timers, &f->timer);
-    core_defer_cancel(&f->recount);
-    gather(f);
+    core_defer_cancel(&f->finish);
+    f->is_waiting = false;
+    fetch_gather(f);
 }
 
 static void time_is_up(struct timer *timer, int64_t now_ns)
@@ -256,183 +304,51 @@ static void time_is_up(struct timer *timer, int64_t now_ns)
     stop_waiting(container_of(timer, struct fetch, timer));
 }
 
-static void recount_moved(struct deferred *d)
+static void finish(struct deferred *d)
 {
-    struct fetch *f = container_of(d, struct fetch, recount);
-    struct list *node;
-    while ((node = list_pop_front(&f->moved))) {
-        struct fetch_part *p = container_of(node, struct fetch_part, moved);
-        if (part_is_alive(p))
-            count_part(p);
+    stop_waiting(container_of(d, struct fetch, finish));
+}
+
+/* Gathering comes later in the turn: then all that moved in it is in the answer. */
+static void count_moved(struct fetch *f, struct fetch_part *p, bool is_new)
+{
+    if (is_new) {
+        p->counted_to = p->offset;
+        p->counted_bytes = 0;
     }
+    if (p->partition)
+        count_part(f, p);
+    else
+        f->ends_wait = true; /* it was deleted */
     if (has_enough(f))
-        stop_waiting(f);
+        core_defer(request_core(f->request), &f->finish);
 }
 
 static void part_moved(struct partition_watch *watch, struct partition *partition)
 {
     struct fetch_part *p = container_of(watch, struct fetch_part, watch);
-    struct fetch *f = p->fetch;
-    if (partition->topic->deleted)
-        part_fails(p, missing_topic(f->request));
-    if (f->is_gathering)
-        return;
-    if (!list_is_linked(&p->moved))
-        list_push_back(&f->moved, &p->moved);
-    core_defer(request_core(f->request), &f->recount); /* not now: the store is on the stack */
+    struct fetch *f = p->set->fetch;
+    bool is_new = !list_is_linked(&p->node) && !(f && f->current == p);
+    bool is_waited_for = f && f->is_waiting;
+    if (is_new)
+        list_push_back(f && f->is_gathering ? &f->kept : &p->set->lively, &p->node);
+    if (partition->topic->deleted || !is_waited_for) /* being lively is enough */
+        let_go_of_part(p);
+    if (is_waited_for)
+        count_moved(f, p, is_new);
 }
 
 static void wait_for_more(struct fetch *f)
 {
     const struct kafka_fetch_request *in = f->request->body;
     struct core *core = request_core(f->request);
-    watch_all(f);
-    f->recount.run = recount_moved;
+    list_each (node, &f->set->lively) {
+        struct fetch_part *p = container_of(node, struct fetch_part, node);
+        if (p->partition)
+            fetch_part_arm(p);
+    }
+    f->is_waiting = true;
+    f->finish.run = finish;
     f->timer.fire = time_is_up;
     timer_start(&core->timers, &f->timer, core->now_ns + (int64_t)in->max_wait_ms * 1000000);
-}
-
-static void watch_all(struct fetch *f)
-{
-    for (size_t i = 0; i < f->part_count; i++) {
-        struct fetch_part *p = &f->parts[i];
-        if (!p->partition || p->watch.moved)
-            continue;
-        p->watch.moved = part_moved;
-        partition_watch(p->partition, &p->watch);
-    }
-}
-
-static void unwatch_all(struct fetch *f)
-{
-    for (size_t i = 0; i < f->part_count; i++)
-        if (list_is_linked(&f->parts[i].watch.node))
-            partition_unwatch(&f->parts[i].watch);
-}
-
-/* ---- gather ---- */
-
-static void begin_part(struct fetch *f, struct fetch_part *p)
-{
-    const struct log *log = p->partition->log;
-    p->answer->high_watermark = log->hw;
-    p->answer->last_stable_offset = log->hw;
-    p->answer->log_start_offset = log->start;
-    f->next_offset = p->asked->fetch_offset;
-    f->part_room =
-        p->asked->partition_max_bytes < f->room ? p->asked->partition_max_bytes : f->room;
-}
-
-/* Goes on with the part that a read was for when it is called again. */
-static void gather(struct fetch *f)
-{
-    const struct kafka_fetch_request *in = f->request->body;
-    if (!f->is_gathering) {
-        f->is_gathering = true;
-        f->room = in->max_bytes < FETCH_MAX_BYTES ? in->max_bytes : FETCH_MAX_BYTES;
-        f->next_offset = -1;
-    }
-    while (f->gathered_count < f->part_count) {
-        struct fetch_part *p = &f->parts[f->gathered_count];
-        if (part_is_alive(p) && f->next_offset < 0)
-            begin_part(f, p);
-        if (p->partition && !gather_part(f, p))
-            return;
-        f->next_offset = -1;
-        f->gathered_count++;
-    }
-    unwatch_all(f);
-    request_answer(f->request, f->request->reply);
-}
-
-/* Take batches as far as the limits go. The first batch of the answer is taken whatever its size,
- * or a consumer could never pass it (KIP-74). False when a limit was met. */
-static bool take(struct fetch *f, struct fetch_part *p, const struct log_batch *batches,
-                 size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        int64_t size = (int64_t)batches[i].raw.size;
-        if (size > f->part_room && f->has_records)
-            return false;
-        chunk_ref(batches[i].chunk);
-        vec_push(&f->batches, batches[i]);
-        f->has_records = true;
-        f->part_room -= size;
-        f->room -= size;
-        f->next_offset = batch_end(&batches[i]);
-        p->span_count++;
-        p->answer->records.size += (size_t)size;
-    }
-    return true;
-}
-
-static void read_done(struct log_read *read)
-{
-    struct cold_read *cold = container_of(read, struct cold_read, read);
-    struct fetch *f = cold->fetch;
-    bool more = false;
-    if (f) {
-        struct fetch_part *p = &f->parts[f->gathered_count];
-        f->read = NULL;
-        if (read->err && p->partition && p->span_count == 0)
-            part_fails(p, kafka_error_of(read->err));
-        else if (!read->err && p->partition)
-            more = take(f, p, read->batches, read->count) && read->count > 0;
-        if (!more)
-            f->next_offset = INT64_MAX; /* this part is complete */
-    }
-    log_read_end(read);
-    free(cold);
-    if (f)
-        gather(f);
-}
-
-static void start_read(struct fetch *f, struct fetch_part *p)
-{
-    watch_all(f); /* a topic may be deleted meanwhile */
-    struct cold_read *cold = xzalloc(sizeof *cold);
-    cold->fetch = f;
-    cold->read.kind = READ_FROM;
-    cold->read.from = f->next_offset;
-    cold->read.limit = p->answer->high_watermark;
-    cold->read.max_bytes = f->part_room > 0 ? (size_t)f->part_room : 1;
-    cold->read.done = read_done;
-    f->read = cold;
-    log_read(p->partition->log, &cold->read);
-}
-
-/* False: a read is under way, read_done() goes on. */
-static bool gather_part(struct fetch *f, struct fetch_part *p)
-{
-    struct log_batch batches[PEEK_BATCHES];
-    while (f->next_offset < p->answer->high_watermark && (f->part_room > 0 || !f->has_records)) {
-        size_t count = 0;
-        enum err err =
-            log_peek(p->partition->log, f->next_offset, p->answer->high_watermark,
-                     f->part_room > 0 ? (size_t)f->part_room : 1, batches, PEEK_BATCHES, &count);
-        if (err == E_COLD) {
-            start_read(f, p);
-            return false;
-        }
-        if (err && p->span_count == 0)
-            part_fails(p, kafka_error_of(err));
-        if (err || count == 0 || !take(f, p, batches, count))
-            return true;
-    }
-    return true;
-}
-
-/* A deleted topic loses its logs at once; its watches are told a little later. */
-static bool part_is_alive(struct fetch_part *p)
-{
-    if (p->partition && p->partition->topic->deleted)
-        part_fails(p, missing_topic(p->fetch->request));
-    return p->partition != NULL;
-}
-
-/* The offset behind a batch. */
-static int64_t batch_end(const struct log_batch *b)
-{
-    enum { LAST_OFFSET_DELTA = 23 };
-    return b->base_offset + (int32_t)get_u32(b->raw.data + LAST_OFFSET_DELTA) + 1;
 }

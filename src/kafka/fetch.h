@@ -1,58 +1,65 @@
 /*
  * Fetch: batches of partitions from given offsets on, waiting until there is enough of them.
- * KIP-74 (sizes), KIP-227 (sessions: always answered "none"), KIP-320 and KIP-595 (epochs), KIP-516
- * (topic ids).
+ * KIP-74 (sizes), KIP-227 (sessions: fetch_session.h), KIP-320 and KIP-595 (epochs), KIP-516 (topic
+ * ids), KIP-951 (who leads instead).
  *
- *   check    every partition is looked up and what it has below its high watermark is counted
+ *   look     every lively partition is looked up, and what it has below its high watermark is
+ *            counted as far as it matters
  *   wait     until min_bytes are counted, max_wait has passed, or something is wrong. Each
- * partition has a watch, so a commit costs a look at the partitions that moved and at no others
- *   gather   in the order of the request, references to batches are taken until the limits are
- *            reached; what is not in memory is read, one partition after the other
+ *            partition has a watch, so a commit costs a look at the partitions that moved and at no
+ *            others
+ *   gather   in order, references to batches are taken until the limits are reached; what is not in
+ *            memory is read, one partition after the other. A partition of a session that had
+ *            records goes behind the others, so that the next answer begins with them
  *   write    the answer's own bytes are copied, batches go out from where they lie
  *
  * While it waits a fetch holds counts and no batches. Nothing above the high watermark is shown.
+ * What is not known at all (a topic, a partition) does not end the wait for the others, as in Kafka:
+ * clients ask for it again and again until their metadata say that it is gone.
  */
 #ifndef KAFKA_FETCH_H
 #define KAFKA_FETCH_H
 
 #include "base/timers.h"
 #include "base/vec.h"
-#include "broker/core.h"
-#include "broker/topic.h"
-#include "kafka/kafka_messages.h"
+#include "kafka/fetch_session.h"
 #include "kafka/request.h"
 
 enum { FETCH_MAX_BYTES = 55 << 20 }; /* of records in one answer, whatever is asked */
 
-struct fetch_part {
-    struct partition_watch watch;
-    struct list moved; /* in fetch->moved until it is counted again */
-    struct fetch *fetch;
-    struct partition *partition; /* NULL: an error is the answer */
-    const struct kafka_fetch_request_partition *asked;
-    struct kafka_fetch_response_partition *answer;
-    int64_t counted_to; /* offset */
-    int64_t counted_bytes;
-    size_t span_count; /* of the answer's records */
+/* Batches that follow one another in one chunk, or a single one whose first bytes have another
+ * log's numbers. */
+struct fetch_piece {
+    struct bytes raw;
+    struct chunk *chunk; /* one reference */
+    int64_t base_offset;
+    int32_t epoch;
+    bool is_stamped; /* raw has the right numbers */
 };
 
 struct fetch {
     struct request *request;
-    struct fetch_part *parts;
-    size_t part_count;
-    struct list moved;
-    struct deferred recount;
+    struct fetch_set *set; /* `own`, or a session */
+    struct fetch_set own;
+    struct fetch_part *own_parts;
+    bool is_incremental; /* only what changed is told */
+    bool is_waiting, is_gathering;
+    bool ends_wait; /* something happened that the client must know at once */
+    struct deferred finish;
     struct timer timer;
-    int64_t counted_bytes;
-    bool is_ready; /* nothing to wait for any more */
-    bool is_gathering;
+    int64_t wanted_bytes, counted_bytes;
 
-    size_t gathered_count; /* parts that are complete */
-    int64_t next_offset;   /* in the part that is being gathered */
+    struct list todo, kept, served, unknown; /* partitions not gathered yet, and those that were */
+    struct fetch_part *current;              /* being gathered */
+    int64_t next_offset;
     int64_t part_room, room;
     bool has_records;
-    struct cold_read *read;        /* under way */
-    VEC(struct log_batch) batches; /* of all parts, in order; each holds a reference to its chunk */
+    struct cold_read *read; /* under way */
+    struct kafka_fetch_response_partition *answers;
+    struct fetch_topic **answer_topics;
+    uint32_t *piece_counts; /* of each answer's records */
+    size_t answer_count;
+    VEC(struct fetch_piece) pieces; /* of all answers, in order */
 };
 
 #endif

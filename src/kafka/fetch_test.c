@@ -294,13 +294,54 @@ TEST(fetch_does_not_wait_when_a_partition_has_an_error)
 {
     struct test_broker b;
     broker_open(&b);
+    struct topic *topic = broker_topic(&b, "orders", 2);
+    struct test_client *c = broker_client(&b);
+    struct kafka_fetch_request *in = waiting_fetch_of(&b, topic, 2, 1);
+    asked_partition(in, 1)->fetch_offset = 1;
+    int32_t id = client_send(c, KAFKA_FETCH, 12, in);
+    broker_turn(&b);
+    struct kafka_fetch_response *reply = client_receive(c, KAFKA_FETCH, 12, id);
+    expect_int(answered_partition(reply, 0)->error_code, KAFKA_NONE);
+    expect_int(answered_partition(reply, 1)->error_code, KAFKA_OFFSET_OUT_OF_RANGE);
+    broker_close(&b);
+}
+
+TEST(fetch_waits_although_a_partition_is_unknown_but_not_when_all_are)
+{
+    struct test_broker b;
+    broker_open(&b);
     struct topic *topic = broker_topic(&b, "orders", 1);
     struct test_client *c = broker_client(&b);
     int32_t id = client_send(c, KAFKA_FETCH, 12, waiting_fetch_of(&b, topic, 2, 1));
     broker_turn(&b);
+    expect_null(client_receive(c, KAFKA_FETCH, 12, id));
+    broker_append(&b, topic->partitions[0], "a");
     struct kafka_fetch_response *reply = client_receive(c, KAFKA_FETCH, 12, id);
-    expect_int(answered_partition(reply, 0)->error_code, KAFKA_NONE);
+    expect_int(count_batches(answered_partition(reply, 0)->records, 0), 1);
     expect_int(answered_partition(reply, 1)->error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+
+    struct kafka_fetch_request *in = waiting_fetch_of(&b, topic, 1, 1);
+    asked_partition(in, 0)->partition = 8;
+    id = client_send(c, KAFKA_FETCH, 12, in);
+    broker_turn(&b);
+    reply = client_receive(c, KAFKA_FETCH, 12, id);
+    expect_int(answered_partition(reply, 0)->error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    broker_close(&b);
+}
+
+TEST(fetch_does_not_serve_other_replicas)
+{
+    struct test_broker b;
+    broker_open(&b);
+    struct topic *topic = broker_topic(&b, "orders", 1);
+    struct test_client *c = broker_client(&b);
+    struct kafka_fetch_request *in = fetch_of(&b, topic, 1);
+    in->replica_id = 3;
+    in->replica_state.replica_id = 3;
+    for (int version = 14; version <= 15; version++) {
+        struct kafka_fetch_response *reply = client_call(c, KAFKA_FETCH, version, in);
+        expect_int(answered_partition(reply, 0)->error_code, KAFKA_NOT_LEADER_OR_FOLLOWER);
+    }
     broker_close(&b);
 }
 
@@ -316,8 +357,7 @@ TEST(fetch_that_waits_is_told_when_its_topic_is_deleted)
         broker_commit(&b);
         struct kafka_fetch_response *reply = client_receive(c, KAFKA_FETCH, version, id);
         for (int i = 0; i < 2; i++)
-            expect_int(answered_partition(reply, i)->error_code,
-                       version == 12 ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION : KAFKA_UNKNOWN_TOPIC_ID);
+            expect_int(answered_partition(reply, i)->error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
         broker_close(&b);
     }
 }
@@ -476,28 +516,6 @@ TEST(fetch_tells_where_histories_diverge)
     asked_partition(in, 0)->last_fetched_epoch = epoch + 1; /* and one that is not known yet */
     reply = client_call(c, KAFKA_FETCH, 12, in);
     expect_int(answered_partition(reply, 0)->error_code, KAFKA_OFFSET_OUT_OF_RANGE);
-    broker_close(&b);
-}
-
-TEST(fetch_knows_no_sessions)
-{
-    struct test_broker b;
-    broker_open(&b);
-    struct topic *topic = broker_topic(&b, "orders", 1);
-    struct test_client *c = broker_client(&b);
-    struct kafka_fetch_request *in = fetch_of(&b, topic, 1);
-    in->session_epoch = 0; /* may we open one? */
-    struct kafka_fetch_response *reply = client_call(c, KAFKA_FETCH, 12, in);
-    expect_int(reply->session_id, 0);
-    answered_partition(reply, 0);
-    in->session_epoch = 1;
-    for (in->session_id = 0; in->session_id <= 5; in->session_id += 5) {
-        reply = client_call(c, KAFKA_FETCH, 12, in);
-        expect_int(reply->error_code, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
-        expect_int(reply->responses.count, 0);
-    }
-    in->session_epoch = -1; /* closing it is fine */
-    answered_partition(client_call(c, KAFKA_FETCH, 12, in), 0);
     broker_close(&b);
 }
 

@@ -17,7 +17,8 @@ struct golden {
     struct arena arena;
     struct text text;
     int32_t correlation_id;
-    uint8_t topic_id[16]; /* of "orders" */
+    uint8_t topic_id[16];              /* of "orders" */
+    int32_t session_id, session_epoch; /* of the newest fetch session */
 };
 
 /* Appends to g->text: "=== name" and the answer for each step. */

@@ -14,6 +14,7 @@
 struct kafka_config {
     const char *advertised_host; /* NULL: the address that the client has reached */
     uint16_t advertised_port;    /* 0: the port that the client has reached */
+    uint32_t fetch_session_slots; /* of all listeners together; 0: as many as Kafka's default */
 };
 
 /* A listener with a configuration: hub_listen(hub, address, &listener->protocol, &port). It must

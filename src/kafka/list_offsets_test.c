@@ -1,5 +1,7 @@
 #include "kafka/test_broker.h"
 
+#include <zlib.h>
+
 #include "kafka/errors.h"
 
 static struct kafka_list_offsets_request *ask(struct test_broker *b, const char *topic,
@@ -214,23 +216,184 @@ TEST(list_offsets_that_reads_is_forgotten_with_its_connection)
     broker_close(&b);
 }
 
+/* A topic with a batch of two records at 1000 * (i + 1) and 100 later in each partition i. */
+static struct topic *topic_of_batches(struct test_broker *b, int32_t partitions)
+{
+    struct topic *topic = broker_topic(b, "many", partitions);
+    for (int32_t i = 0; i < partitions; i++) {
+        struct batch_builder builder = {0};
+        struct batch batch;
+        batch_builder_begin(&builder, 0);
+        for (int64_t at = 1000 * (i + 1); at <= 1000 * (i + 1) + 100; at += 100)
+            batch_builder_add(&builder, at, BYTES_NULL, BYTES_LITERAL("v"), BYTES_NULL, 0);
+        expect_ok(batch_parse(batch_builder_end(&builder), &batch));
+        broker_append_batch(b, topic->partitions[i], &batch);
+        batch_builder_reset(&builder);
+    }
+    return topic;
+}
+
 TEST(list_offsets_walks_many_partitions_in_order)
 {
+    enum { COUNT = 7 };
+    static const int64_t times[COUNT] = {1001, -1, 3100, -2, 5101, -3, 0};
+    static const int64_t offsets[COUNT] = {1, 2, 1, 0, -1, 1, 0};
     struct test_broker b;
-    open_with_records(&b);
-    struct kafka_list_offsets_request *in = ask(&b, "orders", 0, -1);
-    static const int64_t times[] = {1, -1, 3000, -2, 5001, -3, 0};
-    enum { COUNT = sizeof times / sizeof times[0] };
+    broker_open(&b);
+    topic_of_batches(&b, COUNT);
+    struct kafka_list_offsets_request *in = ask(&b, "many", 0, -1);
     in->topics.items[0].partitions.items =
         wire_new(&kafka_list_offsets_request_partition_schema, &b.arena, COUNT);
     in->topics.items[0].partitions.count = COUNT;
-    for (int i = 0; i < COUNT; i++)
+    for (int i = 0; i < COUNT; i++) {
+        in->topics.items[0].partitions.items[i].partition_index = i;
         in->topics.items[0].partitions.items[i].timestamp = times[i];
+    }
     struct kafka_list_offsets_response *reply =
         client_call(broker_client(&b), KAFKA_LIST_OFFSETS, 7, in);
-    static const int64_t offsets[] = {1, 5, 2, 1, -1, 3, 1};
     expect_int(reply->topics.items[0].partitions.count, COUNT);
-    for (int i = 0; i < COUNT; i++)
+    for (int i = 0; i < COUNT; i++) {
+        expect_int(reply->topics.items[0].partitions.items[i].partition_index, i);
         expect_int(reply->topics.items[0].partitions.items[i].offset, offsets[i]);
+    }
+    broker_close(&b);
+}
+
+TEST(list_offsets_answers_a_partition_that_is_named_twice_once_and_refuses_it)
+{
+    struct test_broker b;
+    broker_open(&b);
+    topic_of_batches(&b, 2);
+    struct kafka_list_offsets_request *in = ask(&b, "many", 0, -1);
+    struct kafka_list_offsets_request_topic twice[2] = {in->topics.items[0], in->topics.items[0]};
+    struct kafka_list_offsets_request_partition both[2];
+    both[0] = both[1] = in->topics.items[0].partitions.items[0];
+    both[0].partition_index = 1;
+    twice[1].partitions.items = both;
+    twice[1].partitions.count = 2;
+    in->topics.items = twice;
+    in->topics.count = 2;
+    struct kafka_list_offsets_response *reply =
+        client_call(broker_client(&b), KAFKA_LIST_OFFSETS, 7, in);
+    expect_int(reply->topics.count, 2);
+    expect_int(reply->topics.items[0].partitions.count, 1);
+    expect_int(reply->topics.items[0].partitions.items[0].error_code, KAFKA_INVALID_REQUEST);
+    expect_int(reply->topics.items[1].partitions.count, 1);
+    expect_int(reply->topics.items[1].partitions.items[0].partition_index, 1);
+    expect_int(reply->topics.items[1].partitions.items[0].offset, 2);
+    broker_close(&b);
+}
+
+TEST(list_offsets_passes_a_batch_whose_fitting_records_are_no_longer_kept)
+{
+    struct test_broker b;
+    broker_open(&b);
+    struct partition *p = broker_topic(&b, "orders", 1)->partitions[0];
+    static const int64_t times[][2] = {{9000, 1000}, {1500, 9500}};
+    for (size_t i = 0; i < 2; i++) {
+        struct batch_builder builder = {0};
+        struct batch batch;
+        batch_builder_begin(&builder, 0);
+        for (size_t j = 0; j < 2; j++)
+            batch_builder_add(&builder, times[i][j], BYTES_NULL, BYTES_LITERAL("v"), BYTES_NULL, 0);
+        expect_ok(batch_parse(batch_builder_end(&builder), &batch));
+        broker_append_batch(&b, p, &batch);
+        batch_builder_reset(&builder);
+    }
+    struct ticket ticket;
+    log_trim(p->log, 1, &ticket);
+    broker_commit(&b);
+    const struct kafka_list_offsets_response_partition *out = call(broker_client(&b), 7, 5000);
+    expect_int(out->offset, 3);
+    expect_int(out->timestamp, 9500);
+    broker_close(&b);
+}
+
+/* ---- compressed batches ---- */
+
+/* The records of `plain` in a gzip stream, as a batch of their own. */
+static struct bytes compressed(struct arena *arena, struct bytes plain)
+{
+    struct bytes records =
+        bytes_of(plain.data + BATCH_HEADER_BYTES, plain.size - BATCH_HEADER_BYTES);
+    uint8_t *out = arena_alloc(arena, plain.size + 1000);
+    z_stream z = {.next_in = (Bytef *)(uintptr_t)records.data,
+                  .avail_in = (uInt)records.size,
+                  .next_out = out + BATCH_HEADER_BYTES,
+                  .avail_out = (uInt)records.size + 900};
+    memcpy(out, plain.data, BATCH_HEADER_BYTES);
+    expect_int(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    expect_int(deflate(&z, Z_FINISH), Z_STREAM_END);
+    struct bytes batch = bytes_of(out, BATCH_HEADER_BYTES + z.total_out);
+    deflateEnd(&z);
+    put_u32(out + 8, (uint32_t)(batch.size - BATCH_PREFIX_BYTES));
+    put_u16(out + 21, CODEC_GZIP);
+    batch_sign(batch);
+    return batch;
+}
+
+static void append_compressed(struct test_broker *b, struct partition *p, bool is_damaged)
+{
+    struct batch_builder builder = {0};
+    struct batch batch;
+    batch_builder_begin(&builder, 0);
+    for (int64_t i = 0; i < 1000; i++)
+        batch_builder_add(&builder, 1000 + i, BYTES_NULL, BYTES_LITERAL("value"), BYTES_NULL, 0);
+    struct bytes raw = compressed(&b->arena, batch_builder_end(&builder));
+    if (is_damaged) {
+        memset((uint8_t *)(uintptr_t)raw.data + BATCH_HEADER_BYTES + 20, 0, 20);
+        batch_sign(raw);
+    }
+    batch_builder_reset(&builder);
+    expect_ok(batch_parse(raw, &batch));
+    broker_append_batch(b, p, &batch);
+}
+
+TEST(list_offsets_inflates_on_a_helper)
+{
+    struct test_broker b;
+    broker_open(&b);
+    append_compressed(&b, broker_topic(&b, "orders", 1)->partitions[0], false);
+    struct test_client *c = broker_client(&b);
+    int32_t id = client_send(c, KAFKA_LIST_OFFSETS, 7, ask(&b, "orders", 0, 1700));
+    int steps = 0;
+    struct kafka_list_offsets_response *reply = NULL;
+    while (!reply && broker_step(&b)) {
+        steps++;
+        reply = client_receive(c, KAFKA_LIST_OFFSETS, 7, id);
+    }
+    expect_true(steps > 2); /* more than the read alone */
+    expect_int(only_partition(reply)->offset, 700);
+    expect_int(only_partition(reply)->timestamp, 1700);
+    expect_int(call(c, 7, -3)->offset, 999);
+    broker_close(&b);
+}
+
+TEST(list_offsets_tells_of_a_batch_that_cannot_be_inflated)
+{
+    struct test_broker b;
+    broker_open(&b);
+    append_compressed(&b, broker_topic(&b, "orders", 1)->partitions[0], true);
+    expect_int(call(broker_client(&b), 7, 1700)->error_code, KAFKA_CORRUPT_MESSAGE);
+    broker_close(&b);
+}
+
+TEST(list_offsets_that_inflates_is_forgotten_with_its_connection_and_with_the_broker)
+{
+    struct test_broker b;
+    broker_open(&b);
+    append_compressed(&b, broker_topic(&b, "orders", 1)->partitions[0], false);
+    for (int i = 0; i < 2; i++) {
+        struct test_client *c = broker_client(&b);
+        client_send(c, KAFKA_LIST_OFFSETS, 7, ask(&b, "orders", 0, 1700));
+        while (sim_jobs_waiting_count(b.jobs) == 0 || sim_jobs_ended_count(b.jobs) > 0)
+            expect_true(broker_step(&b));
+        expect_true(broker_step(&b)); /* the read; the helper's job waits */
+        sim_link_end(c->link);
+        broker_turn(&b);
+        expect_int(sim_link_unfreed_count(c->link), 0);
+        if (i == 0)
+            broker_commit(&b);
+    }
     broker_close(&b);
 }

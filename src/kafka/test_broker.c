@@ -88,15 +88,20 @@ struct topic *broker_topic(struct test_broker *b, const char *name, int32_t part
     return topic;
 }
 
+void broker_append_batch(struct test_broker *b, struct partition *p, const struct batch *batch)
+{
+    int64_t base_offset, append_time;
+    struct ticket ticket;
+    expect_ok(partition_append(b->core, p, batch, &base_offset, &append_time, &ticket));
+    broker_commit(b);
+    expect_int(p->log->hw, base_offset + batch->last_offset_delta + 1);
+}
+
 void broker_append(struct test_broker *b, struct partition *p, const char *value)
 {
     struct batch batch;
-    int64_t base_offset, append_time;
-    struct ticket ticket;
     expect_ok(batch_parse(make_batch(&b->arena, b->wall_ms, value, NULL), &batch));
-    expect_ok(partition_append(b->core, p, &batch, &base_offset, &append_time, &ticket));
-    broker_commit(b);
-    expect_int(p->log->hw, base_offset + 1);
+    broker_append_batch(b, p, &batch);
 }
 
 /* ---- clients ---- */

@@ -49,6 +49,7 @@ void broker_advance(struct test_broker *b, int64_t ms); /* the clock, and a turn
 struct topic *broker_topic(struct test_broker *b, const char *name, int32_t partitions);
 /* Append and commit one batch of one record. */
 void broker_append(struct test_broker *b, struct partition *p, const char *value);
+void broker_append_batch(struct test_broker *b, struct partition *p, const struct batch *batch);
 
 struct test_client *broker_client(struct test_broker *b);
 struct test_client *broker_client_of(struct test_broker *b, const struct protocol *protocol);
