@@ -8,6 +8,7 @@
 #include "broker/catalog_internal.h"
 #include "broker/core_internal.h"
 #include "broker/exchange_internal.h"
+#include "broker/mutant.h"
 #include "broker/user.h"
 
 enum {
@@ -72,6 +73,8 @@ static bool is_pending(const struct catalog *c)
 struct ticket catalog_ticket(const struct core *core)
 {
     struct log *log = core->catalog->log;
+    if (BROKER_MUTANT == MUTANT_ANSWER_EARLY)
+        return (struct ticket){0};
     return is_pending(core->catalog) ? log_next_ticket(log) : log_last_ticket(log);
 }
 

@@ -6,6 +6,7 @@
  */
 #include "base/check.h"
 #include "base/say.h"
+#include "broker/mutant.h"
 #include "broker/queue_internal.h"
 
 static void settle_timer_fired(struct timer *timer, int64_t now_ns)
@@ -85,6 +86,8 @@ void queue_log_now(struct queue *queue, struct ticket *out)
 {
     struct subscription *s = queue->subscription;
     *out = log_last_ticket(queue->log);
+    if (BROKER_MUTANT == MUTANT_FORGET_SETTLES)
+        subscription_changes_logged(s);
     if (s->keeps_log && (subscription_has_changes(s) || subscription_mark_is_behind(s)))
         append_changes(queue, out);
     queue_unlog(queue);

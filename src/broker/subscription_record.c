@@ -22,6 +22,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "broker/mutant.h"
 #include "broker/subscription.h"
 
 enum {
@@ -72,6 +73,11 @@ static void put_run(struct text *out, int64_t *at, int64_t from, int64_t to)
     *at = to;
 }
 
+static uint64_t mark_to_write(const struct subscription *s)
+{
+    return BROKER_MUTANT == MUTANT_FORGET_MARK ? 0 : (uint64_t)s->delivered;
+}
+
 static void put_changes(struct subscription *s, struct text *out)
 {
     merge_ranges(&s->settled_changes);
@@ -79,7 +85,7 @@ static void put_changes(struct subscription *s, struct text *out)
         qsort(s->returned_changes.items, s->returned_changes.count,
               sizeof *s->returned_changes.items, compare_runs);
 
-    text_put_varint(out, (uint64_t)s->delivered);
+    text_put_varint(out, mark_to_write(s));
     text_put_varint(out, s->settled_changes.count);
     int64_t at = 0;
     for (size_t i = 0; i < s->settled_changes.count; i++)
@@ -117,7 +123,7 @@ void subscription_put_checkpoint(const struct subscription *s, struct text *out)
 {
     text_put_u8(out, CHECKPOINT_VERSION);
     text_put_varint(out, (uint64_t)s->floor);
-    text_put_varint(out, (uint64_t)s->delivered);
+    text_put_varint(out, mark_to_write(s));
     offset_set_put(&s->done, out);
     text_put_varint(out, s->returns.count);
     for (size_t i = 0; i < s->returns.capacity; i++) {
