@@ -21,6 +21,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/say.h"
+#include "base/timers.h"
 #include "log/store.h"
 
 enum {
@@ -151,12 +152,28 @@ struct direct {
     uint64_t indexed;       /* position of the newest index entry */
     int64_t max_timestamp;
     int64_t quiet_since_ns;
+    int64_t segment_since_ms; /* wall time at which the active segment was begun */
+};
+
+/* What a policy needs to know of a log that has data: when to look at it again. */
+struct upkeep {
+    struct timer look; /* in store->looks; by wall time */
+    struct log_state *log;
+    bool is_looking;          /* a job does */
+    uint64_t appended_bytes;  /* since the last look; from look_at_bytes on, one is due */
+    uint64_t look_at_bytes;   /* UINT64_MAX: never */
+    int64_t oldest_file_ms;   /* no segment before it expires; INT64_MIN: not known */
+    int64_t active_since_ms;  /* when the first batch behind the last rolled segment came */
+    int64_t dirty_due_ms;     /* segments that were not compacted may be by then */
+    struct list compact_node; /* store->compact_queue */
+    bool compact_failed;      /* until the next restart */
 };
 
 struct log_state {
     struct log log; /* first: a struct log * is a struct log_state * */
     struct store *store;
     const struct log_policy *policy; /* its owner's; NULL: everything is kept */
+    struct upkeep *upkeep;           /* when the policy may ever want something of it */
     struct tail tail;                /* batches in the journal, or in memory */
     int64_t stored_to;               /* segments hold what lies below (and is kept) */
     int64_t
@@ -168,6 +185,7 @@ struct log_state {
     int64_t segment;         /* base offset of the segment that materialise appends to; -1 none */
     uint64_t position;       /* its valid bytes */
     int64_t segment_max_timestamp; /* the largest in it */
+    int64_t segment_since_ms;      /* wall time at which it was begun */
     int64_t first_segment;         /* base offset of the oldest; -1 when there are no files */
     int64_t cleaned_to;            /* compaction has been over everything below */
     uint64_t stored_bytes;         /* of all segments, roughly: for size reports */
@@ -209,6 +227,10 @@ struct log_state {
 int64_t log_sealed_to(const struct log_state *l);
 /* The size at which its segments roll. */
 uint64_t log_segment_bytes(const struct log_state *l);
+/* What is materialised from now on goes into a new segment. */
+void log_roll(struct log_state *l);
+/* And by the age that its policy says. */
+bool log_segment_is_old(const struct log_state *l, int64_t since_ms);
 
 static inline struct log_state *log_state(struct log *log)
 {
@@ -347,7 +369,13 @@ struct store {
     struct idmap logs;
     int32_t epoch;
     int64_t now_ns;
-    int64_t wall_ms; /* 0: not told yet */
+    int64_t wall_ms;     /* 0: not told yet */
+    struct timers looks; /* of struct upkeep: due_ns is wall time */
+    uint32_t surveys;    /* jobs that look at segments for a policy */
+    struct list compact_queue;
+    struct compaction *compaction; /* under way; one at a time */
+    int64_t compact_due_ns;        /* its next slice may run */
+    bool stopping;                 /* nothing new is begun */
 
     struct window journal_window, direct_window;
     struct list pool; /* spare chunks */
@@ -479,10 +507,11 @@ void journal_file_free(struct journal_file *f);
 must_use enum err journal_file_create(struct disk *d, struct journal_file *f, bool fresh);
 void journal_path(uint32_t slot, char out[32]);
 /* (job) Fill in the record's header and checksum chain; then it can be written. */
-void journal_seal_record(struct store *s, struct staged *record);
+void journal_seal_record(struct store *s, struct staged *record, bool goes_on);
 struct record_header {
     uint32_t crc, prev_crc, epoch, entries;
     uint64_t size, sequence, synced, generation;
+    bool goes_on; /* the commit does, in the next record */
 };
 bool record_header_get(const uint8_t *p, struct record_header *out);
 struct journal_file_header {
@@ -517,7 +546,33 @@ void log_wants_row(struct log_state *l);
 must_use enum err recycle_everything(struct store *s); /* rows at a clean stop */
 void recycle_free(struct store *s);
 
+/* policy.c */
+void upkeep_note_append(struct log_state *l, size_t size);
+/* A segment was rolled, or the newest row has come: there may be something to do for the policy. */
+void upkeep_look_soon(struct log_state *l);
+/* Look again at `due_ms` at the latest; INT64_MAX: not for the sake of time. */
+void upkeep_look_at(struct log_state *l, int64_t due_ms);
+/* Look again when so much has been appended. */
+void upkeep_look_after(struct log_state *l, uint64_t bytes);
+void upkeep_free(struct log_state *l);
+void upkeep_tick(struct store *s);
+/* The monotonic time of the next look. */
+int64_t upkeep_next_due(const struct store *s);
+
+/* retain.c */
+/* Drop what the policy lets go, and say when to look again (upkeep_look_at). */
+void retain_look(struct store *s, struct log_state *l);
+
+/* read_file.c */
+/* (job) The size of a segment that does not grow, and the largest timestamp in it. */
+must_use enum err segment_summary(struct store *s, struct log_state *l, int64_t base,
+                                  uint64_t *size, int64_t *max_timestamp);
+
 /* compact.c */
+/* Look whether the log's active segment should be rolled, and whether it should be compacted. */
+void compact_look(struct store *s, struct log_state *l);
+void compact_tick(struct store *s);
+void compact_free(struct store *s);
 /* No read works on the log's segments any more. */
 void compact_go_on(struct store *s, struct log_state *l);
 
