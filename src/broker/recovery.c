@@ -174,6 +174,13 @@ static void frozen(void *ctx, const char *why)
     say_error("store", "the disk failed, nothing is accepted any more until a restart: %s", why);
 }
 
+/* Retention: who watches the log is told of its new start. */
+static void trimmed(void *ctx, struct log *log, int64_t old_start)
+{
+    (void)old_start;
+    core_log_moved(ctx, log);
+}
+
 const struct store_owner recovery_owner = {
     .restore = restore,
     .replay = replay,
@@ -183,6 +190,7 @@ const struct store_owner recovery_owner = {
     .live = live,
     .frozen = frozen,
     .cut = cut,
+    .trimmed = trimmed,
 };
 
 /* ---- opening ---- */
