@@ -11,7 +11,7 @@ not.
       max_bytes         i32            3+   default=-1
     response Produce [header=0]         # key and versions are the request's
     header RequestHeader versions=1-2 flexible=2
-    record TopicCreated id=1 versions=0-0                # always flexible
+    record TopicCreated id=1 versions=0-0 [flexible=1]   # flexible from the first version on
     struct TopicData                    # used by the messages of all files given
 
     class connection id=10              # AMQP: no versions, no nulls
@@ -154,7 +154,7 @@ TOP_LEVEL = {
     "request": {"key": int, "versions": str, "flexible": str, "advertise": int, "unstable": int},
     "response": {"header": int},
     "header": {"versions": str, "flexible": str},
-    "record": {"id": int, "versions": str},
+    "record": {"id": int, "versions": str, "flexible": str},
     "struct": {},
     "class": {"id": int},
     "method": {"id": int, "from": str, "sync": bool, "content": bool},
@@ -234,7 +234,7 @@ class Schema:
             message.versions = parse_versions(where, attributes["versions"])
             if message.versions[1] == VERSION_MAX:
                 fail(where, f"{message.kind} {message.name} needs a last version")
-        if message.kind == "record":
+        if message.kind == "record" and "flexible" not in attributes:
             message.flexible = 0
         elif attributes.get("flexible", "none") != "none":
             message.flexible = parse_number(where, attributes["flexible"], "flexible")

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "broker/broker_config_internal.h"
 #include "broker/feed.h"
+#include "broker/group_internal.h"
 #include "broker/packer.h"
 #include "broker/producer_expiry.h"
 #include "broker/queue_internal.h"
@@ -41,6 +42,7 @@ static struct core *core_new(const struct core_config *config, struct jobs *jobs
     in->feeds = feeds_new();
     in->broker_configs = broker_configs_new(config->node_id);
     in->producers = producer_expiry_new(core);
+    in->groups = groups_new(core, &config->groups);
     queue_logging_init(core);
     return core;
 }
@@ -49,6 +51,7 @@ static void core_free(struct core *core)
 {
     struct core_internal *in = core->internal;
     vhosts_free(core);
+    groups_free(in->groups);
     topics_free(core);
     users_free(core);
     catalog_free(core->catalog);
@@ -126,6 +129,7 @@ void core_close(struct core *core)
     store_flush(core->store);
     release_pinned(core);
     queues_let_go(core); /* references to the store's memory */
+    groups_let_go(core->internal->groups);
     store_close(core->store);
     core_free(core);
 }
@@ -135,6 +139,7 @@ void core_abandon(struct core *core)
     free_attachments(core);
     release_pinned(core);
     queues_let_go(core);
+    groups_let_go(core->internal->groups);
     store_abandon(core->store);
     core_free(core);
 }

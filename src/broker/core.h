@@ -22,6 +22,7 @@
 #include "base/map.h"
 #include "base/random.h"
 #include "base/timers.h"
+#include "broker/group_config.h"
 #include "log/store.h"
 
 struct broker_setting;
@@ -37,6 +38,7 @@ struct core_config {
     int64_t message_max_bytes;       /* an AMQP message's body */
     int64_t producer_expiration_ms;  /* of idempotent producers not heard of; 0: a day */
     int64_t producers_max;           /* of all partitions together; 0: 100,000 */
+    struct group_config groups;      /* zeroed: the defaults */
     uint64_t random_seed;
     char cluster_id[32]; /* 22 characters base64url; stored in the data directory */
     int32_t node_id;

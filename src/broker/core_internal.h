@@ -10,6 +10,7 @@
 
 struct broker_configs;
 struct feeds;
+struct groups;
 struct packer;
 struct route_cache;
 struct producer_expiry;
@@ -53,10 +54,11 @@ struct core_internal {
     uint64_t topology; /* counts changes to what routes depend on */
     struct packer *packer;
     struct feeds *feeds;
+    struct groups *groups;
     struct producer_expiry *producers;
     uint64_t last_transient_id; /* of logs in memory, which have their own numbers */
     struct list unlogged;       /* queues with settles to log */
-    struct list unmarked;     /* queues with only a delivered-up-to mark to log, when convenient */
+    struct list unmarked; /* queues with only a delivered-up-to mark to log, when convenient */
     struct timer settle_timer, mark_timer; /* log what nothing else took along */
     bool settles_due, marks_due;           /* they have fired */
     bool committing;          /* this turn has appended something: settles and marks ride along */

@@ -17,6 +17,7 @@
 #include "base/say.h"
 #include "broker/catalog_internal.h"
 #include "broker/core_internal.h"
+#include "broker/group_internal.h"
 #include "broker/producer.h"
 #include "broker/producer_expiry.h"
 #include "broker/queue_internal.h"
@@ -249,5 +250,6 @@ enum err core_recover(struct core *core)
     producer_expiry_start(core);
     queues_attach(core);
     recovered_free(core);
+    groups_open(core->internal->groups);
     return sweep_orphans(core);
 }

@@ -7,6 +7,7 @@
 #include "base/say.h"
 #include "broker/broker_config_internal.h"
 #include "broker/core_internal.h"
+#include "broker/offsets.h"
 #include "broker/producer.h"
 #include "broker/topic_config.h"
 #include "broker/topic_internal.h"
@@ -27,6 +28,12 @@ bool topic_name_is_legal(struct bytes name)
             return false;
     }
     return !bytes_equal_string(name, ".") && !bytes_equal_string(name, "..");
+}
+
+bool topic_name_is_internal(struct bytes name)
+{
+    return bytes_equal_string(name, "__consumer_offsets") ||
+           bytes_equal_string(name, "__transaction_state");
 }
 
 struct topic *topic_find(struct core *core, struct bytes name)
@@ -316,6 +323,7 @@ void topic_delete(struct core *core, struct topic *topic)
 {
     if (topic->deleted)
         return;
+    offsets_topic_deleted(core, topic->name);
     catalog_remove(core, &topic->entry);
     map_remove(&core->internal->topics, topic->name);
     map_remove(&core->internal->topic_ids, bytes_of(topic->id, 16));

@@ -47,6 +47,9 @@ struct topic {
 /* Kafka's rule: 1-249 of [a-zA-Z0-9._-], not "." or "..". */
 bool topic_name_is_legal(struct bytes name);
 
+/* Is it one that the broker keeps for itself: clients may read it, not write or delete it? */
+bool topic_name_is_internal(struct bytes name);
+
 struct topic *topic_find(struct core *, struct bytes name);
 struct topic *topic_find_id(struct core *, const uint8_t id[16]);
 void topic_each(struct core *, void (*each)(void *ctx, struct topic *), void *ctx);

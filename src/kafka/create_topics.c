@@ -88,6 +88,8 @@ static bool check_shape(struct request *r, const struct repeats *repeats,
         fails(
             r, out, KAFKA_INVALID_TOPIC,
             "a topic name is 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-', and not \".\" or \"..\"");
+    else if (topic_name_is_internal(in->name))
+        fails(r, out, KAFKA_INVALID_TOPIC, "the broker makes this topic itself when it is needed");
     else if (is_assigned && (in->num_partitions != -1 || in->replication_factor != -1))
         fails(r, out, KAFKA_INVALID_REQUEST,
               "with an assignment, partition count and replication factor must be -1");

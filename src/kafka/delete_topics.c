@@ -53,6 +53,10 @@ static void delete_one(struct request *r, const struct repeats *repeats,
     }
     out->name = arena_copy(&r->arena, topic->name);
     memcpy(out->topic_id.data, topic->id, sizeof topic->id);
+    if (topic_name_is_internal(topic->name)) {
+        fails(out, KAFKA_INVALID_TOPIC, BYTES_LITERAL("the broker keeps this topic for itself"));
+        return;
+    }
     topic_delete(core, topic);
 }
 

@@ -109,7 +109,7 @@ TEST(framing_names_the_protocol_of_strangers)
 
 TEST(framing_refuses_what_is_not_served)
 {
-    expect_refused(BYTES_LITERAL("\0\0\0\x0a\0\x0b\0\0\0\0\0\1\xff\xff"), E_UNSUPPORTED, "key 11");
+    expect_refused(BYTES_LITERAL("\0\0\0\x0a\0\x58\0\0\0\0\0\1\xff\xff"), E_UNSUPPORTED, "key 88");
     expect_refused(BYTES_LITERAL("\0\0\0\x0a\x7f\xff\0\0\0\0\0\1\xff\xff"), E_UNSUPPORTED,
                    "key 32767");
     expect_refused(BYTES_LITERAL("\0\0\0\x0a\xff\xff\0\0\0\0\0\1\xff\xff"), E_UNSUPPORTED,

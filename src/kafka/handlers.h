@@ -18,6 +18,20 @@ void metadata_start(struct request *);
 
 void api_versions_start(struct request *);
 
+void find_coordinator_start(struct request *);
+void join_group_start(struct request *);
+void join_group_release(struct request *);
+void sync_group_start(struct request *);
+void sync_group_release(struct request *);
+void heartbeat_start(struct request *);
+void leave_group_start(struct request *);
+void offset_commit_start(struct request *);
+void offset_fetch_start(struct request *);
+void offset_delete_start(struct request *);
+void describe_groups_start(struct request *);
+void list_groups_start(struct request *);
+void delete_groups_start(struct request *);
+
 void create_topics_start(struct request *);
 void delete_topics_start(struct request *);
 

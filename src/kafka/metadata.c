@@ -57,6 +57,8 @@ static enum kafka_error create_topic(struct core *core, struct bytes name)
 {
     if (!topic_name_is_legal(name))
         return KAFKA_INVALID_TOPIC;
+    if (topic_name_is_internal(name)) /* they come with the first group */
+        return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     struct topic_spec spec = {.name = name, .partition_count = -1};
     struct topic *topic;
     enum err err = topic_create(core, &spec, &topic);
@@ -201,6 +203,7 @@ static bool put_topic(struct metadata *m, struct topic *topic,
     size_t count = (size_t)topic->partition_count;
     out->name = topic->name;
     memcpy(out->topic_id.data, topic->id, sizeof topic->id);
+    out->is_internal = topic_name_is_internal(topic->name);
     if (in->include_topic_authorized_operations)
         out->topic_authorized_operations = TOPIC_OPERATIONS;
     out->partitions.items =

@@ -122,6 +122,9 @@ static void produce_part(struct produce *p, struct topic *topic,
         part_fails(p, out, KAFKA_UNKNOWN_TOPIC_ID, BYTES_NULL);
     else if (!partition)
         part_fails(p, out, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, BYTES_NULL);
+    else if (topic_name_is_internal(topic->name))
+        part_fails(p, out, KAFKA_INVALID_TOPIC,
+                   BYTES_LITERAL("the broker keeps this topic for itself"));
     else if (produced->error)
         part_fails(p, out, produced->error, produced->error_message);
     else

@@ -62,6 +62,19 @@ static void time_is_up(struct timer *timer, int64_t now_ns)
     r->ready(r, false);
 }
 
+void request_wait_later(struct request *r, struct ticket ticket, enum stage stage,
+                        int64_t timeout_ms, void (*ready)(struct request *, bool in_time))
+{
+    struct core *core = request_core(r);
+    r->ready = ready;
+    r->wait.ready = ticket_done;
+    r->wait.frozen = disk_failed;
+    core_wait(core, &r->wait, ticket, stage);
+    r->timer.fire = time_is_up;
+    timer_start(&core->timers, &r->timer,
+                core->now_ns + (timeout_ms > 0 ? timeout_ms : 0) * 1000000);
+}
+
 void request_wait(struct request *r, struct ticket ticket, enum stage stage, int64_t timeout_ms,
                   void (*ready)(struct request *, bool in_time))
 {
@@ -74,13 +87,7 @@ void request_wait(struct request *r, struct ticket ticket, enum stage stage, int
         ready(r, false); /* nothing will be committed any more */
         return;
     }
-    r->ready = ready;
-    r->wait.ready = ticket_done;
-    r->wait.frozen = disk_failed;
-    core_wait(core, &r->wait, ticket, stage);
-    r->timer.fire = time_is_up;
-    timer_start(&core->timers, &r->timer,
-                core->now_ns + (timeout_ms > 0 ? timeout_ms : 0) * 1000000);
+    request_wait_later(r, ticket, stage, timeout_ms, ready);
 }
 
 /* ---- ends ---- */

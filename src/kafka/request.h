@@ -71,6 +71,11 @@ void *request_new(struct request *, const struct wire_schema *, size_t count);
 void request_wait(struct request *, struct ticket, enum stage, int64_t timeout_ms,
                   void (*ready)(struct request *, bool in_time));
 
+/* As request_wait(), but never within this call: for an answer that comes up while a module of the
+ * broker is at work. */
+void request_wait_later(struct request *, struct ticket, enum stage, int64_t timeout_ms,
+                        void (*ready)(struct request *, bool in_time));
+
 /* The answer is complete (`reply` from request_alloc()); it leaves when its turn has come. The
  * request may be gone when this returns. */
 void request_answer(struct request *, void *reply);
