@@ -63,6 +63,18 @@ uint64_t catalog_new_log_id(struct core *core)
     return c->next_log_id++;
 }
 
+int64_t catalog_new_producer_id(struct core *core)
+{
+    struct catalog *c = core->catalog;
+    if (c->next_producer_id == c->reserved_producer_id) {
+        if (c->next_producer_id > INT64_MAX - CATALOG_PRODUCER_IDS_RESERVED)
+            return -1;
+        c->reserved_producer_id += CATALOG_PRODUCER_IDS_RESERVED;
+        catalog_put(core, &c->meta, CATALOG_META);
+    }
+    return c->next_producer_id++;
+}
+
 static bool is_pending(const struct catalog *c)
 {
     return c->removed_count > 0 || !list_is_empty(&c->pending);

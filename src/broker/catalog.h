@@ -43,7 +43,11 @@ enum catalog_kind {
     CATALOG_KIND_END,
 };
 
-enum { CATALOG_LOG_ID = 1, CATALOG_LOG_IDS_RESERVED = 1000 };
+enum {
+    CATALOG_LOG_ID = 1,
+    CATALOG_LOG_IDS_RESERVED = 1000,
+    CATALOG_PRODUCER_IDS_RESERVED = 1000,
+};
 
 struct catalog_entry {
     struct list node; /* in order of the newest record; or among this turn's changes */
@@ -61,5 +65,8 @@ void catalog_remove(struct core *core, struct catalog_entry *entry);
 
 /* A log id that was never used before. */
 uint64_t catalog_new_log_id(struct core *core);
+/* A producer id that was never used before; to be told when core_catalog_ticket() is done. -1: there
+ * is none left. */
+int64_t catalog_new_producer_id(struct core *core);
 
 #endif

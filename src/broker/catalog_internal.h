@@ -16,6 +16,7 @@ struct catalog {
     size_t removed_count;
     struct catalog_entry meta;
     uint64_t next_log_id, reserved_log_id;
+    int64_t next_producer_id, reserved_producer_id;
     struct text key, value; /* scratch */
 };
 

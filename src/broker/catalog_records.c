@@ -114,6 +114,7 @@ static void put_meta(struct core *core, struct text *out)
         .cluster_id = bytes_from_string(core->config.cluster_id),
         .node_id = core->config.node_id,
         .next_log_id = (int64_t)core->catalog->reserved_log_id,
+        .next_producer_id = core->catalog->reserved_producer_id,
     };
     put_record(CATALOG_RECORD_META, &meta, out);
 }
@@ -285,9 +286,13 @@ static enum err apply_meta(struct reading *r)
     if (config->node_id != meta.node_id)
         return err_set(E_INVALID, "the data directory belongs to node %d, not to %d", meta.node_id,
                        config->node_id);
+    if (meta.next_producer_id < 0)
+        return err_set(E_MALFORMED, "the next producer id is %lld",
+                       (long long)meta.next_producer_id);
     memset(config->cluster_id, 0, sizeof config->cluster_id);
     memcpy(config->cluster_id, meta.cluster_id.data, meta.cluster_id.size);
     core->catalog->next_log_id = core->catalog->reserved_log_id = (uint64_t)meta.next_log_id;
+    core->catalog->next_producer_id = core->catalog->reserved_producer_id = meta.next_producer_id;
     r->loaded->entry = &core->catalog->meta;
     return OK;
 }

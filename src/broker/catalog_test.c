@@ -185,6 +185,30 @@ TEST(log_ids_are_never_used_again)
     test_core_end(&t);
 }
 
+TEST(producer_ids_are_never_used_again)
+{
+    struct test_core t;
+    test_core_init(&t);
+    int64_t newest = -1;
+    for (int round = 0; round < 5; round++) {
+        for (int i = 0; i < 3 * CATALOG_PRODUCER_IDS_RESERVED / 2; i++) {
+            int64_t id = catalog_new_producer_id(t.core);
+            expect_true(id > newest);
+            newest = id;
+            if (i % 100 == 0)
+                test_core_settle(&t); /* from here on it may have been told */
+        }
+        test_core_settle(&t);
+        if (round % 2)
+            test_core_reopen(&t);
+        else
+            test_core_crash(&t);
+    }
+    t.core->catalog->next_producer_id = t.core->catalog->reserved_producer_id = INT64_MAX - 7;
+    expect_int(catalog_new_producer_id(t.core), -1);
+    test_core_end(&t);
+}
+
 TEST(the_catalog_cleans_itself_and_loses_nothing)
 {
     struct test_core t;

@@ -21,14 +21,14 @@
 
 enum { CHECKPOINT_MARK = 0x80, CHECKPOINT_VERSION = 1 };
 
-/* ---- sequences ---- */
+/* ---- sequence numbers: 0 to 2^31 - 1, then 0 again ---- */
 
-int32_t sequence_add(int32_t sequence, int32_t delta)
+static int32_t sequence_add(int32_t sequence, int32_t delta)
 {
     return (int32_t)(((uint32_t)sequence + (uint32_t)delta) & INT32_MAX);
 }
 
-int32_t sequence_subtract(int32_t sequence, int32_t delta)
+static int32_t sequence_subtract(int32_t sequence, int32_t delta)
 {
     return (int32_t)(((uint32_t)sequence - (uint32_t)delta) & INT32_MAX);
 }

@@ -94,11 +94,6 @@ void producers_put_checkpoint(const struct producers *p, struct text *out);
 /* Into an empty one. E_MALFORMED, E_UNSUPPORTED. */
 must_use enum err producers_restore(struct producers *p, struct bytes state);
 
-/* ---- sequence numbers: 0 to 2^31 - 1, then 0 again ---- */
-
-int32_t sequence_add(int32_t sequence, int32_t delta);
-int32_t sequence_subtract(int32_t sequence, int32_t delta);
-
 static inline const struct producer_batch *producer_last(const struct producer *producer)
 {
     return &producer->batches[producer->count - 1];

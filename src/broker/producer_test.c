@@ -116,8 +116,6 @@ TEST(sequences_begin_again_at_zero_behind_the_largest_also_within_a_batch)
     expect_int(send(&w, 6, 0, INT32_MAX - 1, 4), 103);
     expect_int(send(&w, 6, 0, 1, 1), -E_PRECONDITION);
     expect_int(send(&w, 6, 0, 2, 1), 107);
-    expect_int(sequence_add(INT32_MAX, 1), 0);
-    expect_int(sequence_subtract(0, 1), INT32_MAX);
     producers_free(w.p);
 }
 
@@ -197,7 +195,7 @@ TEST(a_checkpoint_has_everything_and_what_it_covers_changes_nothing_again)
     struct producer_pool pool;
     world_init(&w);
     for (int i = 0; i < 7; i++)
-        expect_true(send(&w, 5, 2, sequence_add(INT32_MAX - 3, i * 2), 2) > 0);
+        expect_true(send(&w, 5, 2, (int32_t)((INT32_MAX - 3 + INT64_C(2) * i) & INT32_MAX), 2) > 0);
     expect_true(send(&w, INT64_MAX, INT16_MAX, 0, 1000) > 0);
     expect_true(send(&w, 0, 0, 0, 1) > 0);
     struct producers *p = read_back(&w, &pool);

@@ -32,6 +32,10 @@ static const struct api api_table[] = {
     [KAFKA_DELETE_TOPICS] = {.start = delete_topics_start},
     [KAFKA_DESCRIBE_CONFIGS] = {.start = describe_configs_start,
                                 .release = describe_configs_release},
+    [KAFKA_DELETE_RECORDS] = {.start = delete_records_start},
+    [KAFKA_INIT_PRODUCER_ID] = {.start = init_producer_id_start},
+    [KAFKA_OFFSET_FOR_LEADER_EPOCH] = {.start = offset_for_leader_epoch_start},
+    [KAFKA_DESCRIBE_PRODUCERS] = {.start = describe_producers_start},
 };
 
 const struct api *api_find(int16_t key, const struct wire_api **out_wire)

@@ -34,6 +34,12 @@ void delete_groups_start(struct request *);
 
 void create_topics_start(struct request *);
 void delete_topics_start(struct request *);
+void delete_records_start(struct request *);
+
+void init_producer_id_start(struct request *);
+void describe_producers_start(struct request *);
+
+void offset_for_leader_epoch_start(struct request *);
 
 void describe_configs_start(struct request *);
 void describe_configs_release(struct request *);

@@ -5,8 +5,9 @@
  * answered REQUEST_TIMED_OUT; their records stay. KIP-98 (v3), KIP-467 (v8 messages), KIP-516 (v13
  * ids).
  *
- * Transactions are not built: a transactional id is refused with INVALID_REQUEST and a message.
- * Producer ids and sequences are stored as they come.
+ * Batches of idempotent producers are looked after by the partition (broker/producer.h); one that is
+ * sent again is answered as the first time. Transactions are not built: a transactional id, and a
+ * transactional batch, are refused with INVALID_REQUEST and a message.
  */
 #include "broker/core.h"
 #include "broker/topic.h"
@@ -21,6 +22,7 @@ struct produce {
     enum stage stage;
     struct ticket all;
     struct ticket *tickets; /* one for each partition, in order; zeroed is done */
+    struct uuid *topic_ids; /* one for each topic, in order; zero: it was not there */
     enum kafka_error error; /* of all partitions */
     bool has_errors;
 };
@@ -55,6 +57,8 @@ static void check_records(struct request *r, struct bytes records, struct produc
         refuse(r, out, KAFKA_INVALID_RECORD, "the base offset of a produced batch must be 0");
     else if (out->batch.attributes & BATCH_TRANSACTIONAL)
         refuse(r, out, KAFKA_INVALID_REQUEST, "transactions are not available on this broker");
+    else if (out->batch.producer_id >= 0 && out->batch.base_sequence < 0)
+        refuse(r, out, KAFKA_INVALID_RECORD, "a batch with a producer id has no sequence number");
     else if ((out->batch.attributes & BATCH_CODEC_MASK) == CODEC_ZSTD && r->version < ZSTD_SINCE)
         refuse(r, out, KAFKA_UNSUPPORTED_COMPRESSION_TYPE, "zstd needs produce version 7 or later");
 }
@@ -88,6 +92,16 @@ static void part_fails(struct produce *p, struct kafka_produce_response_partitio
     p->has_errors = true;
 }
 
+/* Errors that mean something of their own for a produced batch. */
+static enum kafka_error error_of_append(enum err err)
+{
+    if (err == E_OUT_OF_RANGE)
+        return KAFKA_INVALID_TIMESTAMP;
+    if (err == E_STALE)
+        return KAFKA_INVALID_PRODUCER_EPOCH;
+    return err == E_PRECONDITION ? KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER : kafka_error_of(err);
+}
+
 static void append(struct produce *p, struct partition *partition, const struct produced *in,
                    struct ticket *ticket, struct kafka_produce_response_partition *out)
 {
@@ -95,13 +109,18 @@ static void append(struct produce *p, struct partition *partition, const struct 
     enum err err = partition_append(request_core(r), partition, &in->batch, &out->base_offset,
                                     &out->log_append_time_ms, ticket);
     if (err) {
-        enum kafka_error error =
-            err == E_OUT_OF_RANGE ? KAFKA_INVALID_TIMESTAMP : kafka_error_of(err);
-        part_fails(p, out, error, arena_copy(&r->arena, bytes_from_string(err_text())));
+        part_fails(p, out, error_of_append(err),
+                   arena_copy(&r->arena, bytes_from_string(err_text())));
         return;
     }
     out->log_start_offset = partition->log->start;
     ticket_join(&p->all, *ticket);
+}
+
+static enum kafka_error not_found(const struct request *r)
+{
+    return r->version >= TOPIC_IDS_SINCE ? KAFKA_UNKNOWN_TOPIC_ID
+                                         : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
 }
 
 static void produce_part(struct produce *p, struct topic *topic,
@@ -118,8 +137,8 @@ static void produce_part(struct produce *p, struct topic *topic,
         return;
     }
     struct partition *partition = topic ? topic_partition(topic, in->index) : NULL;
-    if (!topic && p->request->version >= TOPIC_IDS_SINCE)
-        part_fails(p, out, KAFKA_UNKNOWN_TOPIC_ID, BYTES_NULL);
+    if (!topic)
+        part_fails(p, out, not_found(p->request), BYTES_NULL);
     else if (!partition)
         part_fails(p, out, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, BYTES_NULL);
     else if (topic_name_is_internal(topic->name))
@@ -143,6 +162,8 @@ static bool produce_topics(struct produce *p, struct kafka_produce_response *rep
         struct topic *topic = r->version >= TOPIC_IDS_SINCE
                                   ? topic_find_id(request_core(r), data->topic_id.data)
                                   : topic_find(request_core(r), data->name);
+        if (topic)
+            memcpy(&p->topic_ids[i], topic->id, sizeof topic->id);
         out->name = data->name;
         out->topic_id = data->topic_id;
         out->partition_responses.items = request_new(r, &kafka_produce_response_partition_schema,
@@ -157,6 +178,13 @@ static bool produce_topics(struct produce *p, struct kafka_produce_response *rep
     return true;
 }
 
+/* The topic was deleted while the request waited for the commit: its records are gone with it, also
+ * when there is another topic of the same name by now. */
+static bool was_deleted(struct request *r, struct uuid id)
+{
+    return !uuid_is_zero(id) && !topic_find_id(request_core(r), id.data);
+}
+
 /* What did not make it in time is told so, and stays in the log. */
 static void answer(struct request *r, bool in_time)
 {
@@ -165,11 +193,16 @@ static void answer(struct request *r, bool in_time)
     struct store *store = request_core(r)->store;
     enum kafka_error error = store_is_frozen(store) ? KAFKA_STORAGE_ERROR : KAFKA_REQUEST_TIMED_OUT;
     size_t n = 0;
-    for (int32_t i = 0; i < reply->responses.count && !in_time; i++) {
+    for (int32_t i = 0; i < reply->responses.count; i++) {
         const struct kafka_produce_response_topic *topic = &reply->responses.items[i];
-        for (int32_t j = 0; j < topic->partition_responses.count; j++, n++)
-            if (!store_is_done(store, p->tickets[n], p->stage))
-                part_fails(p, &topic->partition_responses.items[j], error, BYTES_NULL);
+        bool is_gone = was_deleted(r, p->topic_ids[i]);
+        for (int32_t j = 0; j < topic->partition_responses.count; j++, n++) {
+            struct kafka_produce_response_partition *out = &topic->partition_responses.items[j];
+            if (is_gone && !out->error_code)
+                part_fails(p, out, not_found(r), BYTES_NULL);
+            else if (!in_time && !store_is_done(store, p->tickets[n], p->stage))
+                part_fails(p, out, error, BYTES_NULL);
+        }
     }
     request_answer(r, reply);
 }
@@ -187,11 +220,12 @@ void produce_start(struct request *r)
     p->request = r;
     p->stage = in->acks == ACKS_LEADER ? STAGE_WRITTEN : STAGE_COMMITTED;
     p->tickets = request_alloc(r, part_count, sizeof *p->tickets);
+    p->topic_ids = request_alloc(r, (size_t)in->topic_data.count, sizeof *p->topic_ids);
     reply->responses.items =
         request_new(r, &kafka_produce_response_topic_schema, (size_t)in->topic_data.count);
     r->reply = reply;
     r->work = p;
-    if (!p->tickets || !reply->responses.items)
+    if (!p->tickets || !p->topic_ids || !reply->responses.items)
         return;
     if (in->acks < ACKS_ALL || in->acks > ACKS_LEADER)
         p->error = KAFKA_INVALID_REQUIRED_ACKS;

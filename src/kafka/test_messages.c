@@ -49,6 +49,15 @@ void batch_sign(struct bytes batch)
     put_u32(raw + 17, crc32c(raw + BATCH_CRC_FROM, batch.size - BATCH_CRC_FROM));
 }
 
+void batch_of_producer(struct bytes batch, int64_t id, int16_t epoch, int32_t sequence)
+{
+    uint8_t *raw = (uint8_t *)(uintptr_t)batch.data;
+    put_u64(raw + 43, (uint64_t)id);
+    put_u16(raw + 51, (uint16_t)epoch);
+    put_u32(raw + 53, (uint32_t)sequence);
+    batch_sign(batch);
+}
+
 struct kafka_produce_request *make_produce(struct arena *arena, const char *topic,
                                            int32_t partition, int16_t acks, struct bytes records)
 {

@@ -19,6 +19,9 @@ void put_frame(struct text *out, struct bytes content);
 struct bytes make_batch(struct arena *, int64_t timestamp_ms, ...) __attribute__((sentinel));
 void batch_sign(struct bytes batch);
 
+/* Make a batch one of this producer. */
+void batch_of_producer(struct bytes batch, int64_t id, int16_t epoch, int32_t sequence);
+
 /* A Produce of one batch to one partition. */
 struct kafka_produce_request *make_produce(struct arena *, const char *topic, int32_t partition,
                                            int16_t acks, struct bytes records);
