@@ -56,11 +56,12 @@ static void restart(struct sim *s, struct world *w, enum sim_restart mode)
     points++;
 }
 
+/* A write that is hit leaves whole sectors: what a kernel or a disk does. */
 static void plan_crash(struct sim *s, struct world *w, uint64_t operations_max)
 {
     uint64_t operation =
         sim_disk_stats(w->disk)->operations + 1 + random_below(&s->random, operations_max);
-    sim_disk_crash_at(w->disk, operation, (size_t)random_below(&s->random, 3000));
+    sim_disk_crash_at(w->disk, operation, (size_t)random_below(&s->random, 7) * SIM_SECTOR_BYTES);
 }
 
 /* Open what the crash left and compare it with `m`. */
