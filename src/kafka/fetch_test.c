@@ -205,6 +205,37 @@ TEST(fetch_stops_at_whole_batches_within_the_limits)
     broker_close(&b);
 }
 
+TEST(records_of_1_and_10_mb_go_in_and_out)
+{
+    static const size_t sizes[] = {1000000, 10000000};
+    struct test_broker b;
+    broker_open(&b);
+    struct topic_config config = {"max.message.bytes", "20000000"};
+    struct topic_spec spec = {.name = BYTES_LITERAL("large"),
+                              .partition_count = 1,
+                              .configs = &config,
+                              .config_count = 1};
+    struct topic *topic;
+    expect_ok(topic_create(b.core, &spec, &topic));
+    broker_commit(&b);
+    struct test_client *c = broker_client(&b);
+    for (int64_t i = 0; i < 2; i++) {
+        struct bytes batch =
+            make_batch(&b.arena, b.wall_ms, value_for_batch_of(&b, sizes[i]), NULL);
+        struct kafka_produce_response *produced =
+            client_call(c, KAFKA_PRODUCE, 9, make_produce(&b.arena, "large", 0, -1, batch));
+        expect_int(produced->responses.items[0].partition_responses.items[0].error_code, 0);
+        struct kafka_fetch_request *in = fetch_of(&b, topic, 1);
+        asked_partition(in, 0)->fetch_offset = i;
+        struct kafka_fetch_response *reply = client_call(c, KAFKA_FETCH, 13, in);
+        struct bytes records = answered_partition(reply, 0)->records;
+        expect_int(count_batches(records, i), 1);
+        expect_bytes(bytes_of(records.data + 61, records.size - 61),
+                     bytes_of(batch.data + 61, batch.size - 61));
+    }
+    broker_close(&b);
+}
+
 /* ---- waiting ---- */
 
 static struct kafka_fetch_request *waiting_fetch_of(struct test_broker *b, struct topic *topic,

@@ -39,6 +39,7 @@ void broker_close(struct test_broker *b)
     for (size_t i = 0; i < b->client_count; i++)
         sim_link_free(b->clients[i].link);
     core_turn_end(b->core);
+    sim_jobs_drain(b->jobs); /* what is under way ends first: it works on the store's memory */
     core_abandon(b->core);
     sim_jobs_free(b->jobs);
     disk_free(b->disk);

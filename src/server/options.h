@@ -80,6 +80,10 @@ enum option_change { AT_START, AT_RUNTIME };
       "Create a topic when a Kafka client asks for one that is not there.")                        \
     X(NUM_PARTITIONS, "num.partitions", INT, 1, 100000, "1", AT_START, "", "",                     \
       "Partitions of a topic that does not say.")                                                  \
+    X(FETCH_SESSIONS, "max.incremental.fetch.session.cache.slots", INT, 1, 1000000, "1000",        \
+      AT_START, "", "",                                                                            \
+      "Kafka consumers' fetch sessions that are kept; beyond it consumers name all of their "      \
+      "partitions in each request.")                                                               \
     X(MESSAGE_MAX_BYTES, "message.max.bytes", SIZE, OPTION_KIB, OPTION_GIB, "1048588", AT_START,   \
       "", "", "Largest record batch of topics that do not say.")                                   \
     X(AMQP_MESSAGE_MAX_BYTES, "amqp.message.max.bytes", SIZE, OPTION_KIB, 512 * OPTION_MIB,        \

@@ -109,6 +109,7 @@ static void make_core(const struct config *c, struct settings *s)
     s->core.durability = strcmp(config_text(c, OPT_DURABILITY), "os") == 0 ? LEVEL_OS : LEVEL_FSYNC;
     s->core.auto_create_topics = config_number(c, OPT_AUTO_CREATE_TOPICS);
     s->core.default_partitions = (int32_t)config_number(c, OPT_NUM_PARTITIONS);
+    s->kafka.fetch_session_slots = (uint32_t)config_number(c, OPT_FETCH_SESSIONS);
     s->core.topic_message_max_bytes = config_number(c, OPT_MESSAGE_MAX_BYTES);
     s->core.message_max_bytes = config_number(c, OPT_AMQP_MESSAGE_MAX_BYTES);
     s->core.node_id = (int32_t)config_number(c, OPT_NODE_ID);

@@ -84,11 +84,13 @@ TEST(what_the_options_say_reaches_the_core)
     config_init(&c);
     expect_ok(config_set(&c, "durability=os"));
     expect_ok(config_set(&c, "num.partitions=9"));
+    expect_ok(config_set(&c, "max.incremental.fetch.session.cache.slots=5"));
     expect_ok(config_set(&c, "auto.create.topics.enable=false"));
     expect_ok(config_set(&c, "disk.reserve.bytes=1MiB"));
     struct settings s = made(&c, (struct machine){2, GIB, 1024});
     expect_int(s.core.durability, LEVEL_OS);
     expect_int(s.core.default_partitions, 9);
+    expect_int(s.kafka.fetch_session_slots, 5);
     expect_false(s.core.auto_create_topics);
     expect_int(s.core.store.reserve_bytes, MIB);
     expect_int(s.core.node_id, 1);
