@@ -110,7 +110,6 @@ def test_the_key_alone_chooses_the_partition(kafka, name):
     assert len(homes) == 20 and all(len(home) == 1 for home in homes.values())
 
 
-@pytest.mark.not_built("InitProducerId")
 def test_an_idempotent_producer_is_served(kafka, topic):
     produce(kafka, topic, numbered(1000), enable_idempotence=True)
     assert values_of(consume(kafka, topic, 1000)) == numbered(1000)
@@ -256,7 +255,6 @@ def console_produce(kafka_tool, kafka, topic, lines, *more):
                *more, input=lines.encode())
 
 
-@pytest.mark.not_built("InitProducerId")
 def test_kafkas_console_producer_works_as_it_comes(kafka, topic, kafka_tool):
     console_produce(kafka_tool, kafka, topic, "one\ntwo\n")
     assert values_of(consume(kafka, topic, 2)) == [b"one", b"two"]

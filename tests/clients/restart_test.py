@@ -58,7 +58,6 @@ def test_deleted_topics_stay_deleted(own_broker, own_kafka, name):
     assert name not in topics(own_broker.kafka)
 
 
-@pytest.mark.not_built("InitProducerId")
 def test_an_idempotent_producer_goes_on_after_kill_9(own_broker, own_kafka, name):
     create_topic(own_kafka, name)
     producer = Producer(own_kafka, enable_idempotence=True, linger_ms=0)
