@@ -223,6 +223,100 @@ void offset_set_put(const struct offset_set *s, struct text *out)
     }
 }
 
+/* ---- is a serialised bitmap what it must be? ----
+ *
+ * CRoaring checks that nothing lies outside the bytes and believes the rest, so that damage would give
+ * sets that count wrong. Little-endian, as the Roaring format specification says: a cookie, with
+ * container count and run flags; for each container u16 key and u16 cardinality - 1; their places
+ * (not needed); the containers: runs {u16 first, u16 size - 1}, a sorted array, or 65536 bits.
+ */
+enum { COOKIE_RUNS = 12347, COOKIE_PLAIN = 12346, PLACES_FROM = 4, ARRAY_MAX = 4096 };
+
+struct bitmap_reader {
+    struct bytes in;
+    bool bad;
+};
+
+static struct bytes take_bytes(struct bitmap_reader *r, size_t size)
+{
+    if (r->bad || size > r->in.size) {
+        r->bad = true;
+        return BYTES_NULL;
+    }
+    struct bytes taken = bytes_of(r->in.data, size);
+    r->in = bytes_of(r->in.data + size, r->in.size - size);
+    return taken;
+}
+
+static uint32_t low_end_u16(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8;
+}
+
+static uint32_t take_u16(struct bitmap_reader *r)
+{
+    struct bytes taken = take_bytes(r, 2);
+    return taken.data ? low_end_u16(taken.data) : 0;
+}
+
+static void check_runs(struct bitmap_reader *r)
+{
+    uint32_t count = take_u16(r), least = 0;
+    struct bytes runs = take_bytes(r, (size_t)count * 4);
+    r->bad = r->bad || count == 0;
+    for (uint32_t i = 0; i < count && !r->bad; i++) {
+        uint32_t first = low_end_u16(runs.data + (size_t)i * 4);
+        uint32_t last = first + low_end_u16(runs.data + (size_t)i * 4 + 2);
+        r->bad = first < least || last > UINT16_MAX;
+        least = last + 1;
+    }
+}
+
+static void check_array(struct bitmap_reader *r, uint32_t count)
+{
+    struct bytes members = take_bytes(r, (size_t)count * 2);
+    for (uint32_t i = 1; i < count && !r->bad; i++)
+        r->bad = low_end_u16(members.data + (size_t)i * 2) <=
+                 low_end_u16(members.data + (size_t)i * 2 - 2);
+}
+
+static void check_bits(struct bitmap_reader *r, uint32_t count)
+{
+    struct bytes bits = take_bytes(r, (UINT16_MAX + 1) / 8);
+    uint32_t set = 0;
+    for (size_t i = 0; i < bits.size; i++)
+        set += (uint32_t)__builtin_popcount(bits.data[i]);
+    r->bad = r->bad || set != count;
+}
+
+static bool is_bitmap(struct bytes in)
+{
+    struct bitmap_reader r = {in, false};
+    uint32_t cookie = take_u16(&r), more = take_u16(&r);
+    struct bytes flags = BYTES_NULL;
+    uint32_t count = cookie == COOKIE_RUNS ? more + 1 : take_u16(&r);
+    if (cookie == COOKIE_RUNS)
+        flags = take_bytes(&r, (count + 7) / 8);
+    else if (cookie != COOKIE_PLAIN || more != 0 || take_u16(&r) != 0)
+        return false;
+    struct bytes heads = take_bytes(&r, (size_t)count * 4);
+    if (!flags.data || count >= PLACES_FROM)
+        take_bytes(&r, (size_t)count * 4);
+    for (uint32_t i = 0; i < count && !r.bad; i++) {
+        const uint8_t *head = heads.data + (size_t)i * 4;
+        uint32_t members = low_end_u16(head + 2) + 1;
+        if (i > 0 && low_end_u16(head) <= low_end_u16(head - 4))
+            return false;
+        if (flags.data && flags.data[i / 8] & 1 << i % 8)
+            check_runs(&r);
+        else if (members <= ARRAY_MAX)
+            check_array(&r, members);
+        else
+            check_bits(&r, members);
+    }
+    return !r.bad && r.in.size == 0;
+}
+
 static enum err get_part(struct offset_set *s, struct bytes *in)
 {
     if (in->size < 8)
@@ -231,9 +325,11 @@ static enum err get_part(struct offset_set *s, struct bytes *in)
     in->data += 8, in->size -= 8;
     if (size > in->size)
         return err_set(E_MALFORMED, "offset set ends in a part of %u bytes", size);
-    if (s->parts.count > 0 && vec_last(&s->parts).high >= high)
+    if (high > INT32_MAX || (s->parts.count > 0 && vec_last(&s->parts).high >= high))
         return err_set(E_MALFORMED, "offset set has its parts out of order");
-    roaring_bitmap_t *low = roaring_bitmap_portable_deserialize_safe((const char *)in->data, size);
+    roaring_bitmap_t *low = NULL;
+    if (is_bitmap(bytes_of(in->data, size)))
+        low = roaring_bitmap_portable_deserialize_safe((const char *)in->data, size);
     if (!low || roaring_bitmap_is_empty(low)) {
         if (low)
             roaring_bitmap_free(low);

@@ -159,3 +159,64 @@ TEST(an_offset_set_with_parts_out_of_order_is_refused)
     text_reset(&text);
     offset_set_reset(&s);
 }
+
+/* What CRoaring would believe: little-endian, one container each. */
+static void expect_no_bitmap(struct bytes bitmap)
+{
+    struct offset_set read = {0};
+    struct text text = {0};
+    text_put_varint(&text, 1);
+    text_put_u32(&text, 0);
+    text_put_u32(&text, (uint32_t)bitmap.size);
+    text_append(&text, bitmap);
+    struct bytes in = text_bytes(&text);
+    expect_err(offset_set_get(&read, &in), E_MALFORMED);
+    expect_err_text("no bitmap");
+    text_reset(&text);
+}
+
+TEST(a_bitmap_that_contradicts_itself_is_refused)
+{
+#define PLAIN "\x3a\x30\0\0\1\0\0\0"  /* one container, an array */
+#define RUNS "\x3b\x30\0\0\1\0\0\1\0" /* one container, runs */
+    struct offset_set s = {0};
+    struct text text = {0};
+    text_append(&text, BYTES_LITERAL("\1\0\0\0\0\0\0\0\x14" PLAIN "\0\0\1\0\x10\0\0\0\5\0\7\0"));
+    struct bytes in = text_bytes(&text);
+    expect_ok(offset_set_get(&s, &in)); /* as a bitmap should be: 5, 7 */
+    expect_int(offset_set_count(&s), 2);
+    offset_set_reset(&s);
+    text_reset(&text);
+    expect_no_bitmap(BYTES_LITERAL(PLAIN "\0\0\1\0\x10\0\0\0\7\0\5\0"));
+    expect_no_bitmap(BYTES_LITERAL(PLAIN "\0\0\1\0\x10\0\0\0\5\0\5\0"));
+    expect_no_bitmap(BYTES_LITERAL(PLAIN "\0\0\1\0\x10\0\0\0\5\0\7\0\0"));
+    expect_no_bitmap(BYTES_LITERAL(RUNS "\0\0\0\0"));                        /* no run */
+    expect_no_bitmap(BYTES_LITERAL(RUNS "\1\0\xff\xff\1\0"));                /* over the end */
+    expect_no_bitmap(BYTES_LITERAL(RUNS "\2\0\5\0\5\0\6\0\1\0"));            /* overlap */
+    expect_no_bitmap(BYTES_LITERAL("\x39\x30\0\0\1\0\0\0\0\0\0\0\0\0\0\0")); /* cookie */
+    text_append(&text, BYTES_LITERAL(PLAIN "\0\0\xff\xff\x10\0\0\0"));
+    text_append_zeros(&text, 8192); /* 65536 members, and no bit is set */
+    expect_no_bitmap(text_bytes(&text));
+    text_reset(&text);
+}
+
+TEST(bitmaps_of_every_kind_of_container_are_read_back)
+{
+    struct offset_set s = {0}, read = {0};
+    struct text text = {0};
+    offset_set_add_range(&s, 0, 200000);
+    for (int64_t i = 0; i < 65536; i += 2)
+        offset_set_add(&s, 262144 + i);
+    for (int64_t i = 0; i < 100; i += 7)
+        offset_set_add(&s, 1 << 20 | i);
+    for (int64_t i = 0; i < 6; i++)
+        offset_set_add(&s, ((int64_t)1 << 32) + (i << 16));
+    offset_set_put(&s, &text);
+    struct bytes in = text_bytes(&text);
+    expect_ok(offset_set_get(&read, &in));
+    expect_int(in.size, 0);
+    expect_int(offset_set_count(&read), offset_set_count(&s));
+    offset_set_reset(&s);
+    offset_set_reset(&read);
+    text_reset(&text);
+}

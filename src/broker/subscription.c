@@ -137,6 +137,11 @@ static uint32_t returns_of(const struct subscription *s, int64_t offset)
     return s->returns.count ? (uint32_t)(uintptr_t)idmap_get(&s->returns, (uint64_t)offset) : 0;
 }
 
+static uint32_t number_after(uint32_t returns)
+{
+    return returns < DELIVERY_NUMBER_MAX ? returns + 1 : DELIVERY_NUMBER_MAX;
+}
+
 struct taking subscription_take(struct subscription *s, int64_t offset)
 {
     uint32_t returns = returns_of(s, offset);
@@ -152,7 +157,7 @@ struct taking subscription_take(struct subscription *s, int64_t offset)
             s->delivered = offset + 1;
     }
     s->taken++;
-    return (struct taking){returns + 1, returns > 0 || offset < s->redelivered_below};
+    return (struct taking){number_after(returns), returns > 0 || offset < s->redelivered_below};
 }
 
 /* Is the delivery with this number of this record out? */
@@ -164,7 +169,7 @@ static bool is_taken(const struct subscription *s, int64_t offset, uint32_t numb
         return false;
     if (s->returned_count > 0 && offset_set_has(&s->returned, offset))
         return false;
-    return returns_of(s, offset) + 1 == number;
+    return number_after(returns_of(s, offset)) == number;
 }
 
 static void gather_settled(struct subscription *s, int64_t from, int64_t to)

@@ -32,6 +32,12 @@
 #include "broker/offset_set.h"
 #include "log/batch.h"
 
+enum {
+    DELIVERY_NUMBER_MAX = INT32_MAX, /* further deliveries of the same record share it */
+    /* Records that come back in one control batch; of more, the log does not know how often. */
+    RETURNS_LOGGED_MAX = 1 << 24,
+};
+
 struct return_run { /* records [from, to) came back for the `number`th time */
     int64_t from, to;
     uint32_t number;

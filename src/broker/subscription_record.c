@@ -33,6 +33,9 @@ enum {
     CHECKPOINT_VERSION = 1,
 };
 
+/* So far a log's end is above its floor at most: what a set of settled offsets can take of memory. */
+static const int64_t SPAN_MAX = (int64_t)1 << 40;
+
 /* ---- writing ---- */
 
 static int compare_ranges(const void *left, const void *right)
@@ -78,6 +81,11 @@ static uint64_t mark_to_write(const struct subscription *s)
     return BROKER_MUTANT == MUTANT_FORGET_MARK ? 0 : (uint64_t)s->delivered;
 }
 
+static int64_t run_size(const struct return_run *run)
+{
+    return run->to - run->from;
+}
+
 static void put_changes(struct subscription *s, struct text *out)
 {
     merge_ranges(&s->settled_changes);
@@ -91,9 +99,14 @@ static void put_changes(struct subscription *s, struct text *out)
     for (size_t i = 0; i < s->settled_changes.count; i++)
         put_run(out, &at, s->settled_changes.items[i].from, s->settled_changes.items[i].to);
 
-    text_put_varint(out, s->returned_changes.count);
+    size_t count = 0;
+    int64_t returned = 0;
+    while (count < s->returned_changes.count && returned <= RETURNS_LOGGED_MAX)
+        returned += run_size(&s->returned_changes.items[count++]);
+    count -= returned > RETURNS_LOGGED_MAX;
+    text_put_varint(out, count);
     at = 0;
-    for (size_t i = 0; i < s->returned_changes.count; i++) {
+    for (size_t i = 0; i < count; i++) {
         const struct return_run *run = &s->returned_changes.items[i];
         put_run(out, &at, run->from, run->to);
         text_put_varint(out, run->number);
@@ -119,16 +132,26 @@ void subscription_changes_logged(struct subscription *s)
     s->logged_mark = s->delivered;
 }
 
+/* While it is recovered, records that came back may be done since. */
+static bool counts(const struct subscription *s, const struct idmap_slot *slot)
+{
+    int64_t offset = (int64_t)slot->key;
+    return slot->value && offset >= s->floor && !offset_set_has(&s->done, offset);
+}
+
 void subscription_put_checkpoint(const struct subscription *s, struct text *out)
 {
+    uint64_t count = 0;
     text_put_u8(out, CHECKPOINT_VERSION);
     text_put_varint(out, (uint64_t)s->floor);
     text_put_varint(out, mark_to_write(s));
     offset_set_put(&s->done, out);
-    text_put_varint(out, s->returns.count);
+    for (size_t i = 0; i < s->returns.capacity; i++)
+        count += counts(s, &s->returns.slots[i]);
+    text_put_varint(out, count);
     for (size_t i = 0; i < s->returns.capacity; i++) {
         const struct idmap_slot *slot = &s->returns.slots[i];
-        if (!slot->value)
+        if (!counts(s, slot))
             continue;
         text_put_varint(out, zigzag_encode((int64_t)slot->key - s->floor));
         text_put_varint(out, (uintptr_t)slot->value);
@@ -178,11 +201,14 @@ static enum err replay_changes(struct subscription *s, struct bytes value, int64
         subscription_recover_done(s, r.from, r.to);
         at = r.to;
     }
+    int64_t returned = 0;
     count = take_varint(&v);
     at = 0;
     for (uint64_t i = 0; i < count && !v.bad; i++) {
         struct offset_range r = take_run(&v, at, limit);
         uint64_t number = take_varint(&v);
+        returned += r.to - r.from;
+        v.bad = v.bad || number > DELIVERY_NUMBER_MAX || returned > RETURNS_LOGGED_MAX;
         for (int64_t offset = r.from; offset < r.to && !v.bad; offset++)
             subscription_recover_return(s, offset, (uint32_t)number);
         at = r.to;
@@ -203,6 +229,9 @@ enum err subscription_replay(struct subscription *s, const struct batch *control
         &reader, control, base,
         bytes_of(control->raw.data + BATCH_HEADER_BYTES, control->raw.size - BATCH_HEADER_BYTES));
     enum err err = OK;
+    if (base - s->floor > SPAN_MAX)
+        return err_set(E_MALFORMED, "control batch at %lld, where all below %lld is unknown",
+                       (long long)base, (long long)s->floor);
     while (!err && record_reader_next(&reader, &record)) {
         if (record.key.size < CONTROL_KEY_BYTES)
             return err_set(E_MALFORMED, "control batch at %lld has no type", (long long)base);
@@ -234,7 +263,7 @@ static enum err restore(struct subscription *s, struct varints *v)
     for (uint64_t i = 0; i < count && !v->bad; i++) {
         int64_t gap = zigzag_decode(take_varint(v));
         uint64_t number = take_varint(v);
-        if (gap < 0 || gap > INT64_MAX - s->floor)
+        if (gap < 0 || gap > INT64_MAX - s->floor || number > DELIVERY_NUMBER_MAX)
             v->bad = true;
         if (!v->bad)
             subscription_recover_return(s, s->floor + gap, (uint32_t)number);

@@ -236,6 +236,45 @@ TEST(damaged_control_records_are_refused)
     expect_err(replay_record(key, BYTES_LITERAL("\0\1\x02\0\0"), 9), E_MALFORMED);   /* empty */
     expect_err(replay_record(key, BYTES_LITERAL("\0\0\1\x02\1"), 9), E_MALFORMED);   /* number */
     expect_err_text("at 9");
+    struct bytes large = BYTES_LITERAL("\0\0\1\0\1\x80\x80\x80\x80\x08"); /* came back 2^31 times */
+    expect_err(replay_record(key, large, 9), E_MALFORMED);
+    struct bytes many = BYTES_LITERAL("\0\0\1\0\x80\x80\x80\x80\x10\1"); /* 2^32 records did */
+    expect_err(replay_record(key, many, INT64_C(1) << 33), E_MALFORMED);
+    expect_err(replay_record(key, BYTES_LITERAL("\0\0\0"), INT64_C(1) << 41), E_MALFORMED);
+    expect_err_text("unknown");
+}
+
+TEST(a_checkpoint_in_the_middle_of_recovery_leaves_out_what_is_done_since)
+{
+    struct subscription *s = subscription_new(), *read = subscription_new();
+    struct text text = {0};
+    subscription_recover_return(s, 0, 1);
+    subscription_recover_return(s, 5, 1);
+    subscription_recover_return(s, 6, 2);
+    subscription_recover_done(s, 0, 2); /* the floor passes the first */
+    subscription_recover_done(s, 5, 6);
+    subscription_put_checkpoint(s, &text);
+    expect_ok(subscription_restore(read, text_bytes(&text)));
+    expect_int(read->floor, 2);
+    expect_int(read->returns.count, 1);
+    text_reset(&text);
+    subscription_free(s);
+    subscription_free(read);
+}
+
+TEST(the_number_of_a_delivery_stops_at_its_largest)
+{
+    struct subscription *s = subscription_new();
+    subscription_recover_return(s, 0, DELIVERY_NUMBER_MAX - 1);
+    subscription_start(s, 0, 1, true);
+    for (int i = 0; i < 3; i++) {
+        struct taking taking = subscription_take(s, 0);
+        expect_int(taking.number, DELIVERY_NUMBER_MAX);
+        expect_true(subscription_return(s, 0, taking.number));
+    }
+    subscription_take(s, 0);
+    expect_true(subscription_settle(s, 0, DELIVERY_NUMBER_MAX));
+    subscription_free(s);
 }
 
 TEST(any_bytes_in_a_control_record_are_read_or_refused)

@@ -545,3 +545,77 @@ TEST(a_commit_of_several_records_is_all_or_nothing)
         test_store_reset(&t);
     }
 }
+
+/* The first control entry of a log, its numbers changed. */
+static void expect_entry_refused(size_t field, uint64_t value)
+{
+    struct test_store t;
+    struct ticket ticket;
+    uint8_t bytes[8];
+    open_small(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    append_each(&t, log, "abc");
+    if (field == 24)
+        expect_ok(log_truncate(log, 2, 3, &ticket));
+    else
+        log_trim(log, 2, &ticket);
+    test_store_settle(&t);
+    test_store_kill(&t);
+    put_u64(bytes, value);
+    patch_record(&t, 4, RECORD_HEADER_BYTES + field, bytes, 8);
+    expect_err(test_store_open(&t), E_CORRUPT);
+    test_store_reset(&t);
+}
+
+TEST(control_entries_with_impossible_numbers_are_refused)
+{
+    expect_entry_refused(16, 9);             /* a start above the end */
+    expect_entry_refused(16, UINT64_MAX);    /* a negative one */
+    expect_entry_refused(16, INT64_MAX - 5); /* one that leaves no room */
+    expect_entry_refused(24, INT32_MAX);     /* a cut into an epoch that no run can have */
+    expect_entry_refused(24, UINT64_MAX);
+}
+
+TEST(a_batch_of_an_epoch_that_no_run_can_have_is_refused)
+{
+    enum { EPOCH = RECORD_HEADER_BYTES + ENTRY_HEADER_BYTES + ENTRY_LOG_BYTES + 12 };
+    expect_refused(EPOCH, "\x7f\xff\xff\xff", 4);
+    expect_refused(EPOCH, "\xff\xff\xff\xff", 4);
+    expect_refused(EPOCH - 12 + 8, "\0\0\7\xff", 4); /* nor may the batch exceed its entry */
+}
+
+TEST(a_direct_batch_of_an_epoch_that_never_was_is_rot)
+{
+    struct test_store t;
+    struct ticket ticket;
+    char path[64];
+    test_store_init(&t);
+    t.config.direct_append_bytes = 1000;
+    expect_ok(test_store_open(&t));
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    for (uint64_t i = 0; i < 3; i++) {
+        expect_ok(log_append(log, test_batch_sized(i, 2000), &ticket));
+        test_store_settle(&t);
+    }
+    segment_path(7, log_state(log)->direct->segment, "log", path);
+    test_store_kill(&t);
+    expect_ok(sim_disk_flip(t.disk, path, 12)); /* the upper half of the first batch's epoch */
+    expect_err(test_store_open(&t), E_CORRUPT);
+    expect_err_text("epoch that never was");
+    t.config.accept_loss = true;
+    expect_ok(test_store_open(&t));
+    expect_int(store_find(t.store, 7)->end, 2); /* what follows is of an older epoch */
+    test_store_reset(&t);
+}
+
+TEST(a_journal_whose_epochs_are_used_up_is_refused)
+{
+    struct test_store t;
+    open_small(&t);
+    append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "a");
+    test_store_kill(&t);
+    patch_record(&t, 1, 12, "\x7f\xff\xff\xfe", 4);
+    expect_err(test_store_open(&t), E_CORRUPT);
+    expect_err_text("epochs are used up");
+    test_store_reset(&t);
+}

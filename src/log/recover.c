@@ -14,6 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { EPOCH_END = INT32_MAX }; /* no run has it */
+static const int64_t OFFSET_MAX = INT64_MAX - INT32_MAX;
+
 /* ---- entries ---- */
 
 static enum err rot(const struct log_state *l, const char *what, int64_t offset)
@@ -59,8 +62,10 @@ static void hand_over(struct log_state *l, const struct batch *b, int64_t base)
 static enum err replay_batch(struct log_state *l, int64_t base, const struct batch *b,
                              uint64_t address, bool carried)
 {
-    if (base < 0 || base > INT64_MAX - INT32_MAX || b->last_offset_delta == INT32_MAX)
+    if (base < 0 || base > OFFSET_MAX || b->last_offset_delta == INT32_MAX)
         return rot(l, "impossible offsets", base);
+    if (b->leader_epoch < 0 || b->leader_epoch >= EPOCH_END)
+        return rot(l, "a batch of an impossible epoch", base);
     struct tail_entry e = tail_entry_of(b, base, address, b->leader_epoch);
     int64_t end = tail_entry_end(&e);
     if (address < l->cut_address && end > l->cut_offset)
@@ -101,6 +106,8 @@ static enum err replay_data(struct replay *r, const uint8_t *p, uint32_t size, u
     if (count == 0 || head > size)
         return err_set(E_CORRUPT, "journal: data entry of %u bytes for %u logs", size, count);
     enum err err = batch_parse(bytes_of(p + head, size - head), &b);
+    if (err)
+        return err_wrap(E_CORRUPT, "journal: data entry at %llu", (unsigned long long)address);
     if (LOG_MUTANT == MUTANT_OMIT_LOG && count > 1)
         count--;
     for (uint32_t i = 0; i < count && !err; i++) {
@@ -115,11 +122,21 @@ static enum err replay_data(struct replay *r, const uint8_t *p, uint32_t size, u
 
 /* ---- direct segments ---- */
 
+struct direct_scan {
+    struct log_state *log;
+    uint32_t epoch_max; /* of the journal so far */
+    bool is_rotten;     /* an intact batch is of a run that never was: no checksum has the epoch */
+};
+
 static void note_direct_batch(void *ctx, const struct batch *b, uint64_t position)
 {
-    struct log_state *l = ctx;
+    struct direct_scan *scan = ctx;
+    struct log_state *l = scan->log;
     (void)position;
-    log_note_epoch(l, b->leader_epoch, b->base_offset);
+    if ((uint32_t)b->leader_epoch > scan->epoch_max)
+        scan->is_rotten = true;
+    else
+        log_note_epoch(l, b->leader_epoch, b->base_offset);
     l->log.end = batch_last_offset(b) + 1;
     hand_over(l, b, b->base_offset);
 }
@@ -163,13 +180,17 @@ static enum err next_segment(struct store *s, struct log_state *l, int64_t *segm
 }
 
 /* Walk one segment from `position` on and cut it behind what is valid. *next: the offset reached. */
-static enum err recover_segment(struct log_state *l, struct file *f, uint64_t position,
-                                int64_t *next)
+static enum err recover_segment(struct replay *r, struct log_state *l, struct file *f,
+                                uint64_t position, int64_t *next)
 {
     uint64_t from = position;
+    struct direct_scan direct = {.log = l, .epoch_max = r->epoch};
     struct segment_scan scan = {
-        .next_offset = *next, .max_epoch = INT32_MAX, .each = note_direct_batch, .ctx = l};
+        .next_offset = *next, .max_epoch = INT32_MAX, .each = note_direct_batch, .ctx = &direct};
     enum err err = segment_scan(f, &position, &scan);
+    if (!err && direct.is_rotten && !r->s->config.accept_loss)
+        err = err_set(E_CORRUPT, "a batch below offset %lld is of an epoch that never was",
+                      (long long)scan.next_offset);
     if (err)
         return err;
     *next = scan.next_offset;
@@ -177,8 +198,9 @@ static enum err recover_segment(struct log_state *l, struct file *f, uint64_t po
     return cut_segment(f, position);
 }
 
-static enum err recover_direct(struct store *s, struct log_state *l)
+static enum err recover_direct(struct replay *r, struct log_state *l)
 {
+    struct store *s = r->s;
     int64_t segment = l->recovered_segment, next = l->recovered_offset;
     uint64_t position = l->recovered_position;
     enum err err = OK;
@@ -202,7 +224,7 @@ static enum err recover_direct(struct store *s, struct log_state *l)
         }
         int64_t from = segment;
         if (!err)
-            err = recover_segment(l, f, position < size ? position : size, &next);
+            err = recover_segment(r, l, f, position < size ? position : size, &next);
         file_close(f);
         more = from != next; /* else it holds nothing: the last one */
         segment = next;
@@ -217,9 +239,9 @@ static enum err recover_direct(struct store *s, struct log_state *l)
 }
 
 /* The log left direct mode at `to`. Its direct part is read for what the row does not cover. */
-static enum err replay_journaled(struct store *s, struct log_state *l, int64_t to)
+static enum err replay_journaled(struct replay *r, struct log_state *l, int64_t to)
 {
-    enum err err = recover_direct(s, l);
+    enum err err = recover_direct(r, l);
     if (!err && l->log.end < to) {
         if (to > l->log.start)
             note_missing(l, to);
@@ -229,7 +251,7 @@ static enum err replay_journaled(struct store *s, struct log_state *l, int64_t t
     return err;
 }
 
-static void replay_truncate(struct log_state *l, int64_t offset, int32_t epoch)
+static void cut_back(struct log_state *l, int64_t offset, int32_t epoch)
 {
     tail_cut_above(&l->tail, offset);
     log_tail_changed(l);
@@ -241,50 +263,80 @@ static void replay_truncate(struct log_state *l, int64_t offset, int32_t epoch)
         l->store->owner.cut(l->store->owner.ctx, l->log.id, offset);
 }
 
+/* What was appended before this entry ends at `offset` at least. */
+static void expect_end(struct log_state *l, int64_t offset)
+{
+    if (offset <= l->log.end)
+        return;
+    note_missing(l, offset);
+    l->log.end = offset;
+}
+
+static void replay_start(struct log_state *l, int64_t offset)
+{
+    bool is_direct = l->direct_from != INT64_MAX && l->direct_to == INT64_MAX;
+    if (!is_direct) /* else its end is not known yet */
+        expect_end(l, offset);
+    if (offset > l->log.start)
+        l->log.start = offset;
+    tail_drop_below(&l->tail, l->log.start);
+    log_drop_epochs(l);
+}
+
+static void replay_direct(struct log_state *l, int64_t offset, uint64_t address)
+{
+    l->row_has_part = true;
+    if (offset < l->log.end || address <= l->direct_address)
+        return; /* the row knows more */
+    if (l->direct_from != INT64_MAX) {
+        l->missing_at = offset; /* the row between the two parts is gone with the log */
+        return;
+    }
+    expect_end(l, offset);
+    l->direct_from = l->recovered_segment = l->recovered_offset = offset;
+    l->direct_to = INT64_MAX;
+    l->direct_address = address;
+    l->recovered_position = 0;
+    if (l->first_segment < 0)
+        l->first_segment = offset;
+}
+
+static enum err replay_truncate(struct log_state *l, int64_t offset, uint64_t epoch,
+                                uint64_t address)
+{
+    if (address <= l->cut_address) { /* the row knows the end; what was met so far is void */
+        tail_cut_above(&l->tail, offset);
+        return OK;
+    }
+    if (offset < l->log.start || epoch >= EPOCH_END)
+        return rot(l, "an impossible cut", offset);
+    expect_end(l, offset);
+    l->cut_offset = offset;
+    l->cut_address = address;
+    cut_back(l, offset, (int32_t)epoch);
+    return OK;
+}
+
 static enum err replay_control(struct replay *r, const uint8_t *p, uint64_t address)
 {
     uint64_t b = get_u64(p + ENTRY_HEADER_BYTES + 16);
     int64_t a = (int64_t)get_u64(p + ENTRY_HEADER_BYTES + 8);
+    enum err err = OK;
     if (p[0] == ENTRY_RUN)
         return OK; /* the record's header says the same */
     struct log_state *l = replay_log(r, get_u64(p + ENTRY_HEADER_BYTES), address);
     if (!l || (l->missing_at >= 0 && p[0] != ENTRY_DELETE))
         return OK;
+    if (p[0] != ENTRY_DELETE && (a < 0 || a > OFFSET_MAX))
+        return rot(l, "an entry with an impossible offset", a);
     switch (p[0]) {
-    case ENTRY_START:
-        if (a > l->log.start)
-            l->log.start = a;
-        tail_drop_below(&l->tail, l->log.start);
-        log_drop_epochs(l);
-        break;
-    case ENTRY_DIRECT:
-        l->row_has_part = true;
-        if (a < l->log.end || address <= l->direct_address)
-            break; /* the row knows more */
-        if (l->direct_from != INT64_MAX) {
-            l->missing_at = a; /* the row between the two parts is gone with the log */
-            break;
-        }
-        l->direct_from = l->recovered_segment = l->recovered_offset = a;
-        l->direct_to = INT64_MAX;
-        l->direct_address = address;
-        l->recovered_position = 0;
-        if (l->first_segment < 0)
-            l->first_segment = a;
-        break;
+    case ENTRY_START: replay_start(l, a); break;
+    case ENTRY_DIRECT: replay_direct(l, a, address); break;
     case ENTRY_JOURNALED:
         if (address > l->direct_address && l->direct_from != INT64_MAX && l->direct_to == INT64_MAX)
-            return replay_journaled(r->s, l, a);
+            return replay_journaled(r, l, a);
         break;
-    case ENTRY_TRUNCATE:
-        if (address <= l->cut_address) { /* the row knows the end; what was met so far is void */
-            tail_cut_above(&l->tail, a);
-            break;
-        }
-        l->cut_offset = a;
-        l->cut_address = address;
-        replay_truncate(l, a, (int32_t)b);
-        break;
+    case ENTRY_TRUNCATE: err = replay_truncate(l, a, b, address); break;
     case ENTRY_DELETE:
         l->first_segment = 0; /* what it had may be in no row */
         store_forget(r->s, l);
@@ -292,7 +344,7 @@ static enum err replay_control(struct replay *r, const uint8_t *p, uint64_t addr
     default: return err_set(E_CORRUPT, "journal: unknown entry type %d", p[0]);
     }
     log_tail_changed(l);
-    return OK;
+    return err;
 }
 
 enum err replay_record(struct replay *r, const uint8_t *p, const struct record_header *h)
@@ -345,15 +397,16 @@ static void forget_deleted(struct store *s)
     vec_reset(&found);
 }
 
-static enum err settle_logs(struct store *s)
+static enum err settle_logs(struct replay *r)
 {
+    struct store *s = r->s;
     enum err err = OK;
     forget_deleted(s);
     size_t position = 0;
     struct log_state *l;
     while (!err && (l = idmap_next(&s->logs, &position)) != NULL) {
         if (l->direct_from != INT64_MAX && l->direct_to == INT64_MAX && l->missing_at < 0)
-            err = recover_direct(s, l);
+            err = recover_direct(r, l);
         if (!err && l->missing_at >= 0)
             return rot(l, "a batch is missing before", l->missing_at);
         if (l->log.start > l->log.end)
@@ -406,7 +459,7 @@ static enum err read_all(struct store *s, struct replay *r)
         err = disk_sync_dir(s->disk, ""); /* first: where a file is, its folder is durable */
     if (!err)
         err = fresh ? recover_first_file(s) : recover_chain(r);
-    return err ? err : settle_logs(s);
+    return err ? err : settle_logs(r);
 }
 
 enum err store_recover(struct store *s)
@@ -417,6 +470,8 @@ enum err store_recover(struct store *s)
     if (err)
         return err;
     s->epoch = next_epoch(s, r.epoch_max);
+    if (s->epoch >= EPOCH_END)
+        return err_set(E_CORRUPT, "the epochs are used up: one of the newest was never a run's");
     if (s->journal.max_bytes < s->journal.total_bytes) /* it had grown */
         s->journal.max_bytes = s->journal.total_bytes;
     s->journal.sequence = s->journal.synced_sequence = r.sequence;

@@ -251,10 +251,10 @@ static enum err replay_file(struct replay *r)
     r->bytes.size = r->file->size;
     while (!err && r->position < r->bytes.size && record_at(r, r->position, &h) &&
            record_follows(r, &h)) {
+        r->epoch = h.epoch > r->epoch ? h.epoch : r->epoch;
         err = take_record(r, &h);
         r->sequence = h.sequence;
         r->crc = h.crc;
-        r->epoch = h.epoch > r->epoch ? h.epoch : r->epoch;
         r->position += h.size;
     }
     if (r->epoch > r->epoch_max)

@@ -191,6 +191,38 @@ static size_t epochs_at(const uint8_t *p)
     return p[4] == 1 ? 144 : 168;
 }
 
+/* Is what the row says of a living log possible at all? Its numbers are not negative. */
+static bool row_is_possible(const uint8_t *p)
+{
+    int64_t start = get_i64(p + 16), end = get_i64(p + 24), stored_to = get_i64(p + 32);
+    int64_t direct_from = get_i64(p + 72), segment = get_i64(p + 80), offset = get_i64(p + 96);
+    int64_t direct_to = get_i64(p + 104);
+    if (end > INT64_MAX - INT32_MAX || start > INT64_MAX - INT32_MAX || stored_to > end ||
+        get_i64(p + 40) > end || get_i64(p + 56) > end)
+        return false;
+    if (direct_from == INT64_MAX)
+        return direct_to == INT64_MAX && start <= end;
+    if (stored_to > direct_from)
+        return false;
+    if (direct_to != INT64_MAX)
+        return direct_from <= direct_to && direct_to <= end && start <= end;
+    return direct_from <= segment && segment <= offset && offset == end;
+}
+
+/* Each {i32 epoch, i64 start}: epochs rise, starts do not fall. */
+static bool epochs_are_possible(const uint8_t *p, uint32_t count)
+{
+    int32_t epoch = -1;
+    int64_t start = 0;
+    for (; count > 0; count--, p += 12) {
+        if ((int32_t)get_u32(p) <= epoch || get_i64(p + 4) < start)
+            return false;
+        epoch = (int32_t)get_u32(p);
+        start = get_i64(p + 4);
+    }
+    return true;
+}
+
 /* Does the row hold what it says? `left`: bytes of the block from the row's first on. */
 static enum err row_check(const uint8_t *p, size_t left)
 {
@@ -208,6 +240,9 @@ static enum err row_check(const uint8_t *p, size_t left)
     for (size_t i = 0; i < sizeof offsets_at / sizeof offsets_at[0]; i++)
         possible = possible && get_i64(p + offsets_at[i]) >= 0;
     possible = possible && (p[4] == 1 || get_i64(p + 144) >= 0);
+    possible = possible && (p[6] || row_is_possible(p));
+    possible =
+        possible && fits && epochs_are_possible(p + epochs_at(p) + 4, get_u32(p + epochs_at(p)));
     if (!fits || !possible)
         return err_set(E_CORRUPT, "a row of log %llu makes no sense",
                        (unsigned long long)get_u64(p + 8));

@@ -230,6 +230,22 @@ TEST(rows_that_do_not_fit_their_block_or_themselves_are_refused)
     expect_row_refused(4, newer, 1, E_UNSUPPORTED); /* version */
 }
 
+TEST(rows_whose_numbers_contradict_each_other_are_refused)
+{
+    uint8_t far[8], two[8];
+    put_u64(far, 1000);
+    put_u64(two, 2);
+    expect_row_refused(16, far, 8, E_CORRUPT);  /* start above end */
+    expect_row_refused(32, far, 8, E_CORRUPT);  /* stored_to */
+    expect_row_refused(40, far, 8, E_CORRUPT);  /* the segment that grows */
+    expect_row_refused(56, far, 8, E_CORRUPT);  /* the oldest segment */
+    expect_row_refused(72, two, 8, E_CORRUPT);  /* a direct part without its segment */
+    expect_row_refused(104, two, 8, E_CORRUPT); /* the end of a direct part that is none */
+    expect_row_refused(ROW_FIXED, (uint8_t[]){0xff, 0xff, 0xff, 0xff}, 4, E_CORRUPT); /* epoch */
+    put_u64(far, INT64_MAX - 5);
+    expect_row_refused(24, far, 8, E_CORRUPT); /* no room for another record */
+}
+
 TEST(a_store_whose_journal_is_gone_does_not_open_as_an_empty_one)
 {
     struct test_store t;

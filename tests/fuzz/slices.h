@@ -1,19 +1,19 @@
 /*
- * How a target cuts its input: pieces of a u8 kind, a u16 size and that many bytes; the last may be
+ * How a target cuts its input: slices of a u8 kind, a u16 size and that many bytes; the last may be
  * shorter. A seed is written the same way.
  */
-#ifndef TESTS_FUZZ_PIECES_H
-#define TESTS_FUZZ_PIECES_H
+#ifndef TESTS_FUZZ_SLICES_H
+#define TESTS_FUZZ_SLICES_H
 
 #include "wire/reader.h"
 
-struct piece {
+struct slice {
     uint8_t kind;
     struct reader in;
 };
 
 /* false at the end of the input. */
-static inline bool piece_next(struct reader *input, struct piece *out)
+static inline bool slice_next(struct reader *input, struct slice *out)
 {
     if (reader_left(input) == 0)
         return false;
@@ -24,7 +24,7 @@ static inline bool piece_next(struct reader *input, struct piece *out)
 }
 
 /* Everything that is left of it. */
-static inline struct bytes piece_rest(struct piece *p)
+static inline struct bytes slice_rest(struct slice *p)
 {
     return reader_bytes(&p->in, reader_left(&p->in));
 }
