@@ -73,14 +73,14 @@ static bool describe_one(struct request *r, struct bytes id, bool in_time,
     const struct group *group = error ? NULL : group_find(groups, id);
     out->group_id = id;
     out->members.items = &none;
-    if (in->include_authorized_operations)
-        out->authorized_operations = GROUP_OPERATIONS;
-    if (group)
-        return put_group(r, group, out);
+    if (group && !put_group(r, group, out))
+        return false;
     if (error)
         out->error_code = group_code(error);
-    else
+    else if (!group)
         put_missing(r, out);
+    if (in->include_authorized_operations && !out->error_code)
+        out->authorized_operations = GROUP_OPERATIONS;
     return true;
 }
 

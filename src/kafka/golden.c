@@ -1,5 +1,7 @@
 #include "kafka/golden.h"
 
+#include <stdlib.h>
+
 #include "kafka/golden_internal.h"
 
 enum { PAST_MS = 1000 };
@@ -9,7 +11,8 @@ static const int64_t future_ms = 4102444800000;
 static const struct {
     const char *step, *why;
 } differences[] = {
-    {"CreateTopics v7, 3 replicas", "Kafka refuses; here there is one node, and 3 are lowered to 1"},
+    {"CreateTopics v7, 3 replicas",
+     "Kafka refuses; here there is one node, and 3 are lowered to 1"},
     {"Produce v12, records null", "Kafka closes the connection"},
     {"Produce v12, transactional batch", "Kafka has transactions, and refuses for want of rights"},
     {"Produce v12, codec 5", "Kafka says UNKNOWN_SERVER_ERROR"},
@@ -22,6 +25,7 @@ static const struct {
     {"Fetch v13, part of 200 bytes", "Kafka cuts the last batch"},
     {"Fetch v12, part of -5 bytes", "Kafka says UNKNOWN_SERVER_ERROR"},
     {"Fetch v12, -5 bytes", "Kafka says UNKNOWN_SERVER_ERROR"},
+    {"DeleteGroups v2, that nobody could join", "Kafka keeps a group whose only join it refused"},
 };
 
 const char *golden_difference(struct bytes step)
@@ -51,6 +55,28 @@ static bool is_hidden(struct bytes line)
     return false;
 }
 
+/* Member ids end in a number that is drawn by lot: 8, 4, 4, 4 and 12 digits. */
+static bool is_drawn(struct bytes b)
+{
+    enum { SIZE = 36 };
+    for (size_t i = 0; i < SIZE; i++) {
+        bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
+        if (i >= b.size || is_dash != (b.data[i] == '-') ||
+            (!is_dash && !memchr("0123456789abcdef", b.data[i], 16)))
+            return false;
+    }
+    return true;
+}
+
+static void append_line(struct text *out, struct bytes line)
+{
+    for (size_t i = 0; i < line.size;) {
+        bool drawn = is_drawn(bytes_of(line.data + i, line.size - i));
+        text_append(out, drawn ? BYTES_LITERAL("*") : bytes_of(line.data + i, 1));
+        i += drawn ? 36 : 1;
+    }
+}
+
 static void append_lines(struct text *out, struct bytes dump)
 {
     while (dump.size > 0) {
@@ -62,7 +88,7 @@ static void append_lines(struct text *out, struct bytes dump)
             text_append(out, bytes_of(line.data, (size_t)(colon - line.data)));
             text_append_string(out, ": *\n");
         } else {
-            text_append(out, line);
+            append_line(out, line);
         }
         dump = bytes_of(dump.data + size, dump.size - size);
     }
@@ -99,6 +125,23 @@ static void hide_in_create(struct kafka_create_topics_response *reply)
         reply->topics.items[i].configs.count = 0;
 }
 
+static int compare_listed(const void *left, const void *right)
+{
+    const struct kafka_list_groups_response_group *a = left, *b = right;
+    size_t size = a->group_id.size < b->group_id.size ? a->group_id.size : b->group_id.size;
+    int order = memcmp(a->group_id.data, b->group_id.data, size);
+    return order ? order
+                 : (a->group_id.size > b->group_id.size) - (a->group_id.size < b->group_id.size);
+}
+
+/* Groups are in no order. */
+static void sort_groups(struct kafka_list_groups_response *reply)
+{
+    if (reply->groups.count > 1)
+        qsort(reply->groups.items, (size_t)reply->groups.count, sizeof *reply->groups.items,
+              compare_listed);
+}
+
 static void *decode(struct golden *g, const struct wire_api *api, int version, struct bytes answer)
 {
     struct reader in = reader_of(arena_copy(&g->arena, answer));
@@ -111,6 +154,8 @@ static void *decode(struct golden *g, const struct wire_api *api, int version, s
     expect_int(reader_left(&in), 0);
     if (api->key == KAFKA_FETCH)
         hide_in_fetch(g, reply);
+    if (api->key == KAFKA_LIST_GROUPS)
+        sort_groups(reply);
     if (api->key == KAFKA_CREATE_TOPICS)
         hide_in_create(reply);
     return reply;

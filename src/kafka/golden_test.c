@@ -55,22 +55,34 @@ static void compare(struct bytes kafka, struct bytes ours)
     expect_int(ours.size, 0);
 }
 
-TEST(we_answer_as_kafka_does)
+static void run(void (*conversation)(struct golden *g), const char *record)
 {
     struct against_us us = {.golden = {.ask = ask}};
     struct core_config config;
     broker_config(&config);
     config.node_id = 1;
+    group_config_default(&config.groups);
+    config.groups.initial_delay_ms = 0;
     broker_open_with(&us.broker, &config);
     us.client = broker_client(&us.broker);
     arena_init(&us.golden.arena, 1 << 30);
-    golden_run(&us.golden);
+    conversation(&us.golden);
 
     struct text kafka = {0};
-    expect_ok(process_read_file(KAFKA_GOLDEN, 1 << 20, &kafka));
+    expect_ok(process_read_file(record, 1 << 20, &kafka));
     compare(text_bytes(&kafka), text_bytes(&us.golden.text));
     text_reset(&kafka);
     text_reset(&us.golden.text);
     arena_reset(&us.golden.arena);
     broker_close(&us.broker);
+}
+
+TEST(we_answer_as_kafka_does)
+{
+    run(golden_run, KAFKA_GOLDEN ".txt");
+}
+
+TEST(we_answer_about_groups_as_kafka_does)
+{
+    run(golden_run_groups, KAFKA_GOLDEN "_groups.txt");
 }

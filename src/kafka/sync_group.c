@@ -4,6 +4,8 @@
 #include "kafka/handlers.h"
 #include "kafka/kafka_messages.h"
 
+enum { PROTOCOL_SINCE = 5 };
+
 struct sync {
     struct group_sync sync;
     struct request *request;
@@ -64,7 +66,10 @@ void sync_group_start(struct request *r)
         .done = done,
     };
     r->work = s;
-    group_sync(request_groups(r), &s->sync);
+    if (r->version >= PROTOCOL_SINCE && (!in->protocol_type.data || !in->protocol_name.data))
+        done(&s->sync, &(struct group_synced){.error = GROUP_INCONSISTENT_PROTOCOL});
+    else
+        group_sync(request_groups(r), &s->sync);
 }
 
 void sync_group_release(struct request *r)

@@ -86,6 +86,26 @@ enum option_change { AT_START, AT_RUNTIME };
       "partitions in each request.")                                                               \
     X(MESSAGE_MAX_BYTES, "message.max.bytes", SIZE, OPTION_KIB, OPTION_GIB, "1048588", AT_START,   \
       "", "", "Largest record batch of topics that do not say.")                                   \
+    X(OFFSETS_TOPIC_PARTITIONS, "offsets.topic.num.partitions", INT, 1, 10000, "50", AT_START, "", \
+      "", "Partitions of __consumer_offsets, when the first group makes it.")                      \
+    X(OFFSETS_RETENTION, "offsets.retention.minutes", INT, 1, INT32_MAX, "10080", AT_START, "",    \
+      "", "How long the offsets of a group are kept when it has no members any more.")             \
+    X(OFFSETS_RETENTION_CHECK, "offsets.retention.check.interval.ms", INT, 1, INT32_MAX, "600000", \
+      AT_START, "", "", "How often it is looked for offsets that have expired.")                   \
+    X(OFFSET_METADATA_MAX_BYTES, "offset.metadata.max.bytes", INT, 0, 32767, "4096", AT_START, "", \
+      "", "The longest note that a client may leave with an offset.")                              \
+    X(GROUP_INITIAL_DELAY, "group.initial.rebalance.delay.ms", INT, 0, INT32_MAX, "100", AT_START, \
+      "", "",                                                                                      \
+      "How long a new group waits for more members before it shares out; each one that comes "     \
+      "makes it wait as long again.")                                                              \
+    X(GROUP_MIN_SESSION, "group.min.session.timeout.ms", INT, 1, INT32_MAX, "6000", AT_START, "",  \
+      "", "The shortest time without a heartbeat after which a member may ask to be dropped.")     \
+    X(GROUP_MAX_SESSION, "group.max.session.timeout.ms", INT, 1, INT32_MAX, "1800000", AT_START,   \
+      "", "", "The longest such time.")                                                            \
+    X(GROUP_MAX_SIZE, "group.max.size", INT, 1, INT32_MAX, "2147483647", AT_START, "", "",         \
+      "Members that a group may have.")                                                            \
+    X(GROUP_MEMORY, "group.memory.bytes", SIZE, OPTION_MIB, INT64_MAX, "256MiB", AT_START, "", "", \
+      "Memory for all groups, their members and offsets; beyond it new ones are refused.")         \
     X(AMQP_MESSAGE_MAX_BYTES, "amqp.message.max.bytes", SIZE, OPTION_KIB, 512 * OPTION_MIB,        \
       "16MiB", AT_START, "", "max_message_size", "Largest body of an AMQP message.")               \
     X(AMQP_PRODUCT, "amqp.product", TEXT, 1, 100, "Pabal", AT_START, "", "",                       \

@@ -101,6 +101,20 @@ static void make_amqp(const struct config *c, struct settings *s)
     s->amqp.message_max_bytes = (uint64_t)config_number(c, OPT_AMQP_MESSAGE_MAX_BYTES);
 }
 
+static void make_groups(const struct config *c, struct group_config *g)
+{
+    group_config_default(g);
+    g->topic_partitions = (int32_t)config_number(c, OPT_OFFSETS_TOPIC_PARTITIONS);
+    g->retention_ms = config_number(c, OPT_OFFSETS_RETENTION) * 60000;
+    g->retention_check_ms = config_number(c, OPT_OFFSETS_RETENTION_CHECK);
+    g->offset_metadata_max_bytes = (int32_t)config_number(c, OPT_OFFSET_METADATA_MAX_BYTES);
+    g->initial_delay_ms = (int32_t)config_number(c, OPT_GROUP_INITIAL_DELAY);
+    g->session_min_ms = (int32_t)config_number(c, OPT_GROUP_MIN_SESSION);
+    g->session_max_ms = (int32_t)config_number(c, OPT_GROUP_MAX_SESSION);
+    g->size_max = (int32_t)config_number(c, OPT_GROUP_MAX_SIZE);
+    g->memory_max_bytes = (size_t)config_number(c, OPT_GROUP_MEMORY);
+}
+
 static void make_core(const struct config *c, struct settings *s)
 {
     s->core.store.journal_max_bytes = (uint64_t)config_number(c, OPT_JOURNAL_MAX_BYTES);
@@ -112,6 +126,7 @@ static void make_core(const struct config *c, struct settings *s)
     s->kafka.fetch_session_slots = (uint32_t)config_number(c, OPT_FETCH_SESSIONS);
     s->core.topic_message_max_bytes = config_number(c, OPT_MESSAGE_MAX_BYTES);
     s->core.message_max_bytes = config_number(c, OPT_AMQP_MESSAGE_MAX_BYTES);
+    make_groups(c, &s->core.groups);
     s->core.node_id = (int32_t)config_number(c, OPT_NODE_ID);
     process_random(&s->core.random_seed, sizeof s->core.random_seed);
 }
