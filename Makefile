@@ -49,6 +49,7 @@ run: all
 	@touch $@
 
 test: deps-test $(BUILD)/build.ninja .venv/installed
+	@tests/clients/drivers/install.sh $(BUILD)/clients
 	@ninja -C $(BUILD) --quiet
 	@ln -sf src/server/pabal $(BUILD)/pabal
 	@$(PYTHON) tests/run.py $(BUILD)

@@ -18,6 +18,13 @@ import xml.etree.ElementTree as xml
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
+# The matrix of clients, in rows that run side by side: most of its time is waiting.
+MATRIX = [
+    ("io0", "kcat,confluent,kafka-python"),
+    ("io2", "java-4.1.0,java-2.4.0,aiokafka"),
+    ("io2", "sarama,kafka-go,franz-go,kafkajs"),
+]
+
 Runner = collections.namedtuple("Runner", "part command report env")
 
 
@@ -53,7 +60,8 @@ def meson_runner(build):
 
 def pytest_runner(build, part, folder, label, arguments):
     report = os.path.join(folder, f"{label}.xml")
-    env = dict(os.environ, PABAL_BIN=os.path.abspath(os.path.join(build, "src/server/pabal")))
+    env = dict(os.environ, PABAL_BIN=os.path.abspath(os.path.join(build, "src/server/pabal")),
+               PABAL_CLIENTS=os.path.abspath(os.path.join(build, "clients")))
     command = [sys.executable, "-m", "pytest", f"--rootdir={TOP}/tests/{part}",
                f"--config-file={TOP}/tests/{part}/pytest.ini", os.path.join(TOP, "tests", part),
                f"--junitxml={report}", *arguments]
@@ -64,7 +72,12 @@ def stages(build, folder, arguments):
     """What runs, in order; the runners of one stage run at the same time."""
     clients = [pytest_runner(build, "clients", folder, f"io{count}", [f"--io-threads={count}", *arguments])
                for count in (0, 2)]
+    for runner in clients:
+        runner.command.append("--deselect=matrix_test.py")
     clients[1].command.append("--without-java")  # once is enough for what is mostly the start of a JVM
+    for row, (threads, names) in enumerate(MATRIX):
+        chosen = ["-k", "matrix_test", f"--clients={names}", f"--io-threads={threads[2:]}", *arguments]
+        clients.append(pytest_runner(build, "clients", folder, f"matrix{row}", chosen))
     return [[meson_runner(build)], clients, [pytest_runner(build, "faults", folder, "faults", arguments)]]
 
 

@@ -28,6 +28,9 @@ if ! command -v dpkg-query >/dev/null; then
     exit 0
 fi
 
+# What somebody may have from elsewhere is asked for by its command: package:command.
+[ "$1" = build ] || tools="default-jdk-headless:javac maven:mvn nodejs:node npm:npm golang-go:go"
+
 is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
@@ -35,6 +38,9 @@ is_installed() {
 missing=
 for package in $wanted; do
     is_installed "$package" || missing="$missing $package"
+done
+for tool in ${tools:-}; do
+    command -v "${tool#*:}" >/dev/null || missing="$missing ${tool%:*}"
 done
 [ -n "$missing" ] || exit 0
 

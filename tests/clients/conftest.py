@@ -19,6 +19,8 @@ import pytest
 import brokers
 import kafka_raw
 
+pytest_plugins = ["matrix_plugin"]
+
 _names = itertools.count(1)
 _run = os.getpid()
 

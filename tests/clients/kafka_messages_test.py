@@ -42,11 +42,7 @@ def test_every_kind_of_acknowledgement_stores_the_messages(kafka, topic, acks):
     assert values_of(consume(kafka, topic, 500)) == numbered(500)
 
 
-# librdkafka sends lz4 only to a broker that advertises FindCoordinator (10).
-LIBRDKAFKA_LZ4 = pytest.param("lz4", marks=pytest.mark.not_built("FindCoordinator"))
-
-
-@pytest.mark.parametrize("codec", ["none", "gzip", "snappy", LIBRDKAFKA_LZ4, "zstd"])
+@pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
 def test_every_codec_passes_through(kafka, topic, codec):
     produce(kafka, topic, numbered(2000, 100), compression_type=codec)
     assert values_of(consume(kafka, topic, 2000)) == numbered(2000, 100)
@@ -216,7 +212,7 @@ def test_kcat_lists_the_metadata(kafka, topic):
     assert f'topic "{topic}" with 1 partitions' in listed
 
 
-@pytest.mark.parametrize("codec", ["gzip", "snappy", LIBRDKAFKA_LZ4, "zstd"])
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
 def test_an_old_librdkafka_keeps_its_codecs(kafka, topic, codec):
     run(["kcat", "-P", "-b", kafka, "-t", topic, "-p", "0", "-z", codec], input=b"packed\n" * 500)
     with kafka_raw.Connection(kafka) as raw:

@@ -1,0 +1,66 @@
+#!/bin/sh
+# Install the clients of other languages than Python, and build their drivers: install.sh DIR.
+#
+# From Maven Central, npm and the Go proxy, of fixed versions. What is there already for the same inputs is
+# left alone, so that a second run needs no network. A part that fails says so; the others go on.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$1"
+to=$(cd "$1" && pwd)
+go_version=1.26.0
+failed=0
+
+# part NAME INPUT...: run install_NAME unless it succeeded with these inputs before.
+part() {
+    name=$1
+    shift
+    stamp=$to/$name.installed
+    wanted=$(cat "$@" "$0" | cksum)
+    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && return
+    echo "installing the clients of $name" >&2
+    if "install_$name" >"$to/$name.log" 2>&1; then
+        echo "$wanted" >"$stamp"
+    else
+        tail -5 "$to/$name.log" >&2
+        echo "$0: $name: not installed; $to/$name.log tells more" >&2
+        failed=1
+    fi
+}
+
+install_java() {
+    for version in 4.1.0 2.4.0; do
+        mvn -q -B -f "$here/java/pom.xml" "-Dkafka=$version" dependency:copy-dependencies \
+            "-DoutputDirectory=$to/java-$version" || return
+    done
+    # The old client's API is part of the new one's.
+    javac -nowarn -d "$to/java-classes" -cp "$to/java-2.4.0/*" "$here/java/Driver.java"
+}
+
+install_node() {
+    cp "$here/node/package.json" "$here/node/package-lock.json" "$to" &&
+        (cd "$to" && npm ci --no-audit --no-fund)
+}
+
+# Debian's Go is older than what the clients ask for. The toolchain is itself a Go module; an old Go can
+# fetch and verify it, but does not make its programs executable.
+find_go() {
+    newest=$(printf '%s\n' "$(go env GOVERSION)" "go$go_version" | sort -V | tail -1)
+    if [ "$newest" != "go$go_version" ] || [ "$(go env GOVERSION)" = "go$go_version" ]; then
+        echo go
+        return
+    fi
+    toolchain=golang.org/toolchain@v0.0.1-go$go_version.$(go env GOOS)-$(go env GOARCH)
+    (cd "$to" && { [ -f go.mod ] || go mod init toolchain; } && go mod download "$toolchain") >&2 || return
+    root=$(go env GOMODCACHE)/$toolchain
+    chmod -R u+w "$root/bin" "$root/pkg/tool" && chmod +x "$root"/bin/* "$root"/pkg/tool/*/* || return
+    echo "$root/bin/go"
+}
+
+install_go() {
+    go=$(find_go) && (cd "$here/go" && GOTOOLCHAIN=local env -u GOROOT "$go" build -o "$to/go-driver" .)
+}
+
+part java "$here/java/pom.xml" "$here/java/Driver.java"
+part node "$here/node/package.json" "$here/node/package-lock.json"
+part go "$here"/go/*.go "$here/go/go.mod" "$here/go/go.sum"
+exit "$failed"
