@@ -6,6 +6,7 @@
 #include "wire/amqp_table.h"
 
 enum argument_state {
+    ARGUMENT_BUILT, /* checked by queue_check() */
     ARGUMENT_NOT_BUILT,
     ARGUMENT_NO_EFFECT, /* here, or anywhere since RabbitMQ 4 */
 };
@@ -17,32 +18,38 @@ struct argument {
 
 /* Those that RabbitMQ knows for classic queues come first: they are what redeclares compare. */
 static const struct argument queue_arguments[] = {
-    {"x-expires", ARGUMENT_NOT_BUILT},
-    {"x-message-ttl", ARGUMENT_NOT_BUILT},
-    {"x-dead-letter-exchange", ARGUMENT_NOT_BUILT},
-    {"x-dead-letter-routing-key", ARGUMENT_NOT_BUILT},
-    {"x-max-length", ARGUMENT_NOT_BUILT},
+    {"x-expires", ARGUMENT_BUILT},
+    {"x-message-ttl", ARGUMENT_BUILT},
+    {"x-dead-letter-exchange", ARGUMENT_BUILT},
+    {"x-dead-letter-routing-key", ARGUMENT_BUILT},
+    {"x-max-length", ARGUMENT_BUILT},
     {"x-max-length-bytes", ARGUMENT_NOT_BUILT},
     {"x-max-priority", ARGUMENT_NOT_BUILT},
-    {"x-overflow", ARGUMENT_NOT_BUILT},
-    {"x-single-active-consumer", ARGUMENT_NOT_BUILT},
+    {"x-overflow", ARGUMENT_BUILT},
+    {"x-single-active-consumer", ARGUMENT_BUILT},
     {"x-queue-mode", ARGUMENT_NO_EFFECT},
     {"x-queue-version", ARGUMENT_NO_EFFECT},
     {"x-queue-master-locator", ARGUMENT_NO_EFFECT},
     {"x-queue-leader-locator", ARGUMENT_NO_EFFECT},
+    {"x-delivery-limit", ARGUMENT_BUILT},
 };
 
 static const char *const other_queue_arguments[] = {
-    "x-dead-letter-strategy",     "x-delivery-limit", "x-delayed-retry-type",
-    "x-consumer-timeout",         "x-max-age",        "x-stream-max-segment-size-bytes",
-    "x-stream-filter-size-bytes", "x-source-topic",   "x-name-prefix",
+    "x-dead-letter-strategy",
+    "x-delayed-retry-type",
+    "x-consumer-timeout",
+    "x-max-age",
+    "x-stream-max-segment-size-bytes",
+    "x-stream-filter-size-bytes",
+    "x-source-topic",
+    "x-name-prefix",
 };
 
 static const char *const exchange_arguments[] = {"alternate-exchange"};
 
 static const char *const consumer_arguments[] = {
-    "x-priority",      "x-consumer-timeout",        "x-stream-offset",
-    "x-stream-filter", "x-stream-match-unfiltered", "x-credit",
+    "x-consumer-timeout", "x-stream-offset",           "x-stream-filter",
+    "x-credit",           "x-stream-match-unfiltered",
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -107,13 +114,13 @@ static bool queue_type_is_built(struct channel *ch, const struct argument_subjec
     char why[300];
 
     if (!amqp_table_find(table, "x-queue-type", &value) ||
-        (value.tag == 'S' && bytes_equal_string(value.bytes, "classic")))
+        (value.tag == 'S' &&
+         (bytes_equal_string(value.bytes, "classic") || bytes_equal_string(value.bytes, "quorum"))))
         return true;
     if (value.tag != 'S') {
         snprintf(why, sizeof why, "{unacceptable_type,%s}", type_name(value.tag));
         fail_queue_type(ch, subject, why);
-    } else if (bytes_equal_string(value.bytes, "quorum") ||
-               bytes_equal_string(value.bytes, "stream")) {
+    } else if (bytes_equal_string(value.bytes, "stream")) {
         channel_fail(ch, REPLY_NOT_IMPLEMENTED,
                      "x-queue-type '%.*s' is not built yet, for queue '%.*s' in vhost '%.*s'",
                      BYTES_FORMAT(value.bytes), BYTES_FORMAT(subject->name),
@@ -133,7 +140,7 @@ bool arguments_are_built_for_queue(struct channel *ch, const struct argument_sub
     if (!queue_type_is_built(ch, subject, table))
         return false;
     for (size_t i = 0; i < COUNT(queue_arguments); i++) {
-        if (queue_arguments[i].state == ARGUMENT_NO_EFFECT ||
+        if (queue_arguments[i].state != ARGUMENT_NOT_BUILT ||
             !amqp_table_find(table, queue_arguments[i].name, &value))
             continue;
         fail_not_built(ch, queue_arguments[i].name, subject->kind, subject->name);

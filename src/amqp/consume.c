@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "wire/amqp_table.h"
 
 enum {
     PENDING_MAX_BYTES = 1 << 20, /* waiting for the socket: no more is given to its consumers */
@@ -152,16 +153,21 @@ char *consume_make_name(struct core *core, const char *prefix)
 static struct amqp_consumer *consumer_new(struct channel *ch, const struct amqp_basic_consume *in)
 {
     struct amqp_consumer *consumer = xzalloc(sizeof *consumer);
+    struct amqp_value argument;
 
     if (in->consumer_tag.size)
         consumer->tag =
             bytes_of(xmemdup(in->consumer_tag.data, in->consumer_tag.size), in->consumer_tag.size);
     else
         consumer->tag = bytes_from_string(consume_make_name(ch->conn->core, "amq.ctag"));
+    int64_t priority = 0;
+    if (amqp_table_find(in->arguments, "x-priority", &argument))
+        (void)amqp_value_integer(&argument, &priority);
     consumer->channel = ch;
     consumer->window = ch->prefetch;
     consumer->base = (struct consumer){.no_ack = in->no_ack,
                                        .exclusive = in->exclusive,
+                                       .priority = (int32_t)priority,
                                        .credit = consumer_credit,
                                        .deliver = consumer_deliver,
                                        .cancelled = consumer_cancelled};
@@ -190,6 +196,21 @@ static void start_consumer(struct channel *ch)
                     &(struct amqp_basic_consume_ok){.consumer_tag = consumer->tag});
 }
 
+static bool priority_is_good(struct channel *ch, const struct queue *queue, struct bytes arguments)
+{
+    struct amqp_value v;
+    int64_t priority;
+
+    if (!amqp_table_find(arguments, "x-priority", &v) ||
+        (amqp_value_integer(&v, &priority) && priority >= INT32_MIN && priority <= INT32_MAX))
+        return true;
+    channel_fail(
+        ch, REPLY_PRECONDITION_FAILED,
+        "invalid arg 'x-priority' for queue '%.*s' in vhost '%.*s': not an integer of 32 bits",
+        BYTES_FORMAT(queue->name), BYTES_FORMAT(queue->vhost->name));
+    return false;
+}
+
 void method_basic_consume(struct channel *ch, const void *arguments)
 {
     const struct amqp_basic_consume *in = arguments;
@@ -200,7 +221,8 @@ void method_basic_consume(struct channel *ch, const void *arguments)
         return;
     }
     struct queue *queue = channel_find_queue(ch, in->queue);
-    if (!queue || !arguments_are_built_for_consumer(ch, queue, in->arguments))
+    if (!queue || !arguments_are_built_for_consumer(ch, queue, in->arguments) ||
+        !priority_is_good(ch, queue, in->arguments))
         return;
     channel_wait(ch, core_catalog_ticket(ch->conn->core), start_consumer);
 }

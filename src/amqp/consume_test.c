@@ -288,10 +288,13 @@ TEST(consumer_tags_are_made_and_not_reused)
 TEST(what_a_consumer_may_not_ask_is_refused)
 {
     static const char *const cases[][2] = {
-        {"1 basic.consume queue=q arguments=x-priority:I:1",
-         "reply_code=540 reply_text=NOT_IMPLEMENTED - argument 'x-priority' is not built yet, for "
+        {"1 basic.consume queue=q arguments=x-credit:I:1",
+         "reply_code=540 reply_text=NOT_IMPLEMENTED - argument 'x-credit' is not built yet, for "
          "a "
          "consumer of queue 'q' in vhost '/'"},
+        {"1 basic.consume queue=q arguments=x-priority:S:high",
+         "reply_code=406 reply_text=PRECONDITION_FAILED - invalid arg 'x-priority' for queue 'q' "
+         "in vhost '/': not an integer of 32 bits"},
         {"1 basic.consume queue=nope", "reply_code=404 reply_text=NOT_FOUND - no queue 'nope'"},
         {"1 basic.qos prefetch_size=1",
          "reply_code=540 reply_text=NOT_IMPLEMENTED - prefetch_size!=0 (1)"},

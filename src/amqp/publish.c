@@ -4,11 +4,11 @@
 
 #include "amqp/amqp.h"
 #include "amqp/amqp_messages.h"
-#include "amqp/extra_keys.h"
 #include "amqp/method.h"
 #include "amqp/properties.h"
 #include "amqp/send.h"
 #include "base/metrics.h"
+#include "broker/extra_keys.h"
 
 /* ---- confirms ---- */
 
@@ -108,24 +108,13 @@ static bool expiration_is_wrong(struct bytes expiration, char *out, size_t size)
     return true;
 }
 
-static void refuse_expiration(struct channel *ch, struct bytes expiration)
-{
-    char why[300];
-
-    if (expiration_is_wrong(expiration, why, sizeof why))
-        channel_fail(ch, REPLY_PRECONDITION_FAILED, "invalid expiration '%.*s': %s",
-                     BYTES_FORMAT(expiration), why);
-    else
-        channel_fail(ch, REPLY_NOT_IMPLEMENTED,
-                     "the message property 'expiration' is not built yet");
-}
-
 /* What is rare and must be refused, not ignored. */
 static bool is_acceptable(struct channel *ch, const struct command_publish *publish)
 {
     const struct message *m = &publish->message;
     const char *user = ch->conn->session.user;
     struct properties properties;
+    char why[300];
 
     if (publish->flags & PUBLISH_IMMEDIATE) {
         channel_fail(ch, REPLY_NOT_IMPLEMENTED, "immediate=true");
@@ -146,8 +135,10 @@ static bool is_acceptable(struct channel *ch, const struct command_publish *publ
         channel_fail(ch, REPLY_PRECONDITION_FAILED, "fast reply consumer does not exist");
         return false;
     }
-    if (publish->flags & PUBLISH_HAS_EXPIRATION) {
-        refuse_expiration(ch, properties.expiration);
+    if (publish->flags & PUBLISH_HAS_EXPIRATION &&
+        expiration_is_wrong(properties.expiration, why, sizeof why)) {
+        channel_fail(ch, REPLY_PRECONDITION_FAILED, "invalid expiration '%.*s': %s",
+                     BYTES_FORMAT(properties.expiration), why);
         return false;
     }
     if (publish->flags & PUBLISH_HAS_USER_ID && !bytes_equal_string(properties.user_id, user)) {
@@ -183,10 +174,12 @@ static void publish_nowhere(struct channel *ch, const struct command_publish *pu
     confirm_later(ch, (struct ticket){0}, STAGE_WRITTEN);
 }
 
+/* Without confirms nobody is told of a queue that is full (RabbitMQ). */
 static void refuse_publish(struct channel *ch, enum err err)
 {
     if (!ch->confirming) {
-        channel_fail_err(ch, err, "cannot store the message");
+        if (err != E_FULL)
+            channel_fail_err(ch, err, "cannot store the message");
         return;
     }
     confirms_refuse(&ch->confirms);

@@ -162,9 +162,6 @@ TEST(what_a_publish_may_not_ask_ends_the_connection_or_the_channel)
         {"1 queue.declare queue=\xff",
          "0 connection.close reply_code=501 reply_text=FRAME_ERROR - Malformed UTF-8 in shortstr "
          "failing_class_id=50 failing_method_id=10\n"},
-        {"1 basic.publish routing_key=q | expiration=1000 | a",
-         "0 connection.close reply_code=540 reply_text=NOT_IMPLEMENTED - the message property "
-         "'expiration' is not built yet failing_class_id=60 failing_method_id=40\n"},
         {"1 basic.publish routing_key=q | expiration=abc | a",
          "1 channel.close reply_code=406 reply_text=PRECONDITION_FAILED - invalid expiration "
          "'abc': "

@@ -8,6 +8,7 @@
 #include "amqp/method.h"
 #include "amqp/send.h"
 #include "base/mem.h"
+#include "wire/amqp_table.h"
 
 /* ---- names ---- */
 
@@ -131,15 +132,48 @@ static void declare_existing(struct channel *ch, const struct amqp_queue_declare
     if (is_in_reach(ch, queue, in->exclusive, true) &&
         argument_flags_agree(ch, &subject, "durable", durable, queue->durable) &&
         argument_flags_agree(ch, &subject, "auto_delete", in->auto_delete, queue->auto_delete) &&
-        arguments_agree_for_queue(ch, &subject, in->arguments, queue->arguments))
+        arguments_agree_for_queue(ch, &subject, in->arguments, queue->arguments)) {
+        queue_redeclared(queue);
         answer_when_durable(ch, queue);
+    }
+}
+
+/* RabbitMQ's quorum queues are for data that stays. */
+static bool property_fits(struct channel *ch, const struct amqp_queue_declare *in,
+                          struct bytes name)
+{
+    const char *wrong = !in->durable      ? "non-durable"
+                        : in->exclusive   ? "exclusive-owner"
+                        : in->auto_delete ? "auto-delete"
+                                          : NULL;
+    struct amqp_value type;
+
+    if (!wrong || !amqp_table_find(in->arguments, "x-queue-type", &type) ||
+        !bytes_equal_string(type.bytes, "quorum"))
+        return true;
+    channel_fail(ch, REPLY_PRECONDITION_FAILED,
+                 "invalid property '%s' for queue '%.*s' in vhost '%.*s'", wrong,
+                 BYTES_FORMAT(name), BYTES_FORMAT(ch->conn->vhost->name));
+    return false;
+}
+
+static bool spec_is_good(struct channel *ch, const struct queue_spec *spec)
+{
+    const char *argument;
+
+    if (!queue_check(spec, &argument))
+        return true;
+    channel_fail(ch, REPLY_PRECONDITION_FAILED,
+                 "invalid arg '%s' for queue '%.*s' in vhost '%.*s': %s", argument,
+                 BYTES_FORMAT(spec->name), BYTES_FORMAT(ch->conn->vhost->name), err_text());
+    return false;
 }
 
 static void declare_new(struct channel *ch, const struct amqp_queue_declare *in, struct bytes name)
 {
     struct argument_subject subject = {.kind = "queue", .name = name};
 
-    if (!arguments_are_built_for_queue(ch, &subject, in->arguments))
+    if (!arguments_are_built_for_queue(ch, &subject, in->arguments) || !property_fits(ch, in, name))
         return;
     enum err err = core_catalog_can_change(ch->conn->core);
     if (err) {
@@ -153,7 +187,8 @@ static void declare_new(struct channel *ch, const struct amqp_queue_declare *in,
         .exclusive_owner = in->exclusive ? &ch->conn->session : NULL,
         .arguments = in->arguments,
     };
-    answer_when_durable(ch, queue_create(ch->conn->vhost, &spec));
+    if (spec_is_good(ch, &spec))
+        answer_when_durable(ch, queue_create(ch->conn->vhost, &spec));
 }
 
 static void declare_unnamed(struct channel *ch, const struct amqp_queue_declare *in)

@@ -159,15 +159,8 @@ TEST(a_redeclare_must_say_the_same)
 TEST(arguments_that_are_not_built_are_refused_by_name)
 {
     static const char *const arguments[] = {
-        "x-message-ttl:I:1",
-        "x-expires:I:1",
-        "x-dead-letter-exchange:S:x",
-        "x-max-length:I:1",
         "x-max-length-bytes:I:1",
         "x-max-priority:I:1",
-        "x-single-active-consumer:t:1",
-        "x-overflow:S:drop-head",
-        "x-delivery-limit:I:3",
         "x-source-topic:S:t",
     };
     for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++) {
@@ -183,12 +176,7 @@ TEST(arguments_that_are_not_built_are_refused_by_name)
         expect_heard(p, wanted);
         broker_close(&b);
     }
-    struct peer *p = connected();
-    say(p, "1 queue.declare queue=q arguments=x-queue-type:S:quorum");
-    expect_heard(p, "0 connection.close reply_code=540 reply_text=NOT_IMPLEMENTED - x-queue-type "
-                    "'quorum' is not built yet, for queue 'q' in vhost '/' failing_class_id=50 "
-                    "failing_method_id=10\n");
-    broker_close(&b);
+    struct peer *p;
     p = connected();
     expect_refused(p, "1 queue.declare queue=q arguments=x-queue-type:I:3",
                    "reply_code=406 reply_text=PRECONDITION_FAILED - invalid arg 'x-queue-type' for "
@@ -492,5 +480,57 @@ TEST(exchanges_and_bindings_that_mean_nothing_are_refused)
                    "reply_code=406 reply_text=PRECONDITION_FAILED - Invalid x-match field value "
                    "\"most\"; expected all, any, all-with-x, or any-with-x failing_class_id=50 "
                    "failing_method_id=20");
+    broker_close(&b);
+}
+
+TEST(arguments_that_make_no_sense_are_refused)
+{
+    struct peer *p = connected();
+    expect_refused(
+        p, "1 queue.declare queue=q arguments=x-message-ttl:I:-1",
+        "reply_code=406 reply_text=PRECONDITION_FAILED - invalid arg 'x-message-ttl' for "
+        "queue 'q' in vhost '/': {value_negative,-1} failing_class_id=50 "
+        "failing_method_id=10");
+    expect_refused(p, "1 queue.declare queue=q arguments=x-queue-type:S:quorum",
+                   "reply_code=406 reply_text=PRECONDITION_FAILED - invalid property 'non-durable' "
+                   "for queue 'q' in vhost '/' failing_class_id=50 failing_method_id=10");
+    expect_answer(p, "1 queue.declare queue=q durable arguments=x-queue-type:S:quorum",
+                  "1 queue.declare_ok queue=q message_count=0 consumer_count=0");
+    expect_refused(p, "1 queue.declare queue=q durable",
+                   "reply_code=406 reply_text=PRECONDITION_FAILED - inequivalent arg "
+                   "'x-queue-type' for queue 'q' in vhost '/': received none but current is the "
+                   "value 'quorum' of type 'longstr' failing_class_id=50 failing_method_id=10");
+    broker_close(&b);
+}
+
+TEST(a_rejected_message_is_a_dead_letter_and_one_that_is_too_much_is_nacked)
+{
+    struct peer *p = connected();
+    say(p, "1 queue.declare queue=dead nowait");
+    say(p, "1 queue.declare queue=q nowait arguments=x-dead-letter-exchange:S:,"
+           "x-dead-letter-routing-key:S:dead,x-max-length:I:1,x-overflow:S:reject-publish");
+    expect_answer(p, "1 confirm.select", "1 confirm.select_ok");
+    expect_answer(p, "1 basic.publish routing_key=q | | a",
+                  "1 basic.ack delivery_tag=1 multiple=false");
+    expect_answer(p, "1 basic.publish routing_key=q | | b",
+                  "1 basic.nack delivery_tag=2 multiple=false requeue=false");
+    expect_answer(p, "1 basic.get queue=q",
+                  "1 basic.get_ok delivery_tag=1 redelivered=false exchange= routing_key=q "
+                  "message_count=0 | | a");
+    say(p, "1 basic.reject delivery_tag=1");
+    commit(&b);
+    say(p, "1 basic.get queue=dead no_ack");
+    expect_not_null(strstr(heard(p), "x-last-death-reason: S \"rejected\""));
+    broker_close(&b);
+}
+
+TEST(get_is_not_for_queues_with_a_single_active_consumer)
+{
+    struct peer *p = connected();
+    say(p, "1 queue.declare queue=q nowait arguments=x-single-active-consumer:t:1");
+    expect_refused(p, "1 basic.get queue=q",
+                   "reply_code=405 reply_text=RESOURCE_LOCKED - cannot obtain access to locked "
+                   "queue 'q' in vhost '/'. basic.get operations are not supported by queues with "
+                   "single active consumer failing_class_id=60 failing_method_id=70");
     broker_close(&b);
 }

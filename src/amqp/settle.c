@@ -13,6 +13,14 @@ static void settle_one(void *ctx, const struct unacked_delivery *d)
     metrics_add(METRIC_amqp_settled, 1);
 }
 
+static void reject_one(void *ctx, const struct unacked_delivery *d)
+{
+    (void)ctx;
+    queue_reject(d->queue, d->offset, d->number);
+    consume_settled(d->consumer);
+    metrics_add(METRIC_amqp_settled, 1);
+}
+
 static void return_one(void *ctx, const struct unacked_delivery *d)
 {
     (void)ctx;
@@ -33,7 +41,9 @@ static bool take(struct channel *ch, const struct command_settle *in, unacked_fn
 
 void channel_settle(struct channel *ch, const struct command_settle *in)
 {
-    if (!take(ch, in, in->is_ack || !in->requeue ? settle_one : return_one))
+    unacked_fn *each = in->is_ack ? settle_one : in->requeue ? return_one : reject_one;
+
+    if (!take(ch, in, each))
         channel_fail(ch, REPLY_PRECONDITION_FAILED, "unknown delivery tag %llu",
                      (unsigned long long)in->delivery_tag);
     else if (ch->window)

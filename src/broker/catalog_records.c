@@ -400,6 +400,10 @@ static enum err apply_queue(struct reading *r)
         .auto_delete = record.auto_delete,
         .arguments = record.arguments,
     };
+    const char *argument;
+    err = queue_check(&spec, &argument);
+    if (err)
+        return err_wrap(err, "argument %s of queue '%.*s'", argument, BYTES_FORMAT(spec.name));
     struct queue *queue = queue_restore(vhost, &spec, (uint64_t)record.log_id);
     r->loaded->entry = &queue->internal->entry;
     return OK;

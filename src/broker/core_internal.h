@@ -51,6 +51,7 @@ struct core_internal {
     VEC(struct log *) condemned; /* to be deleted behind the catalog's record */
 
     struct route_cache *routes;
+    int dying;         /* dead letters on the stack */
     uint64_t topology; /* counts changes to what routes depend on */
     struct packer *packer;
     struct feeds *feeds;

@@ -1,6 +1,7 @@
 #include "broker/message.h"
 
 #include "base/check.h"
+#include "base/number.h"
 #include "wire/reader.h"
 
 enum { ENVELOPE_VERSION = 1 };
@@ -49,7 +50,7 @@ enum err message_from_record(struct bytes key, struct bytes value, struct messag
     return OK;
 }
 
-/* ---- properties, in the order of their flags from bit 15 down (AMQP 0-9-1 s.4.2.6.1) ---- */
+/* ---- properties, in the order of their flags from bit 15 down ---- */
 
 enum property_form { SHORT_STRING, TABLE, OCTET, TIMESTAMP };
 
@@ -57,17 +58,21 @@ static const struct {
     const char *name;
     enum property_form form;
 } properties[] = {
-    {"content_type", SHORT_STRING},
-    {"content_encoding", SHORT_STRING},
-    {"headers", TABLE},
-    {"delivery_mode", OCTET},
-    {"priority", OCTET},
-    {"correlation_id", SHORT_STRING},
-    {"reply_to", SHORT_STRING},
-    {"expiration", SHORT_STRING},
-    {"message_id", SHORT_STRING},
-    {"timestamp", TIMESTAMP},
+    {"content_type", SHORT_STRING}, {"content_encoding", SHORT_STRING},
+    {"headers", TABLE},             {"delivery_mode", OCTET},
+    {"priority", OCTET},            {"correlation_id", SHORT_STRING},
+    {"reply_to", SHORT_STRING},     {"expiration", SHORT_STRING},
+    {"message_id", SHORT_STRING},   {"timestamp", TIMESTAMP},
+    {"type", SHORT_STRING},         {"user_id", SHORT_STRING},
+    {"app_id", SHORT_STRING},       {"cluster_id", SHORT_STRING},
 };
+
+enum { PROPERTY_COUNT = sizeof properties / sizeof *properties };
+
+static unsigned flag_of(size_t i)
+{
+    return 0x8000u >> i;
+}
 
 static size_t value_size(struct reader *r, enum property_form form)
 {
@@ -84,8 +89,8 @@ struct bytes message_property(const struct message *m, struct bytes name)
 {
     struct reader r = reader_of(m->properties);
     unsigned flags = reader_u16(&r);
-    for (size_t i = 0; i < sizeof properties / sizeof *properties && !r.bad; i++) {
-        if (!(flags & (0x8000u >> i)))
+    for (size_t i = 0; i < PROPERTY_COUNT && !r.bad; i++) {
+        if (!(flags & flag_of(i)))
             continue;
         struct bytes value = reader_bytes(&r, value_size(&r, properties[i].form));
         if (bytes_equal_string(name, properties[i].name))
@@ -97,4 +102,34 @@ struct bytes message_property(const struct message *m, struct bytes name)
 struct bytes message_headers(const struct message *m)
 {
     return message_property(m, BYTES_LITERAL("headers"));
+}
+
+int64_t message_ttl_ms(const struct message *m)
+{
+    int64_t ttl_ms;
+    if (m->properties.size < 2 || !(get_u16(m->properties.data) & MESSAGE_EXPIRATION))
+        return -1;
+    struct bytes text = message_property(m, BYTES_LITERAL("expiration"));
+    return number_parse_i64(text, &ttl_ms) && ttl_ms >= 0 ? ttl_ms : -1;
+}
+
+void message_put_properties(const struct message *m, struct bytes headers, unsigned drop,
+                            struct text *out)
+{
+    struct reader r = reader_of(m->properties);
+    unsigned had = m->properties.size >= 2 ? reader_u16(&r) : 0;
+    text_put_u16(out, (uint16_t)((had | MESSAGE_HEADERS) & ~drop));
+    for (size_t i = 0; i < PROPERTY_COUNT; i++) {
+        const uint8_t *from = r.at;
+        if (had & flag_of(i))
+            reader_bytes(&r, value_size(&r, properties[i].form));
+        if (drop & flag_of(i))
+            continue;
+        if (flag_of(i) == MESSAGE_HEADERS) {
+            text_put_u32(out, (uint32_t)headers.size);
+            text_append(out, headers);
+        } else {
+            text_append(out, bytes_of(from, (size_t)(r.at - from)));
+        }
+    }
 }

@@ -32,9 +32,22 @@ size_t message_put_envelope(const struct message *m, uint8_t out[MESSAGE_ENVELOP
 /* Read a record's key and value back; borrows. `persistent` is not stored. E_MALFORMED. */
 must_use enum err message_from_record(struct bytes key, struct bytes value, struct message *out);
 
+/* ---- properties (AMQP 0-9-1 s.4.2.6.1), all checked when they came in ---- */
+
+enum message_property_flag {
+    MESSAGE_HEADERS = 0x2000,
+    MESSAGE_EXPIRATION = 0x0100,
+};
+
 /* The headers table, without its size; empty when there is none. */
 struct bytes message_headers(const struct message *m);
-/* "message_id", "correlation_id" or "timestamp" (8 bytes); NULL data when it is not there. */
+/* By name with '_'; NULL data when it is not there. A timestamp is 8 bytes, a priority 1. */
 struct bytes message_property(const struct message *m, struct bytes name);
+/* The `expiration` in ms; -1: none. */
+int64_t message_ttl_ms(const struct message *m);
+/* Append the property list with another headers table, and without the properties whose flags are in
+ * `drop`. */
+void message_put_properties(const struct message *m, struct bytes headers, unsigned drop,
+                            struct text *out);
 
 #endif

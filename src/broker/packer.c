@@ -7,6 +7,7 @@
 #include "base/say.h"
 #include "broker/core_internal.h"
 #include "broker/queue_internal.h"
+#include "broker/queue_rules.h"
 
 struct pack {
     struct list node; /* open ones in the order of opening; or free */
@@ -75,6 +76,8 @@ static void put_away(struct pack *p)
 static void append(struct pack *p)
 {
     struct ticket ticket;
+    for (size_t i = 0; i < p->queues.count; i++)
+        p->queues.items[i]->internal->coming += (uint64_t)p->builder.count;
     struct bytes batch = batch_builder_end(&p->builder);
     enum err err = log_append_many(p->logs.items, p->logs.count, batch, &ticket);
     if (err) { /* frozen since: the tickets that were given out are never done */
@@ -97,6 +100,12 @@ void packer_flush_queue(struct queue *queue)
 {
     if (queue->internal->pack)
         append(queue->internal->pack);
+}
+
+uint64_t packer_open_count(const struct queue *queue)
+{
+    const struct pack *p = queue->internal->pack;
+    return p ? (uint64_t)p->builder.count : 0;
 }
 
 /* ---- packing ---- */
@@ -168,14 +177,12 @@ static void add(struct core *core, struct pack *p, const struct message *m)
     batch_builder_add_parts(&p->builder, core->wall_ms, key, 2, &value, 1);
 }
 
-enum err queue_publish(struct core *core, struct route route, const struct message *m,
-                       struct ticket *out)
+static enum err publish(struct core *core, struct route route, const struct message *m,
+                        struct ticket *out)
 {
     enum { RECORD_OVERHEAD = BATCH_HEADER_BYTES + MESSAGE_ENVELOPE_MAX + 40 };
     struct packer *packer = core->internal->packer;
     size_t size = RECORD_OVERHEAD + m->properties.size + m->body.size;
-    check(route.count > 0);
-
     struct pack *p = pack_for(packer, route, size);
     enum err err = ask(p, size);
     if (err) {
@@ -190,4 +197,49 @@ enum err queue_publish(struct core *core, struct route route, const struct messa
     if (m->body.size >= PACK_ALONE_BYTES)
         append(p);
     return OK;
+}
+
+/* Some of the queues refuse it; the others get it. */
+static enum err publish_to_open(struct core *core, struct route route, const struct message *m,
+                                struct ticket *out)
+{
+    VEC(struct queue *) open = {0};
+    bool refused = false;
+    for (size_t i = 0; i < route.count; i++) {
+        struct queue *queue = route.queues[i];
+        if (queue_is_full(queue)) {
+            refused = true;
+            queue_refuse(queue, m);
+        } else {
+            vec_push(&open, queue);
+        }
+    }
+    *out = (struct ticket){0};
+    enum err err = OK;
+    if (open.count > 0)
+        err = publish(core, (struct route){open.items, open.count}, m, out);
+    vec_reset(&open);
+    if (!err && refused)
+        err = err_set(E_FULL, "a queue is full and refuses what is published");
+    return err;
+}
+
+static bool any_is_full(struct route route)
+{
+    for (size_t i = 0; i < route.count; i++)
+        if (route.queues[i]->internal->rules && queue_is_full(route.queues[i]))
+            return true;
+    return false;
+}
+
+enum err queue_publish(struct core *core, struct route route, const struct message *m,
+                       struct ticket *out)
+{
+    check(route.count > 0);
+    if (message_ttl_ms(m) >= 0)
+        for (size_t i = 0; i < route.count; i++)
+            queue_rules_need(route.queues[i])->may_expire = true;
+    if (any_is_full(route))
+        return publish_to_open(core, route, m, out);
+    return publish(core, route, m, out);
 }

@@ -24,5 +24,7 @@ void packer_free(struct packer *packer); /* what is open is lost */
 void packer_flush(struct packer *packer);
 /* Append what is open for this queue. */
 void packer_flush_queue(struct queue *queue);
+/* How many messages that is. */
+uint64_t packer_open_count(const struct queue *queue);
 
 #endif

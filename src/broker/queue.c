@@ -7,6 +7,7 @@
 #include "broker/exchange_internal.h"
 #include "broker/packer.h"
 #include "broker/queue_internal.h"
+#include "broker/queue_rules.h"
 
 enum { TRANSIENT_ID = 63 }; /* the bit that logs in memory have set in their ids */
 
@@ -60,6 +61,7 @@ static struct queue *queue_new(struct vhost *vhost, const struct queue_spec *spe
     in->owner.kind = OWNER_QUEUE;
     list_init(&in->bindings);
     queue_dispatch_init(queue);
+    queue_rules_init(queue);
     map_put(&vhost->queues, queue->name, queue);
     if (queue->owner)
         list_push_back(&queue->owner->exclusive_queues, &in->of_session);
@@ -71,6 +73,7 @@ static void queue_free(struct queue *queue)
     core_defer_cancel(&queue->internal->dispatch);
     subscription_free(queue->subscription);
     feed_free(queue->internal->feed);
+    queue_rules_free(queue->internal->rules);
     free_copy(queue->name);
     free_copy(queue->arguments);
     free(queue->internal);
@@ -93,6 +96,14 @@ static void attach(struct queue *queue)
         queue->subscription = subscription_new();
     subscription_start(queue->subscription, queue->log->start, queue->log->hw,
                        queue->log->level != LEVEL_MEMORY);
+    if (in->rules)
+        queue_run_later(queue);
+}
+
+enum err queue_check(const struct queue_spec *spec, const char **out_argument)
+{
+    struct queue_settings settings;
+    return queue_settings_read(spec->arguments, &settings, out_argument);
 }
 
 struct queue *queue_create(struct vhost *vhost, const struct queue_spec *spec)
@@ -162,6 +173,8 @@ void queue_delete(struct queue *queue)
     queue->log = NULL;
     queue_wake_getters(queue);
     queue_drop_consumers(queue);
+    queue_rules_free(in->rules);
+    in->rules = NULL;
     queue_unref(queue);
 }
 
@@ -178,6 +191,8 @@ static void let_go(void *ctx, struct queue *queue)
     (void)ctx;
     feed_free(queue->internal->feed);
     queue->internal->feed = NULL;
+    queue_rules_free(queue->internal->rules);
+    queue->internal->rules = NULL;
 }
 
 void queues_let_go(struct core *core)
@@ -214,7 +229,7 @@ uint64_t queue_ready_count(const struct queue *queue)
 
 uint64_t queue_unacked_count(const struct queue *queue)
 {
-    return queue->subscription->taken;
+    return queue->subscription->taken - queue_moving_count(queue);
 }
 
 uint64_t queue_purge(struct queue *queue, struct ticket *out)
@@ -234,10 +249,51 @@ void queue_settle(struct queue *queue, int64_t offset, uint32_t number)
         queue_changed(queue);
 }
 
+/* Done with a delivery that failed. */
+static void end_failed(struct queue *queue, int64_t offset, uint32_t number, enum death reason)
+{
+    const struct queue_rules *r = queue->internal->rules;
+    if (r && r->settings.dead_letter_exchange.data &&
+        subscription_is_taken(queue->subscription, offset, number))
+        queue_move_later(queue, offset, number, reason);
+    else
+        queue_settle(queue, offset, number);
+}
+
+void queue_reject(struct queue *queue, int64_t offset, uint32_t number)
+{
+    if (!queue->deleted)
+        end_failed(queue, offset, number, DEATH_REJECTED);
+}
+
 void queue_return(struct queue *queue, int64_t offset, uint32_t number)
 {
-    if (queue->deleted || !subscription_return(queue->subscription, offset, number))
+    if (queue->deleted)
+        return;
+    const struct queue_rules *r = queue->internal->rules;
+    if (r && r->settings.delivery_limit >= 0 && number > r->settings.delivery_limit) {
+        end_failed(queue, offset, number, DEATH_DELIVERY_LIMIT);
+        return;
+    }
+    if (!subscription_return(queue->subscription, offset, number))
         return;
     queue_changed(queue);
+    if (queue_trims(queue))
+        queue_run_later(queue);
     queue_wake(queue);
+}
+
+void queue_redeclared(struct queue *queue)
+{
+    queue_used(queue);
+}
+
+bool queue_is_single_active(const struct queue *queue)
+{
+    return queue->internal->rules && queue->internal->rules->settings.single_active;
+}
+
+uint64_t queue_coming_count(const struct queue *queue)
+{
+    return queue->internal->coming + packer_open_count(queue);
 }

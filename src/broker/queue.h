@@ -43,7 +43,9 @@ struct queue_spec {
     struct session *exclusive_owner; /* or NULL; session_add() comes before */
     struct bytes arguments;
 };
-/* The name must be free. Durable and not exclusive: in the catalog, log at the configured
+/* E_INVALID: *out_argument is the name of an argument that is wrong, err_text() how. */
+must_use enum err queue_check(const struct queue_spec *, const char **out_argument);
+/* The name must be free and the spec checked. Durable and not exclusive: in the catalog, log at the configured
  * durability; otherwise in memory only. */
 struct queue *queue_create(struct vhost *, const struct queue_spec *);
 /* Cancels its consumers (consumer->cancelled), drops bindings, log and name. Unsettled deliveries
@@ -63,7 +65,8 @@ uint64_t queue_purge(struct queue *, struct ticket *out);
 
 /* Publish one message to the queues of a route (count >= 1): packed with others for the same
  * set of queues in this turn into one batch, stored once. The ticket is done when all of them have
- * committed it. E_NO_SPACE, E_FROZEN, E_NO_MEMORY: into none of them. */
+ * committed it. E_NO_SPACE, E_FROZEN, E_NO_MEMORY: into none of them. E_FULL: at least one queue
+ * has refused it; the others have it. */
 must_use enum err queue_publish(struct core *, struct route, const struct message *,
                                 struct ticket *out);
 
@@ -74,12 +77,14 @@ struct delivery {
     int64_t offset;
     uint32_t number; /* of this delivery of this record: a late settle of an older one is ignored */
     bool redelivered;
+    int64_t due_ms; /* when it expires, Unix; INT64_MAX: never */
     struct message message; /* borrowed for the call */
     struct chunk *chunk;    /* holds its bytes, chunk_ref() keeps them; NULL: copy them */
 };
 
 struct consumer {
     struct list node; /* the queue's */
+    int32_t priority; /* the higher ones are served first, while they have credit */
     struct queue *queue;
     bool no_ack;
     bool exclusive;
@@ -90,7 +95,7 @@ struct consumer {
     void (*deliver)(struct consumer *, const struct delivery *);
     /* The queue is gone; the consumer is detached already. Called from within queue_delete(). */
     void (*cancelled)(struct consumer *);
-    bool parked; /* the engine's */
+    bool parked, standby; /* the engine's */
 };
 /* E_LOCKED: an exclusive consumer is there, or this one wants to be and others are. Deliveries
  * start at the end of the turn or later, after all appended before this call is committed
@@ -101,14 +106,21 @@ void queue_cancel(struct consumer *);
 /* Its credit may have grown. */
 void queue_consumer_ready(struct consumer *);
 
+/* Declared again: it is in use. */
+void queue_redeclared(struct queue *);
+/* Its messages go to one consumer at a time. */
+bool queue_is_single_active(const struct queue *);
+
 /* Take the head, if any is ready and in memory. OK with *out valid until the end of the turn (the
  * message's bytes), E_NOT_FOUND when empty, E_COLD: being read, `again` is called when to retry.
  * The caller waits for queue_barrier() first. */
 must_use enum err queue_get(struct queue *, bool no_ack, struct wait *again, struct delivery *out);
 
-/* Done with it (ack, or reject without requeue). */
+/* Done with it (ack). */
 void queue_settle(struct queue *, int64_t offset, uint32_t number);
-/* Back to its place, redelivered. */
+/* Done with it (reject without requeue): to the dead letter exchange if the queue has one. */
+void queue_reject(struct queue *, int64_t offset, uint32_t number);
+/* Back to its place, redelivered; rejected once it has come back too often. */
 void queue_return(struct queue *, int64_t offset, uint32_t number);
 /* Count of references that keep a deleted queue's struct alive: held by unsettled deliveries. */
 void queue_ref(struct queue *);

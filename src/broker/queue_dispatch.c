@@ -7,6 +7,7 @@
 #include "base/metrics.h"
 #include "base/say.h"
 #include "broker/queue_internal.h"
+#include "broker/queue_rules.h"
 
 static void run_dispatch(struct deferred *work);
 
@@ -24,6 +25,12 @@ void queue_wake(struct queue *queue)
         core_defer(queue->internal->core, &queue->internal->dispatch);
 }
 
+void queue_run_later(struct queue *queue)
+{
+    if (!queue->deleted)
+        core_defer(queue->internal->core, &queue->internal->dispatch);
+}
+
 void queue_wake_getters(struct queue *queue)
 {
     struct list *node;
@@ -37,7 +44,7 @@ void queue_wake_getters(struct queue *queue)
 static void feed_arrived(void *ctx)
 {
     queue_wake_getters(ctx);
-    queue_wake(ctx);
+    queue_run_later(ctx);
 }
 
 static struct feed *feed_of(struct queue *queue)
@@ -60,8 +67,7 @@ static void skip_damage(struct queue *queue, int64_t from, int64_t to)
     queue_changed(queue);
 }
 
-/* Read the record at the head. E_NOT_FOUND: nothing is ready. E_COLD and other errors: not now. */
-static enum err next_message(struct queue *queue, struct delivery *out)
+enum err queue_next_message(struct queue *queue, struct delivery *out)
 {
     struct subscription *s = queue->subscription;
     struct record record;
@@ -88,6 +94,9 @@ static enum err next_message(struct queue *queue, struct delivery *out)
         }
         out->queue = queue;
         out->offset = offset;
+        out->due_ms = queue_message_due(queue, record.timestamp, &out->message);
+        if (out->due_ms < INT64_MAX)
+            queue_rules_need(queue)->may_expire = true;
         out->chunk = feed_chunk(queue->internal->feed);
         return OK;
     }
@@ -102,6 +111,16 @@ static void take(struct queue *queue, struct delivery *d)
 
 /* ---- to consumers ---- */
 
+/* Behind those of its priority and of higher ones. */
+static void line_up(struct queue *queue, struct consumer *c)
+{
+    struct list *before = queue->consumers.prev;
+    while (before != &queue->consumers &&
+           container_of(before, struct consumer, node)->priority < c->priority)
+        before = before->prev;
+    list_push_front(before, &c->node);
+}
+
 /* The consumer whose turn it is; those without credit are parked. NULL: there is none. */
 static struct consumer *next_consumer(struct queue *queue)
 {
@@ -109,7 +128,7 @@ static struct consumer *next_consumer(struct queue *queue)
         struct consumer *c = container_of(queue->consumers.next, struct consumer, node);
         list_remove(&c->node);
         if (c->credit(c) > 0) {
-            list_push_back(&queue->consumers, &c->node);
+            line_up(queue, c);
             return c;
         }
         c->parked = true;
@@ -147,6 +166,12 @@ static void rest(struct queue *queue)
     }
 }
 
+static bool has_expired(const struct queue *queue, const struct delivery *d)
+{
+    const struct queue_internal *in = queue->internal;
+    return d->due_ms <= in->core->wall_ms && d->offset < in->rules->fresh_from;
+}
+
 static void dispatch(struct queue *queue)
 {
     struct core *core = queue->internal->core;
@@ -160,12 +185,18 @@ static void dispatch(struct queue *queue)
         struct consumer *c = next_consumer(queue);
         if (!c)
             break;
-        err = next_message(queue, &d);
+        err = queue_next_message(queue, &d);
         if (err)
             break;
-        hand_over(queue, c, &d);
+        if (!has_expired(queue, &d))
+            hand_over(queue, c, &d);
+        else if (!queue_drop_head(queue, &d, DEATH_EXPIRED))
+            break;
+        else
+            in->deliveries_left--;
     }
     if (!queue->deleted) {
+        queue_trim(queue);
         rest(queue);
         if (!err && subscription_head(queue->subscription) >= 0)
             queue_wake(queue); /* the slice is over: the next turn goes on */
@@ -182,21 +213,36 @@ void queue_follow_log(struct queue *queue)
 {
     const struct log *log = queue->log;
     int64_t floor = queue->subscription->floor;
+    uint64_t ready = queue_ready_count(queue);
     /* In memory what is appended is committed, although the store tells it at the turn's end. */
     subscription_extend(queue->subscription, log->level == LEVEL_MEMORY ? log->end : log->hw);
     if (queue->subscription->floor > floor)
         queue_changed(queue);
+    uint64_t came = queue_ready_count(queue) - ready;
+    queue->internal->coming -= came < queue->internal->coming ? came : queue->internal->coming;
 }
 
 void queue_moved(struct log_owner *owner)
 {
     struct queue *queue = queue_of_owner(owner);
+    if (queue->internal->rules)
+        queue->internal->rules->fresh_from = queue->subscription->visible;
     queue_follow_log(queue);
-    if (!list_is_empty(&queue->consumers))
+    if (!list_is_empty(&queue->consumers) || queue_trims(queue))
         dispatch(queue);
 }
 
 /* ---- coming and going ---- */
+
+/* With a single active consumer the others stand by. */
+static void admit(struct queue *queue, struct consumer *c)
+{
+    c->standby = queue_is_single_active(queue) && queue->consumer_count > 1;
+    if (c->standby)
+        list_push_back(&queue->internal->rules->standby, &c->node);
+    else
+        line_up(queue, c);
+}
 
 enum err queue_consume(struct queue *queue, struct consumer *c)
 {
@@ -210,7 +256,7 @@ enum err queue_consume(struct queue *queue, struct consumer *c)
     c->queue = queue;
     c->parked = false;
     queue->consumer_count++;
-    list_push_back(&queue->consumers, &c->node);
+    admit(queue, c);
     queue_wake(queue);
     return OK;
 }
@@ -223,22 +269,55 @@ static void detach(struct queue *queue, struct consumer *c)
         queue->exclusive_consumer = NULL;
 }
 
+/* The active one has gone: the one that stands by the longest, of the highest priority, follows. */
+static void promote(struct queue *queue)
+{
+    struct list *standby = &queue->internal->rules->standby;
+    struct consumer *best = NULL;
+    list_each (node, standby) {
+        struct consumer *c = container_of(node, struct consumer, node);
+        if (!best || c->priority > best->priority)
+            best = c;
+    }
+    if (!best)
+        return;
+    list_remove(&best->node);
+    best->standby = false;
+    line_up(queue, best);
+    queue_wake(queue);
+}
+
 void queue_cancel(struct consumer *c)
 {
     struct queue *queue = c->queue;
     if (!list_is_linked(&c->node))
         return; /* the queue was deleted */
     detach(queue, c);
-    if (queue->auto_delete && queue->consumer_count == 0)
+    if (queue->auto_delete && queue->consumer_count == 0) {
         queue_delete(queue);
+        return;
+    }
+    if (queue_is_single_active(queue) && !c->standby)
+        promote(queue);
+    queue_used(queue);
+}
+
+/* Any of them; NULL: none is left. */
+static struct consumer *some_consumer(struct queue *queue)
+{
+    struct queue_internal *in = queue->internal;
+    struct list *from = &queue->consumers;
+    if (list_is_empty(from))
+        from = &in->parked;
+    if (list_is_empty(from) && in->rules)
+        from = &in->rules->standby;
+    return list_is_empty(from) ? NULL : container_of(from->next, struct consumer, node);
 }
 
 void queue_drop_consumers(struct queue *queue)
 {
-    struct list *from;
-    while (!list_is_empty(from = &queue->consumers) ||
-           !list_is_empty(from = &queue->internal->parked)) {
-        struct consumer *c = container_of(from->next, struct consumer, node);
+    struct consumer *c;
+    while ((c = some_consumer(queue))) {
         detach(queue, c);
         c->cancelled(c);
     }
@@ -251,7 +330,7 @@ void queue_consumer_ready(struct consumer *c)
     if (c->parked) {
         c->parked = false;
         list_remove(&c->node);
-        list_push_back(&c->queue->consumers, &c->node);
+        line_up(c->queue, c);
     }
     queue_wake(c->queue);
 }
@@ -261,7 +340,11 @@ enum err queue_get(struct queue *queue, bool no_ack, struct wait *again, struct 
     if (queue->deleted)
         return E_NOT_FOUND;
     struct queue_internal *in = queue->internal;
-    enum err err = next_message(queue, out);
+    queue_used(queue);
+    enum err err = queue_next_message(queue, out);
+    while (!err && out->due_ms <= in->core->wall_ms)
+        err = queue_drop_head(queue, out, DEATH_EXPIRED) ? queue_next_message(queue, out)
+                                                         : E_NOT_FOUND;
     if (err == E_COLD)
         list_push_back(&in->getters, &again->node);
     if (err)

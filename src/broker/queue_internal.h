@@ -9,6 +9,7 @@
 #include "broker/subscription.h"
 
 struct pack;
+struct queue_rules;
 
 struct queue_internal {
     struct queue *self; /* also a route to this queue alone */
@@ -17,16 +18,18 @@ struct queue_internal {
     uint32_t references;
     struct log_owner owner;
     struct catalog_entry entry;
-    struct list bindings;     /* of struct binding: of_destination */
-    struct list parked;       /* consumers without credit */
-    struct list getters;      /* of struct wait: to be called when what they want has been read */
-    struct list of_session;   /* exclusive: the owner's list */
-    struct deferred dispatch; /* at the end of the turn */
-    struct list unlogged;     /* in the core's list: changes to log, or a floor that moved */
-    struct list unmarked;     /* in the core's list: only a mark to log */
-    uint64_t routed;          /* stamp of the last routing that found it */
-    struct pack *pack;        /* what is published to it and not appended yet */
-    struct feed *feed;        /* while it is read */
+    struct list bindings;      /* of struct binding: of_destination */
+    struct list parked;        /* consumers without credit */
+    struct list getters;       /* of struct wait: to be called when what they want has been read */
+    struct list of_session;    /* exclusive: the owner's list */
+    struct deferred dispatch;  /* at the end of the turn */
+    struct list unlogged;      /* in the core's list: changes to log, or a floor that moved */
+    struct list unmarked;      /* in the core's list: only a mark to log */
+    uint64_t routed;           /* stamp of the last routing that found it */
+    struct queue_rules *rules; /* NULL: a plain queue */
+    uint64_t coming;           /* messages appended and not committed yet */
+    struct pack *pack;         /* what is published to it and not appended yet */
+    struct feed *feed;         /* while it is read */
 };
 
 static inline struct queue *queue_of_owner(struct log_owner *owner)
@@ -48,6 +51,13 @@ void queue_follow_log(struct queue *queue);
 void queue_moved(struct log_owner *owner);
 /* Hand out what is ready, at the end of the turn. */
 void queue_wake(struct queue *queue);
+/* Likewise, also when there is no consumer. */
+void queue_run_later(struct queue *queue);
+/* Read the record at the head. E_NOT_FOUND: nothing is ready. E_COLD and other errors: not now; the
+ * queue runs when it has been read. */
+must_use enum err queue_next_message(struct queue *queue, struct delivery *out);
+/* Messages that were published and are not committed yet. */
+uint64_t queue_coming_count(const struct queue *queue);
 void queue_wake_getters(struct queue *queue);
 /* Stop handing out: detach the consumers and tell them. */
 void queue_drop_consumers(struct queue *queue);

@@ -160,8 +160,7 @@ struct taking subscription_take(struct subscription *s, int64_t offset)
     return (struct taking){number_after(returns), returns > 0 || offset < s->redelivered_below};
 }
 
-/* Is the delivery with this number of this record out? */
-static bool is_taken(const struct subscription *s, int64_t offset, uint32_t number)
+bool subscription_is_taken(const struct subscription *s, int64_t offset, uint32_t number)
 {
     if (offset < s->floor || offset >= s->next)
         return false;
@@ -184,7 +183,7 @@ static void gather_settled(struct subscription *s, int64_t from, int64_t to)
 
 bool subscription_settle(struct subscription *s, int64_t offset, uint32_t number)
 {
-    if (!is_taken(s, offset, number))
+    if (!subscription_is_taken(s, offset, number))
         return false;
     if (number > 1)
         idmap_remove(&s->returns, (uint64_t)offset);
@@ -212,7 +211,7 @@ static void gather_returned(struct subscription *s, int64_t offset, uint32_t num
 
 bool subscription_return(struct subscription *s, int64_t offset, uint32_t number)
 {
-    if (!is_taken(s, offset, number))
+    if (!subscription_is_taken(s, offset, number))
         return false;
     idmap_put(&s->returns, (uint64_t)offset, (void *)(uintptr_t)number);
     offset_set_add(&s->returned, offset);

@@ -88,6 +88,8 @@ struct taking {
 };
 /* Take the head. */
 struct taking subscription_take(struct subscription *s, int64_t offset);
+/* Is this delivery out? */
+bool subscription_is_taken(const struct subscription *s, int64_t offset, uint32_t number);
 /* false: this delivery is not out (any more): nothing changed. */
 bool subscription_settle(struct subscription *s, int64_t offset, uint32_t number);
 bool subscription_return(struct subscription *s, int64_t offset, uint32_t number);

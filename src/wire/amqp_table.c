@@ -138,7 +138,7 @@ static void put_real(struct text *t, const struct amqp_value *v)
         text_put_u64(t, wide);
 }
 
-static void put_value(struct text *t, const struct amqp_value *v)
+void amqp_array_put(struct text *t, const struct amqp_value *v)
 {
     text_put_u8(t, (uint8_t)v->tag);
     switch (v->tag) {
@@ -176,7 +176,7 @@ void amqp_table_put_named(struct text *t, struct bytes name, const struct amqp_v
     check(name.size <= UINT8_MAX);
     text_put_u8(t, (uint8_t)name.size);
     text_append(t, name);
-    put_value(t, v);
+    amqp_array_put(t, v);
 }
 
 void amqp_table_put(struct text *t, const char *name, const struct amqp_value *v)
@@ -284,7 +284,7 @@ static void random_entries(struct random *random, struct arena *arena, int depth
         if (is_table)
             amqp_table_put_named(out, wire_random_bytes(random, arena, UINT8_MAX, true), &v);
         else
-            put_value(out, &v);
+            amqp_array_put(out, &v);
         text_reset(&nested);
     }
 }

@@ -53,6 +53,7 @@ bool amqp_table_find(struct bytes table, const char *name, struct amqp_value *ou
 /* Is it an integer of any width, and which? Arguments come in whatever width a client chose. */
 bool amqp_value_integer(const struct amqp_value *v, int64_t *out);
 
+void amqp_array_put(struct text *t, const struct amqp_value *v);
 /* Append an entry. Names are at most 255 bytes. */
 void amqp_table_put(struct text *t, const char *name, const struct amqp_value *v);
 void amqp_table_put_named(struct text *t, struct bytes name, const struct amqp_value *v);

@@ -56,7 +56,6 @@ def test_all_properties_and_headers_come_back_as_sent(channel, queue):
     assert (method.exchange, method.routing_key, method.redelivered) == ("", queue, False)
 
 
-@pytest.mark.not_built("expiration")
 def test_an_expired_message_is_gone_and_one_that_has_time_keeps_its_property(channel, queue):
     channel.basic_publish("", queue, b"brief", pika.BasicProperties(expiration="1"))
     channel.basic_publish("", queue, b"long", pika.BasicProperties(expiration="60000"))

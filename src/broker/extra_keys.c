@@ -1,4 +1,4 @@
-#include "amqp/extra_keys.h"
+#include "broker/extra_keys.h"
 
 #include "wire/amqp_table.h"
 
@@ -22,25 +22,18 @@ static enum err read_keys(struct bytes headers, const char *name, struct extra_k
     return OK;
 }
 
-/* The list of properties with one entry less in its headers, all else byte for byte. */
-static void put_without(struct bytes properties, struct bytes headers, const char *name,
-                        struct text *out)
+/* The headers without BCC, all else byte for byte. */
+static void put_without_bcc(const struct message *m, struct bytes headers, struct text *out)
 {
+    struct text kept = {0};
     struct reader r = reader_of(headers);
     struct amqp_entry entry;
-    const uint8_t *from = headers.data, *end = properties.data + properties.size;
 
-    text_append(out, bytes_of(properties.data, (size_t)(headers.data - properties.data) - 4));
-    size_t size_at = out->size;
-    text_put_u32(out, 0);
-    while (amqp_table_next(&r, &entry)) {
-        if (!bytes_equal_string(entry.name, name))
-            text_append(out, bytes_of(from, (size_t)(r.at - from)));
-        from = r.at;
-    }
-    put_u32(out->data + size_at, (uint32_t)(out->size - size_at - 4));
-    from = headers.data + headers.size;
-    text_append(out, bytes_of(from, (size_t)(end - from)));
+    while (amqp_table_next(&r, &entry))
+        if (!bytes_equal_string(entry.name, "BCC"))
+            amqp_table_put_named(&kept, entry.name, &entry.value);
+    message_put_properties(m, text_bytes(&kept), 0, out);
+    text_reset(&kept);
 }
 
 enum err extra_keys_read(const struct message *m, struct extra_keys *out)
@@ -53,7 +46,7 @@ enum err extra_keys_read(const struct message *m, struct extra_keys *out)
             return err;
     }
     if (amqp_table_find(headers, "BCC", &bcc))
-        put_without(m->properties, headers, "BCC", &out->properties);
+        put_without_bcc(m, headers, &out->properties);
     return OK;
 }
 

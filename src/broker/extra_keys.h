@@ -2,8 +2,8 @@
  * Sender-selected distribution (a RabbitMQ extension): the headers CC and BCC hold arrays of more
  * routing keys. Consumers see CC, and never BCC.
  */
-#ifndef AMQP_EXTRA_KEYS_H
-#define AMQP_EXTRA_KEYS_H
+#ifndef BROKER_EXTRA_KEYS_H
+#define BROKER_EXTRA_KEYS_H
 
 #include "base/err.h"
 #include "base/vec.h"

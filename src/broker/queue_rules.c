@@ -1,0 +1,311 @@
+#include "broker/queue_rules.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "base/say.h"
+#include "broker/queue_internal.h"
+
+enum { RETRY_MS = 100 };
+
+static void head_is_due(struct timer *timer, int64_t now_ns);
+static void is_unused(struct timer *timer, int64_t now_ns);
+static void run_moves(struct deferred *work);
+static void retry_moves(struct timer *timer, int64_t now_ns);
+
+struct queue_rules *queue_rules_need(struct queue *queue)
+{
+    struct queue_internal *in = queue->internal;
+    const char *argument;
+    if (in->rules)
+        return in->rules;
+    struct queue_rules *r = in->rules = xzalloc(sizeof *r);
+    r->queue = queue;
+    enum err err = queue_settings_read(queue->arguments, &r->settings, &argument);
+    check(!err); /* of a queue that was declared by a release which checked less: see catalog */
+    r->may_expire = r->settings.message_ttl_ms >= 0;
+    r->fresh_from = INT64_MAX;
+    r->head_timer.fire = head_is_due;
+    r->unused_timer.fire = is_unused;
+    r->retry_timer.fire = retry_moves;
+    r->run_moves.run = run_moves;
+    list_init(&r->standby);
+    return r;
+}
+
+void queue_rules_init(struct queue *queue)
+{
+    if (queue->arguments.size > 0)
+        queue_rules_need(queue);
+}
+
+void queue_rules_free(struct queue_rules *r)
+{
+    if (!r)
+        return;
+    struct core *core = r->queue->internal->core;
+    timer_stop(&core->timers, &r->head_timer);
+    timer_stop(&core->timers, &r->unused_timer);
+    timer_stop(&core->timers, &r->retry_timer);
+    core_defer_cancel(&r->run_moves);
+    feed_free(r->feed);
+    vec_reset(&r->moves);
+    idmap_reset(&r->moving);
+    free(r);
+}
+
+static int64_t after_ms(const struct core *core, int64_t ms)
+{
+    return core->now_ns + ms * 1000000;
+}
+
+/* ---- expiry and length ---- */
+
+int64_t queue_message_due(const struct queue *queue, int64_t arrival_ms, const struct message *m)
+{
+    const struct queue_rules *r = queue->internal->rules;
+    int64_t ttl_ms = r ? r->settings.message_ttl_ms : -1, own_ms = message_ttl_ms(m);
+    if (ttl_ms < 0 || (own_ms >= 0 && own_ms < ttl_ms))
+        ttl_ms = own_ms;
+    return ttl_ms < 0 ? INT64_MAX : arrival_ms + ttl_ms;
+}
+
+static bool has_dead_letters(const struct queue_rules *r)
+{
+    return r->settings.dead_letter_exchange.data;
+}
+
+bool queue_drop_head(struct queue *queue, const struct delivery *d, enum death reason)
+{
+    const struct queue_rules *r = queue->internal->rules;
+    struct subscription *s = queue->subscription;
+    struct ticket ticket = {0};
+    if (has_dead_letters(r) && dead_letter(queue, &d->message, reason, &ticket))
+        return false;
+    if (ticket.direct)
+        queue_settle_after(queue, d->offset, subscription_take(s, d->offset).number, ticket);
+    else
+        subscription_settle_ready(s, d->offset, d->offset + 1);
+    queue_changed(queue);
+    return true;
+}
+
+static bool is_too_long(const struct queue *queue)
+{
+    const struct queue_settings *settings = &queue->internal->rules->settings;
+    return settings->max_length >= 0 && settings->overflow == OVERFLOW_DROP_HEAD &&
+           queue_ready_count(queue) > (uint64_t)settings->max_length;
+}
+
+bool queue_trims(const struct queue *queue)
+{
+    const struct queue_rules *r = queue->internal->rules;
+    return r && (r->may_expire || r->settings.max_length >= 0);
+}
+
+bool queue_is_full(const struct queue *queue)
+{
+    const struct queue_rules *r = queue->internal->rules;
+    return r && r->settings.max_length >= 0 && r->settings.overflow != OVERFLOW_DROP_HEAD &&
+           queue_ready_count(queue) + queue_coming_count(queue) >= (uint64_t)r->settings.max_length;
+}
+
+void queue_refuse(struct queue *queue, const struct message *m)
+{
+    const struct queue_rules *r = queue->internal->rules;
+    struct ticket ignored;
+    if (r->settings.overflow == OVERFLOW_REJECT_DLX && has_dead_letters(r) &&
+        dead_letter(queue, m, DEATH_MAXLEN, &ignored))
+        say_warn("queue", "a dead letter cannot be stored: %s queue=%.*s", err_text(),
+                 BYTES_FORMAT(queue->name));
+}
+
+/* One step; false: nothing more to do now. */
+static bool trim_head(struct queue *queue)
+{
+    struct queue_rules *r = queue->internal->rules;
+    struct core *core = queue->internal->core;
+    struct delivery d;
+    bool too_long = is_too_long(queue);
+    if (!too_long && !r->may_expire)
+        return false;
+    if (queue_next_message(queue, &d)) /* there is none; or it is being read, and wakes us */
+        return false;
+    if (too_long && d.due_ms > core->wall_ms)
+        return queue_drop_head(queue, &d, DEATH_MAXLEN);
+    if (d.due_ms <= core->wall_ms)
+        return queue_drop_head(queue, &d, DEATH_EXPIRED);
+    if (d.due_ms < INT64_MAX)
+        timer_start(&core->timers, &r->head_timer, after_ms(core, d.due_ms - core->wall_ms));
+    return false;
+}
+
+void queue_trim(struct queue *queue)
+{
+    struct core_internal *in = queue->internal->core->internal;
+    struct queue_rules *r = queue->internal->rules;
+    if (r && !timer_is_running(&r->unused_timer) && queue->consumer_count == 0)
+        queue_used(queue); /* the first look after a start */
+    if (!queue_trims(queue))
+        return;
+    r->fresh_from = INT64_MAX;
+    while (in->deliveries_left > 0) {
+        if (!trim_head(queue))
+            return;
+        in->deliveries_left--;
+    }
+    queue_run_later(queue); /* the next turn goes on */
+}
+
+static void head_is_due(struct timer *timer, int64_t now_ns)
+{
+    (void)now_ns;
+    queue_run_later(container_of(timer, struct queue_rules, head_timer)->queue);
+}
+
+/* ---- unused queues ---- */
+
+void queue_used(struct queue *queue)
+{
+    struct queue_rules *r = queue->internal->rules;
+    struct core *core = queue->internal->core;
+    if (r && r->settings.expires_ms > 0 && !queue->deleted)
+        timer_start(&core->timers, &r->unused_timer, after_ms(core, r->settings.expires_ms));
+}
+
+static void is_unused(struct timer *timer, int64_t now_ns)
+{
+    struct queue *queue = container_of(timer, struct queue_rules, unused_timer)->queue;
+    (void)now_ns;
+    if (queue->consumer_count == 0)
+        queue_delete(queue);
+}
+
+/* ---- moves ---- */
+
+size_t queue_moving_count(const struct queue *queue)
+{
+    const struct queue_rules *r = queue->internal->rules;
+    return r ? r->moving.count : 0;
+}
+
+void queue_move_later(struct queue *queue, int64_t offset, uint32_t number, enum death reason)
+{
+    struct queue_rules *r = queue->internal->rules;
+    if (idmap_get(&r->moving, (uint64_t)offset))
+        return;
+    idmap_put(&r->moving, (uint64_t)offset, r);
+    vec_push(&r->moves, ((struct move){offset, number, reason}));
+    core_defer(queue->internal->core, &r->run_moves);
+}
+
+struct held_move {
+    struct wait wait;
+    struct queue *queue;
+    int64_t offset;
+    uint32_t number;
+};
+
+static void end_move(struct queue *queue, int64_t offset, uint32_t number)
+{
+    if (queue->internal->rules)
+        idmap_remove(&queue->internal->rules->moving, (uint64_t)offset);
+    queue_settle(queue, offset, number);
+}
+
+static void end_held(struct held_move *held)
+{
+    queue_unref(held->queue);
+    free(held);
+}
+
+static void target_has_it(struct wait *wait)
+{
+    struct held_move *held = container_of(wait, struct held_move, wait);
+    end_move(held->queue, held->offset, held->number);
+    end_held(held);
+}
+
+static void target_never_has_it(struct wait *wait)
+{
+    end_held(container_of(wait, struct held_move, wait));
+}
+
+void queue_settle_after(struct queue *queue, int64_t offset, uint32_t number, struct ticket ticket)
+{
+    struct held_move *held = xzalloc(sizeof *held);
+    *held = (struct held_move){.wait = {.ready = target_has_it, .frozen = target_never_has_it},
+                               .queue = queue,
+                               .offset = offset,
+                               .number = number};
+    queue_ref(queue);
+    idmap_put(&queue->internal->rules->moving, (uint64_t)offset, held);
+    core_wait(queue->internal->core, &held->wait, ticket, STAGE_COMMITTED);
+}
+
+static void moves_arrived(void *ctx)
+{
+    struct queue *queue = ctx;
+    core_defer(queue->internal->core, &queue->internal->rules->run_moves);
+}
+
+/* Read the record, publish it, settle it. OK: done with it. */
+static enum err move(struct queue *queue, const struct move *move)
+{
+    struct queue_rules *r = queue->internal->rules;
+    struct record record;
+    struct message m;
+    struct ticket ticket = {0};
+    if (!r->feed)
+        r->feed =
+            feed_new(queue->internal->core->internal->feeds, queue->log, moves_arrived, queue);
+    enum err err = feed_at(r->feed, move->offset, move->offset + 1, &record);
+    bool is_lost = err == E_CORRUPT || err == E_NOT_FOUND ||
+                   (!err && message_from_record(record.key, record.value, &m) != OK);
+    if (is_lost)
+        metrics_add(METRIC_records_undecodable, 1);
+    else if (!err)
+        err = dead_letter(queue, &m, move->reason, &ticket);
+    if (err && !is_lost)
+        return err;
+    if (ticket.direct)
+        queue_settle_after(queue, move->offset, move->number, ticket);
+    else
+        end_move(queue, move->offset, move->number);
+    return OK;
+}
+
+static void run_moves(struct deferred *work)
+{
+    struct queue_rules *r = container_of(work, struct queue_rules, run_moves);
+    struct queue *queue = r->queue;
+    struct core *core = queue->internal->core;
+    enum err err = OK;
+    while (!err && r->moved < r->moves.count && core->internal->deliveries_left > 0) {
+        core->internal->deliveries_left--;
+        err = move(queue, &r->moves.items[r->moved]);
+        if (!err)
+            r->moved++;
+    }
+    if (r->feed)
+        feed_rest(r->feed);
+    if (r->moved == r->moves.count) {
+        vec_reset(&r->moves);
+        r->moved = 0;
+        feed_free(r->feed);
+        r->feed = NULL;
+    } else if (!err) {
+        core_defer(core, &r->run_moves); /* the next turn goes on */
+    } else if (err != E_COLD) {
+        timer_start(&core->timers, &r->retry_timer, after_ms(core, RETRY_MS));
+    }
+}
+
+static void retry_moves(struct timer *timer, int64_t now_ns)
+{
+    struct queue_rules *r = container_of(timer, struct queue_rules, retry_timer);
+    (void)now_ns;
+    core_defer(r->queue->internal->core, &r->run_moves);
+}

@@ -1,0 +1,79 @@
+/*
+ * What some queues do by themselves, as their arguments or their messages ask: let messages expire,
+ * keep no more than so many, give dead letters to an exchange, serve one consumer at a time, go away
+ * when unused. A queue without any of that has no rules and pays nothing.
+ *
+ *   expiry      due = arrival + the least of the queue's and the message's own time to live. The
+ *               head is looked at when records become ready, after they were offered to waiting
+ *               consumers (so a time of 0 means "now or never"), and by a timer. A message's own
+ *               time counts when the message comes to the head (as RabbitMQ's classic queues).
+ *   length      counted in ready messages; drop-head, or refusal when it is published
+ *   moves       rejected messages with a dead letter exchange stay taken until they are read
+ *               again and published: neither ready nor counted
+ */
+#ifndef BROKER_QUEUE_RULES_H
+#define BROKER_QUEUE_RULES_H
+
+#include "broker/core_internal.h"
+#include "broker/dead_letter.h"
+#include "broker/queue_settings.h"
+
+struct move {
+    int64_t offset;
+    uint32_t number; /* of the delivery that ended */
+    enum death reason;
+};
+
+struct queue_rules {
+    struct queue *queue;
+    struct queue_settings settings;
+    bool may_expire;         /* a time to live, the queue's or some message's */
+    int64_t fresh_from;      /* records from here on were never offered to anybody */
+    struct timer head_timer; /* the head is due */
+    struct timer unused_timer;
+    struct list standby; /* consumers that wait to become the single active one */
+    /* moves */
+    VEC(struct move) moves; /* from `moved` on, in order */
+    size_t moved;
+    struct idmap moving; /* the offsets of moves that have not ended */
+    struct feed *feed;
+    struct deferred run_moves;
+    struct timer retry_timer;
+};
+
+/* The queue's rules; made when it has none. */
+struct queue_rules *queue_rules_need(struct queue *queue);
+/* From the arguments, which were checked; none when they ask for nothing. */
+void queue_rules_init(struct queue *queue);
+void queue_rules_free(struct queue_rules *rules); /* accepts NULL */
+
+/* ---- expiry and length ---- */
+
+/* When the message expires, Unix ms; INT64_MAX: never. */
+int64_t queue_message_due(const struct queue *queue, int64_t arrival_ms, const struct message *m);
+/* Drop the ready record at the head, which is `d`. False: its dead letter cannot be stored now. */
+bool queue_drop_head(struct queue *queue, const struct delivery *d, enum death reason);
+/* Look at the head: drop what has expired or is too much, within this turn's budget. */
+void queue_trim(struct queue *queue);
+/* Does anything have to be done when nobody consumes? */
+bool queue_trims(const struct queue *queue);
+/* Is it so full that it refuses what is published? */
+bool queue_is_full(const struct queue *queue);
+
+/* It was published and the queue is full: with reject-publish-dlx it becomes a dead letter. */
+void queue_refuse(struct queue *queue, const struct message *m);
+
+/* ---- unused queues ---- */
+
+/* Somebody declared it, got from it, or stopped consuming. */
+void queue_used(struct queue *queue);
+
+/* ---- moves ---- */
+
+/* Nothing if it is moving already. */
+void queue_move_later(struct queue *queue, int64_t offset, uint32_t number, enum death reason);
+/* Settle when the ticket is done. */
+void queue_settle_after(struct queue *queue, int64_t offset, uint32_t number, struct ticket ticket);
+size_t queue_moving_count(const struct queue *queue);
+
+#endif

@@ -1,0 +1,622 @@
+/* Time to live, length, dead letters, delivery limits, single active consumers, unused queues. */
+#include "tests/test.h"
+
+#include <stdio.h>
+
+#include "broker/exchange.h"
+#include "broker/queue_rules.h"
+#include "broker/test_core.h"
+#include "wire/amqp_table.h"
+
+static struct bytes B(const char *s) {
+    return bytes_from_string(s);
+}
+
+static struct text arguments;
+
+static void no_arguments(void)
+{
+    arguments.size = 0;
+}
+
+static void with_number(const char *name, int64_t value)
+{
+    amqp_table_put(&arguments, name, &(struct amqp_value){.tag = 'l', .number = value});
+}
+
+static void with_string(const char *name, const char *value)
+{
+    amqp_table_put_string(&arguments, name, B(value));
+}
+
+static struct queue *make(struct test_core *t, const char *name, bool durable)
+{
+    struct queue_spec spec = {
+        .name = B(name), .durable = durable, .arguments = text_bytes(&arguments)};
+    const char *argument;
+    expect_ok(queue_check(&spec, &argument));
+    struct queue *queue = queue_create(test_vhost(t), &spec);
+    no_arguments();
+    return queue;
+}
+
+static void pass_ms(struct test_core *t, int64_t ms)
+{
+    test_core_settle(t);
+    t->now_ns += ms * 1000000;
+    t->wall_ms += ms;
+    core_turn_begin(t->core, t->now_ns, t->wall_ms);
+    test_core_settle(t);
+}
+
+static enum err publish_with_ttl(struct test_core *t, const char *queue, const char *body,
+                                 const char *ttl)
+{
+    struct text properties = {0};
+    struct ticket ticket;
+    text_put_u16(&properties, MESSAGE_EXPIRATION);
+    text_put_u8(&properties, (uint8_t)strlen(ttl));
+    text_append_string(&properties, ttl);
+    struct message m = {
+        .routing_key = B(queue), .body = B(body), .properties = text_bytes(&properties)};
+    struct exchange *x = exchange_find(test_vhost(t), B(""));
+    enum err err = queue_publish(t->core, exchange_route(x, &m), &m, &ticket);
+    text_reset(&properties);
+    return err;
+}
+
+static void publish(struct test_core *t, const char *queue, const char *bodies)
+{
+    struct ticket ticket;
+    for (const char *b = bodies; *b; b++)
+        expect_ok(test_publish(t, queue, (char[]){*b, 0}, &ticket));
+}
+
+static void now_it_is_there(struct wait *wait)
+{
+    (void)wait;
+}
+
+static enum err get(struct test_core *t, const char *name, struct delivery *d)
+{
+    struct wait again = {.ready = now_it_is_there};
+    enum err err = queue_get(test_queue(t, name), true, &again, d);
+    while (err == E_COLD) {
+        test_core_settle(t);
+        core_wait_cancel(&again);
+        err = queue_get(test_queue(t, name), true, &again, d);
+    }
+    return err;
+}
+
+/* What get would give, one after the other; "!" behind redelivered ones. */
+static const char *drain(struct test_core *t, const char *name)
+{
+    static char text[4096];
+    struct delivery d;
+    text[0] = 0;
+    test_core_settle(t);
+    while (get(t, name, &d) == OK)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%.*s%s",
+                 BYTES_FORMAT(d.message.body), d.redelivered ? "!" : "");
+    return text;
+}
+
+/* The headers of the one message in the queue, as text. */
+static const char *headers_in(struct test_core *t, const char *name)
+{
+    static struct text text;
+    struct delivery d;
+    text.size = 0;
+    test_core_settle(t);
+    expect_ok(get(t, name, &d));
+    amqp_table_dump(message_headers(&d.message), &text);
+    text_put_u8(&text, 0);
+    return (const char *)text.data;
+}
+
+/* ---- time to live ---- */
+
+TEST(messages_expire_after_the_queue_s_time_to_live)
+{
+    for (int durable = 0; durable < 2; durable++) {
+        struct test_core t;
+        test_core_init(&t);
+        with_number("x-message-ttl", 100);
+        struct queue *q = make(&t, "q", durable);
+        publish(&t, "q", "abc");
+        pass_ms(&t, 50);
+        publish(&t, "q", "d");
+        pass_ms(&t, 49);
+        expect_int(queue_ready_count(q), 4);
+        pass_ms(&t, 1);
+        expect_int(queue_ready_count(q), 1);
+        expect_string(drain(&t, "q"), "d");
+        test_core_end(&t);
+    }
+}
+
+TEST(a_time_to_live_of_zero_means_now_or_never)
+{
+    struct test_core t;
+    struct test_consumer c = {0};
+    test_core_init(&t);
+    with_number("x-message-ttl", 0);
+    struct queue *q = make(&t, "q", true);
+    publish(&t, "q", "a");
+    pass_ms(&t, 1);
+    expect_int(queue_ready_count(q), 0);
+    test_consume(q, &c, 2, false);
+    publish(&t, "q", "bcd");
+    pass_ms(&t, 1);
+    expect_string((const char *)c.got.data, "b c");
+    expect_int(queue_ready_count(q), 0);
+    test_consumer_reset(&c);
+    test_core_end(&t);
+}
+
+TEST(a_message_s_own_time_counts_when_it_is_less_and_at_the_head)
+{
+    struct test_core t;
+    test_core_init(&t);
+    with_number("x-message-ttl", 100);
+    make(&t, "q", true);
+    make(&t, "plain", true);
+    expect_ok(publish_with_ttl(&t, "q", "a", "10"));
+    expect_ok(publish_with_ttl(&t, "q", "b", "1000"));
+    expect_ok(publish_with_ttl(&t, "plain", "c", "20"));
+    publish(&t, "plain", "d");
+    expect_ok(publish_with_ttl(&t, "plain", "e", "20"));
+    pass_ms(&t, 15);
+    expect_int(queue_ready_count(test_queue(&t, "q")), 1);
+    expect_int(queue_ready_count(test_queue(&t, "plain")), 3);
+    pass_ms(&t, 10);
+    expect_int(queue_ready_count(test_queue(&t, "plain")), 2); /* e is behind d */
+    expect_string(drain(&t, "plain"), "d");                    /* and never seen */
+    pass_ms(&t, 80);
+    expect_string(drain(&t, "q"), "");
+    test_core_end(&t);
+}
+
+TEST(expired_messages_are_never_delivered_after_a_restart)
+{
+    struct test_core t;
+    test_core_init(&t);
+    make(&t, "q", true);
+    expect_ok(publish_with_ttl(&t, "q", "a", "50"));
+    publish(&t, "q", "b");
+    test_core_settle(&t);
+    test_core_crash(&t);
+    pass_ms(&t, 60);
+    expect_string(drain(&t, "q"), "b");
+    test_core_end(&t);
+}
+
+TEST(what_came_back_keeps_its_age)
+{
+    struct test_core t;
+    struct wait again;
+    struct delivery d;
+    test_core_init(&t);
+    with_number("x-message-ttl", 100);
+    struct queue *q = make(&t, "q", true);
+    publish(&t, "q", "ab");
+    pass_ms(&t, 90);
+    expect_ok(queue_get(q, false, &again, &d));
+    pass_ms(&t, 20);
+    expect_int(queue_ready_count(q), 0); /* b has expired; a is with its consumer */
+    expect_int(queue_unacked_count(q), 1);
+    queue_return(q, d.offset, d.number);
+    pass_ms(&t, 1);
+    expect_int(queue_ready_count(q), 0);
+    expect_int(queue_unacked_count(q), 0);
+    test_core_end(&t);
+}
+
+/* ---- dead letters ---- */
+
+static void with_dead_letters(const char *exchange, const char *key)
+{
+    with_string("x-dead-letter-exchange", exchange);
+    if (key)
+        with_string("x-dead-letter-routing-key", key);
+}
+
+TEST(expired_messages_tell_of_their_deaths)
+{
+    struct test_core t;
+    test_core_init(&t);
+    t.wall_ms = 1700000000000;
+    with_dead_letters("", "dead");
+    with_number("x-message-ttl", 10);
+    make(&t, "q", true);
+    make(&t, "dead", true);
+    expect_ok(publish_with_ttl(&t, "q", "a", "5"));
+    pass_ms(&t, 5);
+    expect_string(
+        headers_in(&t, "dead"),
+        "{x-death: A [F {original-expiration: S \"5\", count: l 1, reason: S \"expired\", "
+        "queue: S \"q\", time: T 1700000000, exchange: S \"\", routing-keys: A [S \"q\"]}], "
+        "x-first-death-reason: S \"expired\", x-first-death-queue: S \"q\", "
+        "x-first-death-exchange: S \"\", x-last-death-reason: S \"expired\", "
+        "x-last-death-queue: S \"q\", x-last-death-exchange: S \"\"}");
+    test_core_end(&t);
+}
+
+TEST(deaths_are_counted_for_each_queue_and_reason_the_newest_first)
+{
+    struct test_core t;
+    struct wait again;
+    struct delivery d;
+    test_core_init(&t);
+    with_dead_letters("", "two");
+    struct queue *one = make(&t, "one", true);
+    with_dead_letters("", "one");
+    struct queue *two = make(&t, "two", true);
+    publish(&t, "one", "a");
+    for (int i = 0; i < 3; i++) {
+        struct queue *q = i % 2 ? two : one;
+        test_core_settle(&t);
+        expect_ok(queue_get(q, false, &again, &d));
+        queue_reject(q, d.offset, d.number);
+    }
+    const char *text = headers_in(&t, "two");
+    const char *first = strstr(text, "count: l 2, reason: S \"rejected\", queue: S \"one\"");
+    const char *second = strstr(text, "count: l 1, reason: S \"rejected\", queue: S \"two\"");
+    expect_true(first && second && first < second);
+    expect_not_null(strstr(text, "x-first-death-queue: S \"one\""));
+    expect_not_null(strstr(text, "x-last-death-queue: S \"one\""));
+    test_core_end(&t);
+}
+
+TEST(rejected_messages_move_and_are_counted_nowhere_twice)
+{
+    struct test_core t;
+    struct test_consumer c = {0};
+    test_core_init(&t);
+    with_dead_letters("amq.fanout", NULL);
+    struct queue *q = make(&t, "q", true), *dead = make(&t, "dead", true);
+    exchange_bind(exchange_find(test_vhost(&t), B("amq.fanout")), dead, B(""), B(""));
+    publish(&t, "q", "abc");
+    test_core_settle(&t);
+    test_consume(q, &c, 10, false);
+    test_core_settle(&t);
+    queue_reject(q, 2, 1);
+    queue_reject(q, 0, 1);
+    queue_reject(q, 0, 1); /* late: nothing */
+    expect_int(queue_unacked_count(q), 1);
+    test_core_settle(&t);
+    queue_reject(q, 0, 1);
+    test_core_settle(&t);
+    expect_int(queue_unacked_count(q), 1);
+    expect_string(drain(&t, "dead"), "ca");
+    test_core_settle(&t);
+    test_consumer_reset(&c);
+    test_core_crash(&t);
+    expect_string(drain(&t, "q"), "b!");
+    expect_string(drain(&t, "dead"), "");
+    test_core_end(&t);
+}
+
+TEST(a_dead_letter_without_an_exchange_or_a_queue_is_gone)
+{
+    struct test_core t;
+    test_core_init(&t);
+    with_dead_letters("missing", NULL);
+    with_number("x-message-ttl", 1);
+    struct queue *q = make(&t, "q", true);
+    with_dead_letters("amq.direct", "nowhere");
+    with_number("x-message-ttl", 1);
+    struct queue *r = make(&t, "r", true);
+    publish(&t, "q", "a");
+    publish(&t, "r", "a");
+    pass_ms(&t, 2);
+    expect_int(queue_ready_count(q), 0);
+    expect_int(queue_ready_count(r), 0);
+    test_core_end(&t);
+}
+
+TEST(messages_do_not_go_round_for_ever_unless_somebody_rejects)
+{
+    struct test_core t;
+    struct wait again;
+    struct delivery d;
+    test_core_init(&t);
+    with_dead_letters("", "r");
+    with_number("x-message-ttl", 10);
+    struct queue *q = make(&t, "q", true);
+    with_dead_letters("", "q");
+    with_number("x-message-ttl", 10);
+    struct queue *r = make(&t, "r", true);
+    publish(&t, "q", "a");
+    pass_ms(&t, 10);
+    expect_int(queue_ready_count(r), 1);
+    pass_ms(&t, 10);
+    expect_int(queue_ready_count(q) + queue_ready_count(r), 0); /* q has seen it */
+
+    publish(&t, "q", "b");
+    pass_ms(&t, 10);
+    expect_ok(queue_get(r, false, &again, &d));
+    queue_reject(r, d.offset, d.number);
+    test_core_settle(&t);
+    expect_int(queue_ready_count(q), 1);
+    test_core_end(&t);
+}
+
+TEST(a_crash_finds_each_message_in_one_queue)
+{
+    enum { MESSAGES = 60 };
+    for (uint64_t seed = 1; seed <= 150; seed++) {
+        struct test_core t;
+        struct test_consumer c = {0};
+        int found[MESSAGES] = {0}, gone = 0;
+        char body[8];
+        test_core_init(&t);
+        random_init(&t.random, seed);
+        with_dead_letters("", "dead");
+        struct queue *q = make(&t, "q", true);
+        make(&t, "dead", true);
+        for (int i = 0; i < MESSAGES; i++) {
+            snprintf(body, sizeof body, "%d ", i);
+            expect_ok(test_publish(&t, "q", body, NULL));
+        }
+        test_core_settle(&t);
+        test_consume(q, &c, MESSAGES, false);
+        test_core_settle(&t);
+        for (int i = 0; i < MESSAGES; i++) {
+            queue_reject(q, i, 1);
+            if (random_below(&t.random, 4) == 0)
+                test_core_turn(&t);
+            while (random_below(&t.random, 3) == 0)
+                sim_jobs_step(t.sim, &t.random);
+        }
+        for (uint64_t turns = random_below(&t.random, 5); turns > 0; turns--) {
+            test_core_turn(&t);
+            sim_jobs_step(t.sim, &t.random);
+        }
+        test_consumer_reset(&c);
+        test_core_crash(&t);
+        for (int queue = 0; queue < 2; queue++) {
+            const char *at = drain(&t, queue ? "dead" : "q");
+            for (int n, used; sscanf(at, "%d %n", &n, &used) == 1; at += used + (at[used] == '!')) {
+                found[n]++;
+                gone += queue;
+            }
+        }
+        for (int i = 0; i < MESSAGES; i++)
+            expect_int(found[i], 1);
+        test_core_end(&t);
+    }
+}
+
+/* ---- length ---- */
+
+TEST(a_queue_that_is_too_long_drops_its_head)
+{
+    struct test_core t;
+    test_core_init(&t);
+    with_number("x-max-length", 3);
+    with_dead_letters("", "dead");
+    make(&t, "q", true);
+    make(&t, "dead", true);
+    publish(&t, "q", "abcdefg");
+    test_core_settle(&t);
+    expect_string(drain(&t, "q"), "efg");
+    expect_string(drain(&t, "dead"), "abcd");
+    test_core_end(&t);
+}
+
+TEST(messages_with_a_consumer_do_not_count)
+{
+    struct test_core t;
+    struct test_consumer c = {0};
+    test_core_init(&t);
+    with_number("x-max-length", 1);
+    struct queue *q = make(&t, "q", false);
+    test_consume(q, &c, 3, false);
+    publish(&t, "q", "abcde");
+    test_core_settle(&t);
+    expect_string((const char *)c.got.data, "a b c");
+    expect_string(drain(&t, "q"), "e");
+    test_consumer_reset(&c);
+    test_core_end(&t);
+}
+
+TEST(a_full_queue_refuses_and_the_others_get_it)
+{
+    for (int durable = 0; durable < 2; durable++) {
+        struct test_core t;
+        struct ticket ticket;
+        test_core_init(&t);
+        with_number("x-max-length", 2);
+        with_string("x-overflow", "reject-publish");
+        struct queue *q = make(&t, "q", durable), *other = make(&t, "other", durable);
+        struct exchange *x = exchange_find(test_vhost(&t), B("amq.fanout"));
+        exchange_bind(x, q, B(""), B(""));
+        exchange_bind(x, other, B(""), B(""));
+        for (int i = 0; i < 4; i++) {
+            struct message m = {.body = B((char[]){(char)('a' + i), 0})};
+            expect_int(queue_publish(t.core, exchange_route(x, &m), &m, &ticket),
+                       i < 2 ? OK : E_FULL);
+            if (i % 2)
+                test_core_settle(&t);
+        }
+        expect_string(drain(&t, "q"), "ab");
+        expect_string(drain(&t, "other"), "abcd");
+        expect_ok(test_publish(&t, "q", "e", NULL));
+        expect_string(drain(&t, "q"), "e");
+        test_core_end(&t);
+    }
+}
+
+TEST(what_is_refused_may_be_a_dead_letter)
+{
+    struct test_core t;
+    test_core_init(&t);
+    with_number("x-max-length", 1);
+    with_string("x-overflow", "reject-publish-dlx");
+    with_dead_letters("", "dead");
+    make(&t, "q", true);
+    make(&t, "dead", true);
+    publish(&t, "q", "a");
+    expect_err(test_publish(&t, "q", "b", NULL), E_FULL);
+    expect_string(drain(&t, "q"), "a");
+    expect_string(drain(&t, "dead"), "b");
+    test_core_end(&t);
+}
+
+TEST(a_chain_of_full_queues_ends)
+{
+    enum { QUEUES = 400 };
+    struct test_core t;
+    char name[16], next[16];
+    test_core_init(&t);
+    for (int i = 0; i < QUEUES; i++) {
+        snprintf(name, sizeof name, "q%d", i);
+        snprintf(next, sizeof next, "q%d", i + 1);
+        with_number("x-max-length", 0);
+        with_string("x-overflow", "reject-publish-dlx");
+        with_dead_letters("", next);
+        make(&t, name, false);
+    }
+    expect_err(test_publish(&t, "q0", "a", NULL), E_FULL);
+    test_core_end(&t);
+}
+
+/* ---- deliveries, consumers, use ---- */
+
+TEST(a_message_that_came_back_too_often_is_a_dead_letter)
+{
+    struct test_core t;
+    struct wait again;
+    struct delivery d;
+    test_core_init(&t);
+    with_number("x-delivery-limit", 2);
+    with_dead_letters("", "dead");
+    struct queue *q = make(&t, "q", true);
+    make(&t, "dead", true);
+    publish(&t, "q", "a");
+    for (int i = 0; i < 3; i++) {
+        test_core_settle(&t);
+        expect_ok(queue_get(q, false, &again, &d));
+        queue_return(q, d.offset, d.number);
+    }
+    test_core_settle(&t);
+    expect_string(drain(&t, "q"), "");
+    expect_not_null(strstr(headers_in(&t, "dead"), "reason: S \"delivery_limit\""));
+    test_core_end(&t);
+}
+
+TEST(consumers_of_a_higher_priority_are_served_first_while_they_have_credit)
+{
+    struct test_core t;
+    struct test_consumer low = {0}, high = {.consumer.priority = 5}, twin = {0};
+    test_core_init(&t);
+    struct queue *q = make(&t, "q", false);
+    test_consume(q, &low, 2, true);
+    test_consume(q, &high, 3, true);
+    test_consume(q, &twin, 2, true);
+    publish(&t, "q", "abcdefg");
+    test_core_settle(&t);
+    expect_string((const char *)high.got.data, "a b c");
+    expect_string((const char *)low.got.data, "d f");
+    expect_string((const char *)twin.got.data, "e g");
+    test_consumer_reset(&low);
+    test_consumer_reset(&high);
+    test_consumer_reset(&twin);
+    test_core_end(&t);
+}
+
+TEST(a_single_active_consumer_gets_all_until_it_goes)
+{
+    struct test_core t;
+    struct test_consumer one = {0}, two = {0}, three = {.consumer.priority = 1};
+    test_core_init(&t);
+    amqp_table_put_bool(&arguments, "x-single-active-consumer", true);
+    struct queue *q = make(&t, "q", true);
+    test_consume(q, &one, 2, false);
+    test_consume(q, &two, 10, false);
+    test_consume(q, &three, 10, false);
+    publish(&t, "q", "abcd");
+    test_core_settle(&t);
+    expect_string((const char *)one.got.data, "a b"); /* the others wait, although it is full */
+    expect_int(two.count + three.count, 0);
+    queue_consumer_ready(&two.consumer);
+    test_core_settle(&t);
+    expect_int(two.count, 0);
+    queue_cancel(&one.consumer);
+    test_core_settle(&t);
+    expect_string((const char *)three.got.data, "c d");
+    queue_cancel(&three.consumer);
+    publish(&t, "q", "e");
+    test_core_settle(&t);
+    expect_string((const char *)two.got.data, "e");
+    expect_int(q->consumer_count, 1);
+    queue_delete(q);
+    expect_true(two.was_cancelled);
+    test_consumer_reset(&one);
+    test_consumer_reset(&two);
+    test_consumer_reset(&three);
+    test_core_end(&t);
+}
+
+TEST(a_queue_goes_away_when_nobody_uses_it)
+{
+    struct test_core t;
+    struct test_consumer c = {0};
+    test_core_init(&t);
+    with_number("x-expires", 1000);
+    struct queue *q = make(&t, "q", true);
+    pass_ms(&t, 900);
+    queue_redeclared(q);
+    pass_ms(&t, 900);
+    expect_not_null(test_queue(&t, "q"));
+    expect_string(drain(&t, "q"), ""); /* get is use */
+    pass_ms(&t, 900);
+    test_consume(q, &c, 1, true);
+    pass_ms(&t, 5000);
+    expect_not_null(test_queue(&t, "q"));
+    queue_cancel(&c.consumer);
+    pass_ms(&t, 999);
+    test_core_reopen(&t); /* the time begins anew */
+    pass_ms(&t, 999);
+    expect_not_null(test_queue(&t, "q"));
+    pass_ms(&t, 1);
+    expect_null(test_queue(&t, "q"));
+    test_core_crash(&t);
+    expect_null(test_queue(&t, "q"));
+    test_consumer_reset(&c);
+    test_core_end(&t);
+}
+
+TEST(arguments_that_make_no_sense_are_told_as_rabbitmq_tells_them)
+{
+    static const struct {
+        const char *name;
+        char tag;
+        int64_t number;
+        const char *string, *text;
+    } cases[] = {
+        {"x-message-ttl", 'I', -1, NULL, "{value_negative,-1}"},
+        {"x-message-ttl", 'S', 0, "5", "{unacceptable_type,longstr}"},
+        {"x-expires", 'I', 0, NULL, "{value_zero,0}"},
+        {"x-max-length", 'l', -7, NULL, "{value_negative,-7}"},
+        {"x-overflow", 'S', 0, "zz", "{invalid_overflow,<<\"zz\">>}"},
+        {"x-dead-letter-exchange", 'I', 1, NULL, "{unacceptable_type,signedint}"},
+        {"x-dead-letter-routing-key", 'S', 0, "k", "routing_key_but_no_dlx_defined"},
+        {"x-single-active-consumer", 'S', 0, "yes", "{unacceptable_type,longstr}"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct queue_settings settings;
+        const char *argument;
+        struct amqp_value v = {.tag = cases[i].tag, .number = cases[i].number};
+        if (cases[i].string)
+            v.bytes = B(cases[i].string);
+        no_arguments();
+        amqp_table_put(&arguments, cases[i].name, &v);
+        expect_err(queue_settings_read(text_bytes(&arguments), &settings, &argument), E_INVALID);
+        expect_string(argument, cases[i].name);
+        expect_string(err_text(), cases[i].text);
+    }
+    no_arguments();
+}

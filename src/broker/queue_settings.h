@@ -1,0 +1,33 @@
+/*
+ * What a queue's declared arguments ask of it. The arguments themselves are kept as they came and
+ * are what redeclares compare (design rule 15); these are the effective values.
+ */
+#ifndef BROKER_QUEUE_SETTINGS_H
+#define BROKER_QUEUE_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+enum queue_overflow { OVERFLOW_DROP_HEAD, OVERFLOW_REJECT, OVERFLOW_REJECT_DLX };
+
+struct queue_settings {
+    int64_t message_ttl_ms; /* -1: none; also below */
+    int64_t expires_ms;
+    int64_t max_length; /* ready messages */
+    int64_t delivery_limit;
+    enum queue_overflow overflow;
+    struct bytes dead_letter_exchange; /* NULL data: none; borrowed from the arguments */
+    struct bytes dead_letter_key;      /* NULL data: the message's own */
+    bool single_active;
+    bool is_quorum;
+};
+
+/* Read a field table. E_INVALID: *out_argument is the name of the one that is wrong, err_text() what
+ * is wrong as RabbitMQ words it ("{value_negative,-1}"). */
+must_use enum err queue_settings_read(struct bytes arguments, struct queue_settings *out,
+                                      const char **out_argument);
+
+#endif
