@@ -261,26 +261,40 @@ void batch_builder_add_parts(struct batch_builder *b, int64_t timestamp_ms,
     b->count++;
 }
 
+void batch_header_put(uint8_t *p, const struct batch *b)
+{
+    check(b->raw.size >= BATCH_HEADER_BYTES && b->raw.size - BATCH_PREFIX_BYTES <= BATCH_MAX_BYTES);
+    put_u64(p, (uint64_t)b->base_offset);
+    put_u32(p + AT_LENGTH, (uint32_t)(b->raw.size - BATCH_PREFIX_BYTES));
+    put_u32(p + AT_EPOCH, (uint32_t)b->leader_epoch);
+    p[AT_MAGIC] = 2;
+    put_u16(p + AT_ATTRIBUTES, b->attributes);
+    put_u32(p + AT_LAST_DELTA, (uint32_t)b->last_offset_delta);
+    put_u64(p + AT_BASE_TIMESTAMP, (uint64_t)b->base_timestamp);
+    put_u64(p + AT_MAX_TIMESTAMP, (uint64_t)b->max_timestamp);
+    put_u64(p + AT_PRODUCER_ID, (uint64_t)b->producer_id);
+    put_u16(p + AT_PRODUCER_EPOCH, (uint16_t)b->producer_epoch);
+    put_u32(p + AT_BASE_SEQUENCE, (uint32_t)b->base_sequence);
+    put_u32(p + AT_RECORD_COUNT, (uint32_t)b->record_count);
+    put_u32(p + AT_CRC, crc32c(p + BATCH_CRC_FROM, b->raw.size - BATCH_CRC_FROM));
+}
+
 /* Fill in the header. `last_delta` may exceed the count where records were left out. */
 static struct bytes finish(struct batch_builder *b, int32_t last_delta)
 {
-    uint8_t *p = b->text.data;
-    size_t size = b->text.size;
-    check(size - BATCH_PREFIX_BYTES <= BATCH_MAX_BYTES);
-    put_u64(p, 0);
-    put_u32(p + AT_LENGTH, (uint32_t)(size - BATCH_PREFIX_BYTES));
-    put_u32(p + AT_EPOCH, 0);
-    p[AT_MAGIC] = 2;
-    put_u16(p + AT_ATTRIBUTES, b->attributes);
-    put_u32(p + AT_LAST_DELTA, (uint32_t)last_delta);
-    put_u64(p + AT_BASE_TIMESTAMP, (uint64_t)b->base_timestamp);
-    put_u64(p + AT_MAX_TIMESTAMP, (uint64_t)b->max_timestamp);
-    put_u64(p + AT_PRODUCER_ID, UINT64_MAX);
-    put_u16(p + AT_PRODUCER_EPOCH, UINT16_MAX);
-    put_u32(p + AT_BASE_SEQUENCE, UINT32_MAX);
-    put_u32(p + AT_RECORD_COUNT, (uint32_t)b->count);
-    put_u32(p + AT_CRC, crc32c(p + BATCH_CRC_FROM, size - BATCH_CRC_FROM));
-    return bytes_of(p, size);
+    struct batch header = {
+        .raw = text_bytes(&b->text),
+        .attributes = b->attributes,
+        .last_offset_delta = last_delta,
+        .base_timestamp = b->base_timestamp,
+        .max_timestamp = b->max_timestamp,
+        .producer_id = -1,
+        .producer_epoch = -1,
+        .base_sequence = -1,
+        .record_count = b->count,
+    };
+    batch_header_put(b->text.data, &header);
+    return header.raw;
 }
 
 struct bytes batch_builder_end(struct batch_builder *b)

@@ -119,6 +119,12 @@ bool record_reader_next(struct record_reader *r, struct record *out);
 must_use enum err batch_inflate(const struct batch *b, size_t limit, struct text *scratch,
                                 struct bytes *out_records);
 
+/* The other way: append `records`, compressed, to `out`. E_UNSUPPORTED, E_NO_MEMORY. */
+must_use enum err batch_deflate(enum batch_codec codec, struct bytes records, struct text *out);
+/* Write a header at `p`: what `b` says, of b->raw.size bytes in all; the rest lies there already.
+ * With its checksum. */
+void batch_header_put(uint8_t *p, const struct batch *b);
+
 /* Builds an uncompressed batch, record by record. */
 struct batch_builder {
     struct text text; /* header room, then records */

@@ -1,4 +1,5 @@
-/* Decompression of record batches: what producers may send, for those who must look inside. */
+/* Compression of record batches: what producers may send, for those who must look inside, and the
+ * same for what compaction leaves of it. */
 #include "log/batch.h"
 
 #include <lz4frame.h>
@@ -147,4 +148,77 @@ enum err batch_inflate(const struct batch *b, size_t limit, struct text *scratch
     if (!err)
         *out_records = text_bytes(scratch);
     return err;
+}
+
+/* ---- the other way ---- */
+
+static enum err deflate_gzip(struct bytes in, struct text *out)
+{
+    z_stream z = {.next_in = (Bytef *)in.data, .avail_in = (uInt)in.size};
+    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        return err_set(E_NO_MEMORY, "zlib");
+    uLong bound = deflateBound(&z, z.avail_in);
+    z.next_out = text_reserve(out, bound);
+    z.avail_out = (uInt)bound;
+    int rc = deflate(&z, Z_FINISH);
+    out->size += bound - z.avail_out;
+    deflateEnd(&z);
+    return rc == Z_STREAM_END ? OK : err_set(E_CORRUPT, "gzip: %d", rc);
+}
+
+/* Blocks that do not refer to one another: Java's reader knows no others. */
+static enum err deflate_lz4(struct bytes in, struct text *out)
+{
+    LZ4F_preferences_t preferences = {
+        .frameInfo = {.blockMode = LZ4F_blockIndependent, .blockSizeID = LZ4F_max64KB}};
+    size_t bound = LZ4F_compressFrameBound(in.size, &preferences);
+    size_t size =
+        LZ4F_compressFrame(text_reserve(out, bound), bound, in.data, in.size, &preferences);
+    if (LZ4F_isError(size))
+        return err_set(E_CORRUPT, "lz4: %s", LZ4F_getErrorName(size));
+    out->size += size;
+    return OK;
+}
+
+static enum err deflate_zstd(struct bytes in, struct text *out)
+{
+    size_t bound = ZSTD_compressBound(in.size);
+    size_t size =
+        ZSTD_compress(text_reserve(out, bound), bound, in.data, in.size, ZSTD_CLEVEL_DEFAULT);
+    if (ZSTD_isError(size))
+        return err_set(E_CORRUPT, "zstd: %s", ZSTD_getErrorName(size));
+    out->size += size;
+    return OK;
+}
+
+static enum err deflate_snappy(struct bytes in, struct text *out)
+{
+    enum { BLOCK_BYTES = 32 * 1024 };
+    static const uint8_t xerial[16] = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0,
+                                       0,    0,   0,   1,   0,   0,   0,   1};
+    text_append(out, bytes_of(xerial, sizeof xerial));
+    for (size_t at = 0; at < in.size;) {
+        size_t block = in.size - at < BLOCK_BYTES ? in.size - at : BLOCK_BYTES;
+        size_t size = snappy_max_compressed_length(block);
+        uint8_t *p = text_reserve(out, 4 + size);
+        if (snappy_compress((const char *)in.data + at, block, (char *)p + 4, &size) != SNAPPY_OK)
+            return err_set(E_CORRUPT, "snappy");
+        put_u32(p, (uint32_t)size);
+        out->size += 4 + size;
+        at += block;
+    }
+    return OK;
+}
+
+enum err batch_deflate(enum batch_codec codec, struct bytes records, struct text *out)
+{
+    switch (codec) {
+    case CODEC_NONE: text_append(out, records); return OK;
+    case CODEC_GZIP: return deflate_gzip(records, out);
+    case CODEC_SNAPPY: return deflate_snappy(records, out);
+    case CODEC_LZ4: return deflate_lz4(records, out);
+    case CODEC_ZSTD: return deflate_zstd(records, out);
+    case CODEC_COUNT: break;
+    }
+    return err_set(E_UNSUPPORTED, "compression codec %d", codec);
 }

@@ -32,6 +32,7 @@ void store_freeze(struct store *s, enum err err, const char *why)
     snprintf(s->frozen_why, sizeof s->frozen_why, "%s", why);
     say_error("log", "the disk failed, data is read-only until restart: %s error=%s", why,
               err_name(err));
+    compact_stop(s);
     if (s->owner.frozen)
         s->owner.frozen(s->owner.ctx, s->frozen_why);
 }

@@ -368,6 +368,7 @@ static void leave(struct store *s, struct log_state *l)
     d->open_file = NULL;
     memset(&d->index, 0, sizeof d->index);
     direct_free(d);
+    upkeep_look_soon(l);
 }
 
 /* Of a log of level os nothing was synced so far, and JOURNALED says that all of it is there. */

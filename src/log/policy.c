@@ -109,7 +109,8 @@ static void begin(struct log_state *l)
     u->log = l;
     u->look.fire = look_due;
     u->oldest_file_ms = INT64_MIN;
-    u->active_since_ms = l->store->wall_ms;
+    u->active_since_ms =
+        l->store->wall_ms == 0 || l->log.end > l->log.start ? 0 : l->store->wall_ms;
     u->dirty_due_ms = INT64_MAX;
     l->upkeep = u;
     upkeep_look_soon(l);

@@ -320,6 +320,19 @@ static void plan(struct log_read_internal *r)
     }
 }
 
+void read_plan_again(struct list *waiting)
+{
+    struct log_read_internal *r = container_of(waiting, struct log_read_internal, waiting);
+    if (r->log->deleted) {
+        submit_nothing(r);
+        return;
+    }
+    if (r->from < r->log->log.start)
+        r->from = r->log->log.start;
+    r->asked_segments = r->found_time = false;
+    plan(r);
+}
+
 void log_read(struct log *log, struct log_read *read)
 {
     struct log_state *l = log_state(log);

@@ -44,6 +44,7 @@ struct materialise {
     uint64_t position, bytes;
     int64_t first_written; /* base of the first segment made, -1 none */
     bool counted;          /* the recycling of a file waits for it */
+    bool seals;            /* the last segment is rolled behind these batches */
     index_entries index;   /* new entries of the current segment */
     uint64_t indexed;
     int64_t max_timestamp; /* of the current segment */
@@ -199,8 +200,14 @@ static void materialise_run(struct job *job)
     enum err err = remove_stale(m);
     if (!err)
         err = write_batches(m, g);
+    if (!err && m->seals && !m->file && m->segment >= 0)
+        err = open_segment(m, m->segment); /* cuts what a crash has left behind its end */
     if (!err)
-        err = close_segment(m, false);
+        err = close_segment(m, m->seals);
+    if (m->seals) {
+        m->segment = -1;
+        m->position = 0;
+    }
     file_close(m->file);
     text_reset(&g->read);
     free(g);
@@ -241,6 +248,8 @@ static void materialise_done(struct job *job)
         log_join_direct_part(l);
         if (!l->deleted)
             log_mark_dirty(l, journal_end_address(s));
+        if (m->first_written >= 0 || m->seals)
+            compact_note_rolled(l);
     } else if (m->err == E_NO_SPACE) {
         if (!s->low_space)
             say_warn("log", "disk full, the journal is not emptied: %s", m->error);
@@ -286,9 +295,9 @@ static bool range_is_live(struct store *s, struct log_state *l, int64_t from, in
 }
 
 /* Start writing the log's durable tail into its segment; nothing if that is under way. */
-static void materialise_log(struct store *s, struct log_state *l)
+static void materialise_log(struct store *s, struct log_state *l, bool seals)
 {
-    if (l->materialising || l->deleted || l->tail.count == 0)
+    if (l->materialising || l->deleted || (l->tail.count == 0 && !seals))
         return;
     struct materialise *m = xzalloc(sizeof *m);
     offset_ranges ranges = {0};
@@ -296,8 +305,7 @@ static void materialise_log(struct store *s, struct log_state *l)
     m->job.done = materialise_done;
     m->store = s;
     m->log = l;
-    if (l->segment >= 0 && log_segment_is_old(l, l->segment_since_ms))
-        log_roll(l);
+    m->seals = seals || (l->segment >= 0 && log_segment_is_old(l, l->segment_since_ms));
     m->segment = l->segment;
     m->position = l->position;
     m->first_written = -1;
@@ -319,6 +327,14 @@ static void materialise_log(struct store *s, struct log_state *l)
     log_pin(l);
     s->helpers++;
     jobs_submit(s->jobs, LANE_HELPER, &m->job);
+}
+
+bool log_seal(struct log_state *l)
+{
+    if (l->materialising)
+        return false;
+    materialise_log(l->store, l, true);
+    return true;
 }
 
 /* ---- carry forward ---- */
@@ -446,7 +462,7 @@ static bool move_log(struct store *s, struct log_state *l, uint64_t below)
     log_needs_row(l);
     if (bytes <= s->config.carry_bytes)
         return carry_log(s, l, below);
-    materialise_log(s, l);
+    materialise_log(s, l, false);
     s->recycle.again = true; /* one pass may take a part only: look again when it is done */
     if (l->materialising && !l->materialising->counted) {
         l->materialising->counted = true;
@@ -604,6 +620,7 @@ static void rows_done(struct job *job)
         if (!w->err) {
             l->row_has_part = l->captured_has_part || l->direct;
             l->row_sealed_to = l->captured_sealed_to;
+            compact_note_row(l);
             space_after_row(s, l);
         }
         log_unpin(l);

@@ -177,7 +177,7 @@ void space_after_row(struct store *s, struct log_state *l)
         return;
     }
     if (l->first_segment >= 0 && l->row_start > l->trimmed_to && !l->trimming &&
-        l->row_sealed_to > l->first_segment)
+        !compact_holds(l) && l->row_sealed_to > l->first_segment)
         start_removal(s, l, false);
 }
 

@@ -18,6 +18,8 @@ void store_config_default(struct store_config *c)
         .memory_level_bytes = 256ull * MIB,
         .backlog_bytes = 16ull * MIB,
         .reserve_bytes = 64ull * MIB,
+        .compact_map_bytes = 16ull * MIB,
+        .compact_bytes_per_s = 64ull * MIB,
     };
 }
 
@@ -356,6 +358,7 @@ static void finish_commits(struct store *s)
 void store_close(struct store *s)
 {
     s->stopping = true;
+    compact_stop(s);
     finish_commits(s);
     s->closing = true;
     bool all_written = s->staging->records.count == 0 && !s->direct_staging && !s->direct_stalled;

@@ -132,6 +132,8 @@ struct store_config {
     uint64_t memory_level_bytes;  /* all logs of level memory together; beyond: E_NO_MEMORY */
     uint64_t backlog_bytes;       /* staged and not yet written: beyond, store_is_behind() */
     uint64_t reserve_bytes;       /* appends are refused when the disk has less free than this */
+    uint64_t compact_map_bytes;   /* keys of one pass of compaction */
+    uint64_t compact_bytes_per_s; /* what it reads and writes */
     bool accept_loss;             /* open although the journal is damaged below a synced point */
 };
 

@@ -37,7 +37,13 @@ enum {
 };
 
 /* Mutants: builds with one rule broken on purpose, which the simulation must notice. */
-enum mutant { MUTANT_NONE, MUTANT_IGNORE_REDO, MUTANT_RENEW_EARLY, MUTANT_OMIT_LOG };
+enum mutant {
+    MUTANT_NONE,
+    MUTANT_IGNORE_REDO,
+    MUTANT_RENEW_EARLY,
+    MUTANT_OMIT_LOG,
+    MUTANT_UNLINK_EARLY
+};
 #ifndef LOG_MUTANT
 #define LOG_MUTANT MUTANT_NONE
 #endif
@@ -167,6 +173,7 @@ struct upkeep {
     int64_t dirty_due_ms;     /* segments that were not compacted may be by then */
     struct list compact_node; /* store->compact_queue */
     bool compact_failed;      /* until the next restart */
+    int64_t planned_to;       /* sealed_to of the newest plan: nothing new, no new plan */
 };
 
 struct log_state {
@@ -227,8 +234,10 @@ struct log_state {
 int64_t log_sealed_to(const struct log_state *l);
 /* The size at which its segments roll. */
 uint64_t log_segment_bytes(const struct log_state *l);
-/* What is materialised from now on goes into a new segment. */
+/* What is materialised from now on goes into a new segment; the old one is below the start. */
 void log_roll(struct log_state *l);
+/* Materialise the durable tail, and roll the segment behind it. false: materialising already. */
+bool log_seal(struct log_state *l);
 /* And by the age that its policy says. */
 bool log_segment_is_old(const struct log_state *l, int64_t since_ms);
 
@@ -563,6 +572,10 @@ int64_t upkeep_next_due(const struct store *s);
 /* Drop what the policy lets go, and say when to look again (upkeep_look_at). */
 void retain_look(struct store *s, struct log_state *l);
 
+/* read.c */
+/* A read that waited in log->swapping. */
+void read_plan_again(struct list *waiting);
+
 /* read_file.c */
 /* (job) The size of a segment that does not grow, and the largest timestamp in it. */
 must_use enum err segment_summary(struct store *s, struct log_state *l, int64_t base,
@@ -572,7 +585,14 @@ must_use enum err segment_summary(struct store *s, struct log_state *l, int64_t 
 /* Look whether the log's active segment should be rolled, and whether it should be compacted. */
 void compact_look(struct store *s, struct log_state *l);
 void compact_tick(struct store *s);
+/* A segment of the log was rolled, or a row of it has become durable. */
+void compact_note_rolled(struct log_state *l);
+void compact_note_row(struct log_state *l);
+/* No segment of the log may be removed now. */
+bool compact_holds(const struct log_state *l);
 void compact_free(struct store *s);
+/* The store is frozen or stops: a pass under way ends, and what waits for it goes on. */
+void compact_stop(struct store *s);
 /* No read works on the log's segments any more. */
 void compact_go_on(struct store *s, struct log_state *l);
 
