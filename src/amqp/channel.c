@@ -9,6 +9,7 @@
 #include "amqp/method.h"
 #include "amqp/publish.h"
 #include "amqp/send.h"
+#include "amqp/tx.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -60,6 +61,7 @@ void channel_free(struct channel *ch)
     unacked_reset(&ch->unacked);
     confirms_reset(&ch->confirms);
     map_reset(&ch->consumers);
+    tx_free(ch->tx);
     free((void *)ch->last_queue.data);
     free(ch);
 }

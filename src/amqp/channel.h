@@ -23,6 +23,8 @@
 #include "base/map.h"
 #include "broker/queue.h"
 
+struct tx;
+
 enum channel_state { CHANNEL_OPEN, CHANNEL_CLOSING, CHANNEL_CLOSED };
 
 /* The answer that a waiting method will give; one for all, as a channel waits for one at a time. */
@@ -47,6 +49,8 @@ struct channel {
     struct confirms confirms;
     struct progress_watch watch;
     struct deferred confirm_flush;
+
+    struct tx *tx; /* NULL: not transactional */
 
     /* delivering */
     uint64_t last_delivery_tag;

@@ -46,13 +46,12 @@ void method_confirm_select(struct channel *ch, const void *arguments)
 {
     const struct amqp_confirm_select *in = arguments;
 
+    if (ch->tx) {
+        channel_fail(ch, REPLY_PRECONDITION_FAILED, "cannot switch from tx to confirm mode");
+        return;
+    }
     publish_start_confirms(ch);
     if (!in->nowait)
         send_simple(ch->conn, ch->id, AMQP_CONFIRM_SELECT_OK);
 }
 
-void method_not_built(struct channel *ch, const void *arguments)
-{
-    (void)arguments;
-    channel_fail(ch, REPLY_NOT_IMPLEMENTED, "%s is not built yet", ch->current->method->name);
-}

@@ -307,8 +307,6 @@ TEST(small_methods_answer)
 TEST(methods_that_are_not_built_say_so)
 {
     static const char *const lines[][2] = {
-        {"1 tx.select", "tx.select is not built yet failing_class_id=90 failing_method_id=10"},
-        {"1 tx.commit", "tx.commit is not built yet failing_class_id=90 failing_method_id=20"},
         {"1 channel.flow", "active=false failing_class_id=20 failing_method_id=20"},
         {"0 connection.update_secret new_secret=x",
          "connection.update_secret is not built yet failing_class_id=10 failing_method_id=70"},

@@ -30,9 +30,9 @@ static const struct method methods[] = {
     {AMQP_BASIC_RECOVER_ASYNC, NULL, method_basic_recover_async},
     {AMQP_BASIC_RECOVER, NULL, method_basic_recover},
     {AMQP_CONFIRM_SELECT, NULL, method_confirm_select},
-    {AMQP_TX_SELECT, NULL, method_not_built},
-    {AMQP_TX_COMMIT, NULL, method_not_built},
-    {AMQP_TX_ROLLBACK, NULL, method_not_built},
+    {AMQP_TX_SELECT, NULL, method_tx_select},
+    {AMQP_TX_COMMIT, NULL, method_tx_commit},
+    {AMQP_TX_ROLLBACK, NULL, method_tx_rollback},
 };
 
 const struct method *method_find(uint32_t id)

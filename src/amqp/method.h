@@ -31,7 +31,10 @@ void method_channel_flow(struct channel *, const void *);
 void method_channel_close(struct channel *, const void *);
 void method_access_request(struct channel *, const void *);
 void method_confirm_select(struct channel *, const void *);
-void method_not_built(struct channel *, const void *);
+/* tx.c */
+void method_tx_select(struct channel *, const void *);
+void method_tx_commit(struct channel *, const void *);
+void method_tx_rollback(struct channel *, const void *);
 /* exchange_methods.c */
 void method_exchange_declare(struct channel *, const void *);
 void method_exchange_delete(struct channel *, const void *);
@@ -55,5 +58,7 @@ void method_basic_recover_async(struct channel *, const void *);
 /* The two that run without the table. */
 void channel_publish(struct channel *, struct command_publish *);
 void channel_settle(struct channel *, const struct command_settle *);
+/* settle.c: also in a transaction, as its commit does. */
+void settle_now(struct channel *, const struct command_settle *);
 
 #endif

@@ -7,6 +7,7 @@
 #include "amqp/method.h"
 #include "amqp/properties.h"
 #include "amqp/send.h"
+#include "amqp/tx.h"
 #include "base/metrics.h"
 #include "broker/extra_keys.h"
 
@@ -199,6 +200,8 @@ static void store(struct channel *ch, struct command_publish *publish, struct ro
     enum err err = queue_publish(ch->conn->core, route, m, &ticket);
     if (err)
         refuse_publish(ch, err);
+    else if (ch->tx)
+        ticket_join(&ch->tx->ticket, ticket);
     else
         confirm_later(ch, ticket, m->persistent ? STAGE_COMMITTED : STAGE_WRITTEN);
 }
@@ -222,6 +225,24 @@ static void publish_with_extra_keys(struct channel *ch, struct command_publish *
     extra_keys_reset(&extra);
 }
 
+/* Route and store. */
+static void publish_to(struct channel *ch, struct command_publish *publish,
+                       struct exchange *exchange)
+{
+    if (publish->flags & PUBLISH_HAS_EXTRA_KEYS)
+        publish_with_extra_keys(ch, publish, exchange);
+    else
+        store(ch, publish, exchange_route(exchange, &publish->message));
+}
+
+void publish_now(struct channel *ch, struct command_publish *publish)
+{
+    struct exchange *exchange = exchange_find(ch->conn->vhost, publish->message.exchange);
+
+    if (exchange)
+        publish_to(ch, publish, exchange);
+}
+
 void channel_publish(struct channel *ch, struct command_publish *publish)
 {
     enum {
@@ -234,8 +255,8 @@ void channel_publish(struct channel *ch, struct command_publish *publish)
     struct exchange *exchange = find_exchange(ch, publish->message.exchange);
     if (!exchange)
         return;
-    if (publish->flags & PUBLISH_HAS_EXTRA_KEYS)
-        publish_with_extra_keys(ch, publish, exchange);
+    if (ch->tx)
+        tx_keep_publish(ch, publish);
     else
-        store(ch, publish, exchange_route(exchange, &publish->message));
+        publish_to(ch, publish, exchange);
 }

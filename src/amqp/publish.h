@@ -14,4 +14,7 @@ void publish_init(struct channel *);
 void publish_forget(struct channel *);
 void publish_start_confirms(struct channel *);
 
+/* Route and store now, as a transaction's commit does; the exchange may be gone. */
+void publish_now(struct channel *, struct command_publish *);
+
 #endif

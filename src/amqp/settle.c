@@ -3,21 +3,30 @@
 #include "amqp/consume.h"
 #include "amqp/method.h"
 #include "amqp/send.h"
+#include "amqp/tx.h"
 #include "base/metrics.h"
+
+/* A delivery of this channel has ended. */
+static void note(struct channel *ch, const struct unacked_delivery *d)
+{
+    if (ch->tx) {
+        queue_ref(d->queue);
+        vec_push(&ch->tx->settled, d->queue);
+    }
+    consume_settled(d->consumer);
+}
 
 static void settle_one(void *ctx, const struct unacked_delivery *d)
 {
-    (void)ctx;
     queue_settle(d->queue, d->offset, d->number);
-    consume_settled(d->consumer);
+    note(ctx, d);
     metrics_add(METRIC_amqp_settled, 1);
 }
 
 static void reject_one(void *ctx, const struct unacked_delivery *d)
 {
-    (void)ctx;
     queue_reject(d->queue, d->offset, d->number);
-    consume_settled(d->consumer);
+    note(ctx, d);
     metrics_add(METRIC_amqp_settled, 1);
 }
 
@@ -39,7 +48,7 @@ static bool take(struct channel *ch, const struct command_settle *in, unacked_fn
     return true;
 }
 
-void channel_settle(struct channel *ch, const struct command_settle *in)
+void settle_now(struct channel *ch, const struct command_settle *in)
 {
     unacked_fn *each = in->is_ack ? settle_one : in->requeue ? return_one : reject_one;
 
@@ -48,6 +57,14 @@ void channel_settle(struct channel *ch, const struct command_settle *in)
                      (unsigned long long)in->delivery_tag);
     else if (ch->window)
         channel_wake_consumers(ch);
+}
+
+void channel_settle(struct channel *ch, const struct command_settle *in)
+{
+    if (ch->tx)
+        tx_keep_settle(ch, in);
+    else
+        settle_now(ch, in);
 }
 
 void settle_return_all(struct channel *ch)

@@ -122,6 +122,12 @@ static void drop_empty(struct unacked *u)
     u->empty_count = 0;
 }
 
+bool unacked_has(const struct unacked *u, uint64_t tag)
+{
+    int64_t place = find_run(u, tag);
+    return place >= 0 && run_has(run_at(u, (uint32_t)place), tag);
+}
+
 bool unacked_take(struct unacked *u, uint64_t tag, unacked_fn *each, void *ctx)
 {
     int64_t place = find_run(u, tag);

@@ -48,6 +48,7 @@ typedef void unacked_fn(void *ctx, const struct unacked_delivery *d);
 
 /* `tag` is larger than every tag before. */
 void unacked_add(struct unacked *u, uint64_t tag, const struct unacked_delivery *d);
+bool unacked_has(const struct unacked *u, uint64_t tag);
 /* Take `tag` out and hand it to `each`; false when it is not there. */
 bool unacked_take(struct unacked *u, uint64_t tag, unacked_fn *each, void *ctx);
 /* Take out all up to and including `tag`, which must be there itself (as RabbitMQ has it), in order

@@ -243,3 +243,14 @@ enum err queue_publish(struct core *core, struct route route, const struct messa
         return publish_to_open(core, route, m, out);
     return publish(core, route, m, out);
 }
+
+enum err queue_can_publish(struct core *core, struct route route, size_t size_bytes)
+{
+    enum err err = OK;
+    for (size_t i = 0; i < route.count && !err; i++) {
+        if (queue_is_full(route.queues[i]))
+            return err_set(E_FULL, "queue '%.*s' is full", BYTES_FORMAT(route.queues[i]->name));
+        err = log_can_append(route.queues[i]->log, core->internal->packer->promised + size_bytes);
+    }
+    return err;
+}

@@ -70,6 +70,11 @@ uint64_t queue_purge(struct queue *, struct ticket *out);
 must_use enum err queue_publish(struct core *, struct route, const struct message *,
                                 struct ticket *out);
 
+/* Would all of these queues take another `size_bytes`? E_FULL, E_NO_SPACE, E_NO_MEMORY, E_FROZEN. */
+must_use enum err queue_can_publish(struct core *, struct route, size_t size_bytes);
+/* Settles and returns so far are durable when the ticket is done: they are logged in this turn. */
+void queue_log_changes(struct queue *, struct ticket *out);
+
 /* ---- delivering ---- */
 
 struct delivery {

@@ -95,6 +95,13 @@ void queue_log_now(struct queue *queue, struct ticket *out)
         log_trim(queue->log, s->floor, NULL);
 }
 
+void queue_log_changes(struct queue *queue, struct ticket *out)
+{
+    *out = (struct ticket){0};
+    if (!queue->deleted)
+        queue_log_now(queue, out);
+}
+
 static void log_list(struct list *queues, size_t link)
 {
     struct list *node;

@@ -294,7 +294,6 @@ def test_immediate_is_not_implemented(connection, channel, queue):
     hung_up(540, "immediate", send)
 
 
-@pytest.mark.not_built("tx")
 def test_confirm_and_transaction_modes_exclude_each_other(connection):
     channel = connection.channel()
     channel.tx_select()
@@ -304,7 +303,6 @@ def test_confirm_and_transaction_modes_exclude_each_other(connection):
     refused(406, "cannot switch from confirm to tx mode", channel.tx_select)
 
 
-@pytest.mark.not_built("tx")
 def test_a_transaction_is_all_or_nothing(channel, queue):
     channel.tx_select()
     publish(channel, queue, b"rolled back")
