@@ -140,16 +140,16 @@ def test_exclusive_consuming_shuts_others_out(connection, queue):
 # -- exchanges and bindings
 
 
-@pytest.mark.parametrize("exchange, kind", [
+@pytest.mark.parametrize("exchange, exchange_type", [
     ("amq.direct", "direct"),
     ("amq.fanout", "fanout"),
     ("amq.topic", "topic"),
     ("amq.headers", "headers"),
     ("amq.match", "headers"),
 ])
-def test_predeclared_exchanges_are_there(channel, exchange, kind):
-    channel.exchange_declare(exchange, kind, passive=True)
-    channel.exchange_declare(exchange, kind, durable=True)
+def test_predeclared_exchanges_are_there(channel, exchange, exchange_type):
+    channel.exchange_declare(exchange, exchange_type, passive=True)
+    channel.exchange_declare(exchange, exchange_type, durable=True)
 
 
 def test_exchange_errors(connection, name):
