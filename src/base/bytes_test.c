@@ -5,6 +5,17 @@
 #include "base/random.h"
 #include "tests/test.h"
 
+TEST(bytes_are_ordered_as_words_in_a_dictionary)
+{
+    static const char *const words[] = {"", "a", "a-b", "aa", "ab", "b", "ba"};
+    for (int i = 0; i < 7; i++)
+        for (int j = 0; j < 7; j++) {
+            int order = bytes_compare(bytes_from_string(words[i]), bytes_from_string(words[j]));
+            expect_int((order > 0) - (order < 0), (i > j) - (i < j));
+        }
+    expect_true(bytes_compare(BYTES_NULL, BYTES_LITERAL("a")) < 0);
+}
+
 TEST(bytes_know_their_prefixes)
 {
     expect_true(bytes_has_prefix(BYTES_LITERAL("amq.direct"), "amq."));

@@ -21,12 +21,13 @@ static void release_pinned(struct core *core);
 
 /* ---- life ---- */
 
-static struct core *core_new(const struct core_config *config, struct jobs *jobs)
+static struct core *core_new(const struct core_config *config, struct disk *disk, struct jobs *jobs)
 {
     struct core *core = xzalloc(sizeof *core);
     struct core_internal *in = xzalloc(sizeof *in);
     core->config = *config;
     core->internal = in;
+    in->disk = disk;
     in->jobs = jobs;
     random_init(&core->random, config->random_seed);
     for (int i = 0; i < WAIT_LISTS; i++)
@@ -72,7 +73,7 @@ static void core_free(struct core *core)
 enum err core_open(const struct core_config *config, struct disk *disk, struct jobs *jobs,
                    struct core **out)
 {
-    struct core *core = core_new(config, jobs);
+    struct core *core = core_new(config, disk, jobs);
     struct store_owner owner = recovery_owner;
     owner.ctx = core;
 
@@ -102,6 +103,11 @@ static void free_attachments(struct core *core)
 struct jobs *core_jobs(const struct core *core)
 {
     return core->internal->jobs;
+}
+
+struct disk *core_disk(const struct core *core)
+{
+    return core->internal->disk;
 }
 
 void core_attach(struct core *core, struct attachment *a)

@@ -121,6 +121,7 @@ struct log_owner {
 /* For what takes long. A job that is under way when the core is closed is done later: it must not
  * touch the core then. */
 struct jobs *core_jobs(const struct core *);
+struct disk *core_disk(const struct core *); /* in jobs only: its calls block */
 
 /* ---- what a protocol keeps for all of its connections ---- */
 

@@ -73,6 +73,7 @@ struct core_internal {
     struct idmap recovered_producers; /* log id -> struct producers, until its partition does */
     enum err recovery_err; /* the first thing in recovered state that this version cannot read */
     char recovery_text[256];
+    struct disk *disk;
     struct jobs *jobs; /* the store's; also for reads before the loop starts, and for the protocols */
 };
 

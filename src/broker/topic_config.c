@@ -14,7 +14,7 @@
 
 static const struct topic_config_row rows[] = {
     {"cleanup.policy", "log.cleanup.policy", CONFIG_LIST, "delete", NUMBER_BOUNDS_NONE,
-     "compact|delete", "delete", "what happens to old records: delete, compact, or both"},
+     "compact|delete", NULL, "what happens to old records: delete, compact, or both"},
     {"compression.gzip.level", "compression.gzip.level", CONFIG_INT, "-1", -1, 9, NULL, NULL,
      "level when compression.type is gzip"},
     {"compression.lz4.level", "compression.lz4.level", CONFIG_INT, "9", 1, 17, NULL, NULL,

@@ -56,7 +56,7 @@ TEST(values_of_topic_configs_are_checked)
         {"durability", "os", OK},
         {"durability", "none", E_INVALID},
         {"cleanup.policy", "delete", OK},
-        {"cleanup.policy", "compact, delete", E_UNSUPPORTED},
+        {"cleanup.policy", "compact, delete", OK},
         {"cleanup.policy", "squash", E_INVALID},
         {"compression.type", "zstd", E_UNSUPPORTED},
         {"compression.type", "brotli", E_INVALID},

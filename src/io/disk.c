@@ -112,6 +112,11 @@ enum err disk_free_bytes(struct disk *disk, uint64_t *out)
     return disk->ops->free_bytes(disk, out);
 }
 
+enum err disk_total_bytes(struct disk *disk, uint64_t *out)
+{
+    return disk->ops->total_bytes(disk, out);
+}
+
 static bool is_multiple(uint64_t n, uint32_t unit)
 {
     return (n & (unit - 1)) == 0;

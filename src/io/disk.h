@@ -50,6 +50,7 @@ struct disk_ops {
     enum err (*list)(struct disk *, const char *path, void (*each)(void *ctx, const char *name),
                      void *ctx);
     enum err (*free_bytes)(struct disk *, uint64_t *out);
+    enum err (*total_bytes)(struct disk *, uint64_t *out);
     void (*free)(struct disk *);
 };
 
@@ -89,5 +90,6 @@ must_use enum err disk_sync_dir(struct disk *, const char *path);
 must_use enum err disk_list(struct disk *, const char *path,
                             void (*each)(void *ctx, const char *name), void *ctx);
 must_use enum err disk_free_bytes(struct disk *, uint64_t *out);
+must_use enum err disk_total_bytes(struct disk *, uint64_t *out); /* of the whole volume */
 
 #endif

@@ -332,6 +332,15 @@ static enum err real_free_bytes(struct disk *disk, uint64_t *out)
     return OK;
 }
 
+static enum err real_total_bytes(struct disk *disk, uint64_t *out)
+{
+    struct statvfs s;
+    if (fstatvfs(real_of(disk)->root, &s))
+        return io_error("fstatvfs");
+    *out = (uint64_t)s.f_blocks * s.f_frsize;
+    return OK;
+}
+
 /* ---- the disk ---- */
 
 static void real_free(struct disk *disk)
@@ -360,6 +369,7 @@ static const struct disk_ops real_ops = {
     .sync_dir = real_sync_dir,
     .list = real_list,
     .free_bytes = real_free_bytes,
+    .total_bytes = real_total_bytes,
     .free = real_free,
 };
 

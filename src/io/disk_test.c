@@ -211,9 +211,11 @@ static void direct_files_take_whole_blocks(struct disk *disk)
 
 static void free_space_is_told(struct disk *disk)
 {
-    uint64_t bytes;
+    uint64_t bytes, total;
     expect_ok(disk_free_bytes(disk, &bytes));
+    expect_ok(disk_total_bytes(disk, &total));
     expect_true(bytes > 0);
+    expect_true(total >= bytes);
 }
 
 static void keeps_the_contract(struct disk *disk)

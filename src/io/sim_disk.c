@@ -438,6 +438,15 @@ static enum err sim_free_bytes(struct disk *disk, uint64_t *out)
     return OK;
 }
 
+static enum err sim_total_bytes(struct disk *disk, uint64_t *out)
+{
+    struct sim_disk *d = sim_of(disk);
+    if (d->crashed)
+        return crashed();
+    *out = d->capacity_pages * SIM_PAGE_BYTES;
+    return OK;
+}
+
 /* ---- the disk ---- */
 
 static void sim_free(struct disk *disk)
@@ -462,6 +471,7 @@ static const struct disk_ops sim_ops = {
     .sync_dir = sim_sync_dir,
     .list = sim_list,
     .free_bytes = sim_free_bytes,
+    .total_bytes = sim_total_bytes,
     .free = sim_free,
 };
 

@@ -161,6 +161,7 @@ TEST(a_crash_in_an_operation_stops_everything_until_the_restart)
     expect_err(disk_sync_dir(disk, ""), E_SIMULATED_CRASH);
     expect_err(disk_list(disk, "", NULL, NULL), E_SIMULATED_CRASH);
     expect_err(disk_free_bytes(disk, &n), E_SIMULATED_CRASH);
+    expect_err(disk_total_bytes(disk, &n), E_SIMULATED_CRASH);
 
     sim_disk_restart(disk, SIM_KEEP, 1);
     expect_err(file_read(file, 0, &byte, 1), E_SIMULATED_CRASH); /* a file of the run before */
@@ -355,6 +356,8 @@ TEST(a_full_disk_refuses_only_what_needs_new_space)
     expect_err(file_allocate(file, 2 * 4096, 6 * 4096, true), E_NO_SPACE);
     expect_ok(disk_free_bytes(disk, &bytes));
     expect_int(bytes, 4096);
+    expect_ok(disk_total_bytes(disk, &bytes));
+    expect_int(bytes, 4 * 4096);
 
     struct file *other = must_open(disk, "g", DISK_CREATE);
     uint8_t two_pages[8192] = {0};

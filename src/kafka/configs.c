@@ -69,6 +69,13 @@ const struct topic_config_row *resource_row(const struct resource *resource, con
                                             : topic_config_of_broker(name);
 }
 
+enum err resource_check(const struct request *r, const struct resource *resource, const char *name,
+                        const char *value)
+{
+    return resource->type == RESOURCE_TOPIC ? topic_config_check(name, value)
+                                            : broker_config_check(request_core(r), name, value);
+}
+
 /* ---- the logger ---- */
 
 static const char *const levels[] = {"DEBUG", "INFO", "WARN", "ERROR"}; /* by enum say_level */
@@ -81,22 +88,33 @@ const char *logger_level(void)
     return levels[level];
 }
 
-bool logger_set_level(const char *name)
+static int find_level(const char *name)
 {
-    for (int level = SAY_DEBUG; level <= SAY_ERROR; level++) {
-        if (strcmp(levels[level], name) != 0)
-            continue;
-        say_set_level((enum say_level)level);
-        return true;
-    }
-    return false;
+    int level = SAY_DEBUG;
+    while (level <= SAY_ERROR && strcmp(levels[level], name) != 0)
+        level++;
+    return level;
 }
 
-enum kafka_error config_error(enum err err)
+bool logger_has_level(const char *name)
+{
+    return find_level(name) <= SAY_ERROR;
+}
+
+bool logger_set_level(const char *name)
+{
+    if (!logger_has_level(name))
+        return false;
+    say_set_level((enum say_level)find_level(name));
+    return true;
+}
+
+enum kafka_error config_error(const struct resource *resource, enum err err)
 {
     switch ((int)err) {
     case E_INVALID:
-    case E_UNSUPPORTED: return KAFKA_INVALID_CONFIG;
+    case E_UNSUPPORTED:
+        return resource->type == RESOURCE_TOPIC ? KAFKA_INVALID_CONFIG : KAFKA_INVALID_REQUEST;
     case E_REFUSED: return KAFKA_INVALID_REQUEST;
     default: return kafka_error_of(err);
     }

@@ -35,12 +35,17 @@ const struct config_set *resource_configs(const struct request *, const struct r
 /* The row of a config of the resource; NULL: there is none that can be set. */
 const struct topic_config_row *resource_row(const struct resource *, const char *name);
 
+/* Could this be set on it? As topic_config_check() and broker_config_check(). */
+must_use enum err resource_check(const struct request *, const struct resource *, const char *name,
+                                 const char *value);
+
 /* The one logger: all log lines have one level. */
 #define LOGGER_NAME "root"
 const char *logger_level(void);
+bool logger_has_level(const char *name);
 bool logger_set_level(const char *name); /* false: no such level */
 
-/* What a client is told when a config is refused. */
-enum kafka_error config_error(enum err);
+/* What a client is told when a config of the resource is refused. */
+enum kafka_error config_error(const struct resource *, enum err);
 
 #endif

@@ -79,8 +79,8 @@ static void go_on(struct request *r)
 
 static bool is_asked(const struct kafka_describe_configs_request_resource *in, const char *name)
 {
-    if (!in->configuration_keys.items)
-        return true;
+    if (in->configuration_keys.count == 0)
+        return true; /* none is all, as null */
     for (int32_t i = 0; i < in->configuration_keys.count; i++)
         if (bytes_equal_string(in->configuration_keys.items[i], name))
             return true;

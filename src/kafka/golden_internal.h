@@ -20,5 +20,9 @@ struct kafka_fetch_request *golden_fetch(struct golden *g, int32_t partition, in
 
 /* The parts of the conversation that have files of their own. */
 void golden_run_sessions(struct golden *g);
+void golden_run_admin(struct golden *g);
+
+/* Make equal what may differ in answers about administration. */
+void golden_hide_admin(int key, void *reply);
 
 #endif

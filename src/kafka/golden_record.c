@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/check.h"
 #include "io/clock.h"
@@ -43,6 +44,8 @@ static bool receive(uint8_t *out, size_t size)
 static struct bytes ask(struct golden *g, struct bytes request)
 {
     uint8_t head[4];
+    /* What was altered or created is in force there a moment after it was answered. */
+    nanosleep(&(struct timespec){.tv_nsec = 50 * 1000000}, NULL);
     enum err err = stream_send(stream, request, deadline());
     if (!err && receive(head, sizeof head)) {
         size_t size = get_u32(head);

@@ -1,5 +1,6 @@
 #include "kafka/golden.h"
 
+#include "broker/broker_config.h"
 #include "io/process.h"
 #include "kafka/test_broker.h"
 
@@ -41,6 +42,7 @@ static struct bytes next_step(struct bytes *text, struct bytes *out_name)
 
 static void compare(struct bytes kafka, struct bytes ours)
 {
+    int wrong = 0;
     while (kafka.size > 0) {
         struct bytes name, our_name;
         struct bytes wanted = next_step(&kafka, &name);
@@ -49,11 +51,19 @@ static void compare(struct bytes kafka, struct bytes ours)
         bool is_equal = bytes_equal(wanted, got);
         if (is_equal == (golden_difference(name) == NULL))
             continue;
-        print_error("Kafka:\n%.*sPabal:\n%.*s", BYTES_FORMAT(wanted), BYTES_FORMAT(got));
-        fail_msg("%s", is_equal ? "listed as different" : "different");
+        print_error("%s\nKafka:\n%.*sPabal:\n%.*s",
+                    is_equal ? "listed as different, but equal" : "different", BYTES_FORMAT(wanted),
+                    BYTES_FORMAT(got));
+        wrong++;
     }
+    expect_int(wrong, 0);
     expect_int(ours.size, 0);
 }
+
+static const struct broker_setting settings[] = {
+    {"node.id", "1", "the node's number", CONFIG_INT, true},
+    {"num.partitions", "1", "partitions of topics that do not say", CONFIG_INT, false},
+};
 
 static void run(void (*conversation)(struct golden *g), const char *record)
 {
@@ -61,6 +71,8 @@ static void run(void (*conversation)(struct golden *g), const char *record)
     struct core_config config;
     broker_config(&config);
     config.node_id = 1;
+    config.settings = settings;
+    config.setting_count = sizeof settings / sizeof settings[0];
     group_config_default(&config.groups);
     config.groups.initial_delay_ms = 0;
     broker_open_with(&us.broker, &config);

@@ -41,6 +41,21 @@ void describe_producers_start(struct request *);
 
 void offset_for_leader_epoch_start(struct request *);
 
+void create_partitions_start(struct request *);
+void elect_leaders_start(struct request *);
+void list_partition_reassignments_start(struct request *);
+
+void describe_cluster_start(struct request *);
+void describe_quorum_start(struct request *);
+void describe_topic_partitions_start(struct request *);
+void describe_log_dirs_start(struct request *);
+void describe_log_dirs_release(struct request *);
+void describe_acls_start(struct request *);
+
+void list_config_resources_start(struct request *);
+void alter_configs_start(struct request *);
+void incremental_alter_configs_start(struct request *);
+void alter_configs_release(struct request *);
 void describe_configs_start(struct request *);
 void describe_configs_release(struct request *);
 

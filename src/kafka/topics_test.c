@@ -174,7 +174,7 @@ TEST(create_topics_tells_what_is_wrong)
         {"t", "no.such.config", "1", 1, 1, KAFKA_INVALID_CONFIG},
         {"t", "retention.ms", "soon", 1, 1, KAFKA_INVALID_CONFIG},
         {"t", "retention.ms", NULL, 1, 1, KAFKA_INVALID_CONFIG},
-        {"t", "cleanup.policy", "compact", 1, 1, KAFKA_INVALID_CONFIG}, /* not built yet */
+        {"t", "remote.storage.enable", "true", 1, 1, KAFKA_INVALID_CONFIG}, /* not built */
     };
     struct test_broker b;
     broker_open(&b);

@@ -118,6 +118,11 @@ static enum err hook_free_bytes(struct disk *d, uint64_t *out)
     return disk_free_bytes(inner_of(d), out);
 }
 
+static enum err hook_total_bytes(struct disk *d, uint64_t *out)
+{
+    return disk_total_bytes(inner_of(d), out);
+}
+
 static void hook_free(struct disk *d)
 {
     free(d);
@@ -141,6 +146,7 @@ struct disk *hook_disk_new(struct disk *inner, void (*changed)(void *ctx), void 
         .sync_dir = hook_sync_dir,
         .list = hook_list,
         .free_bytes = hook_free_bytes,
+        .total_bytes = hook_total_bytes,
         .free = hook_free,
     };
     struct hook_disk *h = xzalloc(sizeof *h);
