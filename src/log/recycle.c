@@ -431,6 +431,10 @@ static bool carry_log(struct store *s, struct log_state *l, uint64_t below)
         }
         struct bytes raw = entry_bytes(s, e);
         there = raw.data != NULL;
+        /* Again without regard to the log's start: a batch that it lies in stays as it is, unless
+         * the owner says that its records are not needed. */
+        live.count = 0;
+        s->owner.live(s->owner.ctx, &l->log, e->base_offset, tail_entry_end(e), &live);
         if (there)
             carry_entry(s, l, e, raw, &live, &builder);
     }

@@ -60,6 +60,31 @@ TEST(small_tails_are_carried_forward_and_make_no_file)
     test_store_reset(&t);
 }
 
+TEST(a_batch_that_the_start_lies_in_is_carried_byte_for_byte)
+{
+    struct test_store t;
+    open_small(&t);
+    struct log *topic = store_log(t.store, 1, LEVEL_FSYNC);
+    struct ticket ticket;
+    struct batch b;
+    const char *values[] = {"a", "b", "c"};
+    expect_ok(log_append(topic, test_batch_of_producer(test_batch(values, 3, 0), 77), &ticket));
+    test_store_settle(&t);
+    log_trim(topic, 1, &ticket);
+    go_round(&t, store_log(t.store, 2, LEVEL_FSYNC));
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    topic = store_find(t.store, 1);
+    expect_int(topic->start, 1);
+    struct log_read read = {.from = 1, .limit = 3, .max_bytes = 1000};
+    test_store_read(&t, topic, &read);
+    expect_int(read.count, 1);
+    expect_ok(batch_parse(read.batches[0].raw, &b));
+    expect_int(b.producer_id, 77);
+    expect_int(b.record_count, 3);
+    log_read_end(&read);
+    test_store_reset(&t);
+}
+
 TEST(settled_records_are_not_carried_and_leave_holes)
 {
     struct test_store t;
