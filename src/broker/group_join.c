@@ -536,9 +536,10 @@ static void join_known(struct group *group, struct group_join *join)
 static void join_full(struct group *group, struct group_join *join)
 {
     struct group_member *m = group_member_get(group, join->member_id);
+    refuse(join, GROUP_FULL, BYTES_LITERAL(""));
     if (m)
         group_member_remove(m);
-    refuse(join, GROUP_FULL, BYTES_LITERAL(""));
+    group_complete_join_if_all(group);
 }
 
 static size_t join_bytes(const struct group_join *join)
