@@ -24,6 +24,7 @@
 #include "broker/queue.h"
 
 struct tx;
+struct reply_consumer;
 
 enum channel_state { CHANNEL_OPEN, CHANNEL_CLOSING, CHANNEL_CLOSED };
 
@@ -56,6 +57,7 @@ struct channel {
     uint64_t last_delivery_tag;
     struct unacked unacked;
     struct map consumers; /* by tag */
+    struct reply_consumer *reply_consumer; /* or NULL */
     struct list consumers_by_turn;
     uint32_t prefetch; /* of consumers to come; 0: no limit */
     uint32_t window;   /* of the channel as a whole, deliveries by get included; 0: no limit */

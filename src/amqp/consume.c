@@ -6,6 +6,7 @@
 #include "amqp/amqp_messages.h"
 #include "amqp/arguments.h"
 #include "amqp/method.h"
+#include "amqp/reply_to.h"
 #include "amqp/send.h"
 #include "base/check.h"
 #include "base/mem.h"
@@ -138,7 +139,7 @@ void method_basic_qos(struct channel *ch, const void *arguments)
 
 /* ---- basic.consume ---- */
 
-char *consume_make_name(struct core *core, const char *prefix)
+char *consume_make_name(struct core *core, const char *prefix, char between)
 {
     static const char letters[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -147,7 +148,7 @@ char *consume_make_name(struct core *core, const char *prefix)
     for (int i = 0; i < 22; i++)
         name[i] = letters[random_below(&core->random, 64)];
     name[22] = '\0';
-    return xasprintf("%s-%s", prefix, name);
+    return xasprintf("%s%c%s", prefix, between, name);
 }
 
 static struct amqp_consumer *consumer_new(struct channel *ch, const struct amqp_basic_consume *in)
@@ -159,7 +160,7 @@ static struct amqp_consumer *consumer_new(struct channel *ch, const struct amqp_
         consumer->tag =
             bytes_of(xmemdup(in->consumer_tag.data, in->consumer_tag.size), in->consumer_tag.size);
     else
-        consumer->tag = bytes_from_string(consume_make_name(ch->conn->core, "amq.ctag"));
+        consumer->tag = bytes_from_string(consume_make_name(ch->conn->core, "amq.ctag", '-'));
     int64_t priority = 0;
     if (amqp_table_find(in->arguments, "x-priority", &argument))
         (void)amqp_value_integer(&argument, &priority);
@@ -220,6 +221,10 @@ void method_basic_consume(struct channel *ch, const void *arguments)
                      BYTES_FORMAT(in->consumer_tag));
         return;
     }
+    if (reply_to_is_pseudo_queue(in->queue)) {
+        reply_to_consume(ch, in);
+        return;
+    }
     struct queue *queue = channel_find_queue(ch, in->queue);
     if (!queue || !arguments_are_built_for_consumer(ch, queue, in->arguments) ||
         !priority_is_good(ch, queue, in->arguments))
@@ -239,6 +244,8 @@ void consume_stop_all(struct channel *ch)
 {
     while (!list_is_empty(&ch->consumers_by_turn))
         stop_consumer(container_of(ch->consumers_by_turn.next, struct amqp_consumer, node));
+    reply_to_free(ch->reply_consumer);
+    ch->reply_consumer = NULL;
 }
 
 void method_basic_cancel(struct channel *ch, const void *arguments)
@@ -248,6 +255,8 @@ void method_basic_cancel(struct channel *ch, const void *arguments)
 
     if (consumer)
         stop_consumer(consumer);
+    else
+        reply_to_cancel(ch, in->consumer_tag);
     if (!in->nowait)
         send_method(ch->conn, ch->id, AMQP_BASIC_CANCEL_OK,
                     &(struct amqp_basic_cancel_ok){.consumer_tag = in->consumer_tag});

@@ -43,7 +43,8 @@ const struct amqp_config *amqp_configuration(void)
 /* Only what works: client libraries choose what they do by this table. */
 static const char *const capabilities[] = {
     "publisher_confirms",           "basic.nack",       "consumer_cancel_notify",
-    "authentication_failure_close", "per_consumer_qos",
+    "authentication_failure_close", "per_consumer_qos", "exchange_exchange_bindings",
+    "consumer_priorities",          "direct_reply_to",
 };
 
 static void put_server_properties(const struct core *core, struct text *out)

@@ -305,3 +305,12 @@ TEST(management_closes_a_connection_with_its_reason)
                     "management plugin failing_class_id=0 failing_method_id=0\n");
     broker_close(&b);
 }
+
+TEST(a_new_secret_is_taken_note_of)
+{
+    broker_open(&b);
+    struct peer *p = peer_connect(&b);
+    say(p, "0 connection.update_secret new_secret=x reason=y");
+    expect_heard(p, "0 connection.update_secret_ok\n");
+    broker_close(&b);
+}

@@ -9,7 +9,7 @@ static const struct method methods[] = {
     {AMQP_CONNECTION_OPEN, method_connection_open, NULL},
     {AMQP_CONNECTION_CLOSE, method_connection_close, NULL},
     {AMQP_CONNECTION_CLOSE_OK, method_connection_close_ok, NULL},
-    {AMQP_CONNECTION_UPDATE_SECRET, method_connection_not_built, NULL},
+    {AMQP_CONNECTION_UPDATE_SECRET, method_connection_update_secret, NULL},
     {AMQP_CHANNEL_OPEN, NULL, method_channel_open},
     {AMQP_CHANNEL_FLOW, NULL, method_channel_flow},
     {AMQP_CHANNEL_CLOSE, NULL, method_channel_close},

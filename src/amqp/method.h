@@ -24,7 +24,7 @@ void method_connection_open(struct connection *, const struct command *);
 /* connection.c */
 void method_connection_close(struct connection *, const struct command *);
 void method_connection_close_ok(struct connection *, const struct command *);
-void method_connection_not_built(struct connection *, const struct command *);
+void method_connection_update_secret(struct connection *, const struct command *);
 /* channel_methods.c */
 void method_channel_open(struct channel *, const void *);
 void method_channel_flow(struct channel *, const void *);

@@ -6,6 +6,7 @@
 #include "amqp/amqp_messages.h"
 #include "amqp/method.h"
 #include "amqp/properties.h"
+#include "amqp/reply_to.h"
 #include "amqp/send.h"
 #include "amqp/tx.h"
 #include "base/metrics.h"
@@ -132,7 +133,7 @@ static bool is_acceptable(struct channel *ch, const struct command_publish *publ
         channel_fail(ch, REPLY_SYNTAX_ERROR, "malformed properties of a message");
         return false;
     }
-    if (publish->flags & PUBLISH_HAS_FAST_REPLY_TO) { /* nobody can consume from it yet */
+    if (publish->flags & PUBLISH_HAS_FAST_REPLY_TO && !ch->reply_consumer) {
         channel_fail(ch, REPLY_PRECONDITION_FAILED, "fast reply consumer does not exist");
         return false;
     }
@@ -225,11 +226,21 @@ static void publish_with_extra_keys(struct channel *ch, struct command_publish *
     extra_keys_reset(&extra);
 }
 
+/* An answer: whoever waits for it gets it now, or nobody. It counts as routed (RabbitMQ 4.2). */
+static void publish_answer(struct channel *ch, const struct message *m)
+{
+    metrics_add(METRIC_amqp_published, 1);
+    reply_to_deliver(ch->conn->core, m);
+    confirm_later(ch, (struct ticket){0}, STAGE_WRITTEN);
+}
+
 /* Route and store. */
 static void publish_to(struct channel *ch, struct command_publish *publish,
                        struct exchange *exchange)
 {
-    if (publish->flags & PUBLISH_HAS_EXTRA_KEYS)
+    if (exchange->name.size == 0 && reply_to_is_address(publish->message.routing_key))
+        publish_answer(ch, &publish->message);
+    else if (publish->flags & PUBLISH_HAS_EXTRA_KEYS)
         publish_with_extra_keys(ch, publish, exchange);
     else
         store(ch, publish, exchange_route(exchange, &publish->message));
@@ -255,8 +266,14 @@ void channel_publish(struct channel *ch, struct command_publish *publish)
     struct exchange *exchange = find_exchange(ch, publish->message.exchange);
     if (!exchange)
         return;
+    struct text properties = {0};
+    if (publish->flags & PUBLISH_HAS_FAST_REPLY_TO) {
+        reply_to_put_properties(ch, &publish->message, &properties);
+        publish->message.properties = text_bytes(&properties);
+    }
     if (ch->tx)
         tx_keep_publish(ch, publish);
     else
         publish_to(ch, publish, exchange);
+    text_reset(&properties);
 }

@@ -6,6 +6,7 @@
 #include "amqp/arguments.h"
 #include "amqp/consume.h"
 #include "amqp/method.h"
+#include "amqp/reply_to.h"
 #include "amqp/send.h"
 #include "base/mem.h"
 #include "wire/amqp_table.h"
@@ -191,9 +192,19 @@ static void declare_new(struct channel *ch, const struct amqp_queue_declare *in,
         answer_when_durable(ch, queue_create(ch->conn->vhost, &spec));
 }
 
+/* Clients look whether somebody waits for an answer (RabbitMQ). */
+static void declare_reply_address(struct channel *ch, struct bytes name)
+{
+    if (reply_to_is_address(name) && !reply_to_is_there(ch->conn->core, name))
+        fail_no_queue(ch, name);
+    else
+        send_method(ch->conn, ch->id, AMQP_QUEUE_DECLARE_OK,
+                    &(struct amqp_queue_declare_ok){.queue = name, .consumer_count = 1});
+}
+
 static void declare_unnamed(struct channel *ch, const struct amqp_queue_declare *in)
 {
-    char *name = consume_make_name(ch->conn->core, "amq.gen");
+    char *name = consume_make_name(ch->conn->core, "amq.gen", '-');
 
     declare_new(ch, in, bytes_from_string(name));
     free(name);
@@ -204,6 +215,10 @@ void method_queue_declare(struct channel *ch, const void *arguments)
     const struct amqp_queue_declare *in = arguments;
     struct bytes name = channel_name(ch, in->queue);
 
+    if (reply_to_is_pseudo_queue(name) || reply_to_is_address(name)) {
+        declare_reply_address(ch, name);
+        return;
+    }
     if (in->passive) {
         declare_passive(ch, name);
         return;

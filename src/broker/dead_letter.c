@@ -151,7 +151,8 @@ static void put_headers(struct dying *d)
                    &(struct amqp_value){.tag = 'A', .bytes = text_bytes(&d->deaths)});
     put_summary(d, "x-first-death-");
     put_summary(d, "x-last-death-");
-    message_put_properties(d->message, text_bytes(&d->headers), MESSAGE_EXPIRATION, &d->properties);
+    message_put_properties(d->message, MESSAGE_HEADERS, text_bytes(&d->headers), MESSAGE_EXPIRATION,
+                           &d->properties);
 }
 
 /* ---- publishing ---- */

@@ -58,13 +58,20 @@ static const struct {
     const char *name;
     enum property_form form;
 } properties[] = {
-    {"content_type", SHORT_STRING}, {"content_encoding", SHORT_STRING},
-    {"headers", TABLE},             {"delivery_mode", OCTET},
-    {"priority", OCTET},            {"correlation_id", SHORT_STRING},
-    {"reply_to", SHORT_STRING},     {"expiration", SHORT_STRING},
-    {"message_id", SHORT_STRING},   {"timestamp", TIMESTAMP},
-    {"type", SHORT_STRING},         {"user_id", SHORT_STRING},
-    {"app_id", SHORT_STRING},       {"cluster_id", SHORT_STRING},
+    {"content_type", SHORT_STRING},
+    {"content_encoding", SHORT_STRING},
+    {"headers", TABLE},
+    {"delivery_mode", OCTET},
+    {"priority", OCTET},
+    {"correlation_id", SHORT_STRING},
+    {"reply_to", SHORT_STRING},
+    {"expiration", SHORT_STRING},
+    {"message_id", SHORT_STRING},
+    {"timestamp", TIMESTAMP},
+    {"type", SHORT_STRING},
+    {"user_id", SHORT_STRING},
+    {"app_id", SHORT_STRING},
+    {"cluster_id", SHORT_STRING},
 };
 
 enum { PROPERTY_COUNT = sizeof properties / sizeof *properties };
@@ -113,23 +120,30 @@ int64_t message_ttl_ms(const struct message *m)
     return number_parse_i64(text, &ttl_ms) && ttl_ms >= 0 ? ttl_ms : -1;
 }
 
-void message_put_properties(const struct message *m, struct bytes headers, unsigned drop,
-                            struct text *out)
+static void put_value(enum property_form form, struct bytes value, struct text *out)
+{
+    if (form == TABLE)
+        text_put_u32(out, (uint32_t)value.size);
+    else
+        text_put_u8(out, (uint8_t)value.size);
+    text_append(out, value);
+}
+
+void message_put_properties(const struct message *m, enum message_property_flag replaced,
+                            struct bytes value, unsigned drop, struct text *out)
 {
     struct reader r = reader_of(m->properties);
     unsigned had = m->properties.size >= 2 ? reader_u16(&r) : 0;
-    text_put_u16(out, (uint16_t)((had | MESSAGE_HEADERS) & ~drop));
+    text_put_u16(out, (uint16_t)((had | replaced) & ~drop));
     for (size_t i = 0; i < PROPERTY_COUNT; i++) {
         const uint8_t *from = r.at;
         if (had & flag_of(i))
             reader_bytes(&r, value_size(&r, properties[i].form));
         if (drop & flag_of(i))
             continue;
-        if (flag_of(i) == MESSAGE_HEADERS) {
-            text_put_u32(out, (uint32_t)headers.size);
-            text_append(out, headers);
-        } else {
+        if (flag_of(i) == replaced)
+            put_value(properties[i].form, value, out);
+        else
             text_append(out, bytes_of(from, (size_t)(r.at - from)));
-        }
     }
 }

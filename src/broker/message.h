@@ -36,6 +36,7 @@ must_use enum err message_from_record(struct bytes key, struct bytes value, stru
 
 enum message_property_flag {
     MESSAGE_HEADERS = 0x2000,
+    MESSAGE_REPLY_TO = 0x0200,
     MESSAGE_EXPIRATION = 0x0100,
 };
 
@@ -45,9 +46,9 @@ struct bytes message_headers(const struct message *m);
 struct bytes message_property(const struct message *m, struct bytes name);
 /* The `expiration` in ms; -1: none. */
 int64_t message_ttl_ms(const struct message *m);
-/* Append the property list with another headers table, and without the properties whose flags are in
- * `drop`. */
-void message_put_properties(const struct message *m, struct bytes headers, unsigned drop,
-                            struct text *out);
+/* Append the property list with `value` for the property with this flag (a string, or a table without
+ * its size), and without the properties whose flags are in `drop`. */
+void message_put_properties(const struct message *m, enum message_property_flag replaced,
+                            struct bytes value, unsigned drop, struct text *out);
 
 #endif

@@ -1,11 +1,11 @@
-"""What queues do by themselves: time to live, length, dead letters, limits, single active consumers."""
+"""RabbitMQ's extensions: time to live, length, dead letters, limits, consumers, keys, direct reply-to."""
 import time
 
 import pika
 import pytest
 
 import brokers
-from conftest import get_all, publish
+from conftest import amqp_connect, get_all, publish
 
 
 def dead_letters(name, **more):
@@ -18,6 +18,14 @@ def dead(channel, name):
     channel.queue_declare(queue)
     yield queue
     channel.queue_delete(queue)
+
+
+@pytest.fixture
+def amqp_again(amqp):
+    """Another connection."""
+    connection = amqp_connect(amqp)
+    yield connection
+    connection.close()
 
 
 def declare(channel, name, **arguments):
@@ -137,3 +145,30 @@ def test_what_nobody_wants_goes_to_the_alternate_exchange(channel, queue, name):
     channel.basic_publish(name, "nowhere", b"1", mandatory=True)
     assert get_all(channel, queue) == [b"1"]
     channel.exchange_delete(name)
+
+
+def test_direct_reply_to_answers_the_channel_that_asked(connection, amqp_again, channel, queue):
+    answers = []
+    channel.basic_consume("amq.rabbitmq.reply-to", lambda c, m, p, b: answers.append((p.correlation_id, b)),
+                          auto_ack=True)
+    channel.basic_publish("", queue, b"question", pika.BasicProperties(
+        reply_to="amq.rabbitmq.reply-to", correlation_id="7"))
+    other = amqp_again.channel()
+    _, asked, body = other.basic_get(queue, auto_ack=True)
+    assert body == b"question" and asked.reply_to.startswith("amq.rabbitmq.reply-to.")
+    assert other.queue_declare(asked.reply_to, passive=True).method.consumer_count == 1
+    other.basic_publish("", asked.reply_to, b"answer", pika.BasicProperties(correlation_id=asked.correlation_id))
+    brokers.wait_until(lambda: connection.process_data_events(0.05) or answers == [("7", b"answer")])
+    channel.close()
+    with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="404"):
+        other.queue_declare(asked.reply_to, passive=True)
+
+
+def test_direct_reply_to_has_rules(connection):
+    def refused(text, *arguments, **more):
+        channel = connection.channel()
+        with pytest.raises(pika.exceptions.ChannelClosedByBroker, match=text):
+            channel.basic_consume("amq.rabbitmq.reply-to", lambda *a: None, *arguments, **more)
+            channel.basic_consume("amq.rabbitmq.reply-to", lambda *a: None, *arguments, **more)
+    refused("reply consumer cannot acknowledge")
+    refused("reply consumer already set", auto_ack=True)
