@@ -24,7 +24,7 @@ static const struct argument queue_arguments[] = {
     {"x-dead-letter-routing-key", ARGUMENT_BUILT},
     {"x-max-length", ARGUMENT_BUILT},
     {"x-max-length-bytes", ARGUMENT_NOT_BUILT},
-    {"x-max-priority", ARGUMENT_NOT_BUILT},
+    {"x-max-priority", ARGUMENT_BUILT},
     {"x-overflow", ARGUMENT_BUILT},
     {"x-single-active-consumer", ARGUMENT_BUILT},
     {"x-queue-mode", ARGUMENT_NO_EFFECT},

@@ -160,7 +160,6 @@ TEST(arguments_that_are_not_built_are_refused_by_name)
 {
     static const char *const arguments[] = {
         "x-max-length-bytes:I:1",
-        "x-max-priority:I:1",
         "x-source-topic:S:t",
     };
     for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++) {

@@ -111,6 +111,12 @@ struct bytes message_headers(const struct message *m)
     return message_property(m, BYTES_LITERAL("headers"));
 }
 
+uint8_t message_priority(const struct message *m)
+{
+    struct bytes priority = message_property(m, BYTES_LITERAL("priority"));
+    return priority.size ? priority.data[0] : 0;
+}
+
 int64_t message_ttl_ms(const struct message *m)
 {
     int64_t ttl_ms;

@@ -44,6 +44,7 @@ enum message_property_flag {
 struct bytes message_headers(const struct message *m);
 /* By name with '_'; NULL data when it is not there. A timestamp is 8 bytes, a priority 1. */
 struct bytes message_property(const struct message *m, struct bytes name);
+uint8_t message_priority(const struct message *m); /* 0 when it says none */
 /* The `expiration` in ms; -1: none. */
 int64_t message_ttl_ms(const struct message *m);
 /* Append the property list with `value` for the property with this flag (a string, or a table without

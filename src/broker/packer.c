@@ -16,6 +16,8 @@ struct pack {
     VEC(struct queue *) queues;
     VEC(struct log *) logs;
     struct ticket ticket;
+    VEC(uint8_t) priorities; /* of the messages, when any of the queues has an order by them */
+    bool by_priority;
     struct log *on_disk, *in_memory; /* one of each kind, to ask whether an append would be taken */
     size_t promised;                 /* bytes that were said to fit and are not appended yet */
 };
@@ -39,6 +41,7 @@ struct packer *packer_new(struct core *core)
 static void pack_free(struct pack *p)
 {
     batch_builder_reset(&p->builder);
+    vec_reset(&p->priorities);
     vec_reset(&p->queues);
     vec_reset(&p->logs);
     free(p);
@@ -61,6 +64,7 @@ static void put_away(struct pack *p)
         p->queues.items[i]->internal->pack = NULL;
     vec_clear(&p->queues);
     vec_clear(&p->logs);
+    vec_clear(&p->priorities);
     packer->promised -= p->promised;
     p->promised = 0;
     list_remove(&p->node);
@@ -71,6 +75,23 @@ static void put_away(struct pack *p)
     }
     packer->free_count++;
     list_push_front(&packer->free, &p->node); /* the next one finds warm memory */
+}
+
+static struct queue_priorities *priorities_of(const struct queue *queue)
+{
+    const struct queue_rules *r = queue->internal->rules;
+    return r ? r->priorities : NULL;
+}
+
+/* They are in the logs: tell the queues which offsets have which priority. */
+static void note_priorities(const struct pack *p)
+{
+    for (size_t i = 0; i < p->queues.count; i++) {
+        struct queue_priorities *priorities = priorities_of(p->queues.items[i]);
+        int64_t first = p->logs.items[i]->end - (int64_t)p->priorities.count;
+        for (size_t k = 0; priorities && k < p->priorities.count; k++)
+            queue_priorities_add(priorities, first + (int64_t)k, p->priorities.items[k]);
+    }
 }
 
 static void append(struct pack *p)
@@ -86,6 +107,8 @@ static void append(struct pack *p)
         check(ticket.journal <= p->ticket.journal);
         check(ticket.direct <= p->ticket.direct);
         p->packer->core->internal->committing = true;
+        if (p->by_priority)
+            note_priorities(p);
     }
     put_away(p);
 }
@@ -132,6 +155,7 @@ static void pack_begin(struct packer *packer, struct pack *p, struct route route
     p->packer = packer;
     p->ticket = (struct ticket){0};
     p->on_disk = p->in_memory = NULL;
+    p->by_priority = false;
     for (size_t i = 0; i < route.count; i++) {
         struct queue *queue = route.queues[i];
         vec_push(&p->queues, queue);
@@ -139,6 +163,8 @@ static void pack_begin(struct packer *packer, struct pack *p, struct route route
         ticket_join(&p->ticket, log_next_ticket(queue->log));
         *(queue->log->level == LEVEL_MEMORY ? &p->in_memory : &p->on_disk) = queue->log;
         queue->internal->pack = p;
+        if (priorities_of(queue))
+            p->by_priority = true;
     }
     batch_builder_begin(&p->builder, 0);
     list_push_back(&packer->open, &p->node);
@@ -175,6 +201,8 @@ static void add(struct core *core, struct pack *p, const struct message *m)
     struct bytes key[2] = {bytes_of(envelope, message_put_envelope(m, envelope)), m->properties};
     struct bytes value = m->body.data ? m->body : bytes_of("", 0);
     batch_builder_add_parts(&p->builder, core->wall_ms, key, 2, &value, 1);
+    if (p->by_priority)
+        vec_push(&p->priorities, message_priority(m));
 }
 
 static enum err publish(struct core *core, struct route route, const struct message *m,

@@ -96,6 +96,8 @@ static void attach(struct queue *queue)
         queue->subscription = subscription_new();
     subscription_start(queue->subscription, queue->log->start, queue->log->hw,
                        queue->log->level != LEVEL_MEMORY);
+    if (in->rules && in->rules->priorities)
+        queue_priorities_start(in->rules->priorities, queue->subscription->floor, queue->log->hw);
     if (in->rules)
         queue_run_later(queue);
 }
@@ -277,6 +279,8 @@ void queue_return(struct queue *queue, int64_t offset, uint32_t number)
     }
     if (!subscription_return(queue->subscription, offset, number))
         return;
+    if (r && r->priorities)
+        queue_priorities_returned(r->priorities, offset);
     queue_changed(queue);
     if (queue_trims(queue))
         queue_run_later(queue);

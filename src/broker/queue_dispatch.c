@@ -67,15 +67,53 @@ static void skip_damage(struct queue *queue, int64_t from, int64_t to)
     queue_changed(queue);
 }
 
+/* After a restart: what priority the messages have that are there. OK: known; E_COLD: later. */
+static enum err learn_priorities(struct queue *queue, struct queue_priorities *p)
+{
+    enum { SLICE = 4096 };
+    struct record record;
+    struct message m;
+    for (int i = 0; i < SLICE && p->scan < p->scan_end; i++) {
+        enum err err = feed_at(feed_of(queue), p->scan, p->scan_end, &record);
+        if (err == E_NOT_FOUND)
+            record.offset = p->scan_end;
+        else if (!err && message_from_record(record.key, record.value, &m) == OK)
+            queue_priorities_add(p, record.offset, message_priority(&m));
+        else if (err && err != E_CORRUPT)
+            return err;
+        p->scan = err ? record.offset : record.offset + 1;
+    }
+    if (queue_priorities_are_known(p))
+        return OK;
+    queue_wake_getters(queue);
+    queue_run_later(queue);
+    return E_COLD;
+}
+
+/* The offset of the next message; E_NOT_FOUND: nothing is ready; or not known yet. */
+static enum err find_head(struct queue *queue, int64_t *out)
+{
+    struct queue_rules *r = queue->internal->rules;
+    enum err err = OK;
+    if (r && r->priorities) {
+        err = learn_priorities(queue, r->priorities);
+        *out = err ? -1 : queue_priorities_head(r->priorities, queue->subscription);
+    } else {
+        *out = subscription_head(queue->subscription);
+    }
+    return !err && *out < 0 ? E_NOT_FOUND : err;
+}
+
 enum err queue_next_message(struct queue *queue, struct delivery *out)
 {
     struct subscription *s = queue->subscription;
     struct record record;
     for (;;) {
-        int64_t offset = subscription_head(s);
-        if (offset < 0)
-            return E_NOT_FOUND;
-        enum err err = feed_at(feed_of(queue), offset, s->visible, &record);
+        int64_t offset;
+        enum err err = find_head(queue, &offset);
+        if (err)
+            return err;
+        err = feed_at(feed_of(queue), offset, s->visible, &record);
         if (err == E_CORRUPT) {
             skip_damage(queue, offset, record.offset);
             continue;

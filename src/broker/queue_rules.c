@@ -32,6 +32,8 @@ struct queue_rules *queue_rules_need(struct queue *queue)
     r->retry_timer.fire = retry_moves;
     r->run_moves.run = run_moves;
     list_init(&r->standby);
+    if (r->settings.max_priority > 0)
+        r->priorities = queue_priorities_new((uint8_t)r->settings.max_priority);
     return r;
 }
 
@@ -51,6 +53,7 @@ void queue_rules_free(struct queue_rules *r)
     timer_stop(&core->timers, &r->retry_timer);
     core_defer_cancel(&r->run_moves);
     feed_free(r->feed);
+    queue_priorities_free(r->priorities);
     vec_reset(&r->moves);
     idmap_reset(&r->moving);
     free(r);

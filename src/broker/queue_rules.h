@@ -7,6 +7,7 @@
  *               head is looked at when records become ready, after they were offered to waiting
  *               consumers (so a time of 0 means "now or never"), and by a timer. A message's own
  *               time counts when the message comes to the head (as RabbitMQ's classic queues).
+ *   priority    which ready record is the head, see queue_priorities.h
  *   length      counted in ready messages; drop-head, or refusal when it is published
  *   moves       rejected messages with a dead letter exchange stay taken until they are read
  *               again and published: neither ready nor counted
@@ -16,6 +17,7 @@
 
 #include "broker/core_internal.h"
 #include "broker/dead_letter.h"
+#include "broker/queue_priorities.h"
 #include "broker/queue_settings.h"
 
 struct move {
@@ -31,6 +33,7 @@ struct queue_rules {
     int64_t fresh_from;      /* records from here on were never offered to anybody */
     struct timer head_timer; /* the head is due */
     struct timer unused_timer;
+    struct queue_priorities *priorities; /* NULL: messages are all alike */
     struct list standby; /* consumers that wait to become the single active one */
     /* moves */
     VEC(struct move) moves; /* from `moved` on, in order */

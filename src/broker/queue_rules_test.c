@@ -2,6 +2,7 @@
 #include "tests/test.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "broker/exchange.h"
 #include "broker/queue_rules.h"
@@ -619,4 +620,154 @@ TEST(arguments_that_make_no_sense_are_told_as_rabbitmq_tells_them)
         expect_string(err_text(), cases[i].text);
     }
     no_arguments();
+}
+
+/* ---- priorities ---- */
+
+static void publish_at(struct test_core *t, const char *queue, const char *body, uint8_t priority)
+{
+    struct text properties = {0};
+    struct ticket ticket;
+    text_put_u16(&properties, 0x0800);
+    text_put_u8(&properties, priority);
+    struct message m = {
+        .routing_key = B(queue), .body = B(body), .properties = text_bytes(&properties)};
+    struct exchange *x = exchange_find(test_vhost(t), B(""));
+    expect_ok(queue_publish(t->core, exchange_route(x, &m), &m, &ticket));
+    text_reset(&properties);
+}
+
+TEST(higher_priorities_come_first_and_the_oldest_of_each)
+{
+    for (int durable = 0; durable < 2; durable++) {
+        struct test_core t;
+        test_core_init(&t);
+        with_number("x-max-priority", 5);
+        make(&t, "q", durable);
+        publish_at(&t, "q", "a", 0);
+        publish_at(&t, "q", "b", 3);
+        publish(&t, "q", "c"); /* says nothing: 0 */
+        publish_at(&t, "q", "d", 200);
+        publish_at(&t, "q", "e", 3);
+        publish_at(&t, "q", "f", 5);
+        expect_string(drain(&t, "q"), "dfbeac");
+        test_core_end(&t);
+    }
+}
+
+TEST(what_comes_back_takes_its_place_by_priority)
+{
+    struct test_core t;
+    struct test_consumer c = {0};
+    test_core_init(&t);
+    with_number("x-max-priority", 2);
+    struct queue *q = make(&t, "q", true);
+    publish_at(&t, "q", "a", 0);
+    publish_at(&t, "q", "b", 2);
+    publish_at(&t, "q", "c", 1);
+    test_core_settle(&t);
+    test_consume(q, &c, 2, false);
+    test_core_settle(&t);
+    expect_string((const char *)c.got.data, "b c");
+    queue_return(q, 1, 1);
+    publish_at(&t, "q", "d", 2);
+    expect_string(drain(&t, "q"), "b!da");
+    queue_return(q, 2, 1);
+    expect_string(drain(&t, "q"), "c!");
+    test_core_settle(&t);
+    expect_int(queue_ready_count(q), 0);
+    expect_int(q->log->start, q->log->end);
+    test_consumer_reset(&c);
+    test_core_end(&t);
+}
+
+TEST(priorities_are_known_again_after_a_crash)
+{
+    enum { MESSAGES = 9000 };
+    struct test_core t;
+    struct delivery d;
+    char body[16];
+    int last[4] = {-1, -1, -1, -1}, count = 0;
+    test_core_init(&t);
+    with_number("x-max-priority", 3);
+    make(&t, "q", true);
+    for (int i = 0; i < MESSAGES; i++) {
+        snprintf(body, sizeof body, "%d", i);
+        publish_at(&t, "q", body, (uint8_t)(i * 7 % 4));
+    }
+    test_core_settle(&t);
+    for (int i = 0; i < 100; i++)
+        expect_ok(get(&t, "q", &d));
+    test_core_settle(&t);
+    test_core_crash(&t);
+    uint8_t before = 3;
+    while (get(&t, "q", &d) == OK) {
+        uint8_t priority = message_priority(&d.message);
+        snprintf(body, sizeof body, "%.*s", BYTES_FORMAT(d.message.body));
+        int number = atoi(body);
+        expect_true(priority <= before && number > last[priority]);
+        before = priority;
+        last[priority] = number;
+        count++;
+    }
+    expect_int(count, MESSAGES - 100);
+    test_core_end(&t);
+}
+
+/* Against a list that is searched. */
+TEST(a_queue_by_priority_equals_a_sorted_list)
+{
+    enum { MESSAGES = 2000, PRIORITIES = 4 };
+    struct test_core t;
+    struct delivery d;
+    struct wait again = {.ready = now_it_is_there};
+    static int priority[MESSAGES], state[MESSAGES]; /* 0 ready, 1 taken, 2 done */
+    static struct delivery taken[MESSAGES];
+    int published = 0;
+    char body[16];
+    test_core_init(&t);
+    memset(state, 0, sizeof state);
+    with_number("x-max-priority", PRIORITIES - 1);
+    struct queue *q = make(&t, "q", false);
+    for (int step = 0; step < 20000; step++) {
+        int i = published ? (int)random_below(&t.random, (uint32_t)published) : 0;
+        switch (random_below(&t.random, 5)) {
+        case 0:
+            if (published == MESSAGES)
+                break;
+            priority[published] = (int)random_below(&t.random, PRIORITIES);
+            snprintf(body, sizeof body, "%d", published);
+            publish_at(&t, "q", body, (uint8_t)priority[published++]);
+            test_core_turn(&t);
+            break;
+        case 1:
+        case 2: {
+            int best = -1;
+            for (int k = 0; k < published; k++)
+                if (state[k] == 0 && (best < 0 || priority[k] > priority[best]))
+                    best = k;
+            enum err err = queue_get(q, false, &again, &d);
+            expect_int(err, best < 0 ? E_NOT_FOUND : OK);
+            if (err)
+                break;
+            snprintf(body, sizeof body, "%.*s", BYTES_FORMAT(d.message.body));
+            expect_int(atoi(body), best);
+            state[best] = 1;
+            taken[best] = d;
+            break;
+        }
+        case 3:
+            if (state[i] == 1) {
+                queue_settle(q, taken[i].offset, taken[i].number);
+                state[i] = 2;
+            }
+            break;
+        default:
+            if (state[i] == 1) {
+                queue_return(q, taken[i].offset, taken[i].number);
+                state[i] = 0;
+            }
+        }
+    }
+    test_core_end(&t);
 }

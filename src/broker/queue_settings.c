@@ -42,7 +42,7 @@ static enum err read_integer(struct bytes table, const char *name, int64_t min, 
         return value == 0 ? err_set(E_INVALID, "{value_zero,0}")
                           : err_set(E_INVALID, "{value_negative,%lld}", (long long)value);
     if (value > max)
-        return err_set(E_INVALID, "{value_too_large,%lld}", (long long)value);
+        return err_set(E_INVALID, "{max_value_exceeded,%lld}", (long long)value);
     *out = value;
     return OK;
 }
@@ -97,8 +97,11 @@ enum err queue_settings_read(struct bytes arguments, struct queue_settings *out,
                              const char **out_argument)
 {
     struct bytes type = BYTES_NULL;
-    *out = (struct queue_settings){
-        .message_ttl_ms = -1, .expires_ms = -1, .max_length = -1, .delivery_limit = -1};
+    *out = (struct queue_settings){.message_ttl_ms = -1,
+                                   .expires_ms = -1,
+                                   .max_length = -1,
+                                   .delivery_limit = -1,
+                                   .max_priority = -1};
     enum err err = read_string(arguments, *out_argument = "x-queue-type", &type);
     out->is_quorum = type.data && bytes_equal_string(type, "quorum");
     if (out->is_quorum)
@@ -115,6 +118,8 @@ enum err queue_settings_read(struct bytes arguments, struct queue_settings *out,
     if (!err)
         err = read_integer(arguments, *out_argument = "x-delivery-limit", -1, INT32_MAX,
                            &out->delivery_limit);
+    if (!err)
+        err = read_integer(arguments, *out_argument = "x-max-priority", 0, 255, &out->max_priority);
     if (!err)
         err = read_overflow(arguments, (*out_argument = "x-overflow", &out->overflow));
     if (!err)

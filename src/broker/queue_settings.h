@@ -18,6 +18,7 @@ struct queue_settings {
     int64_t expires_ms;
     int64_t max_length; /* ready messages */
     int64_t delivery_limit;
+    int64_t max_priority; /* -1: messages are all alike */
     enum queue_overflow overflow;
     struct bytes dead_letter_exchange; /* NULL data: none; borrowed from the arguments */
     struct bytes dead_letter_key;      /* NULL data: the message's own */

@@ -142,9 +142,36 @@ static uint32_t number_after(uint32_t returns)
     return returns < DELIVERY_NUMBER_MAX ? returns + 1 : DELIVERY_NUMBER_MAX;
 }
 
+bool subscription_is_ready(const struct subscription *s, int64_t offset)
+{
+    if (offset < s->floor || offset >= s->visible)
+        return false;
+    if (offset < s->next)
+        return s->returned_count > 0 && offset_set_has(&s->returned, offset);
+    return !is_done(s, offset);
+}
+
+/* What is ready in [next, offset) stays so, below a `next` that is now `offset`. */
+static void pass_over(struct subscription *s, int64_t offset)
+{
+    int64_t at = s->next;
+    struct offset_range done;
+    while (at < offset) {
+        bool any = offset_set_next_range(&s->done, at, offset, &done);
+        int64_t end = any ? done.from : offset;
+        offset_set_add_range(&s->returned, at, end);
+        s->returned_count += (uint64_t)(end - at);
+        at = any ? done.to : offset;
+    }
+    s->done_ahead -= offset_set_count_range(&s->done, s->next, offset);
+    s->next = offset;
+}
+
 struct taking subscription_take(struct subscription *s, int64_t offset)
 {
     uint32_t returns = returns_of(s, offset);
+    if (offset > s->next)
+        pass_over(s, offset);
     if (offset < s->next) {
         bool was_returned = offset_set_remove(&s->returned, offset);
         check(was_returned);

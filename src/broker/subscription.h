@@ -80,13 +80,15 @@ static inline uint64_t subscription_ready_count(const struct subscription *s)
     return (uint64_t)(s->visible - s->next) - s->done_ahead + s->returned_count;
 }
 
+bool subscription_is_ready(const struct subscription *s, int64_t offset);
 /* The lowest ready offset, or -1. */
 int64_t subscription_head(const struct subscription *s);
 struct taking {
     uint32_t number;
     bool redelivered;
 };
-/* Take the head. */
+/* Take a ready record. One that is not the head leaves those before it as if they had come back, so
+ * after a crash they are marked as redelivered. */
 struct taking subscription_take(struct subscription *s, int64_t offset);
 /* Is this delivery out? */
 bool subscription_is_taken(const struct subscription *s, int64_t offset, uint32_t number);

@@ -172,3 +172,10 @@ def test_direct_reply_to_has_rules(connection):
             channel.basic_consume("amq.rabbitmq.reply-to", lambda *a: None, *arguments, **more)
     refused("reply consumer cannot acknowledge")
     refused("reply consumer already set", auto_ack=True)
+
+
+def test_higher_priorities_come_first(channel, name):
+    declare(channel, name, **{"x-max-priority": 5})
+    for i, priority in enumerate((0, 3, None, 200, 3, 5)):
+        channel.basic_publish("", name, str(i).encode(), pika.BasicProperties(priority=priority))
+    assert get_all(channel, name) == [b"3", b"5", b"1", b"4", b"0", b"2"]
