@@ -40,10 +40,31 @@ static enum arguments_outcome wrong(const struct parse *p)
     return ARGUMENTS_WRONG;
 }
 
+static int name_size(const struct flag *flag)
+{
+    return (int)strcspn(flag->name, ",");
+}
+
+/* 0: it has none. */
+static char letter_of(const struct flag *flag)
+{
+    const char *comma = strchr(flag->name, ',');
+
+    return comma ? comma[1] : 0;
+}
+
 static const struct flag *find_flag(const struct arguments *a, const char *name, size_t size)
 {
     for (size_t i = 0; i < a->flag_count; i++)
-        if (strncmp(a->flags[i].name, name, size) == 0 && a->flags[i].name[size] == 0)
+        if ((size_t)name_size(&a->flags[i]) == size && memcmp(a->flags[i].name, name, size) == 0)
+            return &a->flags[i];
+    return NULL;
+}
+
+static const struct flag *find_letter(const struct arguments *a, char letter)
+{
+    for (size_t i = 0; i < a->flag_count; i++)
+        if (letter_of(&a->flags[i]) == letter)
             return &a->flags[i];
     return NULL;
 }
@@ -51,19 +72,22 @@ static const struct flag *find_flag(const struct arguments *a, const char *name,
 static enum err unknown_flag(const struct arguments *a, const char *name, size_t size)
 {
     char wanted[NAME_MAX_BYTES];
-    const char *nearest = NULL;
+    const struct flag *nearest = NULL;
     size_t edits = NEAR_EDITS_MAX + 1;
 
     snprintf(wanted, sizeof wanted, "%.*s", (int)size, name);
     for (size_t i = 0; i < a->flag_count; i++) {
-        size_t distance = number_edit_distance(wanted, a->flags[i].name);
+        char known[NAME_MAX_BYTES];
+        snprintf(known, sizeof known, "%.*s", name_size(&a->flags[i]), a->flags[i].name);
+        size_t distance = number_edit_distance(wanted, known);
         if (distance < edits) {
             edits = distance;
-            nearest = a->flags[i].name;
+            nearest = &a->flags[i];
         }
     }
     if (nearest)
-        return err_set(E_INVALID, "unknown option --%s; did you mean --%s?", wanted, nearest);
+        return err_set(E_INVALID, "unknown option --%s; did you mean --%.*s?", wanted,
+                       name_size(nearest), nearest->name);
     return err_set(E_INVALID, "unknown option --%s", wanted);
 }
 
@@ -72,7 +96,7 @@ static enum err add_to_list(const struct flag *flag, const char *value)
     struct flag_list *list = flag->to;
 
     if (list->count == FLAG_LIST_MAX)
-        return err_set(E_INVALID, "--%s is given too often", flag->name);
+        return err_set(E_INVALID, "--%.*s is given too often", name_size(flag), flag->name);
     list->items[list->count++] = value;
     return OK;
 }
@@ -92,27 +116,48 @@ static enum err set_flag(const struct flag *flag, const char *value)
     case FLAG_DURATION: is_good = number_parse_duration(text, 1000000000, &number); break;
     }
     if (!is_good)
-        return err_set(E_INVALID, "--%s %s: not a valid %s", flag->name, value, flag->placeholder);
+        return err_set(E_INVALID, "--%.*s %s: not a valid %s", name_size(flag), flag->name, value,
+                       flag->placeholder);
     *(int64_t *)flag->to = number;
     return OK;
 }
 
-static enum err take_flag(struct parse *p, const char *name)
+/* Its value is what stands with it, or the next argument. */
+static enum err take_value(struct parse *p, const struct flag *flag, const char *value)
 {
-    size_t size = strcspn(name, "=");
-    const struct flag *flag = find_flag(p->a, name, size);
-    const char *value = name[size] ? name + size + 1 : NULL;
-
-    if (!flag)
-        return unknown_flag(p->a, name, size);
     if (flag->type == FLAG_BOOL && value)
-        return err_set(E_INVALID, "--%s takes no value", flag->name);
+        return err_set(E_INVALID, "--%.*s takes no value", name_size(flag), flag->name);
     if (flag->type != FLAG_BOOL && !value) {
         if (p->at == p->argc)
-            return err_set(E_INVALID, "--%s needs a value: %s", flag->name, flag->placeholder);
+            return err_set(E_INVALID, "--%.*s needs a value: %s", name_size(flag), flag->name,
+                           flag->placeholder);
         value = p->argv[p->at++];
     }
     return set_flag(flag, value);
+}
+
+static enum err take_name(struct parse *p, const char *name)
+{
+    size_t size = strcspn(name, "=");
+    const struct flag *flag = find_flag(p->a, name, size);
+
+    if (!flag)
+        return unknown_flag(p->a, name, size);
+    return take_value(p, flag, name[size] ? name + size + 1 : NULL);
+}
+
+static enum err take_letter(struct parse *p, const char *argument)
+{
+    const struct flag *flag = find_letter(p->a, argument[1]);
+
+    if (!flag)
+        return err_set(E_INVALID, "unknown option -%c", argument[1]);
+    return take_value(p, flag, argument[2] ? argument + 2 : NULL);
+}
+
+static enum err take_flag(struct parse *p, const char *argument)
+{
+    return argument[1] == '-' ? take_name(p, argument + 2) : take_letter(p, argument);
 }
 
 static enum err take_positional(struct parse *p, const char *value, const char **positionals)
@@ -129,9 +174,12 @@ static void print_help(const struct arguments *a)
     if (a->flag_count)
         printf("\nOptions:\n");
     for (size_t i = 0; i < a->flag_count; i++) {
-        char name[NAME_MAX_BYTES * 2];
-        snprintf(name, sizeof name, "--%s %s", a->flags[i].name, a->flags[i].placeholder);
-        printf("  %-*s %s\n", HELP_COLUMN, name, a->flags[i].help);
+        const struct flag *flag = &a->flags[i];
+        char name[NAME_MAX_BYTES * 2], letter[] = "-x, ";
+        letter[1] = letter_of(flag);
+        snprintf(name, sizeof name, "%s--%.*s %s", letter[1] ? letter : "", name_size(flag),
+                 flag->name, flag->placeholder);
+        printf("  %-*s %s\n", HELP_COLUMN, name, flag->help);
     }
     if (*a->examples)
         printf("\nExamples:\n%s", a->examples);
@@ -148,7 +196,8 @@ enum arguments_outcome arguments_parse(const struct arguments *a, int argc, char
         positionals[i] = NULL;
     while (p.at < argc) {
         const char *argument = argv[p.at++];
-        bool is_flag = !flags_ended && argument[0] == '-' && argument[1] != 0;
+        bool is_flag = !flags_ended && argument[0] == '-' && argument[1] != 0 &&
+                       !isdigit((unsigned char)argument[1]);
 
         if (is_flag && strcmp(argument, "--") == 0) {
             flags_ended = true;
@@ -158,8 +207,8 @@ enum arguments_outcome arguments_parse(const struct arguments *a, int argc, char
             print_help(a);
             return ARGUMENTS_HELP;
         }
-        enum err err = is_flag ? take_flag(&p, argument + strspn(argument, "-"))
-                               : take_positional(&p, argument, positionals);
+        enum err err =
+            is_flag ? take_flag(&p, argument) : take_positional(&p, argument, positionals);
         if (err)
             return wrong(&p);
     }

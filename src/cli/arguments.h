@@ -1,7 +1,8 @@
 /*
- * Arguments: one table of flags for each command, from which come the parser and `--help`. Long
- * flags only take one form each: `--name value` or `--name=value`; a bool takes no value. `--` ends
- * flags. What is no flag is a positional argument.
+ * Arguments: one table of flags for each command, from which come the parser and `--help`. A flag is
+ * `--name value` or `--name=value`, and where it has a letter also `-l value` or `-lvalue`; a bool
+ * takes no value. `--` ends flags. What is no flag is a positional argument, and so is a number below
+ * zero.
  */
 #ifndef CLI_ARGUMENTS_H
 #define CLI_ARGUMENTS_H
@@ -29,7 +30,7 @@ struct flag_list {
 };
 
 struct flag {
-    const char *name; /* without "--" */
+    const char *name; /* without "--"; a letter may follow behind a comma: "count,c" */
     enum flag_type type;
     const char *placeholder; /* "" for a bool */
     const char *help;

@@ -20,9 +20,9 @@ static char said[2000];
 static enum arguments_outcome parse(struct values *v, int argc, char **argv)
 {
     const struct flag flags[] = {
-        {"flag", FLAG_BOOL, "", "a flag", &v->flag},
+        {"flag,f", FLAG_BOOL, "", "a flag", &v->flag},
         {"text", FLAG_TEXT, "TEXT", "a text", &v->text},
-        {"number", FLAG_INT, "N", "a number", &v->number},
+        {"number,n", FLAG_INT, "N", "a number", &v->number},
         {"size", FLAG_SIZE, "BYTES", "a size", &v->size},
         {"time", FLAG_DURATION, "TIME", "a time", &v->duration},
         {"set", FLAG_LIST, "KEY=VALUE", "many", &v->list},
@@ -84,6 +84,29 @@ TEST(a_list_collects_what_is_given_many_times)
     expect_int(PARSE(&v, "one", "--set", "a=1", "--set=b=2"), ARGUMENTS_GO_ON);
     expect_int(v.list.count, 2);
     expect_string(v.list.items[1], "b=2");
+}
+
+TEST(flags_have_letters)
+{
+    struct values v = {0};
+
+    expect_int(PARSE(&v, "one", "-f", "-n", "7"), ARGUMENTS_GO_ON);
+    expect_true(v.flag);
+    expect_int(v.number, 7);
+    expect_int(PARSE(&v, "one", "-n8"), ARGUMENTS_GO_ON);
+    expect_int(v.number, 8);
+    is_wrong(PARSE(&v, "one", "-x"), "unknown option -x");
+    is_wrong(PARSE(&v, "one", "-n"), "--number needs a value: N");
+    is_wrong(PARSE(&v, "one", "-fg"), "--flag takes no value");
+    is_wrong(PARSE(&v, "one", "-nx"), "--number x: not a valid N");
+}
+
+TEST(a_number_below_zero_is_an_argument)
+{
+    struct values v = {0};
+
+    expect_int(PARSE(&v, "one", "-5"), ARGUMENTS_GO_ON);
+    expect_string(positionals[1], "-5");
 }
 
 TEST(behind_two_dashes_nothing_is_a_flag)

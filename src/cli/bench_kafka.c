@@ -438,7 +438,9 @@ static enum err prepare_topic(struct kafka_bench_options *o)
 
     enum err err = kafka_client_open(o->common.server, o->common.timeout_ns, &client);
     if (!err)
-        err = kafka_client_create_topic(client, o->topic, (int32_t)o->partitions);
+        err = kafka_client_create_topic(
+            client, &(struct kafka_topic_spec){
+                        .name = o->topic, .partitions = (int32_t)o->partitions, .replicas = -1});
     if (!err || err == E_EXISTS)
         do
             err = look_at_topic(o, client);

@@ -14,9 +14,14 @@ static int version_run(int argc, char **argv);
 
 static const struct command commands[] = {
     {"topic list", "list topics", topic_list_run},
-    {"topic show", "show a topic's partitions and offsets", topic_show_run},
+    {"topic show", "show a topic's partitions, offsets and sizes, or its configs", topic_show_run},
     {"topic create", "create a topic", topic_create_run},
+    {"topic alter", "change a topic's configs or add partitions", topic_alter_run},
     {"topic delete", "delete a topic", topic_delete_run},
+    {"group list", "list consumer groups", group_list_run},
+    {"group show", "show what a group has committed, and its lag", group_show_run},
+    {"group reset", "let a group go on from another place", group_reset_run},
+    {"group delete", "delete a group, or what it has committed", group_delete_run},
     {"queue list", "list queues", queue_list_run},
     {"queue show", "show a queue", queue_show_run},
     {"queue create", "create a queue", queue_create_run},

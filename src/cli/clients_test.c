@@ -4,7 +4,9 @@
 #include <stdlib.h>
 
 #include "cli/amqp_client.h"
+#include "cli/codec.h"
 #include "cli/kafka_client.h"
+#include "cli/kafka_member.h"
 
 TEST(a_publish_is_a_method_a_header_and_bodies_of_at_most_a_frame)
 {
@@ -107,4 +109,69 @@ TEST(kafkas_codes_become_errors_with_a_text)
     expect_err(kafka_client_error(36, BYTES_LITERAL("it is there"), "t"), E_EXISTS);
     expect_err_text("t: it is there (Kafka error 36)");
     expect_err(kafka_client_error(99, BYTES_NULL, "t"), E_INVALID);
+}
+
+/* ---- groups ---- */
+
+static void is_assigned(const struct member_plan *m, const char *hex)
+{
+    struct text text = {0};
+
+    for (size_t i = 0; i < m->assignment.size; i++)
+        text_printf(&text, "%02x", m->assignment.data[i]);
+    expect_string(text_string(&text), hex);
+    text_reset(&text);
+}
+
+TEST(a_leader_gives_ranges_to_those_that_ask_for_a_topic)
+{
+    static const char *const both[] = {"a", "b"}, *const one[] = {"a"};
+    struct member_plan members[] = {
+        {.id = "m1", .topics = both, .topic_count = 2},
+        {.id = "m2", .topics = one, .topic_count = 1},
+    };
+
+    kafka_member_assign(members, 2, "a", 3);
+    kafka_member_assign(members, 2, "b", 1);
+    kafka_member_assign(members, 2, "c", 5);
+    is_assigned(&members[0], "000000000002"
+                             "000161000000020000000000000001"
+                             "00016200000001"
+                             "00000000");
+    is_assigned(&members[1], "000000000001"
+                             "0001610000000100000002");
+    text_reset(&members[0].assignment);
+    text_reset(&members[1].assignment);
+}
+
+/* ---- codecs ---- */
+
+TEST(a_batch_is_compressed_with_every_codec)
+{
+    static const char *const names[] = {"none", "gzip", "snappy", "lz4", "zstd"};
+    struct batch_builder builder = {0};
+
+    batch_builder_begin(&builder, 0);
+    for (int i = 0; i < 100; i++)
+        batch_builder_add(&builder, 1000 + i, BYTES_NULL, BYTES_LITERAL("value"), BYTES_NULL, 0);
+    struct bytes plain = batch_builder_end(&builder);
+    for (int i = 0; i < CODEC_COUNT; i++) {
+        struct text scratch = {0}, inflated = {0};
+        struct bytes compressed, records;
+        enum batch_codec codec;
+        struct batch batch;
+        expect_ok(codec_parse(names[i], &codec));
+        expect_ok(codec_apply(codec, plain, &scratch, &compressed));
+        expect_ok(batch_parse(compressed, &batch));
+        expect_ok(batch_check_produced(&batch));
+        expect_int(batch.attributes & BATCH_CODEC_MASK, i);
+        expect_ok(batch_inflate(&batch, 1 << 20, &inflated, &records));
+        expect_bytes(records,
+                     bytes_of(plain.data + BATCH_HEADER_BYTES, plain.size - BATCH_HEADER_BYTES));
+        text_reset(&scratch);
+        text_reset(&inflated);
+    }
+    enum batch_codec codec;
+    expect_err(codec_parse("brotli", &codec), E_INVALID);
+    batch_builder_reset(&builder);
 }

@@ -6,7 +6,12 @@
 int topic_list_run(int argc, char **argv);
 int topic_show_run(int argc, char **argv);
 int topic_create_run(int argc, char **argv);
+int topic_alter_run(int argc, char **argv);
 int topic_delete_run(int argc, char **argv);
+int group_list_run(int argc, char **argv);
+int group_show_run(int argc, char **argv);
+int group_delete_run(int argc, char **argv);
+int group_reset_run(int argc, char **argv);
 int queue_list_run(int argc, char **argv);
 int queue_show_run(int argc, char **argv);
 int queue_create_run(int argc, char **argv);

@@ -1,5 +1,6 @@
 #include "cli/control_client.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,4 +90,39 @@ enum err control_ask(const struct common *common, json_t *request, json_t **out)
     text_reset(&line);
     json_decref(request);
     return err;
+}
+
+/* Of "kafka=127.0.0.1:9092 amqp=...". */
+static bool take_address(const char *listeners, const char *protocol, char *out, size_t size)
+{
+    size_t name_size = strlen(protocol);
+
+    for (const char *at = listeners; *at; at += strcspn(at, " ")) {
+        at += *at == ' ';
+        if (strncmp(at, protocol, name_size) != 0 || at[name_size] != '=')
+            continue;
+        at += name_size + 1;
+        snprintf(out, size, "%.*s", (int)strcspn(at, " "), at);
+        return true;
+    }
+    return false;
+}
+
+const char *control_find_listener(const struct common *common, const char *protocol,
+                                  const char *otherwise)
+{
+    static char address[280];
+    json_t *health = NULL;
+    const char *listeners;
+
+    if (common->server)
+        return common->server;
+    if (control_ask(common, json_pack("{s:s}", "command", "health"), &health) != OK) {
+        err_clear();
+        return otherwise;
+    }
+    listeners = json_string_value(json_object_get(health, "listeners"));
+    bool is_found = listeners && take_address(listeners, protocol, address, sizeof address);
+    json_decref(health);
+    return is_found ? address : otherwise;
 }

@@ -1,11 +1,13 @@
 #include "cli/kafka_client.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "io/clock.h"
 #include "kafka/errors.h"
 
@@ -16,13 +18,16 @@ enum {
     RECEIVE_BYTES = 64 * 1024,
     SIZE_BYTES = 4,
     PREFIX_BYTES = 8, /* size and correlation id */
+    TOPIC_NAME_MAX_BYTES = 249,
+    NEAR_EDITS_MAX = 3,
 };
 
 struct kafka_client {
     struct stream *stream;
     struct text out;
     struct text in;
-    struct arena arena;
+    struct arena arena; /* of the answer */
+    struct arena asked; /* of a request that is being made */
     int64_t timeout_ns;
     int32_t correlation_id;
 };
@@ -92,39 +97,55 @@ int64_t kafka_client_take(struct bytes in, int32_t *out_correlation_id, struct b
     return SIZE_BYTES + (int64_t)size;
 }
 
-static enum err code_to_err(int16_t code)
-{
-    switch (code) {
-    case KAFKA_NONE: return OK;
-    case KAFKA_UNKNOWN_TOPIC_OR_PARTITION: return E_NOT_FOUND;
-    case KAFKA_TOPIC_ALREADY_EXISTS: return E_EXISTS;
-    case KAFKA_OFFSET_OUT_OF_RANGE: return E_OUT_OF_RANGE;
-    case KAFKA_REQUEST_TIMED_OUT: return E_TIMEOUT;
-    case KAFKA_MESSAGE_TOO_LARGE: return E_TOO_LARGE;
-    case KAFKA_STORAGE_ERROR: return E_FROZEN;
-    default: return E_INVALID;
-    }
-}
-
-static const char *code_text(int16_t code)
-{
-    switch (code) {
-    case KAFKA_UNKNOWN_TOPIC_OR_PARTITION: return "unknown topic or partition";
-    case KAFKA_TOPIC_ALREADY_EXISTS: return "topic already exists";
-    case KAFKA_OFFSET_OUT_OF_RANGE: return "offset out of range";
-    case KAFKA_INVALID_TOPIC: return "invalid topic name";
-    default: return "the server refused";
-    }
-}
+/* Kafka's error codes: what a command makes of them, and says. */
+static const struct {
+    int16_t code;
+    enum err err;
+    const char *text;
+} codes[] = {
+    {1, E_OUT_OF_RANGE, "offset out of range"},
+    {3, E_NOT_FOUND, "unknown topic or partition"},
+    {7, E_TIMEOUT, "the server timed out"},
+    {10, E_TOO_LARGE, "larger than the topic's max.message.bytes"},
+    {14, E_AGAIN, "the group's coordinator is loading"},
+    {15, E_AGAIN, "the group has no coordinator yet"},
+    {16, E_AGAIN, "the group's coordinator is another server"},
+    {17, E_INVALID, "invalid topic name"},
+    {22, E_STALE, "the group has gone on without this member"},
+    {24, E_INVALID, "invalid group name"},
+    {25, E_STALE, "the group does not know this member"},
+    {27, E_AGAIN, "the group is rebalancing"},
+    {29, E_REFUSED, "not allowed for this topic"},
+    {30, E_REFUSED, "not allowed for this group"},
+    {31, E_REFUSED, "not allowed in this cluster"},
+    {36, E_EXISTS, "topic already exists"},
+    {37, E_INVALID, "invalid count of partitions"},
+    {38, E_INVALID, "invalid count of replicas"},
+    {40, E_INVALID, "invalid config"},
+    {44, E_REFUSED, "the server's policy forbids it"},
+    {56, E_FROZEN, "the server's disk has failed"},
+    {68, E_NOT_EMPTY, "the group has members"},
+    {69, E_NOT_FOUND, "unknown group"},
+    {79, E_AGAIN, "a member id is required"},
+    {86, E_IN_USE, "the group is subscribed to the topic"},
+};
 
 enum err kafka_client_error(int16_t code, struct bytes message, const char *what)
 {
+    enum err err = E_INVALID;
+    const char *text = "the server refused";
+
     if (code == KAFKA_NONE)
         return OK;
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        if (codes[i].code != code)
+            continue;
+        err = codes[i].err;
+        text = codes[i].text;
+    }
     if (message.size)
-        return err_set(code_to_err(code), "%s: %.*s (Kafka error %d)", what, BYTES_FORMAT(message),
-                       code);
-    return err_set(code_to_err(code), "%s: %s (Kafka error %d)", what, code_text(code), code);
+        return err_set(err, "%s: %.*s (Kafka error %d)", what, BYTES_FORMAT(message), code);
+    return err_set(err, "%s: %s (Kafka error %d)", what, text, code);
 }
 
 /* ---- a connection ---- */
@@ -140,6 +161,7 @@ enum err kafka_client_open(const char *server, int64_t timeout_ns, struct kafka_
     (*out)->stream = stream;
     (*out)->timeout_ns = timeout_ns;
     arena_init(&(*out)->arena, ARENA_LIMIT_BYTES);
+    arena_init(&(*out)->asked, ARENA_LIMIT_BYTES);
     return OK;
 }
 
@@ -148,6 +170,7 @@ static void client_free(struct kafka_client *c)
     text_reset(&c->out);
     text_reset(&c->in);
     arena_reset(&c->arena);
+    arena_reset(&c->asked);
     free(c);
 }
 
@@ -187,9 +210,13 @@ static enum err receive_answer(struct kafka_client *c, struct bytes *body)
     return OK;
 }
 
-/* Ask and decode the answer, which stays valid until the next call. */
-static enum err call(struct kafka_client *c, enum kafka_api_key key, int version,
-                     const void *request, void *response)
+int64_t kafka_client_timeout_ns(const struct kafka_client *c)
+{
+    return c->timeout_ns;
+}
+
+enum err kafka_client_ask(struct kafka_client *c, enum kafka_api_key key, int version,
+                          const void *request, void *response)
 {
     const struct wire_api *api = api_of(key);
     struct kafka_response_header header;
@@ -213,7 +240,40 @@ static enum err call(struct kafka_client *c, enum kafka_api_key key, int version
     return err_wrap(err, "answer to %s", api->name);
 }
 
+enum err kafka_client_ask_slow(struct kafka_client *c, enum kafka_api_key key, int version,
+                               const void *request, void *response, int64_t timeout_ns)
+{
+    int64_t usual_ns = c->timeout_ns;
+
+    c->timeout_ns = timeout_ns;
+    enum err err = kafka_client_ask(c, key, version, request, response);
+    c->timeout_ns = usual_ns;
+    return err;
+}
+
 /* ---- the APIs ---- */
+
+/* With the name that is nearest, if any is near. */
+static enum err unknown_topic(struct kafka_client *c, const char *topic,
+                              struct kafka_metadata_response *scratch)
+{
+    char name[TOPIC_NAME_MAX_BYTES + 1], nearest[sizeof name] = "";
+    size_t edits = NEAR_EDITS_MAX + 1;
+
+    if (kafka_client_metadata(c, NULL, scratch) != OK)
+        scratch->topics.count = 0;
+    for (int32_t i = 0; i < scratch->topics.count; i++) {
+        snprintf(name, sizeof name, "%.*s", BYTES_FORMAT(scratch->topics.items[i].name));
+        size_t distance = number_edit_distance(topic, name);
+        if (distance >= edits)
+            continue;
+        edits = distance;
+        memcpy(nearest, name, sizeof name);
+    }
+    if (*nearest)
+        return err_set(E_NOT_FOUND, "there is no topic %s; did you mean %s?", topic, nearest);
+    return err_set(E_NOT_FOUND, "there is no topic %s", topic);
+}
 
 enum err kafka_client_metadata(struct kafka_client *c, const char *topic,
                                struct kafka_metadata_response *out)
@@ -229,15 +289,17 @@ enum err kafka_client_metadata(struct kafka_client *c, const char *topic,
         request.topics.items = &name;
         request.topics.count = 1;
     }
-    enum err err = call(c, KAFKA_METADATA, KAFKA_CLIENT_METADATA_VERSION, &request, out);
+    enum err err =
+        kafka_client_ask(c, KAFKA_METADATA, KAFKA_CLIENT_METADATA_VERSION, &request, out);
     if (err || !topic)
         return err;
     if (out->topics.count != 1)
         return err_set(E_MALFORMED, "metadata of %d topics instead of one", out->topics.count);
-    return kafka_client_error(out->topics.items[0].error_code, BYTES_NULL, topic);
+    err = kafka_client_error(out->topics.items[0].error_code, BYTES_NULL, topic);
+    return err == E_NOT_FOUND ? unknown_topic(c, topic, out) : err;
 }
 
-enum err kafka_client_create_topic(struct kafka_client *c, const char *name, int32_t partitions)
+enum err kafka_client_create_topic(struct kafka_client *c, const struct kafka_topic_spec *spec)
 {
     struct kafka_create_topics_request request;
     struct kafka_create_topics_request_topic topic;
@@ -245,19 +307,22 @@ enum err kafka_client_create_topic(struct kafka_client *c, const char *name, int
 
     wire_init(&kafka_create_topics_request_schema, &request);
     wire_init(&kafka_create_topics_request_topic_schema, &topic);
-    topic.name = bytes_from_string(name);
-    topic.num_partitions = partitions;
-    topic.replication_factor = -1;
+    topic.name = bytes_from_string(spec->name);
+    topic.num_partitions = spec->partitions;
+    topic.replication_factor = spec->replicas;
+    topic.configs.items = spec->configs;
+    topic.configs.count = (int32_t)spec->config_count;
     request.topics.items = &topic;
     request.topics.count = 1;
-    enum err err =
-        call(c, KAFKA_CREATE_TOPICS, KAFKA_CLIENT_CREATE_TOPICS_VERSION, &request, &response);
+    request.validate_only = spec->validate_only;
+    enum err err = kafka_client_ask(c, KAFKA_CREATE_TOPICS, KAFKA_CLIENT_CREATE_TOPICS_VERSION,
+                                    &request, &response);
     if (!err && response.topics.count != 1)
         err = err_set(E_MALFORMED, "answer about %d topics instead of one", response.topics.count);
     if (err)
         return err;
     return kafka_client_error(response.topics.items[0].error_code,
-                              response.topics.items[0].error_message, name);
+                              response.topics.items[0].error_message, spec->name);
 }
 
 enum err kafka_client_delete_topic(struct kafka_client *c, const char *name)
@@ -270,43 +335,98 @@ enum err kafka_client_delete_topic(struct kafka_client *c, const char *name)
     request.topic_names.items = names;
     request.topic_names.count = 1;
     request.timeout_ms = (int32_t)(c->timeout_ns / 1000000);
-    enum err err =
-        call(c, KAFKA_DELETE_TOPICS, KAFKA_CLIENT_DELETE_TOPICS_VERSION, &request, &response);
+    enum err err = kafka_client_ask(c, KAFKA_DELETE_TOPICS, KAFKA_CLIENT_DELETE_TOPICS_VERSION,
+                                    &request, &response);
     if (!err && response.responses.count != 1)
         err = err_set(E_MALFORMED, "answer about %d topics", response.responses.count);
     return err ? err : kafka_client_error(response.responses.items[0].error_code, BYTES_NULL, name);
 }
 
+/* Places of one topic that follow one another become one topic of the request. */
+static void put_places(struct kafka_client *c, const struct kafka_place *places, size_t count,
+                       struct kafka_list_offsets_request *out)
+{
+    struct kafka_list_offsets_request_partition *parts =
+        wire_new(&kafka_list_offsets_request_partition_schema, &c->asked, count);
+    struct kafka_list_offsets_request_topic *topic = NULL;
+
+    check(parts);
+    out->topics.items = wire_new(&kafka_list_offsets_request_topic_schema, &c->asked, count);
+    check(out->topics.items);
+    for (size_t i = 0; i < count; i++) {
+        parts[i].partition_index = places[i].partition;
+        parts[i].timestamp = places[i].timestamp;
+        if (i == 0 || strcmp(places[i].topic, places[i - 1].topic) != 0) {
+            topic = &out->topics.items[out->topics.count++];
+            topic->name = bytes_from_string(places[i].topic);
+            topic->partitions.items = &parts[i];
+        }
+        topic->partitions.count++;
+    }
+}
+
+/* Servers answer in any order; mostly in ours. */
+static struct kafka_place *find_place(struct kafka_place *places, size_t count, size_t *next,
+                                      struct bytes topic, int32_t partition)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct kafka_place *place = &places[(*next + i) % count];
+        if (place->partition != partition || !bytes_equal_string(topic, place->topic))
+            continue;
+        *next = (size_t)(place - places) + 1;
+        return place;
+    }
+    return NULL;
+}
+
+static enum err take_places(const struct kafka_list_offsets_response *in,
+                            struct kafka_place *places, size_t count)
+{
+    size_t next = 0;
+
+    for (int32_t i = 0; i < in->topics.count; i++) {
+        const struct kafka_list_offsets_response_topic *topic = &in->topics.items[i];
+        for (int32_t j = 0; j < topic->partitions.count; j++) {
+            const struct kafka_list_offsets_response_partition *found = &topic->partitions.items[j];
+            struct kafka_place *place =
+                find_place(places, count, &next, topic->name, found->partition_index);
+            if (!place)
+                continue;
+            enum err err = kafka_client_error(found->error_code, BYTES_NULL, place->topic);
+            if (err)
+                return err;
+            place->offset = found->offset;
+        }
+    }
+    return OK;
+}
+
+enum err kafka_client_list_offsets(struct kafka_client *c, struct kafka_place *places, size_t count)
+{
+    struct kafka_list_offsets_request request;
+    struct kafka_list_offsets_response response;
+
+    if (count == 0)
+        return OK;
+    wire_init(&kafka_list_offsets_request_schema, &request);
+    request.replica_id = -1;
+    put_places(c, places, count, &request);
+    for (size_t i = 0; i < count; i++)
+        places[i].offset = -1;
+    enum err err = kafka_client_ask(c, KAFKA_LIST_OFFSETS, KAFKA_CLIENT_LIST_OFFSETS_VERSION,
+                                    &request, &response);
+    arena_reset(&c->asked);
+    return err ? err : take_places(&response, places, count);
+}
+
 enum err kafka_client_list_offset(struct kafka_client *c, const char *topic, int32_t partition,
                                   int64_t timestamp, int64_t *out)
 {
-    struct kafka_list_offsets_request request;
-    struct kafka_list_offsets_request_topic in_topic;
-    struct kafka_list_offsets_request_partition in_partition;
-    struct kafka_list_offsets_response response;
+    struct kafka_place place = {topic, partition, timestamp, -1};
 
-    wire_init(&kafka_list_offsets_request_schema, &request);
-    wire_init(&kafka_list_offsets_request_topic_schema, &in_topic);
-    wire_init(&kafka_list_offsets_request_partition_schema, &in_partition);
-    request.replica_id = -1;
-    request.topics.items = &in_topic;
-    request.topics.count = 1;
-    in_topic.name = bytes_from_string(topic);
-    in_topic.partitions.items = &in_partition;
-    in_topic.partitions.count = 1;
-    in_partition.partition_index = partition;
-    in_partition.timestamp = timestamp;
-    enum err err =
-        call(c, KAFKA_LIST_OFFSETS, KAFKA_CLIENT_LIST_OFFSETS_VERSION, &request, &response);
-    if (err)
-        return err;
-    if (response.topics.count != 1 || response.topics.items[0].partitions.count != 1)
-        return err_set(E_MALFORMED, "ListOffsets answers something else than was asked");
-    const struct kafka_list_offsets_response_partition *found =
-        &response.topics.items[0].partitions.items[0];
-    err = kafka_client_error(found->error_code, BYTES_NULL, topic);
+    enum err err = kafka_client_list_offsets(c, &place, 1);
     if (!err)
-        *out = found->offset;
+        *out = place.offset;
     return err;
 }
 
@@ -330,7 +450,8 @@ enum err kafka_client_produce(struct kafka_client *c, const char *topic, int32_t
             return err;
         return stream_send(c->stream, text_bytes(&c->out), clock_now_ns() + c->timeout_ns);
     }
-    enum err err = call(c, KAFKA_PRODUCE, KAFKA_CLIENT_PRODUCE_VERSION, &request, &response);
+    enum err err =
+        kafka_client_ask(c, KAFKA_PRODUCE, KAFKA_CLIENT_PRODUCE_VERSION, &request, &response);
     if (err)
         return err;
     if (response.responses.count != 1 || response.responses.items[0].partition_responses.count != 1)
@@ -360,7 +481,7 @@ enum err kafka_client_fetch(struct kafka_client *c, const char *topic,
     in_topic.topic = bytes_from_string(topic);
     in_topic.partitions.items = positions;
     in_topic.partitions.count = (int32_t)count;
-    enum err err = call(c, KAFKA_FETCH, KAFKA_CLIENT_FETCH_VERSION, &request, out);
+    enum err err = kafka_client_ask(c, KAFKA_FETCH, KAFKA_CLIENT_FETCH_VERSION, &request, out);
     return err ? err : kafka_client_error(out->error_code, BYTES_NULL, topic);
 }
 

@@ -1,168 +1,290 @@
-/* `pabal topic ...`: over the control socket, or with --server over Kafka's protocol, to any
- * broker. */
-#include <stdio.h>
+/* `pabal topic ...`, over Kafka's protocol: of Pabal and of any other broker that speaks it. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "cli/commands.h"
-#include "cli/control_client.h"
-#include "cli/kafka_client.h"
+#include "cli/kafka_admin.h"
 
 struct topic_options {
     struct common common;
     const char *name;
-    int64_t partitions; /* 0: the server's default */
-    struct flag_list configs;
+    int64_t partitions, replicas; /* 0: the server's default */
+    struct flag_list configs, deleted_configs;
+    bool if_not_exists, if_exists, shows_configs, dry_run;
 };
 
-/* What a command does over Kafka's protocol; *out is the result, a new reference. */
+/* What a command does; *out is the result, a new reference. */
 typedef enum err topic_ask(struct kafka_client *c, const struct topic_options *o, json_t **out);
 
-struct topic_command {
-    const char *name;    /* on the control socket */
-    const char *columns; /* of rows; NULL: the result is an object */
-    topic_ask *by_kafka;
-};
+/* ---- list and show ---- */
 
-/* ---- over Kafka's protocol ---- */
-
-static json_t *string_of(struct bytes b)
+static json_t *count_or_null(int64_t count)
 {
-    return json_stringn((const char *)b.data, b.size);
+    return count >= 0 ? json_integer((json_int_t)count) : json_null();
 }
 
-static enum err list_by_kafka(struct kafka_client *c, const struct topic_options *o, json_t **out)
+static json_t *topic_row(const struct kafka_partition *first, size_t count)
 {
-    struct kafka_metadata_response metadata;
+    int64_t messages = 0, bytes = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        messages += first[i].end - first[i].start;
+        bytes = first[i].bytes < 0 || bytes < 0 ? -1 : bytes + first[i].bytes;
+    }
+    json_t *row = json_pack("{s:s, s:I, s:I}", "name", first->topic, "partitions",
+                            (json_int_t)count, "messages", (json_int_t)messages);
+    json_object_set_new(row, "bytes", count_or_null(bytes));
+    return row;
+}
+
+static enum err list_topics(struct kafka_client *c, const struct topic_options *o, json_t **out)
+{
+    kafka_partitions list = {0};
 
     (void)o;
-    enum err err = kafka_client_metadata(c, NULL, &metadata);
+    enum err err = kafka_admin_partitions(c, NULL, &list);
+    *out = json_array();
+    for (size_t i = 0, next; i < list.count; i = next) {
+        next = i + 1;
+        while (next < list.count && strcmp(list.items[next].topic, list.items[i].topic) == 0)
+            next++;
+        json_array_append_new(*out, topic_row(&list.items[i], next - i));
+    }
+    kafka_partitions_reset(&list);
+    return err;
+}
+
+static enum err show_partitions(struct kafka_client *c, const struct topic_options *o, json_t **out)
+{
+    kafka_partitions list = {0};
+
+    enum err err = kafka_admin_partitions(c, o->name, &list);
+    *out = json_array();
+    for (size_t i = 0; i < list.count; i++) {
+        const struct kafka_partition *p = &list.items[i];
+        json_t *row = json_pack("{s:i, s:I, s:I, s:I, s:i}", "partition", (int)p->index, "start",
+                                (json_int_t)p->start, "end", (json_int_t)p->end, "messages",
+                                (json_int_t)(p->end - p->start), "leader", (int)p->leader);
+        json_object_set_new(row, "bytes", count_or_null(p->bytes));
+        json_array_append_new(*out, row);
+    }
+    kafka_partitions_reset(&list);
+    return err;
+}
+
+static const char *source_name(int8_t source)
+{
+    static const char *const names[] = {"", "topic", "broker", "brokers", "file", "default"};
+
+    return source > 0 && source < (int8_t)(sizeof names / sizeof names[0]) ? names[source] : "";
+}
+
+static enum err show_configs(struct kafka_client *c, const struct topic_options *o, json_t **out)
+{
+    struct kafka_describe_configs_request request;
+    struct kafka_describe_configs_request_resource resource;
+    struct kafka_describe_configs_response response;
+    struct kafka_metadata_response metadata;
+
+    enum err err = kafka_client_metadata(c, o->name, &metadata); /* for its better error */
     if (err)
         return err;
+    wire_init(&kafka_describe_configs_request_schema, &request);
+    wire_init(&kafka_describe_configs_request_resource_schema, &resource);
+    resource.resource_type = KAFKA_RESOURCE_TOPIC;
+    resource.resource_name = bytes_from_string(o->name);
+    request.resources.items = &resource;
+    request.resources.count = 1;
+    err = kafka_client_ask(c, KAFKA_DESCRIBE_CONFIGS, KAFKA_CLIENT_DESCRIBE_CONFIGS_VERSION,
+                           &request, &response);
+    if (!err && response.results.count != 1)
+        err = err_set(E_MALFORMED, "configs of %d topics instead of one", response.results.count);
+    if (!err)
+        err = kafka_client_error(response.results.items[0].error_code,
+                                 response.results.items[0].error_message, o->name);
+    if (err)
+        return err;
+    const struct kafka_describe_configs_response_resource *found = &response.results.items[0];
     *out = json_array();
-    for (int32_t i = 0; i < metadata.topics.count; i++) {
+    for (int32_t i = 0; i < found->configs.count; i++) {
+        const struct kafka_describe_configs_response_config *config = &found->configs.items[i];
         json_t *row = json_object();
-        json_object_set_new(row, "name", string_of(metadata.topics.items[i].name));
-        json_object_set_new(row, "partitions",
-                            json_integer(metadata.topics.items[i].partitions.count));
+        json_object_set_new(row, "name", json_of_bytes(config->name));
+        json_object_set_new(row, "value",
+                            config->value.data ? json_of_bytes(config->value) : json_null());
+        json_object_set_new(row, "source", json_string(source_name(config->config_source)));
         json_array_append_new(*out, row);
     }
     return OK;
 }
 
-static enum err add_partition(struct kafka_client *c, const char *topic, int32_t partition,
-                              json_t *rows)
+static enum err show_topic(struct kafka_client *c, const struct topic_options *o, json_t **out)
 {
-    int64_t start, end;
-
-    enum err err = kafka_client_list_offset(c, topic, partition, KAFKA_TIMESTAMP_EARLIEST, &start);
-    if (!err)
-        err = kafka_client_list_offset(c, topic, partition, KAFKA_TIMESTAMP_LATEST, &end);
-    if (!err)
-        json_array_append_new(rows, json_pack("{s:i, s:I, s:I}", "partition", (int)partition,
-                                              "start", (json_int_t)start, "end", (json_int_t)end));
-    return err;
+    return o->shows_configs ? show_configs(c, o, out) : show_partitions(c, o, out);
 }
 
-static enum err show_by_kafka(struct kafka_client *c, const struct topic_options *o, json_t **out)
+/* ---- create, alter, delete ---- */
+
+/* "NAME=VALUE"; *out_value is what is behind the sign. */
+static enum err split_config(const char *text, struct bytes *out_name, struct bytes *out_value)
 {
-    struct kafka_metadata_response metadata;
+    const char *equals = strchr(text, '=');
 
-    enum err err = kafka_client_metadata(c, o->name, &metadata);
-    if (err)
-        return err;
-    int32_t count = metadata.topics.items[0].partitions.count;
-    *out = json_array();
-    for (int32_t p = 0; p < count && !err; p++)
-        err = add_partition(c, o->name, p, *out);
-    if (err)
-        json_decref(*out);
-    return err;
-}
-
-static enum err create_by_kafka(struct kafka_client *c, const struct topic_options *o, json_t **out)
-{
-    if (o->configs.count)
-        return err_set(E_UNSUPPORTED, "--config works over the control socket only");
-    enum err err =
-        kafka_client_create_topic(c, o->name, o->partitions ? (int32_t)o->partitions : -1);
-    if (!err)
-        *out = json_pack("{s:s}", "name", o->name);
-    return err;
-}
-
-static enum err delete_by_kafka(struct kafka_client *c, const struct topic_options *o, json_t **out)
-{
-    enum err err = kafka_client_delete_topic(c, o->name);
-    if (!err)
-        *out = json_object();
-    return err;
-}
-
-static enum err ask_by_kafka(const struct topic_options *o, topic_ask *ask, json_t **out)
-{
-    struct kafka_client *client = NULL;
-
-    enum err err = kafka_client_open(o->common.server, o->common.timeout_ns, &client);
-    if (!err)
-        err = ask(client, o, out);
-    kafka_client_close(client);
-    return err;
-}
-
-/* ---- over the control socket ---- */
-
-/* "name=value" flags as a JSON object. */
-static enum err add_configs(const struct flag_list *list, json_t *request)
-{
-    json_t *configs = json_object();
-
-    json_object_set_new(request, "configs", configs);
-    for (size_t i = 0; i < list->count; i++) {
-        const char *equals = strchr(list->items[i], '=');
-        char name[256];
-        if (!equals || (size_t)(equals - list->items[i]) >= sizeof name)
-            return err_set(E_INVALID, "--config %s: must be NAME=VALUE", list->items[i]);
-        snprintf(name, sizeof name, "%.*s", (int)(equals - list->items[i]), list->items[i]);
-        json_object_set_new(configs, name, json_string(equals + 1));
-    }
+    if (!equals || equals == text)
+        return err_set(E_INVALID, "--config %s: must be NAME=VALUE", text);
+    *out_name = bytes_of(text, (size_t)(equals - text));
+    *out_value = bytes_from_string(equals + 1);
     return OK;
 }
 
-static enum err ask_by_control(const struct topic_options *o, const char *command, json_t **out)
+static enum err create_topic(struct kafka_client *c, const struct topic_options *o, json_t **out)
 {
-    json_t *request = json_pack("{s:s}", "command", command);
+    struct kafka_create_topics_request_config configs[FLAG_LIST_MAX];
+    struct kafka_topic_spec spec = {.name = o->name,
+                                    .partitions = o->partitions ? (int32_t)o->partitions : -1,
+                                    .replicas = o->replicas ? (int16_t)o->replicas : -1,
+                                    .configs = configs,
+                                    .config_count = o->configs.count,
+                                    .validate_only = o->dry_run};
+    enum err err = OK;
 
-    if (o->name)
-        json_object_set_new(request, "name", json_string(o->name));
-    if (o->partitions)
-        json_object_set_new(request, "partitions", json_integer(o->partitions));
-    enum err err = add_configs(&o->configs, request);
-    if (err) {
-        json_decref(request);
+    for (size_t i = 0; i < o->configs.count && !err; i++)
+        err = split_config(o->configs.items[i], &configs[i].name, &configs[i].value);
+    if (!err)
+        err = kafka_client_create_topic(c, &spec);
+    bool is_there = err == E_EXISTS;
+    if (err && !(is_there && o->if_not_exists))
         return err;
+    *out = json_pack("{s:s, s:b}", "name", o->name, "created", !is_there && !o->dry_run);
+    return OK;
+}
+
+static enum err delete_topic(struct kafka_client *c, const struct topic_options *o, json_t **out)
+{
+    struct kafka_metadata_response metadata;
+
+    enum err err = kafka_client_metadata(c, o->name, &metadata); /* for its better error */
+    if (!err)
+        err = kafka_client_delete_topic(c, o->name);
+    bool is_missing = err == E_NOT_FOUND;
+    if (err && !(is_missing && o->if_exists))
+        return err;
+    *out = json_pack("{s:s, s:b}", "name", o->name, "deleted", !is_missing);
+    return OK;
+}
+
+static enum err add_partitions(struct kafka_client *c, const struct topic_options *o)
+{
+    struct kafka_create_partitions_request request;
+    struct kafka_create_partitions_request_topic topic;
+    struct kafka_create_partitions_response response;
+
+    wire_init(&kafka_create_partitions_request_schema, &request);
+    wire_init(&kafka_create_partitions_request_topic_schema, &topic);
+    topic.name = bytes_from_string(o->name);
+    topic.count = (int32_t)o->partitions;
+    request.topics.items = &topic;
+    request.topics.count = 1;
+    request.timeout_ms = (int32_t)(o->common.timeout_ns / 1000000);
+    request.validate_only = o->dry_run;
+    enum err err = kafka_client_ask(c, KAFKA_CREATE_PARTITIONS,
+                                    KAFKA_CLIENT_CREATE_PARTITIONS_VERSION, &request, &response);
+    if (!err && response.results.count != 1)
+        err = err_set(E_MALFORMED, "answer about %d topics", response.results.count);
+    return err ? err
+               : kafka_client_error(response.results.items[0].error_code,
+                                    response.results.items[0].error_message, o->name);
+}
+
+static enum err put_changes(const struct topic_options *o,
+                            struct kafka_incremental_alter_configs_request_config *out,
+                            int32_t *out_count)
+{
+    enum { SET, DELETE };
+    int32_t count = 0;
+
+    for (size_t i = 0; i < o->configs.count; i++) {
+        struct kafka_incremental_alter_configs_request_config *config = &out[count++];
+        config->config_operation = SET;
+        enum err err = split_config(o->configs.items[i], &config->name, &config->value);
+        if (err)
+            return err;
     }
-    return control_ask(&o->common, request, out);
+    for (size_t i = 0; i < o->deleted_configs.count; i++)
+        out[count++] = (struct kafka_incremental_alter_configs_request_config){
+            .name = bytes_from_string(o->deleted_configs.items[i]), .config_operation = DELETE};
+    *out_count = count;
+    return OK;
+}
+
+static enum err alter_configs(struct kafka_client *c, const struct topic_options *o)
+{
+    struct kafka_incremental_alter_configs_request request;
+    struct kafka_incremental_alter_configs_request_resource resource;
+    struct kafka_incremental_alter_configs_request_config configs[2 * FLAG_LIST_MAX];
+    struct kafka_incremental_alter_configs_response response;
+
+    wire_init(&kafka_incremental_alter_configs_request_schema, &request);
+    wire_init(&kafka_incremental_alter_configs_request_resource_schema, &resource);
+    resource.resource_type = KAFKA_RESOURCE_TOPIC;
+    resource.resource_name = bytes_from_string(o->name);
+    resource.configs.items = configs;
+    request.resources.items = &resource;
+    request.resources.count = 1;
+    request.validate_only = o->dry_run;
+    enum err err = put_changes(o, configs, &resource.configs.count);
+    if (!err)
+        err = kafka_client_ask(c, KAFKA_INCREMENTAL_ALTER_CONFIGS,
+                               KAFKA_CLIENT_ALTER_CONFIGS_VERSION, &request, &response);
+    if (!err && response.responses.count != 1)
+        err = err_set(E_MALFORMED, "answer about %d topics", response.responses.count);
+    return err ? err
+               : kafka_client_error(response.responses.items[0].error_code,
+                                    response.responses.items[0].error_message, o->name);
+}
+
+static enum err alter_topic(struct kafka_client *c, const struct topic_options *o, json_t **out)
+{
+    struct kafka_metadata_response metadata;
+    bool has_configs = o->configs.count + o->deleted_configs.count > 0;
+
+    enum err err = kafka_client_metadata(c, o->name, &metadata); /* for its better error */
+    if (!err && !has_configs && !o->partitions)
+        err = err_set(E_INVALID, "what? --partitions, --config or --delete-config");
+    if (!err && has_configs)
+        err = alter_configs(c, o);
+    if (!err && o->partitions)
+        err = add_partitions(c, o);
+    if (!err)
+        *out = json_pack("{s:s, s:b}", "name", o->name, "altered", !o->dry_run);
+    return err;
 }
 
 /* ---- the commands ---- */
 
+/* `columns` NULL: the result is an object. */
 static int run(const struct arguments *a, int argc, char **argv, struct topic_options *o,
-               const struct topic_command *command)
+               topic_ask *ask, const char *columns)
 {
     const char *positionals[POSITIONALS_MAX];
+    struct kafka_client *client = NULL;
     json_t *result = NULL;
     int exit_code;
 
     if (!cli_begin(a, argc, argv, positionals, &o->common, &exit_code))
         return exit_code;
     o->name = positionals[0];
-    enum err err = o->common.server && !o->common.control
-                       ? ask_by_kafka(o, command->by_kafka, &result)
-                       : ask_by_control(o, command->name, &result);
-    if (err)
+    enum err err = kafka_admin_open(&o->common, &client);
+    if (!err)
+        err = ask(client, o, &result);
+    kafka_client_close(client);
+    if (err) {
+        json_decref(result);
         return (int)output_error(err);
-    if (command->columns)
-        output_rows(result, command->columns, common_wants_json(&o->common));
+    }
+    if (columns)
+        output_rows(result, columns, common_wants_json(&o->common));
     else
         output_object(result, common_wants_json(&o->common));
     return EXIT_CODE_OK;
@@ -178,33 +300,32 @@ static void options_init(struct topic_options *o)
 
 int topic_list_run(int argc, char **argv)
 {
-    static const struct topic_command command = {"topic.list", "name partitions messages bytes",
-                                                 list_by_kafka};
     struct topic_options o;
     const struct flag flags[] = {TOPIC_FLAGS(o)};
     const struct arguments a = {
         .synopsis = "topic list [options]",
-        .about =
-            "List topics: of the server on this machine, or with --server of any Kafka broker.",
-        .examples = "",
+        .about = "List topics with how much is in them.",
+        .examples = "  pabal topic list --server broker.example.org:9092\n",
         .flags = flags,
         .flag_count = sizeof flags / sizeof flags[0],
     };
 
     options_init(&o);
-    return run(&a, argc, argv, &o, &command);
+    return run(&a, argc, argv, &o, list_topics, "name partitions messages bytes");
 }
 
 int topic_show_run(int argc, char **argv)
 {
-    static const struct topic_command command = {"topic.show", "partition start end bytes",
-                                                 show_by_kafka};
     struct topic_options o;
-    const struct flag flags[] = {TOPIC_FLAGS(o)};
+    const struct flag flags[] = {
+        {"configs", FLAG_BOOL, "", "its configs instead, and where each comes from",
+         &o.shows_configs},
+        TOPIC_FLAGS(o),
+    };
     const struct arguments a = {
         .synopsis = "topic show NAME [options]",
         .about = "Show a topic's partitions: the first offset kept and the next one to come.",
-        .examples = "",
+        .examples = "  pabal topic show orders --configs\n",
         .flags = flags,
         .flag_count = sizeof flags / sizeof flags[0],
         .positional_least = 1,
@@ -212,22 +333,28 @@ int topic_show_run(int argc, char **argv)
     };
 
     options_init(&o);
-    return run(&a, argc, argv, &o, &command);
+    bool wants_configs = false; /* known before the flags are parsed: columns depend on it */
+    for (int i = 0; i < argc; i++)
+        wants_configs |= strcmp(argv[i], "--configs") == 0;
+    return run(&a, argc, argv, &o, show_topic,
+               wants_configs ? "name value source" : "partition start end messages bytes leader");
 }
 
 int topic_create_run(int argc, char **argv)
 {
-    static const struct topic_command command = {"topic.create", NULL, create_by_kafka};
     struct topic_options o;
     const struct flag flags[] = {
         {"partitions", FLAG_INT, "N", "[num.partitions]", &o.partitions},
+        {"replicas", FLAG_INT, "N", "of brokers with more than one node", &o.replicas},
         {"config", FLAG_LIST, "NAME=VALUE", "a topic config; may be given many times", &o.configs},
+        {"if-not-exists", FLAG_BOOL, "", "it is fine when it is there", &o.if_not_exists},
+        {"dry-run", FLAG_BOOL, "", "only ask whether it could be created", &o.dry_run},
         TOPIC_FLAGS(o),
     };
     const struct arguments a = {
         .synopsis = "topic create NAME [options]",
         .about = "Create a topic.",
-        .examples = "  pabal topic create orders --partitions 4\n",
+        .examples = "  pabal topic create orders --partitions 4 --config retention.ms=86400000\n",
         .flags = flags,
         .flag_count = sizeof flags / sizeof flags[0],
         .positional_least = 1,
@@ -235,14 +362,42 @@ int topic_create_run(int argc, char **argv)
     };
 
     options_init(&o);
-    return run(&a, argc, argv, &o, &command);
+    return run(&a, argc, argv, &o, create_topic, NULL);
+}
+
+int topic_alter_run(int argc, char **argv)
+{
+    struct topic_options o;
+    const struct flag flags[] = {
+        {"partitions", FLAG_INT, "N", "so many in all; there can only be more", &o.partitions},
+        {"config", FLAG_LIST, "NAME=VALUE", "set; may be given many times", &o.configs},
+        {"delete-config", FLAG_LIST, "NAME", "back to the default; may be given many times",
+         &o.deleted_configs},
+        {"dry-run", FLAG_BOOL, "", "only ask whether it could be done", &o.dry_run},
+        TOPIC_FLAGS(o),
+    };
+    const struct arguments a = {
+        .synopsis = "topic alter NAME [options]",
+        .about = "Change a topic's configs, or give it more partitions.",
+        .examples = "  pabal topic alter orders --config max.message.bytes=2000000\n"
+                    "  pabal topic alter orders --partitions 8\n",
+        .flags = flags,
+        .flag_count = sizeof flags / sizeof flags[0],
+        .positional_least = 1,
+        .positional_most = 1,
+    };
+
+    options_init(&o);
+    return run(&a, argc, argv, &o, alter_topic, NULL);
 }
 
 int topic_delete_run(int argc, char **argv)
 {
-    static const struct topic_command command = {"topic.delete", NULL, delete_by_kafka};
     struct topic_options o;
-    const struct flag flags[] = {TOPIC_FLAGS(o)};
+    const struct flag flags[] = {
+        {"if-exists", FLAG_BOOL, "", "it is fine when it is not there", &o.if_exists},
+        TOPIC_FLAGS(o),
+    };
     const struct arguments a = {
         .synopsis = "topic delete NAME [options]",
         .about = "Delete a topic and everything in it.",
@@ -254,5 +409,5 @@ int topic_delete_run(int argc, char **argv)
     };
 
     options_init(&o);
-    return run(&a, argc, argv, &o, &command);
+    return run(&a, argc, argv, &o, delete_topic, NULL);
 }

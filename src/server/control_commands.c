@@ -67,6 +67,8 @@ static enum err health_run(struct control_call *call)
         (json_int_t)hub_connection_count(call->server->hub), "logs", (json_int_t)stats.logs,
         "memory_bytes", (json_int_t)process_rss_bytes(), "journal_bytes",
         (json_int_t)stats.journal_bytes, "cached_bytes", (json_int_t)stats.cached_bytes);
+    json_object_set_new(call->result, "listeners",
+                        json_string(call->server->listeners ? call->server->listeners : ""));
     return OK;
 }
 

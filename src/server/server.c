@@ -154,6 +154,7 @@ static enum err start(struct server *s, const struct settings *settings)
                  config_text(s->config, OPT_DURABILITY),
                  (double)(clock_now_ns() - started_ns) / 1e6);
         printf("ready%s\n", text_string(&ready));
+        s->listeners = xstrdup(ready.size ? text_string(&ready) + 1 : "");
         fflush(stdout);
         process_notify("READY=1");
     }
@@ -166,6 +167,7 @@ static void finish(struct server *s)
 {
     if (s->hub)
         hub_stop(s->hub);
+    free(s->listeners);
     core_close(s->core);
     if (s->jobs)
         s->jobs->free(s->jobs);

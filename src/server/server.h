@@ -28,6 +28,7 @@ struct server {
     struct kafka_listener kafka;
     struct control_listener control;
     int64_t started_wall_ms;
+    char *listeners; /* "kafka=HOST:PORT amqp=HOST:PORT", those that are open */
 };
 
 /* Run until a signal says stop. */

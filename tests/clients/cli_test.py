@@ -45,27 +45,56 @@ def cli(pabal):
 
 
 def test_topics_are_made_listed_shown_and_deleted(cli):
-    cli.run("topic", "create", "orders", "--partitions", "3")
+    assert cli.json("topic", "create", "orders", "--partitions", "3") == {"name": "orders", "created": True}
     assert cli.json("topic", "list") == [
         {"name": "orders", "partitions": 3, "messages": 0, "bytes": 0}]
     assert [p["partition"] for p in cli.json("topic", "show", "orders")] == [0, 1, 2]
     assert cli.run("topic", "list").split("\n")[0].split() == [
         "NAME", "PARTITIONS", "MESSAGES", "BYTES"]
     cli.run("topic", "create", "orders", code=4)
+    assert cli.json("topic", "create", "orders", "--if-not-exists")["created"] is False
+    cli.run("topic", "show", "order", code=3)
+    assert "there is no topic order; did you mean orders?" in cli.err
     cli.run("topic", "delete", "orders")
     cli.run("topic", "show", "orders", code=3)
     assert "there is no topic orders" in cli.err
+    cli.run("topic", "delete", "orders", code=3)
+    assert cli.json("topic", "delete", "orders", "--if-exists")["deleted"] is False
 
 
-def test_topics_by_the_kafka_protocol(cli):
+def test_a_topic_is_found_by_the_address_as_well(cli):
     cli.kafka("topic", "create", "t", "--partitions", "2")
     cli.kafka("topic", "create", "t", code=4)
     cli.run("publish", "t", "one", "--partition", "1", "--server", cli.broker.kafka)
     shown = json.loads(cli.kafka("topic", "show", "t", "--output", "json"))
-    assert shown == [{"partition": 0, "start": 0, "end": 0}, {"partition": 1, "start": 0, "end": 1}]
-    assert "t " in cli.kafka("topic", "list")
+    assert [(p["partition"], p["start"], p["end"], p["messages"]) for p in shown] == [(0, 0, 0, 0), (1, 0, 1, 1)]
+    assert shown[1]["bytes"] > 60
+    assert "t " in cli.run("topic", "list", env={"PABAL_SERVER": cli.broker.kafka})
     cli.kafka("topic", "delete", "t")
     cli.kafka("topic", "show", "t", code=3)
+
+
+def test_a_topic_is_altered(cli):
+    cli.run("topic", "create", "t", "--config", "retention.ms=1000000")
+    configs = {row["name"]: row for row in cli.json("topic", "show", "t", "--configs")}
+    assert (configs["retention.ms"]["value"], configs["retention.ms"]["source"]) == ("1000000", "topic")
+    cli.run("topic", "alter", "t", "--partitions", "3", "--config", "max.message.bytes=5000",
+            "--delete-config", "retention.ms", "--dry-run")
+    assert len(cli.json("topic", "show", "t")) == 1
+    cli.run("topic", "alter", "t", "--partitions", "3", "--config", "max.message.bytes=5000",
+            "--delete-config", "retention.ms")
+    configs = {row["name"]: row for row in cli.json("topic", "show", "t", "--configs")}
+    assert configs["max.message.bytes"]["value"] == "5000"
+    assert configs["retention.ms"]["source"] != "topic"
+    assert len(cli.json("topic", "show", "t")) == 3
+    cli.run("topic", "alter", "t", "--partitions", "2", code=1)
+    cli.run("topic", "alter", "t", "--config", "max.message.bytes=many", code=1)
+    cli.run("topic", "alter", "t", "--config", "max.mesage.bytes=1", code=1)
+    cli.run("topic", "alter", "t", "--config", "no-value", code=1)
+    cli.run("topic", "alter", "t", code=1)
+    cli.run("topic", "alter", "nobody", "--partitions", "2", code=3)
+    cli.run("publish", "t", "x" * 6000, code=1)
+    assert "max.message.bytes" in cli.err
 
 
 def test_lines_go_through_a_topic(cli):
@@ -95,6 +124,110 @@ def test_what_is_no_text_is_printed_in_hexadecimal(cli, tmp_path):
     record = json.loads(cli.kafka("consume", "t", "--from-beginning", "--count", "1",
                                   "--output", "json"))
     assert record["value_hex"] == "fffe" and "value" not in record
+
+
+def test_places_to_begin_at(cli):
+    cli.run("topic", "create", "t")
+    cli.run("publish", "t", stdin="".join(f"{i}\n" for i in range(10)))
+
+    def consume(*words):
+        return cli.run("consume", "t", "--exit", *words).split()
+    assert consume("-o", "beginning") == [str(i) for i in range(10)]
+    assert consume("--from", "end") == []
+    assert consume("-o", "7") == ["7", "8", "9"]
+    assert consume("-o", "-2") == ["8", "9"]
+    assert consume("-o", "-100") == consume("--from-beginning")
+    assert consume("--from", "1h", "-c", "3") == ["0", "1", "2"]
+    assert consume("--from", "2020-01-01T00:00:00Z") == [str(i) for i in range(10)]
+    assert consume("--from", "2100-01-01") == []
+    cli.run("consume", "t", "--from", "yesterday", code=2)
+    assert "must be beginning, end, an offset" in cli.err
+    cli.run("consume", "t", "--from", "end", "-o", "1", code=2)
+    cli.run("consume", "t", "-p", "5", "-e", code=3)
+    assert "t has no partition 5; it has 1" in cli.err
+
+
+def test_records_have_keys_headers_codecs_and_formats(cli, tmp_path):
+    cli.run("topic", "create", "t")
+    for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
+        cli.run("publish", "t", codec, "-z", codec, "-k", "key", "-H", "a=1", "--header", "b=x y")
+    out = cli.run("consume", "t", "-o", "beginning", "-e", "-f", "%t/%p/%o %k=%s %K %S [%h]\\n")
+    assert out.splitlines()[3] == "t/0/3 key=lz4 3 3 [a=1,b=x y]"
+    record = json.loads(cli.run("consume", "t", "-o", "-1", "-e", "--output", "json"))
+    assert record["headers"] == [{"name": "a", "value": "1"}, {"name": "b", "value": "x y"}]
+    assert (record["topic"], record["key"], record["value"]) == ("t", "key", "zstd")
+    (tmp_path / "one").write_text("two\nlines")
+    cli.run("publish", "t", "--message-file", str(tmp_path / "one"))
+    assert cli.run("consume", "t", "-o", "-1", "-e", "-f", "%S:%s") == "9:two\nlines"
+    cli.run("consume", "t", "-f", "%q", code=2)
+    cli.run("publish", "t", "x", "-z", "brotli", code=2)
+    cli.run("publish", "t", "x", "-H", "novalue", code=1)
+    cli.run("publish", "--queue", "q", "x", "-z", "lz4", code=2)
+
+
+def lags(cli, group):
+    return {(p["topic"], p["partition"]): p.get("lag") for p in cli.json("group", "show", group)}
+
+
+def test_a_group_consumes_and_is_listed_shown_reset_and_deleted(cli):
+    cli.run("topic", "create", "t", "--partitions", "2")
+    for partition in ("0", "1"):
+        cli.run("publish", "t", "-p", partition, stdin="".join(f"{i}\n" for i in range(10)))
+    consume = ["consume", "t", "-g", "g", "--from", "beginning"]
+    assert len(cli.run(*consume, "-c", "7").split()) == 7
+    assert sum(lags(cli, "g").values()) == 13
+    assert len(cli.run(*consume, "-e").split()) == 13
+    assert cli.json("group", "list") == [{"name": "g", "state": "Empty", "protocol": "consumer", "lag": 0}]
+    cli.run("publish", "t", "-p", "1", "late")
+    time.sleep(1.1)
+    late = cli.json("group", "show", "g")[1]
+    assert (late["committed"], late["end"], late["lag"]) == (10, 11, 1) and late["lag_s"] >= 1
+
+    preview = cli.json("group", "reset", "g", "--topic", "t", "--to", "beginning")
+    assert [(p["from"], p["to"]) for p in preview] == [(10, 0), (10, 0)]
+    assert "nothing was changed" in cli.err
+    assert lags(cli, "g") == {("t", 0): 0, ("t", 1): 1}
+    cli.run("group", "reset", "g", "--topic", "t", "--to", "4", "--execute")
+    assert lags(cli, "g") == {("t", 0): 6, ("t", 1): 7}
+    cli.run("group", "reset", "g", "--topic", "t", "--shift", "-2", "--partition", "1", "--execute")
+    assert lags(cli, "g") == {("t", 0): 6, ("t", 1): 9}
+    cli.run("group", "reset", "g", "--all-topics", "--to", "1h", "--execute")
+    assert lags(cli, "g") == {("t", 0): 10, ("t", 1): 11}
+    cli.run("group", "reset", "g", "--all-topics", "--to", "999", "--execute")
+    assert lags(cli, "g") == {("t", 0): 0, ("t", 1): 0}
+    cli.run("group", "reset", "g", "--to", "end", code=2)
+    cli.run("group", "reset", "g", "--topic", "t", code=2)
+    cli.run("group", "reset", "g", "--topic", "nobody", "--to", "end", code=3)
+    cli.run("group", "show", "h", code=3)
+    assert "did you mean g?" in cli.err
+    cli.run("group", "delete", "g", "--topic", "t")
+    cli.run("group", "reset", "new", "--topic", "t", "--to", "end", "--execute")
+    assert lags(cli, "new") == {("t", 0): 0, ("t", 1): 0}
+    cli.run("group", "delete", "new")
+    cli.run("group", "show", "new", code=3)
+
+
+def test_members_share_a_topic_and_are_not_reset(cli):
+    cli.run("topic", "create", "t", "--partitions", "4")
+    members = [cli.start("consume", "t", "-g", "g") for _ in range(2)]
+
+    def holders():
+        process = cli.start("group", "show", "g", "--output", "json")
+        out, _ = process.communicate(timeout=10)
+        return len([p for p in json.loads(out or "[]") if p.get("client")])
+    brokers.wait_until(lambda: holders() == 4, 15, what="both members")
+    cli.run("group", "reset", "g", "--topic", "t", "--to", "end", "--execute", code=4)
+    assert "stop them first" in cli.err
+    cli.run("group", "delete", "g", code=4)
+    for partition in range(4):
+        cli.run("publish", "t", f"m{partition}", "-p", str(partition))
+    time.sleep(2)
+    for member in members:
+        member.send_signal(signal.SIGINT)
+    got = [member.communicate(timeout=15)[0].split() for member in members]
+    assert sorted(sum(got, [])) == ["m0", "m1", "m2", "m3"]
+    assert [member.returncode for member in members] == [0, 0]
+    assert set(lags(cli, "g").values()) == {0}
 
 
 def test_queues_are_made_listed_purged_and_deleted(cli):
@@ -200,7 +333,7 @@ def test_every_command_has_help(cli):
               if line.startswith("  pabal ")]
     assert len(listed) > 15
     for words in listed:
-        two = len(words) == 2 and words[0] in ("topic", "queue", "bench", "config", "connection")
+        two = len(words) == 2 and words[0] in ("topic", "group", "queue", "bench", "config", "connection")
         command = words if two else words[:1]
         if command not in (["version"], ["help"]):
             assert cli.run(*command, "--help").startswith("Usage: pabal " + " ".join(command))
