@@ -1,5 +1,3 @@
-#include "amqp/amqp_messages.h"
-
 #include "amqp/reply_to.h"
 
 #include <stdlib.h>

@@ -8,6 +8,7 @@
 #ifndef AMQP_REPLY_TO_H
 #define AMQP_REPLY_TO_H
 
+#include "amqp/amqp_messages.h"
 #include "amqp/channel.h"
 
 /* "amq.rabbitmq.reply-to", the queue that does not exist */

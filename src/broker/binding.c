@@ -142,7 +142,7 @@ enum err exchange_check_binding(const struct exchange *x, struct bytes key, stru
     return type->check_binding ? type->check_binding(x, key, arguments) : OK;
 }
 
-static void bind(const struct ends *e, bool durable, struct bytes key, struct bytes arguments)
+static void add(const struct ends *e, bool durable, struct bytes key, struct bytes arguments)
 {
     if (find(e, key, arguments))
         return;
@@ -154,17 +154,17 @@ static void bind(const struct ends *e, bool durable, struct bytes key, struct by
 void exchange_bind(struct exchange *x, struct queue *queue, struct bytes key,
                    struct bytes arguments)
 {
-    bind(&(struct ends){x, queue, NULL}, x->durable && queue->durable && !queue->exclusive, key,
-         arguments);
+    add(&(struct ends){x, queue, NULL}, x->durable && queue->durable && !queue->exclusive, key,
+        arguments);
 }
 
 void exchange_bind_exchange(struct exchange *x, struct exchange *target, struct bytes key,
                             struct bytes arguments)
 {
-    bind(&(struct ends){x, NULL, target}, x->durable && target->durable, key, arguments);
+    add(&(struct ends){x, NULL, target}, x->durable && target->durable, key, arguments);
 }
 
-static void unbind(const struct ends *e, struct bytes key, struct bytes arguments)
+static void drop(const struct ends *e, struct bytes key, struct bytes arguments)
 {
     struct binding *b = find(e, key, arguments);
     if (b && exchange_is_unwanted(binding_drop(b)))
@@ -174,13 +174,13 @@ static void unbind(const struct ends *e, struct bytes key, struct bytes argument
 void exchange_unbind(struct exchange *x, struct queue *queue, struct bytes key,
                      struct bytes arguments)
 {
-    unbind(&(struct ends){x, queue, NULL}, key, arguments);
+    drop(&(struct ends){x, queue, NULL}, key, arguments);
 }
 
 void exchange_unbind_exchange(struct exchange *x, struct exchange *target, struct bytes key,
                               struct bytes arguments)
 {
-    unbind(&(struct ends){x, NULL, target}, key, arguments);
+    drop(&(struct ends){x, NULL, target}, key, arguments);
 }
 
 void bindings_drop_queue(struct queue *queue)

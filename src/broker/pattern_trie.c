@@ -123,25 +123,6 @@ void pattern_trie_remove(struct pattern_trie *trie, struct bytes pattern, void *
     }
 }
 
-void pattern_trie_reset(struct pattern_trie *trie)
-{
-    struct pattern_node *n = trie->root;
-    while (n) { /* leaves first; patterns may be many words long */
-        size_t position = 0;
-        struct pattern_node *child = map_next(&n->words, &position);
-        if (!child)
-            child = n->star ? n->star : n->hash;
-        if (child) {
-            n = child;
-            continue;
-        }
-        struct pattern_node *parent = n->parent;
-        node_free(n);
-        n = parent;
-    }
-    trie->root = NULL;
-}
-
 /* ---- matching ---- */
 
 typedef VEC(struct pattern_node *) node_set;

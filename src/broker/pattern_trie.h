@@ -27,6 +27,5 @@ void pattern_trie_add(struct pattern_trie *trie, struct bytes pattern, void *val
 void pattern_trie_remove(struct pattern_trie *trie, struct bytes pattern, void *value);
 /* Append the values of all patterns that match. */
 void pattern_trie_match(struct pattern_trie *trie, struct bytes key, pattern_values *out);
-void pattern_trie_reset(struct pattern_trie *trie);
 
 #endif

@@ -69,7 +69,7 @@ static int draw_words(struct random *random, const char *const *alphabet, uint32
     text[0] = 0;
     for (int i = 0; i < count; i++) {
         words[i] = alphabet[random_below(random, letters)];
-        sprintf(text + strlen(text), "%s%s", i ? "." : "", words[i]);
+        snprintf(text + strlen(text), 16 - strlen(text), "%s%s", i ? "." : "", words[i]);
     }
     return count;
 }
@@ -108,17 +108,21 @@ TEST(a_pattern_of_many_hashes_is_no_attack)
 {
     struct pattern_trie trie = {0};
     pattern_values found = {0};
-    char pattern[256] = "#", key[256] = "a";
+    struct text pattern = {0}, key = {0};
     int value;
-    while (strlen(pattern) < 250)
-        strcat(pattern, ".a.#");
-    strcat(pattern, ".b");
-    while (strlen(key) < 250)
-        strcat(key, ".a");
-    pattern_trie_add(&trie, B(pattern), &value);
+    text_append_string(&pattern, "#");
+    text_append_string(&key, "a");
+    while (pattern.size < 250)
+        text_append_string(&pattern, ".a.#");
+    text_append_string(&pattern, ".b");
+    while (key.size < 250)
+        text_append_string(&key, ".a");
+    pattern_trie_add(&trie, text_bytes(&pattern), &value);
     for (int i = 0; i < 1000; i++)
-        pattern_trie_match(&trie, B(key), &found);
+        pattern_trie_match(&trie, text_bytes(&key), &found);
     expect_int(found.count, 0);
-    pattern_trie_reset(&trie);
+    pattern_trie_remove(&trie, text_bytes(&pattern), &value);
     expect_null(trie.root);
+    text_reset(&pattern);
+    text_reset(&key);
 }

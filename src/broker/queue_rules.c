@@ -80,6 +80,51 @@ static bool has_dead_letters(const struct queue_rules *r)
     return r->settings.dead_letter_exchange.data;
 }
 
+struct held_move {
+    struct wait wait;
+    struct queue *queue;
+    int64_t offset;
+    uint32_t number;
+};
+
+static void end_move(struct queue *queue, int64_t offset, uint32_t number)
+{
+    if (queue->internal->rules)
+        idmap_remove(&queue->internal->rules->moving, (uint64_t)offset);
+    queue_settle(queue, offset, number);
+}
+
+static void end_held(struct held_move *held)
+{
+    queue_unref(held->queue);
+    free(held);
+}
+
+static void target_has_it(struct wait *wait)
+{
+    struct held_move *held = container_of(wait, struct held_move, wait);
+    end_move(held->queue, held->offset, held->number);
+    end_held(held);
+}
+
+static void target_never_has_it(struct wait *wait)
+{
+    end_held(container_of(wait, struct held_move, wait));
+}
+
+/* Settle when the ticket is done. */
+static void settle_after(struct queue *queue, int64_t offset, uint32_t number, struct ticket ticket)
+{
+    struct held_move *held = xzalloc(sizeof *held);
+    *held = (struct held_move){.wait = {.ready = target_has_it, .frozen = target_never_has_it},
+                               .queue = queue,
+                               .offset = offset,
+                               .number = number};
+    queue_ref(queue);
+    idmap_put(&queue->internal->rules->moving, (uint64_t)offset, held);
+    core_wait(queue->internal->core, &held->wait, ticket, STAGE_COMMITTED);
+}
+
 bool queue_drop_head(struct queue *queue, const struct delivery *d, enum death reason)
 {
     const struct queue_rules *r = queue->internal->rules;
@@ -88,7 +133,7 @@ bool queue_drop_head(struct queue *queue, const struct delivery *d, enum death r
     if (has_dead_letters(r) && dead_letter(queue, &d->message, reason, &ticket))
         return false;
     if (ticket.direct)
-        queue_settle_after(queue, d->offset, subscription_take(s, d->offset).number, ticket);
+        settle_after(queue, d->offset, subscription_take(s, d->offset).number, ticket);
     else
         subscription_settle_ready(s, d->offset, d->offset + 1);
     queue_changed(queue);
@@ -204,50 +249,6 @@ void queue_move_later(struct queue *queue, int64_t offset, uint32_t number, enum
     core_defer(queue->internal->core, &r->run_moves);
 }
 
-struct held_move {
-    struct wait wait;
-    struct queue *queue;
-    int64_t offset;
-    uint32_t number;
-};
-
-static void end_move(struct queue *queue, int64_t offset, uint32_t number)
-{
-    if (queue->internal->rules)
-        idmap_remove(&queue->internal->rules->moving, (uint64_t)offset);
-    queue_settle(queue, offset, number);
-}
-
-static void end_held(struct held_move *held)
-{
-    queue_unref(held->queue);
-    free(held);
-}
-
-static void target_has_it(struct wait *wait)
-{
-    struct held_move *held = container_of(wait, struct held_move, wait);
-    end_move(held->queue, held->offset, held->number);
-    end_held(held);
-}
-
-static void target_never_has_it(struct wait *wait)
-{
-    end_held(container_of(wait, struct held_move, wait));
-}
-
-void queue_settle_after(struct queue *queue, int64_t offset, uint32_t number, struct ticket ticket)
-{
-    struct held_move *held = xzalloc(sizeof *held);
-    *held = (struct held_move){.wait = {.ready = target_has_it, .frozen = target_never_has_it},
-                               .queue = queue,
-                               .offset = offset,
-                               .number = number};
-    queue_ref(queue);
-    idmap_put(&queue->internal->rules->moving, (uint64_t)offset, held);
-    core_wait(queue->internal->core, &held->wait, ticket, STAGE_COMMITTED);
-}
-
 static void moves_arrived(void *ctx)
 {
     struct queue *queue = ctx;
@@ -274,7 +275,7 @@ static enum err move(struct queue *queue, const struct move *move)
     if (err && !is_lost)
         return err;
     if (ticket.direct)
-        queue_settle_after(queue, move->offset, move->number, ticket);
+        settle_after(queue, move->offset, move->number, ticket);
     else
         end_move(queue, move->offset, move->number);
     return OK;

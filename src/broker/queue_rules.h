@@ -75,8 +75,6 @@ void queue_used(struct queue *queue);
 
 /* Nothing if it is moving already. */
 void queue_move_later(struct queue *queue, int64_t offset, uint32_t number, enum death reason);
-/* Settle when the ticket is done. */
-void queue_settle_after(struct queue *queue, int64_t offset, uint32_t number, struct ticket ticket);
 size_t queue_moving_count(const struct queue *queue);
 
 #endif

@@ -350,7 +350,7 @@ TEST(a_crash_finds_each_message_in_one_queue)
     for (uint64_t seed = 1; seed <= 150; seed++) {
         struct test_core t;
         struct test_consumer c = {0};
-        int found[MESSAGES] = {0}, gone = 0;
+        int found[MESSAGES] = {0};
         char body[8];
         test_core_init(&t);
         random_init(&t.random, seed);
@@ -379,9 +379,9 @@ TEST(a_crash_finds_each_message_in_one_queue)
         test_core_crash(&t);
         for (int queue = 0; queue < 2; queue++) {
             const char *at = drain(&t, queue ? "dead" : "q");
-            for (int n, used; sscanf(at, "%d %n", &n, &used) == 1; at += used + (at[used] == '!')) {
-                found[n]++;
-                gone += queue;
+            for (char *end; *at; at = *end == '!' ? end + 1 : end) {
+                found[strtol(at, &end, 10)]++;
+                end++; /* the blank */
             }
         }
         for (int i = 0; i < MESSAGES; i++)
@@ -687,7 +687,8 @@ TEST(priorities_are_known_again_after_a_crash)
     struct test_core t;
     struct delivery d;
     char body[16];
-    int last[4] = {-1, -1, -1, -1}, count = 0;
+    long last[4] = {-1, -1, -1, -1};
+    int count = 0;
     test_core_init(&t);
     with_number("x-max-priority", 3);
     make(&t, "q", true);
@@ -704,7 +705,7 @@ TEST(priorities_are_known_again_after_a_crash)
     while (get(&t, "q", &d) == OK) {
         uint8_t priority = message_priority(&d.message);
         snprintf(body, sizeof body, "%.*s", BYTES_FORMAT(d.message.body));
-        int number = atoi(body);
+        long number = strtol(body, NULL, 10);
         expect_true(priority <= before && number > last[priority]);
         before = priority;
         last[priority] = number;
@@ -751,7 +752,7 @@ TEST(a_queue_by_priority_equals_a_sorted_list)
             if (err)
                 break;
             snprintf(body, sizeof body, "%.*s", BYTES_FORMAT(d.message.body));
-            expect_int(atoi(body), best);
+            expect_int(strtol(body, NULL, 10), best);
             state[best] = 1;
             taken[best] = d;
             break;
