@@ -249,6 +249,9 @@ enum err topic_grow(struct core *core, struct topic *topic, int32_t count, bool 
 {
     int32_t old_count = topic->partition_count;
     check(!topic->deleted);
+    if (topic_name_is_internal(topic->name)) /* a group's partition is found by their number */
+        return err_set(E_REFUSED, "the number of partitions of %.*s never changes",
+                       BYTES_FORMAT(topic->name));
     if (count <= old_count)
         return err_set(E_OUT_OF_RANGE,
                        "The topic %.*s currently has %d partition(s); %d would not be an increase.",

@@ -76,7 +76,7 @@ must_use enum err topic_create(struct core *, const struct topic_spec *, struct 
 void topic_delete(struct core *, struct topic *);
 
 /* Give the topic `count` partitions in all. As topic_create(); E_OUT_OF_RANGE: not more than there
- * are. */
+ * are. E_REFUSED: an internal one. */
 must_use enum err topic_grow(struct core *, struct topic *, int32_t count, bool validate_only);
 
 /* The topic's configs are these from now on, in force at once, durable when core_catalog_ticket() is
