@@ -36,6 +36,8 @@ struct topic {
     int64_t message_max_bytes;
     bool log_append_time;
     int64_t timestamp_before_max_ms, timestamp_after_max_ms;
+    int codec;                   /* that batches are stored with, or CODEC_OF_PRODUCER */
+    int codec_level;             /* of it, or BATCH_LEVEL_STANDARD */
     int32_t min_insync_replicas; /* above 1, nothing with acks=all is accepted: there is one node */
     struct log_policy policy;    /* of all its logs */
     bool
@@ -43,6 +45,8 @@ struct topic {
     struct catalog_entry entry;
     struct list graveyard; /* the core's deleted topics that are still referred to */
 };
+
+enum { CODEC_OF_PRODUCER = -1 };
 
 /* Kafka's rule: 1-249 of [a-zA-Z0-9._-], not "." or "..". */
 bool topic_name_is_legal(struct bytes name);

@@ -20,7 +20,7 @@ static const struct topic_config_row rows[] = {
     {"compression.lz4.level", "compression.lz4.level", CONFIG_INT, "9", 1, 17, NULL, NULL,
      "level when compression.type is lz4"},
     {"compression.type", "compression.type", CONFIG_STRING, "producer", NUMBER_BOUNDS_NONE,
-     "uncompressed|zstd|lz4|snappy|gzip|producer", "producer",
+     "uncompressed|zstd|lz4|snappy|gzip|producer", NULL,
      "codec of stored batches; producer: as they came"},
     {"compression.zstd.level", "compression.zstd.level", CONFIG_INT, "3", -131072, 22, NULL, NULL,
      "level when compression.type is zstd"},
@@ -353,6 +353,29 @@ static void apply_policy(const struct core *core, const struct config_set *confi
     out->min_dirty_ratio = strtod(text_of(core, configs, "min.cleanable.dirty.ratio"), NULL);
 }
 
+static void apply_codec(const struct core *core, const struct config_set *configs,
+                        struct topic *topic)
+{
+    static const struct {
+        const char *type, *level;
+        int codec;
+    } codecs[] = {
+        {"producer", NULL, CODEC_OF_PRODUCER},
+        {"uncompressed", NULL, CODEC_NONE},
+        {"gzip", "compression.gzip.level", CODEC_GZIP},
+        {"snappy", NULL, CODEC_SNAPPY},
+        {"lz4", "compression.lz4.level", CODEC_LZ4},
+        {"zstd", "compression.zstd.level", CODEC_ZSTD},
+    };
+    for (size_t i = 0; i < sizeof codecs / sizeof *codecs; i++) {
+        if (!says(core, configs, "compression.type", codecs[i].type))
+            continue;
+        topic->codec = codecs[i].codec;
+        topic->codec_level =
+            codecs[i].level ? (int)number_of(core, configs, codecs[i].level) : BATCH_LEVEL_STANDARD;
+    }
+}
+
 void topic_config_apply(const struct core *core, struct topic *topic)
 {
     const struct config_set *set = &topic->configs;
@@ -363,6 +386,7 @@ void topic_config_apply(const struct core *core, struct topic *topic)
     topic->timestamp_before_max_ms = number_of(core, set, "message.timestamp.before.max.ms");
     topic->timestamp_after_max_ms = number_of(core, set, "message.timestamp.after.max.ms");
     topic->min_insync_replicas = (int32_t)number_of(core, set, "min.insync.replicas");
+    apply_codec(core, set, topic);
     apply_policy(core, set, &topic->policy);
     for (int32_t i = 0; i < topic->partition_count; i++)
         if (topic->partitions[i]->log)

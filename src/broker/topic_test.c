@@ -51,7 +51,7 @@ TEST(a_topic_that_cannot_be_is_refused_with_a_reason)
     expect_err(create(&t, "u", TOPIC_PARTITIONS_MAX + 1, NULL, NULL, false), E_TOO_LARGE);
     expect_err(create(&t, "u", 1, "no.such", "1", false), E_INVALID);
     expect_err_text("no.such");
-    expect_err(create(&t, "u", 1, "compression.type", "zstd", false), E_UNSUPPORTED);
+    expect_err(create(&t, "u", 1, "remote.storage.enable", "true", false), E_UNSUPPORTED);
     expect_null(topic_find(t.core, B("u")));
     test_core_end(&t);
 }

@@ -5,7 +5,7 @@
 #include "kafka/kafka_messages.h"
 
 static const struct api api_table[] = {
-    [KAFKA_PRODUCE] = {.prepare = produce_prepare, .start = produce_start},
+    [KAFKA_PRODUCE] = {.prepare = produce_prepare, .start = produce_start, .release = produce_release},
     [KAFKA_FETCH] = {.in_turn = true,
                      .start = fetch_start,
                      .release = fetch_release,

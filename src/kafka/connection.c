@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/check.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/say.h"
@@ -146,13 +147,40 @@ static bool start_if_allowed(struct connection *c, struct request *r)
 {
     if (r->is_started)
         return true;
-    if (c->is_failed)
+    if (c->is_failed || c->holder)
         return false;
     if (r->api->in_turn && link_pending_bytes(c->link) > CONNECTION_PENDING_MAX)
         return false; /* drained() comes back */
     r->is_started = true;
     r->api->start(r); /* may drop the request */
     return true;
+}
+
+void connection_hold(struct connection *c, struct request *holder)
+{
+    check(!c->holder && holder->is_started);
+    c->holder = holder;
+}
+
+/* The oldest that was kept from starting by a holder, and not by anything else. */
+static struct request *held_back(const struct connection *c)
+{
+    list_each (node, &c->requests) {
+        struct request *r = container_of(node, struct request, node);
+        if (!r->is_started && !r->api->in_turn)
+            return r;
+    }
+    return NULL;
+}
+
+void connection_let_go(struct connection *c, struct request *holder)
+{
+    struct request *r;
+    check(c->holder == holder);
+    c->holder = NULL;
+    while (!c->holder && (r = held_back(c)) && start_if_allowed(c, r)) {
+    }
+    connection_flush(c);
 }
 
 void connection_flush(struct connection *c)

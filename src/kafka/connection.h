@@ -22,6 +22,8 @@ enum {
         600000, /* Kafka's connections.max.idle.ms: clients expect it, and reconnect */
 };
 
+struct request;
+
 struct connection {
     struct session session;
     struct core *core;
@@ -30,6 +32,7 @@ struct connection {
     struct list requests;       /* oldest first */
     struct list fetch_sessions; /* that it used last */
     struct timer idle;
+    struct request *holder; /* nothing behind it starts; NULL: no one */
     bool is_flushing;
     bool is_failed; /* link_close() was called: nothing starts any more */
 };
@@ -51,5 +54,10 @@ void connection_break(struct connection *, const char *why);
 
 /* Write the answers whose turn has come and start what now may start. */
 void connection_flush(struct connection *);
+
+/* A request that has started, and has first to wait for something before it takes effect, keeps those
+ * behind it from overtaking: nothing starts until it lets go. */
+void connection_hold(struct connection *, struct request *holder);
+void connection_let_go(struct connection *, struct request *holder);
 
 #endif

@@ -92,19 +92,14 @@ void delete_records_start(struct request *r)
 
 /* ---- trimming ---- */
 
-static bool is_internal(struct bytes name)
-{
-    return bytes_equal_string(name, "__consumer_offsets") ||
-           bytes_equal_string(name, "__transaction_state") ||
-           bytes_equal_string(name, "__share_group_state");
-}
-
 static enum kafka_error check_asked(struct partition *p, int64_t offset)
 {
     if (!p)
         return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-    if (is_internal(p->topic->name))
+    if (topic_name_is_internal(p->topic->name))
         return KAFKA_INVALID_TOPIC;
+    if (!p->topic->policy.drop)
+        return KAFKA_POLICY_VIOLATION; /* compaction alone decides what goes */
     return offset < 0 || offset > p->log->hw ? KAFKA_OFFSET_OUT_OF_RANGE : KAFKA_NONE;
 }
 

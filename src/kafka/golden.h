@@ -24,6 +24,7 @@ struct golden {
 /* Appends to g->text: "=== name" and the answer for each step. */
 void golden_run(struct golden *g);
 void golden_run_groups(struct golden *g); /* a conversation of its own, with a record of its own */
+void golden_run_producers(struct golden *g); /* likewise */
 
 /* Why we answer the step with this name otherwise than Kafka; NULL: we do not. */
 const char *golden_difference(struct bytes step);

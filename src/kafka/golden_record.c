@@ -1,6 +1,7 @@
 /*
  * Write down how a real broker answers: golden_record HOST:PORT > golden/kafka_4.1.txt, or, about
- * groups, golden_record HOST:PORT groups > golden/kafka_4.1_groups.txt. The broker must have node id 1,
+ * groups, golden_record HOST:PORT groups > golden/kafka_4.1_groups.txt, or, about idempotent producers,
+ * golden_record HOST:PORT producers > golden/kafka_4.1_producers.txt. The broker must have node id 1,
  * no topics and no initial rebalance delay; about groups its coordinator must have worked before.
  */
 #include <stdio.h>
@@ -67,15 +68,19 @@ void test_expect_err(enum err actual, enum err wanted, const char *call, const c
 int main(int argc, char **argv)
 {
     struct golden g = {.ask = ask};
-    if (argc != 2 && (argc != 3 || strcmp(argv[2], "groups") != 0)) {
-        fprintf(stderr, "usage: golden_record HOST:PORT [groups]\n");
+    bool groups = argc == 3 && strcmp(argv[2], "groups") == 0;
+    bool producers = argc == 3 && strcmp(argv[2], "producers") == 0;
+    if (argc != 2 && !groups && !producers) {
+        fprintf(stderr, "usage: golden_record HOST:PORT [groups|producers]\n");
         return 2;
     }
     address = argv[1];
     arena_init(&g.arena, 1 << 30);
     dial();
-    if (argc == 3)
+    if (groups)
         golden_run_groups(&g);
+    else if (producers)
+        golden_run_producers(&g);
     else
         golden_run(&g);
     fwrite(g.text.data, 1, g.text.size, stdout);

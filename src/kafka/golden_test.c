@@ -98,3 +98,8 @@ TEST(we_answer_about_groups_as_kafka_does)
 {
     run(golden_run_groups, KAFKA_GOLDEN "_groups.txt");
 }
+
+TEST(we_answer_producers_as_kafka_does)
+{
+    run(golden_run_producers, KAFKA_GOLDEN "_producers.txt");
+}

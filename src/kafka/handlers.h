@@ -6,6 +6,7 @@
 
 enum err produce_prepare(struct request *);
 void produce_start(struct request *);
+void produce_release(struct request *);
 
 void fetch_start(struct request *);
 void fetch_release(struct request *);

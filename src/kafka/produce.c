@@ -14,16 +14,19 @@
 #include "kafka/connection.h"
 #include "kafka/handlers.h"
 #include "kafka/kafka_messages.h"
+#include "kafka/produce_internal.h"
 
 enum { ACKS_ALL = -1, ACKS_NONE = 0, ACKS_LEADER = 1, ZSTD_SINCE = 7, TOPIC_IDS_SINCE = 13 };
 
 struct produce {
     struct request *request;
+    int16_t acks;
     enum stage stage;
     struct ticket all;
-    struct ticket *tickets; /* one for each partition, in order; zeroed is done */
-    struct uuid *topic_ids; /* one for each topic, in order; zero: it was not there */
-    enum kafka_error error; /* of all partitions */
+    struct ticket *tickets;    /* one for each partition, in order; zeroed is done */
+    struct uuid *topic_ids;    /* one for each topic, in order; zero: it was not there */
+    struct recoding *recoding; /* its batches are being looked into, or have been */
+    enum kafka_error error;    /* of all partitions */
     bool has_errors;
 };
 
@@ -34,6 +37,13 @@ static void refuse(struct request *r, struct produced *out, enum kafka_error err
 {
     out->error = error;
     out->error_message = arena_copy(&r->input.arena, bytes_from_string(text));
+}
+
+/* As the log would. */
+static void refuse_batch(struct request *r, struct produced *out, const char *text)
+{
+    refuse(r, out, KAFKA_INVALID_RECORD, text);
+    out->tells_start = true;
 }
 
 /* What the log must be able to rely on: exactly one whole batch, of a kind that clients may write,
@@ -49,16 +59,17 @@ static void check_records(struct request *r, struct bytes records, struct produc
     enum err err = batch_parse(records, &out->batch);
     if (!err)
         err = batch_check_produced(&out->batch);
+    out->tells_start = err == E_MALFORMED && out->batch.raw.data;
     if (err)
         refuse(r, out, err == E_CORRUPT ? KAFKA_CORRUPT_MESSAGE : KAFKA_INVALID_RECORD, err_text());
     else if (out->batch.raw.size != records.size)
         refuse(r, out, KAFKA_INVALID_RECORD, "more than one record batch for a partition");
     else if (out->batch.base_offset != 0)
-        refuse(r, out, KAFKA_INVALID_RECORD, "the base offset of a produced batch must be 0");
+        refuse_batch(r, out, "the base offset of a produced batch must be 0");
     else if (out->batch.attributes & BATCH_TRANSACTIONAL)
         refuse(r, out, KAFKA_INVALID_REQUEST, "transactions are not available on this broker");
     else if (out->batch.producer_id >= 0 && out->batch.base_sequence < 0)
-        refuse(r, out, KAFKA_INVALID_RECORD, "a batch with a producer id has no sequence number");
+        refuse_batch(r, out, "a batch with a producer id has no sequence number");
     else if ((out->batch.attributes & BATCH_CODEC_MASK) == CODEC_ZSTD && r->version < ZSTD_SINCE)
         refuse(r, out, KAFKA_UNSUPPORTED_COMPRESSION_TYPE, "zstd needs produce version 7 or later");
 }
@@ -108,12 +119,13 @@ static void append(struct produce *p, struct partition *partition, const struct 
     struct request *r = p->request;
     enum err err = partition_append(request_core(r), partition, &in->batch, &out->base_offset,
                                     &out->log_append_time_ms, ticket);
-    if (err) {
+    if (err)
         part_fails(p, out, error_of_append(err),
                    arena_copy(&r->arena, bytes_from_string(err_text())));
+    if (!err || err == E_OUT_OF_RANGE || err == E_STALE || err == E_PRECONDITION)
+        out->log_start_offset = partition->log->start; /* so clients see what was trimmed */
+    if (err)
         return;
-    }
-    out->log_start_offset = partition->log->start;
     ticket_join(&p->all, *ticket);
 }
 
@@ -121,6 +133,16 @@ static enum kafka_error not_found(const struct request *r)
 {
     return r->version >= TOPIC_IDS_SINCE ? KAFKA_UNKNOWN_TOPIC_ID
                                          : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+}
+
+static void part_is_refused(struct produce *p, struct kafka_produce_response_partition *out,
+                            const struct produced *produced, const struct log *log)
+{
+    if (produced->tells_start)
+        out->log_start_offset = log->start;
+    part_fails(p, out, produced->error, produced->error_message);
+    out->record_errors.items = produced->record_errors;
+    out->record_errors.count = produced->record_error_count;
 }
 
 static void produce_part(struct produce *p, struct topic *topic,
@@ -144,10 +166,19 @@ static void produce_part(struct produce *p, struct topic *topic,
     else if (topic_name_is_internal(topic->name))
         part_fails(p, out, KAFKA_INVALID_TOPIC,
                    BYTES_LITERAL("the broker keeps this topic for itself"));
+    else if (p->acks == ACKS_ALL && topic->min_insync_replicas > 1)
+        part_fails(p, out, KAFKA_NOT_ENOUGH_REPLICAS, BYTES_NULL);
     else if (produced->error)
-        part_fails(p, out, produced->error, produced->error_message);
+        part_is_refused(p, out, produced, partition->log);
     else
         append(p, partition, produced, &p->tickets[n], out);
+}
+
+static struct topic *find_topic(const struct request *r,
+                                const struct kafka_produce_request_topic *data)
+{
+    return r->version >= TOPIC_IDS_SINCE ? topic_find_id(request_core(r), data->topic_id.data)
+                                         : topic_find(request_core(r), data->name);
 }
 
 static bool produce_topics(struct produce *p, struct kafka_produce_response *reply)
@@ -159,9 +190,7 @@ static bool produce_topics(struct produce *p, struct kafka_produce_response *rep
     for (int32_t i = 0; i < in->topic_data.count; i++) {
         const struct kafka_produce_request_topic *data = &in->topic_data.items[i];
         struct kafka_produce_response_topic *out = &reply->responses.items[i];
-        struct topic *topic = r->version >= TOPIC_IDS_SINCE
-                                  ? topic_find_id(request_core(r), data->topic_id.data)
-                                  : topic_find(request_core(r), data->name);
+        struct topic *topic = find_topic(r, data);
         if (topic)
             memcpy(&p->topic_ids[i], topic->id, sizeof topic->id);
         out->name = data->name;
@@ -207,36 +236,64 @@ static void answer(struct request *r, bool in_time)
     request_answer(r, reply);
 }
 
-void produce_start(struct request *r)
+/* Append, and wait as long as the acks say. */
+static void append_all(struct request *r)
 {
     const struct kafka_produce_request *in = r->body;
-    size_t part_count = 0;
-    for (int32_t i = 0; i < in->topic_data.count; i++)
-        part_count += (size_t)in->topic_data.items[i].partition_data.count;
-    struct kafka_produce_response *reply = request_new(r, &kafka_produce_response_schema, 1);
-    struct produce *p = request_alloc(r, 1, sizeof *p);
-    if (!reply || !p)
+    struct produce *p = r->work;
+    if (!produce_topics(p, r->reply))
         return;
-    p->request = r;
-    p->stage = in->acks == ACKS_LEADER ? STAGE_WRITTEN : STAGE_COMMITTED;
-    p->tickets = request_alloc(r, part_count, sizeof *p->tickets);
-    p->topic_ids = request_alloc(r, (size_t)in->topic_data.count, sizeof *p->topic_ids);
-    reply->responses.items =
-        request_new(r, &kafka_produce_response_topic_schema, (size_t)in->topic_data.count);
-    r->reply = reply;
-    r->work = p;
-    if (!p->tickets || !p->topic_ids || !reply->responses.items)
-        return;
-    if (in->acks < ACKS_ALL || in->acks > ACKS_LEADER)
-        p->error = KAFKA_INVALID_REQUIRED_ACKS;
-    else if (in->transactional_id.data)
-        p->error = KAFKA_INVALID_REQUEST;
-    if (!produce_topics(p, reply))
-        return;
-    if (in->acks != ACKS_NONE)
+    if (p->acks != ACKS_NONE)
         request_wait(r, p->all, p->stage, in->timeout_ms, answer);
     else if (p->has_errors)
         request_fail(r, "a produce request without acks failed"); /* the only sign there is */
     else
         request_drop(r);
+}
+
+/* False: the request has failed. */
+static bool prepare_work(struct request *r)
+{
+    const struct kafka_produce_request *in = r->body;
+    size_t part_count = 0, topic_count = (size_t)in->topic_data.count;
+    for (int32_t i = 0; i < in->topic_data.count; i++)
+        part_count += (size_t)in->topic_data.items[i].partition_data.count;
+    struct kafka_produce_response *reply = request_new(r, &kafka_produce_response_schema, 1);
+    struct produce *p = request_alloc(r, 1, sizeof *p);
+    if (!reply || !p)
+        return false;
+    r->reply = reply;
+    r->work = p;
+    p->request = r;
+    p->acks = in->acks;
+    p->stage = in->acks == ACKS_LEADER ? STAGE_WRITTEN : STAGE_COMMITTED;
+    p->tickets = request_alloc(r, part_count, sizeof *p->tickets);
+    p->topic_ids = request_alloc(r, topic_count, sizeof *p->topic_ids);
+    reply->responses.items = request_new(r, &kafka_produce_response_topic_schema, topic_count);
+    return p->tickets && p->topic_ids && reply->responses.items;
+}
+
+void produce_start(struct request *r)
+{
+    const struct kafka_produce_request *in = r->body;
+    struct topic **topics = request_alloc(r, (size_t)in->topic_data.count, sizeof *topics);
+    if (!topics || !prepare_work(r))
+        return;
+    struct produce *p = r->work;
+    if (in->acks < ACKS_ALL || in->acks > ACKS_LEADER)
+        p->error = KAFKA_INVALID_REQUIRED_ACKS;
+    else if (in->transactional_id.data)
+        p->error = KAFKA_INVALID_REQUEST;
+    for (int32_t i = 0; i < in->topic_data.count && !p->error; i++)
+        topics[i] = find_topic(r, &in->topic_data.items[i]);
+    p->recoding = recoding_start(r, topics, append_all);
+    if (!p->recoding)
+        append_all(r);
+}
+
+void produce_release(struct request *r)
+{
+    struct produce *p = r->work;
+    if (p)
+        recoding_free(p->recoding);
 }

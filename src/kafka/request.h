@@ -22,6 +22,7 @@
 
 struct api;
 struct connection;
+struct kafka_produce_response_record_error;
 struct wire_api;
 struct wire_schema;
 
@@ -29,7 +30,10 @@ struct wire_schema;
 struct produced {
     enum kafka_error error;
     struct bytes error_message; /* null unless there is more to say than the code */
+    bool tells_start;           /* the error's answer says where the log starts */
     struct batch batch;         /* when there is no error */
+    struct kafka_produce_response_record_error *record_errors; /* with an error, maybe */
+    int32_t record_error_count;
 };
 
 struct request {

@@ -19,6 +19,7 @@
 #ifndef LOG_BATCH_H
 #define LOG_BATCH_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -121,6 +122,10 @@ must_use enum err batch_inflate(const struct batch *b, size_t limit, struct text
 
 /* The other way: append `records`, compressed, to `out`. E_UNSUPPORTED, E_NO_MEMORY. */
 must_use enum err batch_deflate(enum batch_codec codec, struct bytes records, struct text *out);
+/* At the codec's own level, of those that have any. */
+enum { BATCH_LEVEL_STANDARD = INT_MIN };
+must_use enum err batch_deflate_at(enum batch_codec codec, int level, struct bytes records,
+                                   struct text *out);
 /* Write a header at `p`: what `b` says, of b->raw.size bytes in all; the rest lies there already.
  * With its checksum. */
 void batch_header_put(uint8_t *p, const struct batch *b);

@@ -152,10 +152,12 @@ enum err batch_inflate(const struct batch *b, size_t limit, struct text *scratch
 
 /* ---- the other way ---- */
 
-static enum err deflate_gzip(struct bytes in, struct text *out)
+static enum err deflate_gzip(struct bytes in, int level, struct text *out)
 {
     z_stream z = {.next_in = (Bytef *)in.data, .avail_in = (uInt)in.size};
-    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (level == BATCH_LEVEL_STANDARD)
+        level = Z_DEFAULT_COMPRESSION;
+    if (deflateInit2(&z, level, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         return err_set(E_NO_MEMORY, "zlib");
     uLong bound = deflateBound(&z, z.avail_in);
     z.next_out = text_reserve(out, bound);
@@ -167,10 +169,11 @@ static enum err deflate_gzip(struct bytes in, struct text *out)
 }
 
 /* Blocks that do not refer to one another: Java's reader knows no others. */
-static enum err deflate_lz4(struct bytes in, struct text *out)
+static enum err deflate_lz4(struct bytes in, int level, struct text *out)
 {
     LZ4F_preferences_t preferences = {
-        .frameInfo = {.blockMode = LZ4F_blockIndependent, .blockSizeID = LZ4F_max64KB}};
+        .frameInfo = {.blockMode = LZ4F_blockIndependent, .blockSizeID = LZ4F_max64KB},
+        .compressionLevel = level == BATCH_LEVEL_STANDARD ? 0 : level};
     size_t bound = LZ4F_compressFrameBound(in.size, &preferences);
     size_t size =
         LZ4F_compressFrame(text_reserve(out, bound), bound, in.data, in.size, &preferences);
@@ -180,11 +183,11 @@ static enum err deflate_lz4(struct bytes in, struct text *out)
     return OK;
 }
 
-static enum err deflate_zstd(struct bytes in, struct text *out)
+static enum err deflate_zstd(struct bytes in, int level, struct text *out)
 {
     size_t bound = ZSTD_compressBound(in.size);
-    size_t size =
-        ZSTD_compress(text_reserve(out, bound), bound, in.data, in.size, ZSTD_CLEVEL_DEFAULT);
+    size_t size = ZSTD_compress(text_reserve(out, bound), bound, in.data, in.size,
+                                level == BATCH_LEVEL_STANDARD ? ZSTD_CLEVEL_DEFAULT : level);
     if (ZSTD_isError(size))
         return err_set(E_CORRUPT, "zstd: %s", ZSTD_getErrorName(size));
     out->size += size;
@@ -212,12 +215,17 @@ static enum err deflate_snappy(struct bytes in, struct text *out)
 
 enum err batch_deflate(enum batch_codec codec, struct bytes records, struct text *out)
 {
+    return batch_deflate_at(codec, BATCH_LEVEL_STANDARD, records, out);
+}
+
+enum err batch_deflate_at(enum batch_codec codec, int level, struct bytes records, struct text *out)
+{
     switch (codec) {
     case CODEC_NONE: text_append(out, records); return OK;
-    case CODEC_GZIP: return deflate_gzip(records, out);
+    case CODEC_GZIP: return deflate_gzip(records, level, out);
     case CODEC_SNAPPY: return deflate_snappy(records, out);
-    case CODEC_LZ4: return deflate_lz4(records, out);
-    case CODEC_ZSTD: return deflate_zstd(records, out);
+    case CODEC_LZ4: return deflate_lz4(records, level, out);
+    case CODEC_ZSTD: return deflate_zstd(records, level, out);
     case CODEC_COUNT: break;
     }
     return err_set(E_UNSUPPORTED, "compression codec %d", codec);
