@@ -185,6 +185,64 @@ static void print_help(const struct arguments *a)
         printf("\nExamples:\n%s", a->examples);
 }
 
+/* ---- the manual ---- */
+
+static bool is_manual;
+
+void arguments_help_as_manual(void)
+{
+    is_manual = true;
+}
+
+/* Text for man(7): what would be a request or an escape is none. */
+static void put_manual(const char *text, size_t size)
+{
+    bool is_line_start = true;
+
+    for (size_t i = 0; i < size; i++) {
+        if (is_line_start && (text[i] == '.' || text[i] == '\''))
+            fputs("\\&", stdout);
+        if (text[i] == '\\')
+            fputs("\\e", stdout);
+        else if (text[i] == '-')
+            fputs("\\-", stdout);
+        else
+            putchar(text[i]);
+        is_line_start = text[i] == '\n';
+    }
+}
+
+static void put_manual_text(const char *text)
+{
+    put_manual(text, strlen(text));
+}
+
+static void print_manual(const struct arguments *a)
+{
+    printf(".SS pabal ");
+    put_manual_text(a->synopsis);
+    printf("\n");
+    put_manual_text(a->about);
+    printf("\n");
+    for (size_t i = 0; i < a->flag_count; i++) {
+        const struct flag *flag = &a->flags[i];
+        printf(".TP\n\\fB");
+        if (letter_of(flag))
+            printf("\\-%c\\fR, \\fB", letter_of(flag));
+        printf("\\-\\-");
+        put_manual(flag->name, (size_t)name_size(flag));
+        printf("\\fR %s%s%s\n", *flag->placeholder ? "\\fI" : "", flag->placeholder,
+               *flag->placeholder ? "\\fR" : "");
+        put_manual_text(flag->help);
+        printf("\n");
+    }
+    if (!*a->examples)
+        return;
+    printf(".PP\n.nf\n");
+    put_manual_text(a->examples);
+    printf(".fi\n");
+}
+
 enum arguments_outcome arguments_parse(const struct arguments *a, int argc, char **argv,
                                        const char *positionals[POSITIONALS_MAX])
 {
@@ -204,7 +262,10 @@ enum arguments_outcome arguments_parse(const struct arguments *a, int argc, char
             continue;
         }
         if (is_flag && (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0)) {
-            print_help(a);
+            if (is_manual)
+                print_manual(a);
+            else
+                print_help(a);
             return ARGUMENTS_HELP;
         }
         enum err err =

@@ -48,6 +48,9 @@ struct arguments {
 
 enum { POSITIONALS_MAX = 8 };
 
+/* Answer --help with a section of a manual page (man(7)) from now on. */
+void arguments_help_as_manual(void);
+
 enum arguments_outcome { ARGUMENTS_GO_ON, ARGUMENTS_HELP, ARGUMENTS_WRONG };
 
 /* Fill the flags' variables and `positionals` (POSITIONALS_MAX; the rest NULL). HELP: it was asked

@@ -13,8 +13,10 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "cli/bench.h"
+#include "cli/codec.h"
 #include "cli/commands.h"
-#include "cli/kafka_client.h"
+#include "cli/control_client.h"
+#include "cli/kafka_group.h"
 #include "io/clock.h"
 #include "io/process.h"
 #include "log/batch.h"
@@ -28,6 +30,7 @@ enum {
     BATCH_BASE_TIMESTAMP_AT = 27,
     BATCH_MAX_TIMESTAMP_AT = 35,
     BATCH_COUNT_AT = 57,
+    INFLATE_LIMIT_BYTES = 64 << 20,
 };
 
 struct kafka_bench_options {
@@ -37,6 +40,9 @@ struct kafka_bench_options {
     int64_t partitions, producers, consumers;
     int64_t batch_records, batch_bytes, linger_ns, in_flight;
     int64_t fetch_bytes, partition_bytes, fetch_wait_ns, fetch_min_bytes;
+    int64_t commit_every_ns;
+    const char *codec_name, *group;
+    enum batch_codec codec;
     int16_t acks;
     bool remove;
 };
@@ -68,7 +74,10 @@ struct kafka_conn {
     struct kafka_fetch_request_partition *positions;
     int32_t position_count;
     bool is_fetching;
+    int32_t commit_id; /* correlation id of a commit under way, 0: none */
+    int64_t next_commit_ns;
     struct arena arena;
+    struct text plain, packed; /* of a batch with a codec */
 };
 
 static struct kafka_conn *conn_of(const struct bench_conn *c)
@@ -153,14 +162,11 @@ static void put_request(struct kafka_conn *c, size_t batch_size)
         c->partition_next = c->partition_first;
 }
 
-static void put_batch(struct kafka_conn *c, uint64_t count)
+/* The front of the template with the messages' own times. */
+static void fill_batch(struct kafka_conn *c, uint8_t *raw, size_t size, uint64_t count)
 {
     const struct batch_template *t = c->template;
-    size_t size = t->record_end[count - 1];
-    int64_t stamp_ns = bench_peek_stamp(&c->base);
 
-    put_request(c, size);
-    uint8_t *raw = text_reserve(&c->base.out, size);
     memcpy(raw, t->bytes.data, size);
     for (uint64_t i = 0; i < count; i++) {
         int64_t own_ns = bench_next_stamp(&c->base);
@@ -168,7 +174,33 @@ static void put_batch(struct kafka_conn *c, uint64_t count)
             put_u64(raw + t->value_at[i], (uint64_t)own_ns);
     }
     seal_batch(raw, size, count);
-    text_advance(&c->base.out, size);
+}
+
+static void put_packed(struct kafka_conn *c, size_t size, uint64_t count)
+{
+    struct bytes batch;
+
+    c->plain.size = 0;
+    fill_batch(c, text_reserve(&c->plain, size), size, count);
+    text_advance(&c->plain, size);
+    enum err err = codec_apply(c->options->codec, text_bytes(&c->plain), &c->packed, &batch);
+    check(err == OK); /* it was tried when the options were read */
+    put_request(c, batch.size);
+    text_append(&c->base.out, batch);
+}
+
+static void put_batch(struct kafka_conn *c, uint64_t count)
+{
+    size_t size = c->template->record_end[count - 1];
+    int64_t stamp_ns = bench_peek_stamp(&c->base);
+
+    if (c->options->codec) {
+        put_packed(c, size, count);
+    } else {
+        put_request(c, size);
+        fill_batch(c, text_reserve(&c->base.out, size), size, count);
+        text_advance(&c->base.out, size);
+    }
     bench_count_sent(c->base.bench, count);
     if (c->options->acks)
         c->flights[c->flight_end++ % IN_FLIGHT_MAX] =
@@ -238,34 +270,81 @@ static enum err put_fetch(struct kafka_conn *c)
                             ++c->correlation_id, &request, true);
 }
 
+/* As one who is no member: the partitions are this connection's already. */
+static enum err put_commit(struct kafka_conn *c)
+{
+    const struct kafka_bench_options *o = c->options;
+    struct kafka_offset_commit_request request;
+    struct kafka_offset_commit_request_topic topic;
+
+    wire_init(&kafka_offset_commit_request_schema, &request);
+    wire_init(&kafka_offset_commit_request_topic_schema, &topic);
+    arena_reset(&c->arena);
+    topic.partitions.items = wire_new(&kafka_offset_commit_request_partition_schema, &c->arena,
+                                      (size_t)c->position_count);
+    check(topic.partitions.items);
+    topic.partitions.count = c->position_count;
+    for (int32_t i = 0; i < c->position_count; i++) {
+        topic.partitions.items[i].partition_index = c->positions[i].partition;
+        topic.partitions.items[i].committed_offset = c->positions[i].fetch_offset;
+    }
+    topic.name = bytes_from_string(o->topic);
+    request.group_id = bytes_from_string(o->group);
+    request.topics.items = &topic;
+    request.topics.count = 1;
+    c->commit_id = ++c->correlation_id;
+    c->next_commit_ns = c->base.bench->now_ns + o->commit_every_ns;
+    return kafka_client_put(&c->base.out, KAFKA_OFFSET_COMMIT, KAFKA_CLIENT_OFFSET_COMMIT_VERSION,
+                            c->commit_id, &request, true);
+}
+
+static enum err take_commit(struct kafka_conn *c, struct bytes body)
+{
+    struct kafka_offset_commit_response response;
+    struct reader r = reader_of(body);
+
+    c->commit_id = 0;
+    arena_reset(&c->arena);
+    enum err err = wire_decode(&kafka_offset_commit_response_schema,
+                               KAFKA_CLIENT_OFFSET_COMMIT_VERSION, &r, &c->arena, &response);
+    for (int32_t t = 0; !err && t < response.topics.count; t++)
+        for (int32_t p = 0; !err && p < response.topics.items[t].partitions.count; p++)
+            err = kafka_client_error(response.topics.items[t].partitions.items[p].error_code,
+                                     BYTES_NULL, c->options->group);
+    return err;
+}
+
 static void consumer_fill(struct bench_conn *base)
 {
     struct kafka_conn *c = conn_of(base);
+    enum err err = OK;
 
     if (c->is_fetching)
         return;
-    enum err err = put_fetch(c);
+    if (c->options->group && !c->commit_id && base->bench->now_ns >= c->next_commit_ns)
+        err = put_commit(c);
+    if (!err)
+        err = put_fetch(c);
     check(err == OK);
 }
 
-static void take_records(struct kafka_conn *c, const struct batch *batch, int64_t from)
+static enum err take_records(struct kafka_conn *c, const struct batch *batch, int64_t from)
 {
     struct record_reader reader;
     struct record record;
+    struct bytes records;
 
-    if ((batch->attributes & BATCH_CODEC_MASK) != CODEC_NONE) {
-        bench_count_received(c->base.bench, (uint64_t)batch->record_count, 0);
-        return;
-    }
-    record_reader_init(
-        &reader, batch, batch->base_offset,
-        bytes_of(batch->raw.data + BATCH_HEADER_BYTES, batch->raw.size - BATCH_HEADER_BYTES));
+    enum err err = batch_inflate(batch, INFLATE_LIMIT_BYTES, &c->plain, &records);
+    if (err)
+        return err;
+    record_reader_init(&reader, batch, batch->base_offset, records);
     while (record_reader_next(&reader, &record)) {
         if (record.offset < from)
             continue;
         bool has_stamp = record.value.size >= BENCH_STAMP_BYTES;
         bench_count_received(c->base.bench, 1, has_stamp ? (int64_t)get_u64(record.value.data) : 0);
     }
+    return OK;
 }
 
 /* The last batch may be cut off: Kafka sends bytes, not batches. */
@@ -285,7 +364,9 @@ static enum err take_batches(struct kafka_conn *c, struct kafka_fetch_request_pa
             return err_set(E_CORRUPT, "partition %d at offset %lld: checksum", position->partition,
                            (long long)batch.base_offset);
         if (!batch_is_control(&batch))
-            take_records(c, &batch, position->fetch_offset);
+            err = take_records(c, &batch, position->fetch_offset);
+        if (err)
+            return err;
         position->fetch_offset = batch_last_offset(&batch) + 1;
         records = bytes_of(records.data + batch.raw.size, records.size - batch.raw.size);
     }
@@ -343,7 +424,9 @@ static enum err conn_take(struct bench_conn *base, struct bytes in, size_t *cons
     while (!err && (size = kafka_client_take(in, &correlation_id, &body)) != 0) {
         if (size < 0)
             return err_set(E_MALFORMED, "the server does not answer in Kafka's protocol");
-        err = base->is_sender ? take_produced(c, body) : take_fetched(c, body);
+        err = base->is_sender                  ? take_produced(c, body)
+              : correlation_id == c->commit_id ? take_commit(c, body)
+                                               : take_fetched(c, body);
         in = bytes_of(in.data + size, in.size - (size_t)size);
         *consumed += (size_t)size;
     }
@@ -379,6 +462,8 @@ static void conn_free(struct kafka_conn *c)
 {
     bench_conn_reset(&c->base);
     arena_reset(&c->arena);
+    text_reset(&c->plain);
+    text_reset(&c->packed);
     free(c->positions);
     free(c);
 }
@@ -445,6 +530,8 @@ static enum err prepare_topic(struct kafka_bench_options *o)
         do
             err = look_at_topic(o, client);
         while ((err == E_NOT_FOUND || err == E_INVALID) && clock_now_ns() < deadline_ns);
+    if (!err && o->group)
+        err = kafka_group_ready(client, o->group);
     if (o->consumers > o->partitions)
         o->consumers = o->partitions; /* the others would have nothing to fetch */
     kafka_client_close(client);
@@ -538,6 +625,8 @@ static enum err choose_mode(struct kafka_bench_options *o, const char *mode)
     o->plan.goal = fetches ? BENCH_RECEIVED : BENCH_CONFIRMED;
     o->plan.scenario = fetches ? produces ? "kafka both" : "kafka fetch" : "kafka produce";
     enum err err = parse_acks(o);
+    if (!err)
+        err = codec_parse(o->codec_name, &o->codec);
     if (o->acks == 0 && !fetches)
         o->plan.goal = BENCH_SENT;
     return err;
@@ -561,6 +650,8 @@ int bench_kafka_run(int argc, char **argv)
                                     .fetch_bytes = 50 * 1024 * 1024,
                                     .partition_bytes = 1024 * 1024,
                                     .fetch_min_bytes = 1,
+                                    .codec_name = "none",
+                                    .commit_every_ns = INT64_C(1000000000),
                                     .fetch_wait_ns = 500 * INT64_C(1000000)};
     const struct flag flags[] = {
         BENCH_FLAGS(o.plan),
@@ -579,8 +670,13 @@ int bench_kafka_run(int argc, char **argv)
          &o.partition_bytes},
         {"fetch-min", FLAG_SIZE, "BYTES", "wait for so many [1]", &o.fetch_min_bytes},
         {"fetch-wait", FLAG_DURATION, "TIME", "but no longer [500ms]", &o.fetch_wait_ns},
+        {"codec", FLAG_TEXT, "NAME", "none, gzip, snappy, lz4, zstd [none]", &o.codec_name},
+        {"group", FLAG_TEXT, "NAME", "commit what was fetched", &o.group},
+        {"commit-every", FLAG_DURATION, "TIME", "with --group; 0: each answer [1s]",
+         &o.commit_every_ns},
         {"delete", FLAG_BOOL, "", "delete the topic afterwards", &o.remove},
         SERVER_FLAG(o.common),
+        CONTROL_FLAG(o.common),
         COMMON_FLAGS(o.common),
     };
     const struct arguments a = {
@@ -600,8 +696,7 @@ int bench_kafka_run(int argc, char **argv)
     bench_plan_init(&o.plan);
     if (!cli_begin(&a, argc, argv, positionals, &o.common, &exit_code))
         return exit_code;
-    if (!o.common.server)
-        o.common.server = "127.0.0.1:9092";
+    o.common.server = control_find_listener(&o.common, "kafka", "127.0.0.1:9092");
     (void)process_raise_file_limit();
     enum err err = choose_mode(&o, positionals[0]);
     if (err) {

@@ -11,6 +11,7 @@ enum { DEFAULT_TIMEOUT_S = 10, NEAR_EDITS_MAX = 3, SUMMARY_COLUMN = 16 };
 
 static int help_run(int argc, char **argv);
 static int version_run(int argc, char **argv);
+static int manual_run(int argc, char **argv);
 
 static const struct command commands[] = {
     {"topic list", "list topics", topic_list_run},
@@ -35,6 +36,7 @@ static const struct command commands[] = {
     {"metrics", "print a running server's counters", metrics_run},
     {"connection list", "list the connections of clients", connection_list_run},
     {"version", "print the version", version_run},
+    {"manual", "print the manual page: pabal manual | man -l -", manual_run},
     {"help", "print this list", help_run},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
@@ -76,6 +78,36 @@ static int help_run(int argc, char **argv)
         print_command(command_at(i));
     printf("\nEvery command has --help. Exit codes: 0 ok, 1 failed, 2 usage, 3 not found,\n"
            "4 refused, 5 timeout.\n");
+    return EXIT_CODE_OK;
+}
+
+/* The page is made of the same tables as --help. */
+static int manual_run(int argc, char **argv)
+{
+    char *help[] = {"--help"};
+
+    (void)argc;
+    (void)argv;
+    printf(".TH PABAL 1 \"\" \"pabal %s\" \"User commands\"\n"
+           ".SH NAME\npabal \\- a broker for Kafka and AMQP 0\\-9\\-1 clients\n"
+           ".SH SYNOPSIS\n\\fBpabal\\fR \\fICOMMAND\\fR [\\fIoptions\\fR]\n"
+           ".SH COMMANDS\n",
+           PABAL_VERSION);
+    fflush(stdout);
+    arguments_help_as_manual();
+    for (size_t i = 0; i < command_count(); i++) {
+        const struct command *command = command_at(i);
+        bool has_options =
+            command->run != help_run && command->run != version_run && command->run != manual_run;
+        if (has_options)
+            (void)command->run(1, help);
+        else
+            printf(".SS pabal %s\n%s\n", command->words, command->summary);
+    }
+    printf(".SH ENVIRONMENT\n.TP\n\\fBPABAL_SERVER\\fR\n"
+           "HOST:PORT for the commands that speak Kafka or AMQP.\n"
+           ".TP\n\\fBPABAL_DATA_DIR\\fR\nWhere the server's control socket is looked for.\n"
+           ".SH EXIT STATUS\n0 ok, 1 failed, 2 usage, 3 not found, 4 refused, 5 timeout.\n");
     return EXIT_CODE_OK;
 }
 

@@ -335,13 +335,15 @@ def test_every_command_has_help(cli):
     for words in listed:
         two = len(words) == 2 and words[0] in ("topic", "group", "queue", "bench", "config", "connection")
         command = words if two else words[:1]
-        if command not in (["version"], ["help"]):
+        if command not in (["version"], ["help"], ["manual"]):
             assert cli.run(*command, "--help").startswith("Usage: pabal " + " ".join(command))
 
 
 @pytest.mark.parametrize("words", [
     ["kafka", "both", "--rate", "2000", "--linger", "1ms", "--partitions", "2"],
     ["kafka", "produce", "--producers", "2"],
+    ["kafka", "both", "--rate", "2000", "--linger", "1ms", "--codec", "lz4", "--group", "g",
+     "--commit-every", "0"],
     ["amqp", "both", "--rate", "2000", "--confirm", "100", "--persistent", "--queues", "3"],
     ["amqp", "publish", "--confirm", "10"],
 ])
@@ -361,6 +363,12 @@ def test_bench_ends_by_count(cli):
     cli.kafka("bench", "kafka", "produce", "--messages", "1000")
     row = json.loads(cli.kafka("bench", "kafka", "fetch", "--messages", "1000", "--output", "json"))
     assert row["received"] == 1000
+
+
+def test_the_manual_page_is_what_the_commands_say(cli):
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    with open(os.path.join(root, "docs", "man", "pabal.1")) as page:
+        assert page.read() == cli.run("manual"), "pabal manual > docs/man/pabal.1"
 
 
 def test_the_server_stops_politely(cli):
