@@ -552,3 +552,24 @@ TEST(idle_sessions_leave_no_watch_behind_on_what_moved)
     expect_false(list_is_empty(&s.topic->partitions[1]->watchers));
     broker_close(&s.b);
 }
+
+TEST(all_sessions_together_have_a_bounded_number_of_partitions)
+{
+    enum { MANY = FETCH_SESSION_PARTS / 2 - 10 };
+    struct scene s;
+    int32_t newest = 0;
+    scene_open(&s, 1);
+    for (int i = 0; i < 3; i++) { /* most of the partitions do not exist */
+        struct kafka_fetch_response *reply = open_session(&s, MANY);
+        expect_int(reply->responses.items[0].partitions.count, MANY);
+        expect_int(reply->session_id != 0, i < 2);
+        newest = reply->session_id ? reply->session_id : newest;
+    }
+    s.id = newest;
+    s.epoch = 0;
+    struct kafka_fetch_request *in = ask(&s.b, s.topic, MANY, MANY + 30, 0);
+    expect_int(next(&s, in)->error_code, KAFKA_FETCH_SESSION_ID_NOT_FOUND); /* it had to go */
+    expect_int(fetch_session_count(s.b.core), 1);
+    expect_true(open_session(&s, MANY)->session_id > 0);
+    broker_close(&s.b);
+}

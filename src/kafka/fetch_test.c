@@ -512,9 +512,28 @@ TEST(fetch_fences_leader_epochs_that_are_not_ours)
         expect_int(out->error_code, d < 0 ? (epoch + d < 0 ? KAFKA_NONE : KAFKA_FENCED_LEADER_EPOCH)
                                     : d == 0 ? KAFKA_NONE
                                              : KAFKA_UNKNOWN_LEADER_EPOCH);
-        if (out->error_code == KAFKA_FENCED_LEADER_EPOCH)
-            expect_int(out->current_leader.leader_epoch, epoch);
+        bool is_told = out->error_code == KAFKA_FENCED_LEADER_EPOCH;
+        expect_int(out->current_leader.leader_epoch, is_told ? epoch : -1);
+        expect_int(out->current_leader.leader_id, is_told ? 7 : -1);
+        expect_int(reply->node_endpoints.count, is_told);
+        if (is_told) {
+            expect_int(reply->node_endpoints.items[0].node_id, 7);
+            expect_bytes(reply->node_endpoints.items[0].host, BYTES_LITERAL("127.0.0.1"));
+        }
     }
+    broker_close(&b);
+}
+
+TEST(fetch_does_not_tell_old_clients_who_leads)
+{
+    struct test_broker b;
+    broker_open(&b);
+    struct topic *topic = broker_topic(&b, "orders", 1);
+    struct kafka_fetch_request *in = fetch_of(&b, topic, 1);
+    asked_partition(in, 0)->current_leader_epoch = store_epoch(b.core->store) - 1;
+    struct kafka_fetch_response *reply = client_call(broker_client(&b), KAFKA_FETCH, 15, in);
+    expect_int(answered_partition(reply, 0)->error_code, KAFKA_FENCED_LEADER_EPOCH);
+    expect_int(answered_partition(reply, 0)->current_leader.leader_id, -1);
     broker_close(&b);
 }
 
