@@ -413,12 +413,32 @@ static enum err rewrite_batch(struct compaction *c, const struct batch *b)
     return out.data ? put_batch(c, out) : OK;
 }
 
+/* Segments behind the group that begin inside it: what a crash has left of a group that was compacted
+ * before. They go with it. */
+static enum err add_covered(struct compaction *c)
+{
+    segment_bases all = {0};
+    enum err err = segment_list(c->store->disk, c->log->log.id, &all);
+    for (size_t i = 0; i < all.count && !err; i++) {
+        int64_t base = all.items[i];
+        if (base <= vec_last(&c->bases) || base >= c->next_offset)
+            continue;
+        vec_push(&c->bases, base);
+        err = walker_open(c, base);
+        c->group_bytes += err ? 0 : c->walker.size;
+        c->group_end = i + 1 < all.count ? all.items[i + 1] : c->sealed_to;
+        c->is_changed = true;
+    }
+    vec_reset(&all);
+    return err;
+}
+
 /* The group is copied. If it is as it was, its successor goes again. */
 static enum err end_group(struct compaction *c)
 {
     char path[64];
-    enum err err = OK;
-    if (c->last_is_dropped) /* the new file shows how far it reaches, see above */
+    enum err err = add_covered(c);
+    if (!err && c->last_is_dropped) /* the new file shows how far it reaches, see above */
         err = put_batch(c, batch_make_empty(&c->last, &c->compactor.out));
     if (!err)
         err = write_pending(c);

@@ -59,13 +59,21 @@ struct materialise {
  * Those behind may be the direct part's, which has begun since the job was made. */
 static enum err remove_stale(struct materialise *m)
 {
+    char dir[40];
+    bool removed = false;
     segment_bases bases = {0};
     struct disk *d = m->store->disk;
     enum err err = segment_list(d, m->log->log.id, &bases);
-    for (size_t i = 0; i < bases.count && !err; i++)
-        if (bases.items[i] >= m->stored_from && bases.items[i] < m->stored_to &&
-            bases.items[i] != m->segment)
-            err = segment_remove(d, m->log->log.id, bases.items[i]);
+    for (size_t i = 0; i < bases.count && !err; i++) {
+        if (bases.items[i] < m->stored_from || bases.items[i] >= m->stored_to ||
+            bases.items[i] == m->segment)
+            continue;
+        err = segment_remove(d, m->log->log.id, bases.items[i]);
+        removed = true;
+    }
+    log_dir(m->log->log.id, dir);
+    if (!err && removed) /* or it would be found again, in front of what is written now */
+        err = disk_sync_dir(d, dir);
     vec_reset(&bases);
     return err;
 }
@@ -247,7 +255,7 @@ static void materialise_done(struct job *job)
         log_tail_changed(l);
         log_join_direct_part(l);
         if (!l->deleted)
-            log_mark_dirty(l, journal_end_address(s));
+            log_needs_row(l); /* the newest one relies on the journal for these batches */
         if (m->first_written >= 0 || m->seals)
             compact_note_rolled(l);
     } else if (m->err == E_NO_SPACE) {
@@ -591,7 +599,7 @@ static void capture_row(struct store *s, struct log_state *l)
     l->has_row = true;
     l->dirty_from = 0;
     list_remove(&l->dirty);
-    l->row_start = l->log.start;
+    l->captured_start = l->log.start;
     l->captured_has_part = l->direct_from != INT64_MAX;
     l->captured_sealed_to = log_sealed_to(l);
     s->unmarked_bytes -= l->unmarked;
@@ -623,6 +631,7 @@ static void rows_done(struct job *job)
         struct log_state *l = w->logs.items[i];
         if (!w->err) {
             l->row_has_part = l->captured_has_part || l->direct;
+            l->row_start = l->captured_start;
             l->row_sealed_to = l->captured_sealed_to;
             compact_note_row(l);
             space_after_row(s, l);

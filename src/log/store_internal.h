@@ -213,11 +213,11 @@ struct log_state {
     int64_t recovered_segment,
         recovered_offset; /* of the row: where direct bytes are known up to */
     uint64_t recovered_position;
-    int64_t missing_at;         /* replay met a gap in front of this offset; -1 none */
-    int64_t trimmed_to;         /* segments below it were asked to go */
-    int64_t row_start;          /* start offset in the newest row */
-    int64_t row_sealed_to;      /* log_sealed_to() as the newest durable row has it, */
-    int64_t captured_sealed_to; /* and as the row has it that is being written */
+    int64_t missing_at;                /* replay met a gap in front of this offset; -1 none */
+    int64_t trimmed_to;                /* segments below it were asked to go */
+    int64_t row_start, captured_start; /* of the newest durable row, and of the one being written */
+    int64_t row_sealed_to;             /* log_sealed_to() as the newest durable row has it, */
+    int64_t captured_sealed_to;        /* and as the row has it that is being written */
     struct materialise *materialising;
     bool row_has_part;      /* the newest durable row, or the journal, may speak of a direct part */
     bool captured_has_part; /* so does the row that is being written */
@@ -404,6 +404,7 @@ struct store {
     struct list unmarked_logs;
     struct recycle recycle;
     uint32_t helpers; /* helper jobs under way */
+    uint32_t reads;   /* log_read()s that are not answered */
 
     struct file *table;
     uint32_t table_number;

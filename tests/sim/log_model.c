@@ -133,6 +133,19 @@ struct bytes model_make_batch(uint64_t number, int32_t span, size_t size, bool c
     return batch_builder_end(&builder);
 }
 
+struct bytes model_make_keyed(uint64_t number, int key, size_t size)
+{
+    uint8_t *value = xzalloc(size + 8);
+    uint8_t name[4];
+    put_u32(name, (uint32_t)key);
+    put_u64(value, number);
+    batch_builder_begin(&builder, 0);
+    batch_builder_add(&builder, 1000, bytes_of(name, sizeof name), bytes_of(value, size + 8),
+                      BYTES_NULL, 0);
+    free(value);
+    return batch_builder_end(&builder);
+}
+
 /* ---- verifying ---- */
 
 static bool read_ended;
@@ -147,7 +160,30 @@ struct check_log {
     const struct model_batch *batches;
     size_t count, next;
     int64_t end;
+    bool *found; /* for each of the batches */
 };
+
+/* Is there a newer batch with the key of batch `i`? */
+static bool is_superseded(const struct check_log *c, size_t i, int64_t hw)
+{
+    const struct model_batch *b = &c->batches[i];
+    for (size_t k = i + 1; b->key >= 0 && k < c->count; k++)
+        if (c->batches[k].key == b->key && c->batches[k].base + c->batches[k].span <= hw)
+            return true;
+    return false;
+}
+
+static const char *check_kept(const struct check_log *c, const struct model_log *l, struct log *log)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        const struct model_batch *b = &c->batches[i];
+        bool expected = b->base >= log->start && b->base + b->span <= log->hw;
+        if (expected && !c->found[i] && !is_superseded(c, i, log->hw))
+            return complain("log %llu: the newest batch of key %d at %lld is gone",
+                            (unsigned long long)l->id, b->key, (long long)b->base);
+    }
+    return NULL;
+}
 
 static const char *check_batch(struct check_log *c, const struct model_log *l,
                                const struct log_batch *found)
@@ -164,11 +200,12 @@ static const char *check_batch(struct check_log *c, const struct model_log *l,
     if (!want || want->base != b.base_offset || want->span != b.last_offset_delta + 1)
         return complain("log %llu: phantom batch at %lld of %d records", (unsigned long long)l->id,
                         (long long)b.base_offset, b.last_offset_delta + 1);
-    if (first_value(&b) != want->number)
+    c->found[c->next] = b.record_count > 0;
+    if (first_value(&b) != want->number && !(l->compacted && b.record_count == 0))
         return complain("log %llu: offset %lld holds batch %llu, not %llu",
                         (unsigned long long)l->id, (long long)b.base_offset,
                         (unsigned long long)first_value(&b), (unsigned long long)want->number);
-    if (c->end >= 0 && c->end != b.base_offset)
+    if (c->end >= 0 && c->end != b.base_offset && !l->compacted)
         return complain("log %llu: gap from %lld to %lld", (unsigned long long)l->id,
                         (long long)c->end, (long long)b.base_offset);
     c->end = b.base_offset + want->span;
@@ -185,13 +222,13 @@ static const char *check_content(struct check_log *c, const struct model_log *l,
         read_ended = false;
         log_read(log, &r);
         sim_jobs_drain(jobs);
-        if (!read_ended || r.err || r.count == 0)
+        if (!read_ended || r.err || (r.count == 0 && !l->compacted))
             wrong = complain("log %llu: cannot read at %lld of %lld..%lld: %s",
                              (unsigned long long)l->id, (long long)at, (long long)log->start,
                              (long long)log->hw, r.err ? err_text() : "nothing there");
         for (size_t i = 0; i < r.count && !wrong; i++)
             wrong = check_batch(c, l, &r.batches[i]);
-        at = c->end;
+        at = r.count > 0 ? c->end : log->hw;
         log_read_end(&r);
         if (wrong)
             return wrong;
@@ -235,8 +272,11 @@ static const char *check_version(const struct model_log *l, const struct model_b
                                  size_t count, struct log *log, struct jobs *jobs,
                                  struct sim_owner *owner)
 {
-    struct check_log c = {batches, count, 0, -1};
+    struct check_log c = {batches, count, 0, -1, xzalloc(count + 1)};
     const char *wrong = check_content(&c, l, log, jobs);
+    if (!wrong && l->compacted)
+        wrong = check_kept(&c, l, log);
+    free(c.found);
     return wrong ? wrong : check_seen(&c, l, log, owner);
 }
 

@@ -16,6 +16,7 @@ struct model_batch {
     int32_t span;
     uint64_t number; /* in the first record's value; never used twice */
     bool control;
+    int key; /* of a compacted log: its record's, -1 none */
 };
 
 struct model_log {
@@ -27,6 +28,8 @@ struct model_log {
     int64_t acked; /* records below it were acknowledged as committed */
     int64_t trim_acked, trim_asked;
     bool delete_asked, delete_acked;
+    bool compacted; /* a batch may be missing when a later one has its key */
+    bool retained;  /* its policy moves the start */
 };
 
 struct model {
@@ -52,6 +55,8 @@ int64_t model_end(const struct model_log *l);
 void model_reset(struct model *m);
 
 struct bytes model_make_batch(uint64_t number, int32_t span, size_t size, bool control);
+/* One record with a key. */
+struct bytes model_make_keyed(uint64_t number, int key, size_t size);
 
 /* NULL, or what is wrong; `power_cut`: unsynced bytes may be gone. The text is valid until the next
  * call. */

@@ -37,6 +37,7 @@ struct world {
     struct store *store;
     struct store_config config;
     struct sim_owner owner;
+    struct log_policy compact, retain;
     struct model model;
     VEC(struct pending) pending;
     uint64_t next_id, changes;
@@ -45,6 +46,11 @@ struct world {
 };
 
 static uint64_t points, violations, points_wanted = 20000;
+
+static int64_t wall_ms(int64_t now_ns)
+{
+    return 1000000 + now_ns / 1000000;
+}
 
 static uint64_t draw(struct world *w, uint64_t bound)
 {
@@ -103,10 +109,31 @@ static void crash_recovery(struct world *w, struct copy *c, enum sim_restart mod
     points++;
 }
 
+/* Policies go on where they were cut. */
+static void compact_on(struct world *w, struct copy *c)
+{
+    int64_t now_ns = w->now_ns;
+    for (size_t i = 0; i < w->model.logs.count; i++) {
+        struct log *log = store_find(c->store, w->model.logs.items[i]->id);
+        if (log && w->model.logs.items[i]->compacted)
+            log_set_policy(log, &w->compact);
+    }
+    for (int i = 0; i < 40; i++) {
+        now_ns += 500000000;
+        store_set_time(c->store, now_ns);
+        store_set_wall_time(c->store, wall_ms(now_ns));
+        store_tick(c->store, now_ns);
+        store_flush(c->store);
+        sim_jobs_drain(c->jobs);
+    }
+}
+
 /* What was recovered takes appends, and keeps them over another power cut. */
 static const char *go_on(struct world *w, struct copy *c)
 {
     struct ticket t;
+    if (random_below(&w->crash_random, 2))
+        compact_on(w, c);
     struct log *log = store_log(c->store, 1000000, LEVEL_FSYNC);
     for (uint64_t i = 0; i < 3; i++) {
         if (log_append(log, model_make_batch(7 + i, 1, 100, false), &t) != OK)
@@ -159,10 +186,22 @@ static void crash_once(struct world *w, enum sim_restart mode)
     disk_free(c.disk);
 }
 
+/* Where policies have moved starts to. */
+static void note_starts(struct world *w)
+{
+    for (size_t i = 0; w->store && i < w->model.logs.count; i++) {
+        struct model_log *l = w->model.logs.items[i];
+        const struct log *log = l->retained ? store_find(w->store, l->id) : NULL;
+        if (log && log->start > l->trim_asked)
+            l->trim_asked = log->start;
+    }
+}
+
 static void on_change(void *ctx)
 {
     struct world *w = ctx;
     w->changes++;
+    note_starts(w);
     if (violations > 0 || points >= points_wanted)
         return;
     crash_once(w, SIM_LOSE);
@@ -210,6 +249,8 @@ static struct model_log *new_log(struct world *w)
     struct model_log *l = xzalloc(sizeof *l);
     l->id = w->next_id++;
     l->level = draw(w, 5) == 0 ? LEVEL_OS : LEVEL_FSYNC;
+    l->compacted = draw(w, 3) == 0;
+    l->retained = !l->compacted && draw(w, 4) == 0;
     vec_push(&w->model.logs, l);
     return l;
 }
@@ -226,13 +267,17 @@ static struct model_log *pick(struct world *w)
 
 static struct log *log_of(struct world *w, struct model_log *l)
 {
-    return store_log(w->store, l->id, l->level);
+    bool is_new = !store_find(w->store, l->id);
+    struct log *log = store_log(w->store, l->id, l->level);
+    if (is_new && (l->compacted || l->retained))
+        log_set_policy(log, l->compacted ? &w->compact : &w->retain);
+    return log;
 }
 
 static void note_append(struct world *w, struct model_log *l, int64_t base, int32_t span,
                         uint64_t number, bool control)
 {
-    vec_push(&l->batches, ((struct model_batch){base, span, number, control}));
+    vec_push(&l->batches, ((struct model_batch){base, span, number, control, -1}));
     if (control)
         sim_owner_note(&w->owner, l->id, number);
 }
@@ -255,12 +300,17 @@ static void do_append(struct world *w)
     int32_t span = 1 + (int32_t)draw(w, 3);
     bool control = draw(w, 6) == 0;
     int64_t base = log->end;
-    enum err err = log_append(
-        log, model_make_batch(number, control ? 1 : span, control ? 10 : draw_size(w), control),
-        &t);
-    if (err)
+    bool keyed = l->compacted && !control && draw(w, 8) > 0;
+    int key = keyed ? (int)draw(w, 6) : -1;
+    if (control || keyed)
+        span = 1;
+    struct bytes batch = keyed
+                             ? model_make_keyed(number, key, draw_size(w))
+                             : model_make_batch(number, span, control ? 10 : draw_size(w), control);
+    if (log_append(log, batch, &t) != OK)
         return;
-    note_append(w, l, base, control ? 1 : span, number, control);
+    note_append(w, l, base, span, number, control);
+    vec_last(&l->batches).key = key;
     expect_ack(w, l, ACK_APPEND, t, log->end);
 }
 
@@ -294,7 +344,7 @@ static void do_trim(struct world *w)
 {
     struct model_log *l = pick(w);
     struct log *log = log_of(w, l);
-    if (log->hw <= log->start)
+    if (log->hw <= log->start || l->retained)
         return;
     int64_t to = log->start + 1 + (int64_t)draw(w, (uint64_t)(log->hw - log->start));
     struct ticket t;
@@ -329,6 +379,7 @@ static void turn(struct world *w)
 {
     w->now_ns += (int64_t)draw(w, 100) * 10000000;
     store_set_time(w->store, w->now_ns);
+    store_set_wall_time(w->store, wall_ms(w->now_ns));
     if (store_next_due(w->store) <= w->now_ns)
         store_tick(w->store, w->now_ns);
     store_flush(w->store);
@@ -340,6 +391,7 @@ static void settle(struct world *w)
 {
     for (int i = 0; i < 12; i++) {
         w->now_ns += 200000000;
+        store_set_wall_time(w->store, wall_ms(w->now_ns));
         store_tick(w->store, w->now_ns);
         store_flush(w->store);
         run_disk(w, 1000);
@@ -401,6 +453,16 @@ static void configure(struct world *w)
     w->config.segment_bytes = 96 * 1024;
     w->config.cache_bytes = draw(w, 2) ? 1 << 20 : 32 << 20;
     w->config.reserve_bytes = 0;
+    log_policy_default(&w->compact);
+    w->retain = w->compact;
+    w->retain.retention_ms = -1;
+    w->retain.retention_bytes = 40 * 1024;
+    w->retain.segment_bytes = 16 * 1024;
+    w->compact.drop = false;
+    w->compact.compact = true;
+    w->compact.segment_bytes = 24 * 1024;
+    w->compact.segment_ms = 2000;
+    w->compact.min_dirty_ratio = draw(w, 2) ? 0 : 0.3;
 }
 
 static void run_world(uint64_t seed, bool ignore_sync)
