@@ -374,6 +374,7 @@ enum err catalog_open(struct core *core)
     while (!list_is_empty(&load.in_order))
         drop_loaded(&load, container_of(load.in_order.next, struct catalog_loaded, node));
     map_reset(&load.by_key);
+    idmap_reset(&c->claimed);
     return err_wrap(err, "read the catalog");
 }
 

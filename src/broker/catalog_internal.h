@@ -2,6 +2,7 @@
 #ifndef BROKER_CATALOG_INTERNAL_H
 #define BROKER_CATALOG_INTERNAL_H
 
+#include "base/map.h"
 #include "base/vec.h"
 #include "broker/catalog.h"
 #include "broker/core.h"
@@ -17,6 +18,7 @@ struct catalog {
     struct catalog_entry meta;
     uint64_t next_log_id, reserved_log_id;
     int64_t next_producer_id, reserved_producer_id;
+    struct idmap claimed;   /* while it is read: log ids that records name */
     struct text key, value; /* scratch */
 };
 

@@ -239,12 +239,24 @@ static enum err get_record(struct bytes in, int want_id, struct arena *arena, vo
     return wire_decode(record->schema, version, &r, arena, out);
 }
 
+/* Keys that mean the same are the same bytes, or one object would have two records. */
+static bool is_canonical(struct bytes in, const struct catalog_key *key)
+{
+    struct text again = {0};
+    put_record(CATALOG_RECORD_KEY, key, &again);
+    bool is_same = bytes_equal(in, text_bytes(&again));
+    text_reset(&again);
+    return is_same;
+}
+
 enum err catalog_key_kind(struct bytes in, int *out_kind, bool *out_ignored)
 {
     struct arena arena;
     struct catalog_key key;
     arena_init(&arena, DECODE_LIMIT_BYTES);
     enum err err = get_record(in, CATALOG_RECORD_KEY, &arena, &key);
+    if (!err && !is_canonical(in, &key))
+        err = err_set(E_MALFORMED, "a key that no release writes");
     arena_reset(&arena);
     if (err)
         return err;
@@ -289,6 +301,8 @@ static enum err apply_meta(struct reading *r)
     if (meta.next_producer_id < 0)
         return err_set(E_MALFORMED, "the next producer id is %lld",
                        (long long)meta.next_producer_id);
+    if (meta.next_log_id <= CATALOG_LOG_ID || meta.next_log_id > INT64_MAX / 2)
+        return err_set(E_MALFORMED, "the next log id is %lld", (long long)meta.next_log_id);
     memset(config->cluster_id, 0, sizeof config->cluster_id);
     memcpy(config->cluster_id, meta.cluster_id.data, meta.cluster_id.size);
     core->catalog->next_log_id = core->catalog->reserved_log_id = (uint64_t)meta.next_log_id;
@@ -333,6 +347,27 @@ static struct topic_config *read_configs(struct reading *r, const struct catalog
     return configs;
 }
 
+/* Every log belongs to one object, which got its id from the catalog. */
+static enum err claim_log(struct reading *r, int64_t id)
+{
+    struct catalog *c = r->core->catalog;
+    if (id <= CATALOG_LOG_ID || (uint64_t)id >= c->next_log_id)
+        return err_set(E_MALFORMED, "log %lld was never given out (next is %llu)", (long long)id,
+                       (unsigned long long)c->next_log_id);
+    if (idmap_put(&c->claimed, (uint64_t)id, r->loaded))
+        return err_set(E_MALFORMED, "log %lld belongs to two objects", (long long)id);
+    return OK;
+}
+
+/* AMQP's names and keys are short strings. */
+static enum err check_short(const struct reading *r, int first, int count)
+{
+    for (int i = first; i < first + count; i++)
+        if (r->parts[i].size > UINT8_MAX)
+            return err_set(E_MALFORMED, "a name of %zu bytes", r->parts[i].size);
+    return OK;
+}
+
 static enum err apply_topic(struct reading *r)
 {
     struct catalog_topic record;
@@ -348,8 +383,12 @@ static enum err apply_topic(struct reading *r)
                         (size_t)record.configs.count, &topic);
     if (err)
         return err;
-    for (int32_t i = 0; i < record.partitions.count; i++)
+    for (int32_t i = 0; i < record.partitions.count; i++) {
+        err = claim_log(r, record.partitions.items[i].log_id);
+        if (err)
+            return err;
         topic->partitions[i]->log_id = (uint64_t)record.partitions.items[i].log_id;
+    }
     r->loaded->entry = &topic->entry;
     return OK;
 }
@@ -368,8 +407,13 @@ static enum err apply_exchange(struct reading *r)
     enum err err = read_value(r, &record);
     if (!err)
         err = find_vhost(r, &vhost);
+    if (!err)
+        err = check_short(r, 1, 1);
     if (err)
         return err;
+    if (exchange_find(vhost, r->parts[1]))
+        return err_set(E_MALFORMED, "exchange '%.*s' is one of those that every vhost has",
+                       BYTES_FORMAT(r->parts[1]));
     if (!exchange_kind_parse(record.type, &kind))
         return err_set(E_UNSUPPORTED, "exchange '%.*s' has the unknown type '%.*s'",
                        BYTES_FORMAT(r->parts[1]), BYTES_FORMAT(record.type));
@@ -392,6 +436,10 @@ static enum err apply_queue(struct reading *r)
     enum err err = read_value(r, &record);
     if (!err)
         err = find_vhost(r, &vhost);
+    if (!err)
+        err = check_short(r, 1, 1);
+    if (!err)
+        err = claim_log(r, record.log_id);
     if (err)
         return err;
     struct queue_spec spec = {
@@ -413,6 +461,8 @@ static enum err restore_binding(struct reading *r, bool to_exchange)
 {
     struct vhost *vhost;
     enum err err = find_vhost(r, &vhost);
+    if (!err)
+        err = check_short(r, 1, 3);
     if (err)
         return err;
     struct exchange *exchange = exchange_find(vhost, r->parts[1]);

@@ -310,6 +310,9 @@ TEST(a_record_of_a_newer_version_refuses_the_start)
     test_core_end(&t);
 }
 
+/* A queue's record: log id, not auto-delete, no arguments, leader, epoch, replicas, isr. */
+#define QUEUE_ON_LOG(id) BYTES_LITERAL("\0\6\0\0\0\0\0\0\0\0" id "\0\1\0\0\0\1\0\0\0\0\1\1\0")
+
 TEST(a_damaged_catalog_record_refuses_the_start)
 {
     static const struct {
@@ -323,10 +326,17 @@ TEST(a_damaged_catalog_record_refuses_the_start)
         {KEY("\1", "\0"), 9, BYTES_LITERAL("\0\2\0\0"), "record id 2 where 1"},
         {KEY("\1", "\0"), 9, BYTES_LITERAL("\0\1\0\0\x05"), "meta v0"},
         {KEY("\2", "\0"), 9, BYTES_LITERAL("\0\2\0\0\0"), "key of kind 2 with 0 parts"},
+        {"\0\x64\0\0\0\2\0\x82\0\2/\0", 12, BYTES_LITERAL("\0\2\0\0\0"), "no release writes"},
+        {"\0\x64\0\0\0\6\0\3\2/\2q\0", 13, QUEUE_ON_LOG("\0\1"), "log 1 was never given out"},
+        {"\0\x64\0\0\0\6\0\3\2/\2q\0", 13, QUEUE_ON_LOG("\x7f\0"), "log 32512"},
+        {"\0\x64\0\0\0\6\0\3\2/\2q\0", 13, QUEUE_ON_LOG("\0\2"), "belongs to two objects"},
+        {"\0\x64\0\0\0\5\0\3\2/\013amq.direct\0", 22, BYTES_LITERAL("\0\5\0\0\7direct\1\0\0\1\0"),
+         "every vhost has"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct test_core t;
         test_core_init(&t);
+        test_durable_queue(&t, "first"); /* on log 2 */
         test_core_settle(&t);
         append_record(&t, cases[i].key, cases[i].size, cases[i].value);
         test_core_close(&t);

@@ -619,3 +619,31 @@ TEST(a_journal_whose_epochs_are_used_up_is_refused)
     expect_err_text("epochs are used up");
     test_store_reset(&t);
 }
+
+/* A copy of the first file with another number and place, its checksum right. */
+static enum err open_with_second_file(uint64_t generation, uint64_t base)
+{
+    struct test_store t;
+    open_small(&t);
+    append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "a");
+    test_store_kill(&t);
+    struct text file = test_file_get(&t, first_path);
+    put_u64(file.data + 16, generation);
+    put_u64(file.data + 24, base);
+    put_u32(file.data + 12, crc32c(file.data + 16, 32));
+    memset(file.data + JOURNAL_HEADER_BYTES, 0, file.size - JOURNAL_HEADER_BYTES);
+    test_file_put(&t, "journal/000099.journal", text_bytes(&file));
+    text_reset(&file);
+    enum err err = test_store_open(&t);
+    test_store_reset(&t);
+    return err;
+}
+
+TEST(journal_files_that_share_a_generation_or_addresses_are_refused)
+{
+    expect_ok(open_with_second_file(100, 1 << 30));
+    expect_err(open_with_second_file(1, 1 << 30), E_CORRUPT);
+    expect_err(open_with_second_file(100, JOURNAL_FIRST_ADDRESS), E_CORRUPT);
+    expect_err(open_with_second_file(100, INT64_MAX), E_CORRUPT);
+    expect_ok(open_with_second_file(0, 1 << 30)); /* none has it: the file was never finished */
+}

@@ -70,7 +70,7 @@ static enum err read_file_header(struct store *s, struct journal_file *f)
         err = file_read(f->file, 0, header, sizeof header);
     if (!err)
         err = journal_file_header_get(header, &h);
-    if (err == E_CORRUPT || (!err && h.size > size))
+    if (err == E_CORRUPT || (!err && (h.size > size || h.generation == 0)))
         return check_unfinished(s, f->file, size);
     if (err)
         return err;
@@ -112,6 +112,21 @@ static void note_journal_file(void *ctx, const char *name)
         found->s->journal.slot_count = (uint32_t)slot;
 }
 
+/* Addresses go up with the generations, each of which was given to one file. */
+static enum err check_order(const struct journal *j)
+{
+    uint64_t generation = 0, end = JOURNAL_FIRST_ADDRESS;
+    list_each (n, &j->files) {
+        const struct journal_file *f = container_of(n, struct journal_file, node);
+        if (f->generation == generation || f->base < end || f->base > INT64_MAX - f->size)
+            return err_set(E_CORRUPT, "journal file %06u has generation %llu and address %llu",
+                           f->slot, (unsigned long long)f->generation, (unsigned long long)f->base);
+        generation = f->generation;
+        end = f->base + f->size;
+    }
+    return OK;
+}
+
 /* A generation may be missing between two others: the disk had no room for its file. */
 enum err recover_find_files(struct store *s)
 {
@@ -138,7 +153,7 @@ enum err recover_find_files(struct store *s)
         j->generation = f->generation;
     }
     vec_reset(&found.items);
-    return err;
+    return err ? err : check_order(j);
 }
 
 enum err recover_first_file(struct store *s)

@@ -152,12 +152,23 @@ static bool is_in_range(const struct option *o, int64_t number)
     return o->type == OPTION_BOOL || (number >= o->least && number <= o->most);
 }
 
+/* What can be shown again, in JSON too, and written into a file. */
+static bool is_plain_text(struct bytes text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (text.data[i] < ' ' || text.data[i] == 0x7f)
+            return false;
+    return bytes_are_utf8(text);
+}
+
 enum err option_parse(enum option_id id, struct bytes text, struct option_value *out)
 {
     const struct option *o = option_get(id);
     struct option_value value = {.number = OPTION_WORD};
     int word = find_word(o, text);
 
+    if (!is_plain_text(text))
+        return err_set(E_INVALID, "%s: the value is not plain UTF-8 text", o->name);
     if (word >= 0)
         value.number = o->type == OPTION_ENUM ? word : OPTION_WORD;
     else if (o->type == OPTION_ADDRESS && parse_address(text, &value.text))

@@ -122,3 +122,16 @@ TEST(a_text_has_a_length)
     refused(OPT_DATA_DIR, text, "1 to 1024 characters");
     refused(OPT_DATA_DIR, "", "1 to 1024 characters");
 }
+
+TEST(a_value_is_text_that_can_be_shown_again)
+{
+    struct option_value value;
+    const struct bytes bad[] = {BYTES_LITERAL("a\xff"), BYTES_LITERAL("a\nb"),
+                                BYTES_LITERAL("a\x7f"), BYTES_LITERAL("a\0b")};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        expect_err(option_parse(OPT_DATA_DIR, bad[i], &value), E_INVALID);
+        expect_err_text("plain UTF-8");
+    }
+    expect_ok(option_parse(OPT_DATA_DIR, bytes_from_string("/srv/\xc3\xa4"), &value));
+    free(value.text);
+}

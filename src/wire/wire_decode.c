@@ -164,7 +164,8 @@ static void decode_tags(struct decoder *d, const struct wire_schema *schema, cha
 
 static void decode_struct(struct decoder *d, const struct wire_schema *schema, char *out)
 {
-    const struct wire_field *f = schema->fields;
+    static const struct wire_field none;
+    const struct wire_field *f = schema->fields ? schema->fields : &none;
     const struct wire_field *tagged = f + schema->plain_count;
     const struct wire_field *end = f + schema->field_count;
     for (; f < tagged; f++) {
