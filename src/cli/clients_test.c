@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #include "cli/amqp_client.h"
+#include "cli/assignor.h"
 #include "cli/codec.h"
 #include "cli/kafka_client.h"
-#include "cli/kafka_member.h"
 
 TEST(a_publish_is_a_method_a_header_and_bodies_of_at_most_a_frame)
 {
@@ -113,7 +113,7 @@ TEST(kafkas_codes_become_errors_with_a_text)
 
 /* ---- groups ---- */
 
-static void is_assigned(const struct member_plan *m, const char *hex)
+static void is_assigned(const struct assignor_member *m, const char *hex)
 {
     struct text text = {0};
 
@@ -126,14 +126,14 @@ static void is_assigned(const struct member_plan *m, const char *hex)
 TEST(a_leader_gives_ranges_to_those_that_ask_for_a_topic)
 {
     static const char *const both[] = {"a", "b"}, *const one[] = {"a"};
-    struct member_plan members[] = {
+    struct assignor_member members[] = {
         {.id = "m1", .topics = both, .topic_count = 2},
         {.id = "m2", .topics = one, .topic_count = 1},
     };
 
-    kafka_member_assign(members, 2, "a", 3);
-    kafka_member_assign(members, 2, "b", 1);
-    kafka_member_assign(members, 2, "c", 5);
+    assignor_range(members, 2, "a", 3);
+    assignor_range(members, 2, "b", 1);
+    assignor_range(members, 2, "c", 5);
     is_assigned(&members[0], "000000000002"
                              "000161000000020000000000000001"
                              "00016200000001"

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "cli/assignor.h"
 #include "cli/kafka_group.h"
 #include "io/clock.h"
 #include "kafka/errors.h"
@@ -32,57 +33,11 @@ void kafka_member_reset(struct kafka_member *m)
     m->id = NULL;
 }
 
-static void put_string(struct text *out, const char *s)
-{
-    text_put_u16(out, (uint16_t)strlen(s));
-    text_append_string(out, s);
-}
-
 /* ---- assigning ---- */
-
-enum { TOPIC_COUNT_AT = 2, NULL_BYTES = UINT32_MAX };
-
-static bool asks_for(const struct member_plan *m, const char *topic)
-{
-    for (size_t i = 0; i < m->topic_count; i++)
-        if (strcmp(m->topics[i], topic) == 0)
-            return true;
-    return false;
-}
-
-static void put_range(struct text *out, const char *topic, int32_t from, int32_t count)
-{
-    if (out->size == 0) { /* version 0, and no topics yet */
-        text_put_u16(out, 0);
-        text_put_u32(out, 0);
-    }
-    put_u32(out->data + TOPIC_COUNT_AT, get_u32(out->data + TOPIC_COUNT_AT) + 1);
-    put_string(out, topic);
-    text_put_u32(out, (uint32_t)count);
-    for (int32_t i = 0; i < count; i++)
-        text_put_u32(out, (uint32_t)(from + i));
-}
-
-void kafka_member_assign(struct member_plan *members, size_t count, const char *topic,
-                         int32_t partition_count)
-{
-    int32_t takers = 0, taker = 0, next = 0;
-
-    for (size_t i = 0; i < count; i++)
-        takers += asks_for(&members[i], topic);
-    for (size_t i = 0; i < count; i++) {
-        if (!asks_for(&members[i], topic))
-            continue;
-        int32_t share = partition_count / takers + (taker++ < partition_count % takers);
-        if (share > 0)
-            put_range(&members[i].assignment, topic, next, share);
-        next += share;
-    }
-}
 
 /* What JoinGroup tells the leader, kept beyond the next answer. */
 struct plan {
-    VEC(struct member_plan) members;
+    VEC(struct assignor_member) members;
     VEC(char *) strings; /* owned: ids and topics */
 };
 
@@ -117,14 +72,15 @@ static void take_member(struct plan *plan, const struct kafka_join_group_respons
         if (!r.bad)
             vec_push(&topics, keep(plan, topic));
     }
-    vec_push(&plan->members, ((struct member_plan){.id = keep(plan, in->member_id),
-                                                   .topics = topics.items,
-                                                   .topic_count = topics.count}));
+    vec_push(&plan->members, ((struct assignor_member){.id = keep(plan, in->member_id),
+                                                       .topics = topics.items,
+                                                       .topic_count = topics.count}));
 }
 
 static int compare_members(const void *left, const void *right)
 {
-    return strcmp(((const struct member_plan *)left)->id, ((const struct member_plan *)right)->id);
+    return strcmp(((const struct assignor_member *)left)->id,
+                  ((const struct assignor_member *)right)->id);
 }
 
 static enum err assign_all(struct kafka_member *m, struct plan *plan)
@@ -135,16 +91,11 @@ static enum err assign_all(struct kafka_member *m, struct plan *plan)
     enum err err = kafka_client_metadata(m->client, NULL, &metadata);
     for (int32_t i = 0; !err && i < metadata.topics.count; i++) {
         char *topic = keep(plan, metadata.topics.items[i].name);
-        kafka_member_assign(plan->members.items, plan->members.count, topic,
-                            metadata.topics.items[i].partitions.count);
+        assignor_range(plan->members.items, plan->members.count, topic,
+                       metadata.topics.items[i].partitions.count);
     }
     for (size_t i = 0; i < plan->members.count; i++) {
-        struct text *assignment = &plan->members.items[i].assignment;
-        if (assignment->size == 0) {
-            text_put_u16(assignment, 0);
-            text_put_u32(assignment, 0);
-        }
-        text_put_u32(assignment, NULL_BYTES); /* user data */
+        assignor_end(&plan->members.items[i]);
     }
     return err;
 }
@@ -160,10 +111,7 @@ static enum err ask_to_join(struct kafka_member *m, struct plan *plan, int16_t *
     struct text metadata = {0};
 
     wire_init(&kafka_join_group_request_schema, &request);
-    text_put_u16(&metadata, 0);
-    text_put_u32(&metadata, 1);
-    put_string(&metadata, m->topic);
-    text_put_u32(&metadata, NULL_BYTES);
+    assignor_put_subscription(m->topic, &metadata);
     protocol.metadata = text_bytes(&metadata);
     request.group_id = bytes_from_string(m->group);
     request.member_id = bytes_from_string(m->id);

@@ -28,15 +28,4 @@ must_use enum err kafka_member_beat(struct kafka_member *m);
 /* Say good-bye, so that the others need not wait for the session to time out. */
 void kafka_member_leave(struct kafka_member *m);
 
-/* The leader's work, for tests: who gets what. `topics` are what each member asks for. */
-struct member_plan {
-    const char *id;
-    const char *const *topics;
-    size_t topic_count;
-    struct text assignment; /* out: Kafka's ConsumerProtocolAssignment */
-};
-/* Append `topic`'s partitions to the assignments of those that ask for it; `members` are sorted. */
-void kafka_member_assign(struct member_plan *members, size_t count, const char *topic,
-                         int32_t partition_count);
-
 #endif
