@@ -90,6 +90,12 @@ enum option_change { AT_START, AT_RUNTIME };
       "", "Partitions of __consumer_offsets, when the first group makes it.")                      \
     X(OFFSETS_RETENTION, "offsets.retention.minutes", INT, 1, INT32_MAX, "10080", AT_START, "",    \
       "", "How long the offsets of a group are kept when it has no members any more.")             \
+    X(PRODUCER_ID_EXPIRATION, "producer.id.expiration.ms", INT, 1, INT32_MAX, "86400000",          \
+      AT_START, "", "",                                                                            \
+      "An idempotent producer that a partition has not heard of for so long is forgotten, in ms.") \
+    X(PRODUCERS_MAX, "producers.max", INT, 1, 100000000, "100000", AT_START, "", "",               \
+      "Idempotent producers that all partitions together know, 200 bytes each; beyond it those "   \
+      "that were silent for longest are forgotten.")                                               \
     X(OFFSETS_RETENTION_CHECK, "offsets.retention.check.interval.ms", INT, 1, INT32_MAX, "600000", \
       AT_START, "", "", "How often it is looked for offsets that have expired.")                   \
     X(OFFSET_METADATA_MAX_BYTES, "offset.metadata.max.bytes", INT, 0, 32767, "4096", AT_START, "", \

@@ -127,6 +127,8 @@ static void make_core(const struct config *c, struct settings *s)
     s->core.topic_message_max_bytes = config_number(c, OPT_MESSAGE_MAX_BYTES);
     s->core.message_max_bytes = config_number(c, OPT_AMQP_MESSAGE_MAX_BYTES);
     make_groups(c, &s->core.groups);
+    s->core.producer_expiration_ms = config_number(c, OPT_PRODUCER_ID_EXPIRATION);
+    s->core.producers_max = config_number(c, OPT_PRODUCERS_MAX);
     s->core.node_id = (int32_t)config_number(c, OPT_NODE_ID);
     process_random(&s->core.random_seed, sizeof s->core.random_seed);
 }
