@@ -36,6 +36,12 @@ install_java() {
     javac -nowarn -d "$to/java-classes" -cp "$to/java-2.4.0/*" "$here/java/Driver.java"
 }
 
+install_programs() {
+    mvn -q -B -f "$here/java/programs/pom.xml" dependency:copy-dependencies \
+        "-DoutputDirectory=$to/java-programs" &&
+        javac -nowarn -d "$to/java-classes" -cp "$to/java-programs/*" "$here/java/programs/WordCount.java"
+}
+
 install_node() {
     cp "$here/node/package.json" "$here/node/package-lock.json" "$to" &&
         (cd "$to" && npm ci --no-audit --no-fund)
@@ -56,11 +62,17 @@ find_go() {
     echo "$root/bin/go"
 }
 
-install_go() {
-    go=$(find_go) && (cd "$here/go" && GOTOOLCHAIN=local env -u GOROOT "$go" build -o "$to/go-driver" .)
-}
+# Also franz-go's own tests, out of its module.
+install_go() (
+    go=$(find_go) || return
+    go="env -u GOROOT GOTOOLCHAIN=local GOFLAGS=-buildvcs=false $go"
+    (cd "$here/go" && $go build -o "$to/go-driver" .) || return
+    franz=github.com/twmb/franz-go@v1.21.0
+    $go mod download "$franz" && cd "$($go env GOMODCACHE)/$franz" && $go test -c -o "$to/kgo.test" ./pkg/kgo
+)
 
 part java "$here/java/pom.xml" "$here/java/Driver.java"
+part programs "$here/java/programs/pom.xml" "$here/java/programs/WordCount.java"
 part node "$here/node/package.json" "$here/node/package-lock.json"
 part go "$here"/go/*.go "$here/go/go.mod" "$here/go/go.sum"
 exit "$failed"
