@@ -732,6 +732,21 @@ TEST(a_queue_may_be_deleted_while_it_is_read_from_a_file)
     test_core_end(&t);
 }
 
+TEST(a_core_may_be_closed_while_a_queue_is_read_from_a_file)
+{
+    struct test_core t;
+    struct test_consumer c = {.then = expect_next_number};
+    init_cold(&t, 500);
+    test_consume(test_queue(&t, "q"), &c, 10, true);
+    core_turn_end(t.core); /* the read is submitted */
+    expect_true(sim_jobs_waiting_count(t.sim) > 0);
+    core_turn_begin(t.core, t.now_ns, t.wall_ms);
+    queue_cancel(&c.consumer);
+    test_core_reopen(&t);
+    expect_int(queue_ready_count(test_queue(&t, "q")), 500);
+    test_core_end(&t);
+}
+
 /* ---- all together, against what must be ---- */
 
 enum { MESSAGES = 1500 };

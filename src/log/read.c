@@ -129,6 +129,7 @@ static void finish(struct log_read_internal *r)
 {
     struct log_read *read = r->read;
     struct log_state *l = r->log;
+    r->store->reads--;
     vec_reset(&r->entries);
     vec_reset(&r->active_index);
     if (l->deleted) {
@@ -348,6 +349,7 @@ void log_read(struct log *log, struct log_read *read)
     r->limit = read->limit;
     r->timestamp = read->timestamp;
     r->max_bytes = read->max_bytes;
+    r->store->reads++;
     log_pin(l);
     plan(r);
 }

@@ -342,14 +342,14 @@ void store_stats(const struct store *s, struct store_stats *out)
 
 /* ---- the end ---- */
 
-/* Write and sync what is staged, as far as there is space for it. */
+/* Write and sync what is staged, as far as there is space for it; answer reads. */
 static void finish_commits(struct store *s)
 {
     for (;;) {
         if (!s->frozen && s->journal_lane.synced < s->journal_lane.done)
             store_want_sync(s);
         store_flush(s);
-        if (!s->in_flight && !s->direct_in_flight && s->helpers == 0)
+        if (!s->in_flight && !s->direct_in_flight && s->helpers == 0 && s->reads == 0)
             return;
         jobs_poll(s->jobs);
     }
