@@ -374,9 +374,9 @@ void asks_delete_queue(struct world *w, uint32_t id)
     model_delete_queue(w->model, id);
 }
 
-/* ---- publishing and producing ---- */
+/* ---- publishing ---- */
 
-static uint32_t draw_size(struct world *w)
+uint32_t asks_draw_size(struct world *w)
 {
     uint64_t n = draw(w, 150);
     if (n == 0)
@@ -475,8 +475,8 @@ static void publish(struct world *w, uint8_t exchange, uint8_t key, int queue)
     char names[2][MODEL_NAME_MAX];
     uint32_t ids[MODEL_ROUTE_MAX] = {(uint32_t)queue};
     size_t count = 1;
-    struct model_entry e = {.number = w->model->next_number + 1,
-                            .size = draw_size(w),
+    struct model_entry e = {.number = ++w->model->next_number, /* also when it is refused */
+                            .size = asks_draw_size(w),
                             .exchange = exchange,
                             .key = key,
                             .publish_turn = w->model->turn,
@@ -492,10 +492,8 @@ static void publish(struct world *w, uint8_t exchange, uint8_t key, int queue)
         world_complain(w, "the default exchange does not find queue %d", queue);
     if (count == 0 || w->wrong[0] || is_deep(w, ids, count))
         return;
-    if (queue_publish(w->core, route, &m, &e.ticket) != OK)
-        return;
-    w->model->next_number++;
-    note_publish(w, &e, ids, count);
+    if (queue_publish(w->core, route, &m, &e.ticket) == OK)
+        note_publish(w, &e, ids, count);
 }
 
 static void do_publish(struct world *w)
@@ -515,40 +513,6 @@ static void do_publish(struct world *w)
         publish(w, exchange, key, queue);
 }
 
-static void batch_answered(struct ask *a)
-{
-    model_confirm_batch(a->world->model, a->id, a->partition, a->number, a->wait.stage);
-    ask_free(a);
-}
-
-static void do_produce(struct world *w)
-{
-    int id = model_find_topic(w->model, (uint8_t)draw(w, MODEL_TOPIC_NAMES));
-    if (id < 0)
-        return;
-    struct model_topic *t = w->model->topics.items[id];
-    int32_t index = (int32_t)draw(w, (uint64_t)t->partition_count);
-    struct model_batch made = {
-        w->model->next_number + 1, 0, 1 + (int32_t)draw(w, 3), false, false, false};
-    struct batch b;
-    struct ticket ticket;
-    int64_t append_time;
-    struct bytes raw = model_batch_bytes(made.number, made.span, draw_size(w), w->core->wall_ms);
-    check(batch_parse(raw, &b) == OK);
-    if (partition_append(w->core, topic_partition(w->topics.items[id], index), &b, &made.base,
-                         &append_time, &ticket) != OK)
-        return;
-    w->model->next_number++;
-    vec_push(&t->partitions[index].batches, made);
-    for (int stage = STAGE_WRITTEN; stage <= STAGE_COMMITTED; stage++) {
-        struct ask *a = ask_new(w, batch_answered);
-        a->id = (uint32_t)id;
-        a->partition = index;
-        a->number = made.number;
-        ask_wait(a, ticket, (enum stage)stage);
-    }
-}
-
 /* ---- turns ---- */
 
 int asks_pick_queue(struct world *w)
@@ -566,8 +530,8 @@ void asks_random(struct world *w)
     uint64_t n = draw(w, 100);
     if (n < 34)
         do_publish(w);
-    else if (n < 44)
-        do_produce(w);
+    else if (n < 48)
+        asks_stream(w);
     else if (n < 60)
         do_settle(w);
     else if (n < 66)

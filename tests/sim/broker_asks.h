@@ -1,6 +1,7 @@
 /*
  * What clients ask of a simulated broker, and what they hear. broker_asks.c has messages: publishes,
- * produces, consumers, gets, settles, purges; broker_declares.c what is in the catalog.
+ * consumers, gets, settles, purges; broker_streams.c topics and groups; broker_declares.c what is in
+ * the catalog.
  */
 #ifndef TESTS_SIM_BROKER_ASKS_H
 #define TESTS_SIM_BROKER_ASKS_H
@@ -46,7 +47,7 @@ void asks_end_session(struct world *w);
 /* Drop all that waits, and the consumers; nothing is told to the core. */
 void asks_forget(struct world *w);
 
-/* ---- between the two files ---- */
+/* ---- between the files ---- */
 
 uint64_t draw(struct world *w, uint64_t bound);
 struct ask *ask_new(struct world *w, void (*answered)(struct ask *));
@@ -55,6 +56,9 @@ void ask_free(struct ask *a);
 /* A random living queue that is there, or -1. */
 int asks_pick_queue(struct world *w);
 void asks_delete_queue(struct world *w, uint32_t id);
+uint32_t asks_draw_size(struct world *w);
+/* One random request to topics and groups. */
+void asks_stream(struct world *w);
 /* One random request to the catalog. */
 void asks_declare(struct world *w);
 /* Is every name taken by what the model says? */

@@ -117,10 +117,13 @@ static bool bindings_match(struct world *w, const struct model *m, uint64_t vers
     return want == is;
 }
 
-static struct topic *find_topic(struct world *w, const struct model_topic *t)
+static size_t count_declared_topics(struct world *w)
 {
-    char name[MODEL_NAME_MAX];
-    return topic_find(w->core, model_topic_name(t->name, name));
+    size_t count = 0, position = 0;
+    struct topic *t;
+    while ((t = map_next(&w->core->internal->topics, &position)))
+        count += t->name.size > 6 && memcmp(t->name.data, "topic-", 6) == 0;
+    return count;
 }
 
 static bool topics_match(struct world *w, const struct model *m, uint64_t version)
@@ -131,33 +134,41 @@ static bool topics_match(struct world *w, const struct model *m, uint64_t versio
         if (!model_lived_at(t->life, version))
             continue;
         count++;
-        struct topic *topic = find_topic(w, t);
-        if (!topic || topic->partition_count != t->partition_count || topic->level != t->level ||
-            topic->message_max_bytes != (int64_t)t->tag || topic->log_append_time != t->append_time)
+        struct topic *topic = check_find_topic(w, t);
+        if (!topic || topic->partition_count != model_partition_count(t, version) ||
+            topic->level != t->level || topic->message_max_bytes != (int64_t)t->tag ||
+            topic->log_append_time != t->append_time)
             return false;
     }
-    return count == w->core->internal->topics.count;
+    return count == count_declared_topics(w);
+}
+
+static bool version_matches(struct world *w, const struct model *m, uint64_t v)
+{
+    return queues_match(w, m, v) && exchanges_match(w, m, v) && bindings_match(w, m, v) &&
+           topics_match(w, m, v);
 }
 
 /* The catalog is exactly one version, and not older than what was answered. */
 static bool find_version(struct world *w, const struct model *m, uint64_t *out)
 {
-    for (uint64_t v = m->version + 1; v-- > m->acked_version;) {
-        if (!queues_match(w, m, v) || !exchanges_match(w, m, v) || !bindings_match(w, m, v) ||
-            !topics_match(w, m, v))
-            continue;
-        *out = v;
-        return true;
-    }
-    for (uint64_t v = m->acked_version; v-- > 0;)
-        if (queues_match(w, m, v) && exchanges_match(w, m, v) && bindings_match(w, m, v) &&
-            topics_match(w, m, v)) {
+    unsigned long long answered = m->acked_version, newest = m->version;
+    for (uint64_t v = newest + 1; v-- > answered;)
+        if (version_matches(w, m, v)) {
+            *out = v;
+            return true;
+        }
+    for (uint64_t v = answered; v-- > 0;)
+        if (version_matches(w, m, v)) {
             world_complain(w, "the catalog is version %llu, answered was %llu",
-                           (unsigned long long)v, (unsigned long long)m->acked_version);
+                           (unsigned long long)v, answered);
             return false;
         }
-    world_complain(w, "the catalog is of no version (answered %llu, newest %llu)",
-                   (unsigned long long)m->acked_version, (unsigned long long)m->version);
+    world_complain(w,
+                   "the catalog is of no version (answered %llu, newest %llu, whose queues %d, "
+                   "exchanges %d, bindings %d, topics %d are there)",
+                   answered, newest, queues_match(w, m, newest), exchanges_match(w, m, newest),
+                   bindings_match(w, m, newest), topics_match(w, m, newest));
     return false;
 }
 
@@ -382,96 +393,6 @@ static void check_together(struct world *w, const struct model_publish *p,
                        (unsigned long long)p->number, has, lacks);
 }
 
-/* ---- topics ---- */
-
-static bool read_ended;
-
-static void on_read(struct log_read *r)
-{
-    (void)r;
-    read_ended = true;
-}
-
-static uint64_t batch_number(const struct batch *b)
-{
-    struct record_reader reader;
-    struct record r;
-    record_reader_init(
-        &reader, b, b->base_offset,
-        bytes_of(b->raw.data + BATCH_HEADER_BYTES, b->raw.size - BATCH_HEADER_BYTES));
-    return record_reader_next(&reader, &r) ? model_body_number(r.value) : 0;
-}
-
-static void check_batch(struct world *w, const struct model_topic *t,
-                        const struct model_batch *want, const struct log_batch *is)
-{
-    struct batch b;
-    long long base = is->base_offset;
-    if (batch_parse(is->raw, &b) != OK || !batch_is_intact(&b))
-        world_complain(w, "topic %u: damaged batch at %lld", t->name, base);
-    else if (is->base_offset != want->base || b.last_offset_delta + 1 != want->span ||
-             batch_number(&b) != want->number)
-        world_complain(w, "topic %u: at %lld is batch %llu, not %llu", t->name, base,
-                       (unsigned long long)batch_number(&b), (unsigned long long)want->number);
-}
-
-/* Returns how many batches are there. */
-static size_t check_content(struct world *w, const struct model_topic *t,
-                            const struct model_partition *p, struct log *log)
-{
-    size_t next = 0;
-    for (int64_t at = log->start; at < log->hw && !w->wrong[0];) {
-        struct log_read r = {.from = at, .limit = log->hw, .max_bytes = 20000, .done = on_read};
-        read_ended = false;
-        log_read(log, &r);
-        sim_jobs_drain(w->sim);
-        if (!read_ended || r.err || r.count == 0)
-            world_complain(w, "topic %u: cannot read at %lld of %lld: %s", t->name, (long long)at,
-                           (long long)log->hw, r.err ? err_text() : "nothing there");
-        for (size_t i = 0; i < r.count && !w->wrong[0]; i++) {
-            if (next == p->batches.count) {
-                world_complain(w, "topic %u: phantom at %lld", t->name, (long long)at);
-                break;
-            }
-            check_batch(w, t, &p->batches.items[next], &r.batches[i]);
-            at = p->batches.items[next].base + p->batches.items[next].span;
-            next++;
-        }
-        log_read_end(&r);
-    }
-    return next;
-}
-
-static void check_partition(struct world *w, const struct model_topic *t, int32_t index,
-                            bool power_cut)
-{
-    const struct model_partition *p = &t->partitions[index];
-    struct log *log = topic_partition(find_topic(w, t), index)->log;
-    bool strong = t->level == LEVEL_FSYNC || !power_cut;
-    if (log->start != 0 || log->hw != log->end)
-        world_complain(w, "topic %u: start %lld hw %lld end %lld", t->name, (long long)log->start,
-                       (long long)log->hw, (long long)log->end);
-    for (size_t i = check_content(w, t, p, log); i < p->batches.count && !w->wrong[0]; i++) {
-        const struct model_batch *b = &p->batches.items[i];
-        if (b->synced || (b->confirmed && strong) || (b->written && !power_cut))
-            world_complain(w, "topic %u: batch %llu at %lld is lost, end %lld", t->name,
-                           (unsigned long long)b->number, (long long)b->base, (long long)log->end);
-    }
-}
-
-static void check_topics(struct world *w, const struct model *m, uint64_t version, bool power_cut)
-{
-    core_turn_begin(w->core, w->now_ns, w->wall_ms);
-    for (size_t i = 0; i < m->topics.count && !w->wrong[0]; i++) {
-        const struct model_topic *t = m->topics.items[i];
-        if (!model_lived_at(t->life, version))
-            continue;
-        for (int32_t index = 0; index < t->partition_count; index++)
-            check_partition(w, t, index, power_cut);
-    }
-    core_turn_end(w->core);
-}
-
 /* ---- all ---- */
 
 static void check_owner(void *ctx, struct log *log)
@@ -489,7 +410,7 @@ void check_recovered(struct world *w, const struct model *m, bool power_cut, str
     check_queues(w, m, out, &rules);
     for (size_t i = 0; i < m->publishes.count && !w->wrong[0]; i++)
         check_together(w, &m->publishes.items[i], out);
-    check_topics(w, m, out->version, power_cut);
+    check_streams(w, m, power_cut, out);
     store_each(w->core->store, check_owner, w);
 }
 
@@ -511,7 +432,7 @@ void check_end(struct world *w, struct found *found)
 
 /* ---- what was found is true from now on ---- */
 
-static void adopt_life(struct model_life *life, bool kept, uint64_t version)
+void check_adopt_life(struct model_life *life, bool kept, uint64_t version)
 {
     bool lives = kept && model_lived_at(*life, version);
     *life = lives ? (struct model_life){life->born, 0} : (struct model_life){version, version};
@@ -545,37 +466,21 @@ static void adopt_messages(struct world *w, uint32_t id, struct drain *t)
     vec_clear(&t->outs); /* the references are w->outs' now */
 }
 
-static void adopt_topic(struct world *w, struct model_topic *t, uint64_t version)
-{
-    adopt_life(&t->life, true, version);
-    vec_push(&w->topics, model_lives(t->life) ? find_topic(w, t) : NULL);
-    for (int32_t i = 0; i < t->partition_count && model_lives(t->life); i++) {
-        struct model_partition *p = &t->partitions[i];
-        struct log *log = topic_partition(vec_last(&w->topics), i)->log;
-        while (p->batches.count > 0 && vec_last(&p->batches).base >= log->end)
-            p->batches.count--;
-        for (size_t k = 0; k < p->batches.count; k++)
-            p->batches.items[k].written = p->batches.items[k].confirmed =
-                p->batches.items[k].synced = true;
-    }
-}
-
 void check_adopt(struct world *w, struct found *found)
 {
     struct model *m = w->model;
     uint64_t v = found->version;
     for (uint32_t i = 0; i < m->queues.count; i++) {
         struct model_queue *q = m->queues.items[i];
-        adopt_life(&q->life, q->kept, v);
+        check_adopt_life(&q->life, q->kept, v);
         vec_push(&w->queues, found->drains[i].queue);
         adopt_messages(w, i, &found->drains[i]);
     }
     for (size_t i = 0; i < m->exchanges.count; i++)
-        adopt_life(&m->exchanges.items[i].life, m->exchanges.items[i].durable, v);
+        check_adopt_life(&m->exchanges.items[i].life, m->exchanges.items[i].durable, v);
     for (size_t i = 0; i < m->bindings.count; i++)
-        adopt_life(&m->bindings.items[i].life, m->bindings.items[i].kept, v);
-    for (size_t i = 0; i < m->topics.count; i++)
-        adopt_topic(w, m->topics.items[i], v);
+        check_adopt_life(&m->bindings.items[i].life, m->bindings.items[i].kept, v);
+    check_adopt_streams(w, found);
     m->version = m->acked_version = v;
     m->dirty = m->comparing = false;
     vec_clear(&m->publishes);

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STORM_BINDINGS = 120, BINDINGS_KEPT = 400 };
+enum { STORM_BINDINGS = 120, BINDINGS_KEPT = 400, PARTITIONS_MAX = 6 };
 
 /* ---- queues ---- */
 
@@ -174,7 +174,8 @@ static void declare_topic(struct world *w, uint8_t name)
     struct model *m = w->model;
     struct model_topic *t = xzalloc(sizeof *t);
     t->name = name;
-    t->partition_count = 1 + (int32_t)draw(w, 3);
+    for (uint64_t n = 1 + draw(w, 3); n > 0; n--)
+        vec_push(&t->partitions, (struct model_partition){.born = m->version + 1});
     t->level = draw(w, 4) ? LEVEL_FSYNC : LEVEL_OS;
     t->append_time = draw(w, 4) == 0;
     t->tag = 1000000 + ++m->next_tag;
@@ -186,26 +187,39 @@ static void declare_topic(struct world *w, uint8_t name)
          (char *)(t->append_time ? "LogAppendTime" : "CreateTime")},
     };
     struct topic_spec spec = {.name = model_topic_name(name, name_text),
-                              .partition_count = t->partition_count,
+                              .partition_count = (int32_t)t->partitions.count,
                               .configs = configs,
                               .config_count = sizeof configs / sizeof *configs};
     struct topic *topic;
     if (topic_create(w->core, &spec, &topic) != OK) {
         world_complain(w, "create topic %u: %s", name, err_text());
+        vec_reset(&t->partitions);
         free(t);
         return;
     }
-    t->partitions = xzalloc((size_t)t->partition_count * sizeof *t->partitions);
     t->life = model_born(m, true);
     vec_push(&m->topics, t);
     vec_push(&w->topics, topic);
+}
+
+static void grow_topic(struct world *w, uint32_t id)
+{
+    struct model_topic *t = w->model->topics.items[id];
+    if (t->partitions.count >= PARTITIONS_MAX)
+        return;
+    vec_push(&t->partitions, (struct model_partition){.born = model_born(w->model, true).born});
+    if (topic_grow(w->core, w->topics.items[id], (int32_t)t->partitions.count, false) != OK)
+        world_complain(w, "grow topic %u: %s", t->name, err_text());
 }
 
 static void do_topic(struct world *w)
 {
     uint8_t name = (uint8_t)draw(w, MODEL_TOPIC_NAMES);
     int id = model_find_topic(w->model, name);
-    if (id >= 0 && draw(w, 5) > 0)
+    uint64_t n = draw(w, 12);
+    if (id >= 0 && n < 3)
+        grow_topic(w, (uint32_t)id);
+    if (id >= 0 && n < 10)
         return;
     if (id >= 0) {
         topic_delete(w->core, w->topics.items[id]);

@@ -1,7 +1,9 @@
 #include "tests/sim/broker_model.h"
 
 #include "base/check.h"
+#include "base/crc32c.h"
 #include "base/mem.h"
+#include "broker/producer.h"
 #include "log/batch.h"
 
 #include <stdio.h>
@@ -13,6 +15,7 @@ struct model *model_new(enum log_level level)
 {
     struct model *m = xzalloc(sizeof *m);
     m->level = level;
+    m->told_producer = -1;
     m->version = m->acked_version = 1; /* 0 is no time to die at */
     struct model_exchange direct = {.name = MODEL_AMQ_DIRECT, .durable = true};
     vec_push(&m->exchanges, direct);
@@ -37,9 +40,9 @@ static struct model_queue *clone_queue(const struct model_queue *q)
 static struct model_topic *clone_topic(const struct model_topic *t)
 {
     struct model_topic *copy = xmemdup(t, sizeof *t);
-    copy->partitions = xzalloc((size_t)t->partition_count * sizeof *t->partitions);
-    for (int32_t i = 0; i < t->partition_count; i++)
-        clone_items(&copy->partitions[i].batches, &t->partitions[i].batches);
+    clone_items(&copy->partitions, &t->partitions);
+    for (size_t i = 0; i < t->partitions.count; i++)
+        clone_items(&copy->partitions.items[i].batches, &t->partitions.items[i].batches);
     return copy;
 }
 
@@ -49,6 +52,9 @@ struct model *model_clone(const struct model *m)
     clone_items(&copy->exchanges, &m->exchanges);
     clone_items(&copy->bindings, &m->bindings);
     clone_items(&copy->publishes, &m->publishes);
+    clone_items(&copy->producers, &m->producers);
+    for (int i = 0; i < MODEL_GROUPS; i++)
+        clone_items(&copy->groups[i].commits, &m->groups[i].commits);
     memset(&copy->queues, 0, sizeof copy->queues);
     for (size_t i = 0; i < m->queues.count; i++)
         vec_push(&copy->queues, clone_queue(m->queues.items[i]));
@@ -69,16 +75,19 @@ void model_free(struct model *m)
     }
     for (size_t i = 0; i < m->topics.count; i++) {
         struct model_topic *t = m->topics.items[i];
-        for (int32_t p = 0; p < t->partition_count; p++)
-            vec_reset(&t->partitions[p].batches);
-        free(t->partitions);
+        for (size_t p = 0; p < t->partitions.count; p++)
+            vec_reset(&t->partitions.items[p].batches);
+        vec_reset(&t->partitions);
         free(t);
     }
+    for (int i = 0; i < MODEL_GROUPS; i++)
+        vec_reset(&m->groups[i].commits);
     vec_reset(&m->queues);
     vec_reset(&m->topics);
     vec_reset(&m->exchanges);
     vec_reset(&m->bindings);
     vec_reset(&m->publishes);
+    vec_reset(&m->producers);
     free(m);
 }
 
@@ -156,17 +165,36 @@ bool model_is_message(const struct model_queue *q, const struct model_entry *e,
            bytes_equal(want.exchange, m->exchange) && bytes_equal(want.routing_key, m->routing_key);
 }
 
-struct bytes model_batch_bytes(uint64_t number, int32_t span, size_t size, int64_t time_ms)
+struct bytes model_group_id(uint8_t i, char out[MODEL_NAME_MAX])
+{
+    return numbered("group", i, out);
+}
+
+/* What the producer's fields are: bytes 43 to 56 of a batch, under its checksum. */
+static void put_producer(uint8_t *raw, size_t size, const struct model_batch *b)
+{
+    enum { CRC_AT = 17, CRC_FROM = 21, PRODUCER_AT = 43 };
+    put_u64(raw + PRODUCER_AT, (uint64_t)b->producer);
+    put_u16(raw + PRODUCER_AT + 8, (uint16_t)b->epoch);
+    put_u32(raw + PRODUCER_AT + 10, (uint32_t)b->sequence);
+    put_u32(raw + CRC_AT, crc32c(raw + CRC_FROM, size - CRC_FROM));
+}
+
+struct bytes model_batch_bytes(const struct model_batch *b)
 {
     static struct batch_builder builder;
-    uint8_t *value = xzalloc(size + 8);
-    put_u64(value, number);
-    fill(value + 8, size, number);
+    uint8_t *value = xzalloc(b->size + 8);
+    put_u64(value, b->number);
+    fill(value + 8, b->size, b->number);
     batch_builder_begin(&builder, 0);
-    for (int32_t i = 0; i < span; i++)
-        batch_builder_add(&builder, time_ms, BYTES_NULL, bytes_of(value, size + 8), BYTES_NULL, 0);
+    for (int32_t i = 0; i < b->span; i++)
+        batch_builder_add(&builder, b->time_ms, BYTES_NULL, bytes_of(value, b->size + 8),
+                          BYTES_NULL, 0);
     free(value);
-    return batch_builder_end(&builder);
+    struct bytes raw = batch_builder_end(&builder);
+    if (b->producer >= 0)
+        put_producer((uint8_t *)raw.data, raw.size, b);
+    return raw;
 }
 
 /* ---- lives ---- */
@@ -207,6 +235,14 @@ int model_find_topic(const struct model *m, uint8_t name)
         if (m->topics.items[i]->name == name && model_lives(m->topics.items[i]->life))
             return (int)i;
     return -1;
+}
+
+int32_t model_partition_count(const struct model_topic *t, uint64_t version)
+{
+    int32_t count = 0;
+    while ((size_t)count < t->partitions.count && t->partitions.items[count].born <= version)
+        count++;
+    return count;
 }
 
 static bool has_bindings(const struct model *m, uint32_t exchange)
@@ -295,7 +331,7 @@ void model_confirm_batch(struct model *m, uint32_t topic, int32_t partition, uin
                          enum stage stage)
 {
     struct model_topic *t = m->topics.items[topic];
-    struct model_partition *p = &t->partitions[partition];
+    struct model_partition *p = &t->partitions.items[partition];
     for (size_t i = p->batches.count; i-- > 0;) {
         struct model_batch *b = &p->batches.items[i];
         if (b->number != number)
@@ -304,7 +340,69 @@ void model_confirm_batch(struct model *m, uint32_t topic, int32_t partition, uin
         b->confirmed |= stage == STAGE_COMMITTED;
     }
     if (stage == STAGE_COMMITTED && t->level == LEVEL_FSYNC)
-        model_confirm_life(m, t->life);
+        model_confirm_life(m, (struct model_life){.born = p->born});
+}
+
+int32_t model_sequence(int32_t sequence, int32_t delta)
+{
+    return (int32_t)(((uint32_t)sequence + (uint32_t)delta) & INT32_MAX);
+}
+
+const struct model_batch *model_last_batch(const struct model_partition *p, int64_t producer)
+{
+    for (size_t i = p->batches.count; i-- > 0;)
+        if (p->batches.items[i].producer == producer)
+            return &p->batches.items[i];
+    return NULL;
+}
+
+/* The one that `b` repeats, if it is among those that a broker knows. */
+static const struct model_batch *find_duplicate(const struct model_partition *p,
+                                                const struct model_batch *b)
+{
+    int known = 0;
+    for (size_t i = p->batches.count; i-- > 0 && known < PRODUCER_BATCHES;) {
+        const struct model_batch *old = &p->batches.items[i];
+        if (old->producer != b->producer)
+            continue;
+        if (old->epoch != b->epoch)
+            return NULL;
+        if (old->sequence == b->sequence && old->span == b->span)
+            return old;
+        known++;
+    }
+    return NULL;
+}
+
+enum err model_judge(const struct model_partition *p, const struct model_batch *b,
+                     const struct model_batch **out)
+{
+    const struct model_batch *last = b->producer < 0 ? NULL : model_last_batch(p, b->producer);
+    if (!last)
+        return OK;
+    if (b->epoch != last->epoch)
+        return b->epoch < last->epoch ? E_STALE : b->sequence == 0 ? OK : E_PRECONDITION;
+    if ((*out = find_duplicate(p, b)))
+        return E_EXISTS;
+    return b->sequence == model_sequence(last->sequence, last->span) ? OK : E_PRECONDITION;
+}
+
+void model_confirm_commits(struct model_group *g, uint64_t number)
+{
+    for (size_t i = 0; i < g->commits.count && g->commits.items[i].number <= number; i++)
+        g->commits.items[i].written = g->commits.items[i].confirmed = true;
+}
+
+const struct model_commit *model_find_commit(const struct model_group *g, size_t count,
+                                             struct model_place place)
+{
+    for (size_t i = count; i-- > 0;) {
+        const struct model_commit *c = &g->commits.items[i];
+        for (uint32_t k = 0; k < c->count; k++)
+            if (c->parts[k].topic == place.topic && c->parts[k].partition == place.partition)
+                return c->removal ? NULL : c;
+    }
+    return NULL;
 }
 
 void model_settle(struct model *m, struct model_queue *q, struct model_entry *e)
@@ -338,6 +436,14 @@ static void queue_all_durable(struct model_queue *q)
     }
 }
 
+static void partition_all_durable(struct model_partition *p)
+{
+    p->trim_acked = p->trim_asked;
+    for (size_t i = 0; i < p->batches.count; i++)
+        p->batches.items[i].written = p->batches.items[i].confirmed = p->batches.items[i].synced =
+            true;
+}
+
 void model_all_durable(struct model *m)
 {
     check(!m->dirty);
@@ -346,10 +452,11 @@ void model_all_durable(struct model *m)
     for (size_t i = 0; i < m->queues.count; i++)
         queue_all_durable(m->queues.items[i]);
     for (size_t i = 0; i < m->topics.count; i++)
-        for (int32_t n = 0; n < m->topics.items[i]->partition_count; n++) {
-            struct model_partition *p = &m->topics.items[i]->partitions[n];
-            for (size_t k = 0; k < p->batches.count; k++)
-                p->batches.items[k].written = p->batches.items[k].confirmed =
-                    p->batches.items[k].synced = true;
+        for (size_t n = 0; n < m->topics.items[i]->partitions.count; n++)
+            partition_all_durable(&m->topics.items[i]->partitions.items[n]);
+    for (int i = 0; i < MODEL_GROUPS; i++)
+        for (size_t k = 0; k < m->groups[i].commits.count; k++) {
+            struct model_commit *c = &m->groups[i].commits.items[k];
+            c->written = c->confirmed = c->synced = true;
         }
 }

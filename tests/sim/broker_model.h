@@ -86,12 +86,20 @@ struct model_binding {
 struct model_batch {
     uint64_t number;
     int64_t base;
+    int64_t time_ms;
+    int64_t producer; /* -1: none */
+    int32_t sequence; /* of the first record */
     int32_t span;
+    uint32_t size;
+    int16_t epoch;
     bool written, confirmed, synced;
 };
 
 struct model_partition {
+    uint64_t born; /* the version that added it */
     VEC(struct model_batch) batches;
+    int64_t trim_asked, trim_acked; /* DeleteRecords */
+    bool vague; /* what is below the start may be lost: nobody knows which producers there were */
 };
 
 struct model_topic {
@@ -100,8 +108,25 @@ struct model_topic {
     bool append_time;
     enum log_level level;
     uint64_t tag; /* as a config */
-    int32_t partition_count;
-    struct model_partition *partitions;
+    VEC(struct model_partition) partitions;
+};
+
+enum { MODEL_COMMIT_PARTS = 3, MODEL_GROUPS = 3 };
+
+/* A group's commit of offsets: its number is the offset of all its parts. A removal has none. */
+struct model_commit {
+    uint64_t number;
+    uint32_t count;
+    struct model_place {
+        uint32_t topic;
+        int32_t partition;
+    } parts[MODEL_COMMIT_PARTS];
+    bool removal;
+    bool written, confirmed, synced;
+};
+
+struct model_group {
+    VEC(struct model_commit) commits;
 };
 
 /* A publish to several queues in the journal that is not confirmed: all of them have it, or none. */
@@ -122,6 +147,9 @@ struct model {
     VEC(struct model_binding) bindings;
     VEC(struct model_topic *) topics;
     VEC(struct model_publish) publishes;
+    struct model_group groups[MODEL_GROUPS];
+    VEC(int64_t) producers; /* ids that clients use */
+    int64_t told_producer;  /* the highest producer id that anybody was told; -1 */
 };
 
 struct model *model_new(enum log_level level);
@@ -145,8 +173,9 @@ uint64_t model_body_number(struct bytes body);
 /* Is `m` this message, with all that was published? */
 bool model_is_message(const struct model_queue *q, const struct model_entry *e,
                       const struct message *m);
-/* A batch of `span` records that carry the number; valid until the next call. */
-struct bytes model_batch_bytes(uint64_t number, int32_t span, size_t size, int64_t time_ms);
+/* The batch of its records, which carry the number; valid until the next call. */
+struct bytes model_batch_bytes(const struct model_batch *b);
+struct bytes model_group_id(uint8_t i, char out[MODEL_NAME_MAX]);
 
 /* ---- lives ---- */
 
@@ -163,6 +192,9 @@ static inline bool model_lived_at(struct model_life l, uint64_t version)
 /* A life that begins or ends in this turn. `kept`: the catalog changes. */
 struct model_life model_born(struct model *m, bool kept);
 void model_died(struct model *m, struct model_life *life, bool kept);
+
+/* How many partitions the topic had. */
+int32_t model_partition_count(const struct model_topic *t, uint64_t version);
 
 /* The living object with this name, or -1. */
 int model_find_queue(const struct model *m, uint8_t name);
@@ -183,6 +215,18 @@ void model_confirm(struct model *m, uint64_t number, const uint32_t *queues, siz
                    enum stage stage);
 void model_confirm_batch(struct model *m, uint32_t topic, int32_t partition, uint64_t number,
                          enum stage stage);
+/* Sequence numbers begin again behind 2^31 - 1. */
+int32_t model_sequence(int32_t sequence, int32_t delta);
+/* The producer's newest batch in the partition; NULL: it has none. */
+const struct model_batch *model_last_batch(const struct model_partition *p, int64_t producer);
+/* What Kafka's rules say to a batch. E_EXISTS: it is a duplicate, of *out. */
+enum err model_judge(const struct model_partition *p, const struct model_batch *b,
+                     const struct model_batch **out);
+/* All that the group committed up to this one was answered, or shown. */
+void model_confirm_commits(struct model_group *g, uint64_t number);
+/* What the group has committed there when only its first `count` commits count; NULL: nothing. */
+const struct model_commit *model_find_commit(const struct model_group *g, size_t count,
+                                             struct model_place place);
 /* An answer that needs the object to be durable, whatever its own ticket was. */
 void model_confirm_life(struct model *m, struct model_life life);
 void model_settle(struct model *m, struct model_queue *q, struct model_entry *e);

@@ -52,11 +52,15 @@ static void configure(struct core_config *c, struct random *random)
     c->store.segment_bytes = 96 * 1024;
     c->store.cache_bytes = random_below(random, 2) ? 1 << 20 : 32 << 20;
     c->store.reserve_bytes = 0;
+    if (random_below(random, 3) == 0)
+        c->store.memory_level_bytes = 64 * 1024; /* transient messages are refused */
     c->durability = random_below(random, 5) ? LEVEL_FSYNC : LEVEL_OS;
     c->default_partitions = 1;
     c->topic_message_max_bytes = 1 << 20;
     c->message_max_bytes = 1 << 20;
     c->node_id = 1;
+    group_config_default(&c->groups);
+    c->groups.topic_partitions = 2;
 }
 
 void world_init(struct world *w, uint64_t seed, struct disk *disk)
