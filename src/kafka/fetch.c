@@ -316,10 +316,13 @@ static void count_moved(struct fetch *f, struct fetch_part *p, bool is_new)
         p->counted_to = p->offset;
         p->counted_bytes = 0;
     }
+    struct fetch_verdict verdict = {.diverging_epoch = -1};
     if (p->partition)
-        count_part(f, p);
+        verdict = fetch_judge(f, p); /* its start may have moved beyond the offset */
+    if (!p->partition || fetch_verdict_is_bad(&verdict))
+        f->ends_wait = true;
     else
-        f->ends_wait = true; /* it was deleted */
+        count_part(f, p);
     if (has_enough(f))
         core_defer(request_core(f->request), &f->finish);
 }

@@ -136,10 +136,11 @@ TEST(a_session_tells_of_a_start_that_moved)
     broker_append(&s.b, s.topic->partitions[0], "b");
     open_session(&s, 2);
     expect_string(told(&s, next(&s, ask(&s.b, s.topic, 0, 1, 2))), "");
-    struct ticket ticket;
-    log_trim(s.topic->partitions[0]->log, 1, &ticket);
-    partition_moved(s.topic->partitions[0]);
-    broker_commit(&s.b);
+    struct kafka_delete_records_request_partition partition = {.offset = 1};
+    struct kafka_delete_records_request_topic topic = {.name = s.topic->name,
+                                                       .partitions = {&partition, 1}};
+    struct kafka_delete_records_request in = {.topics = {&topic, 1}, .timeout_ms = 1000};
+    client_call(s.c, KAFKA_DELETE_RECORDS, 1, &in);
     struct kafka_fetch_response *reply = next(&s, ask_nothing(&s));
     expect_string(told(&s, reply), "0");
     expect_int(first(reply)->log_start_offset, 1);
@@ -271,6 +272,27 @@ TEST(a_session_waits_for_any_of_its_partitions)
         expect_string(told(&s, reply), arena_printf(&s.b.arena, "%d", 700 + i));
         expect_string(told(&s, next(&s, ask(&s.b, s.topic, 700 + i, 701 + i, 1))), "");
     }
+    broker_close(&s.b);
+}
+
+TEST(a_session_that_waits_is_told_when_its_offset_is_deleted)
+{
+    struct scene s;
+    scene_open(&s, 2);
+    broker_append(&s.b, s.topic->partitions[0], "a");
+    open_session(&s, 2);
+    struct kafka_fetch_request *in = ask(&s.b, s.topic, 0, 1, 0);
+    in->max_wait_ms = 500;
+    in->min_bytes = 10000;
+    name_session(&s, in);
+    int32_t id = client_send(s.c, KAFKA_FETCH, VERSION, in);
+    struct kafka_delete_records_request_partition partition = {.offset = -1};
+    struct kafka_delete_records_request_topic topic = {.name = s.topic->name,
+                                                       .partitions = {&partition, 1}};
+    struct kafka_delete_records_request delete = {.topics = {&topic, 1}, .timeout_ms = 1000};
+    client_call(broker_client(&s.b), KAFKA_DELETE_RECORDS, 1, &delete);
+    struct kafka_fetch_response *reply = client_receive(s.c, KAFKA_FETCH, VERSION, id);
+    expect_int(first(reply)->error_code, KAFKA_OFFSET_OUT_OF_RANGE);
     broker_close(&s.b);
 }
 
