@@ -23,7 +23,7 @@ static const struct argument queue_arguments[] = {
     {"x-dead-letter-exchange", ARGUMENT_BUILT},
     {"x-dead-letter-routing-key", ARGUMENT_BUILT},
     {"x-max-length", ARGUMENT_BUILT},
-    {"x-max-length-bytes", ARGUMENT_NOT_BUILT},
+    {"x-max-length-bytes", ARGUMENT_BUILT},
     {"x-max-priority", ARGUMENT_BUILT},
     {"x-overflow", ARGUMENT_BUILT},
     {"x-single-active-consumer", ARGUMENT_BUILT},

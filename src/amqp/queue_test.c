@@ -159,7 +159,7 @@ TEST(a_redeclare_must_say_the_same)
 TEST(arguments_that_are_not_built_are_refused_by_name)
 {
     static const char *const arguments[] = {
-        "x-max-length-bytes:I:1",
+        "x-max-age:S:1D",
         "x-source-topic:S:t",
     };
     for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++) {

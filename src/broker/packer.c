@@ -19,6 +19,7 @@ struct pack {
     VEC(uint8_t) priorities; /* of the messages, when any of the queues has an order by them */
     bool by_priority;
     struct log *on_disk, *in_memory; /* one of each kind, to ask whether an append would be taken */
+    int64_t body_bytes;              /* of the messages */
     size_t promised;                 /* bytes that were said to fit and are not appended yet */
 };
 
@@ -94,6 +95,14 @@ static void note_priorities(const struct pack *p)
     }
 }
 
+static void note_sizes(const struct pack *p)
+{
+    for (size_t i = 0; i < p->queues.count; i++)
+        if (queue_counts_bytes(p->queues.items[i]->internal->rules))
+            queue_sizes_append(&p->queues.items[i]->internal->rules->sizes, p->logs.items[i]->end,
+                               p->body_bytes);
+}
+
 static void append(struct pack *p)
 {
     struct ticket ticket;
@@ -109,6 +118,7 @@ static void append(struct pack *p)
         p->packer->core->internal->committing = true;
         if (p->by_priority)
             note_priorities(p);
+        note_sizes(p);
     }
     put_away(p);
 }
@@ -129,6 +139,12 @@ uint64_t packer_open_count(const struct queue *queue)
 {
     const struct pack *p = queue->internal->pack;
     return p ? (uint64_t)p->builder.count : 0;
+}
+
+int64_t packer_open_bytes(const struct queue *queue)
+{
+    const struct pack *p = queue->internal->pack;
+    return p ? p->body_bytes : 0;
 }
 
 /* ---- packing ---- */
@@ -156,6 +172,7 @@ static void pack_begin(struct packer *packer, struct pack *p, struct route route
     p->ticket = (struct ticket){0};
     p->on_disk = p->in_memory = NULL;
     p->by_priority = false;
+    p->body_bytes = 0;
     for (size_t i = 0; i < route.count; i++) {
         struct queue *queue = route.queues[i];
         vec_push(&p->queues, queue);
@@ -201,6 +218,7 @@ static void add(struct core *core, struct pack *p, const struct message *m)
     struct bytes key[2] = {bytes_of(envelope, message_put_envelope(m, envelope)), m->properties};
     struct bytes value = m->body.data ? m->body : bytes_of("", 0);
     batch_builder_add_parts(&p->builder, core->wall_ms, key, 2, &value, 1);
+    p->body_bytes += (int64_t)m->body.size;
     if (p->by_priority)
         vec_push(&p->priorities, message_priority(m));
 }

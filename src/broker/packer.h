@@ -26,5 +26,6 @@ void packer_flush(struct packer *packer);
 void packer_flush_queue(struct queue *queue);
 /* How many messages that is. */
 uint64_t packer_open_count(const struct queue *queue);
+int64_t packer_open_bytes(const struct queue *queue); /* of their bodies */
 
 #endif

@@ -96,8 +96,10 @@ static void attach(struct queue *queue)
         queue->subscription = subscription_new();
     subscription_start(queue->subscription, queue->log->start, queue->log->hw,
                        queue->log->level != LEVEL_MEMORY);
-    if (in->rules && in->rules->priorities)
-        queue_priorities_start(in->rules->priorities, queue->subscription->floor, queue->log->hw);
+    if (in->rules && (in->rules->priorities || queue_counts_bytes(in->rules))) {
+        in->rules->learn_at = queue->subscription->floor;
+        in->rules->learn_end = queue->log->hw;
+    }
     if (in->rules)
         queue_run_later(queue);
 }
@@ -241,14 +243,19 @@ uint64_t queue_purge(struct queue *queue, struct ticket *out)
         return 0;
     struct subscription *s = queue->subscription;
     uint64_t count = subscription_settle_ready(s, s->floor, s->visible);
+    if (queue_counts_bytes(queue->internal->rules))
+        queue->internal->rules->sizes.ready_bytes = 0;
     queue_log_now(queue, out);
     return count;
 }
 
 void queue_settle(struct queue *queue, int64_t offset, uint32_t number)
 {
-    if (!queue->deleted && subscription_settle(queue->subscription, offset, number))
-        queue_changed(queue);
+    if (queue->deleted || !subscription_settle(queue->subscription, offset, number))
+        return;
+    if (queue_counts_bytes(queue->internal->rules))
+        queue_sizes_settle(&queue->internal->rules->sizes, offset);
+    queue_changed(queue);
 }
 
 /* Done with a delivery that failed. */
@@ -281,6 +288,8 @@ void queue_return(struct queue *queue, int64_t offset, uint32_t number)
         return;
     if (r && r->priorities)
         queue_priorities_returned(r->priorities, offset);
+    if (queue_counts_bytes(r))
+        queue_sizes_return(&queue->internal->rules->sizes, offset);
     queue_changed(queue);
     if (queue_trims(queue))
         queue_run_later(queue);

@@ -67,23 +67,35 @@ static void skip_damage(struct queue *queue, int64_t from, int64_t to)
     queue_changed(queue);
 }
 
-/* After a restart: what priority the messages have that are there. OK: known; E_COLD: later. */
-static enum err learn_priorities(struct queue *queue, struct queue_priorities *p)
+static void learn(struct queue *queue, const struct record *record)
+{
+    struct queue_rules *r = queue->internal->rules;
+    struct message m;
+    if (message_from_record(record->key, record->value, &m) != OK)
+        return;
+    if (r->priorities)
+        queue_priorities_add(r->priorities, record->offset, message_priority(&m));
+    if (subscription_is_ready(queue->subscription, record->offset))
+        r->sizes.ready_bytes += (int64_t)m.body.size;
+}
+
+/* After a restart: read once what is there, when priorities or sizes have to be known. OK: they are;
+ * E_COLD: later. */
+static enum err learn_some(struct queue *queue, struct queue_rules *r)
 {
     enum { SLICE = 4096 };
     struct record record;
-    struct message m;
-    for (int i = 0; i < SLICE && p->scan < p->scan_end; i++) {
-        enum err err = feed_at(feed_of(queue), p->scan, p->scan_end, &record);
+    for (int i = 0; i < SLICE && r->learn_at < r->learn_end; i++) {
+        enum err err = feed_at(feed_of(queue), r->learn_at, r->learn_end, &record);
         if (err == E_NOT_FOUND)
-            record.offset = p->scan_end;
-        else if (!err && message_from_record(record.key, record.value, &m) == OK)
-            queue_priorities_add(p, record.offset, message_priority(&m));
-        else if (err && err != E_CORRUPT)
+            record.offset = r->learn_end;
+        else if (!err)
+            learn(queue, &record);
+        else if (err != E_CORRUPT)
             return err;
-        p->scan = err ? record.offset : record.offset + 1;
+        r->learn_at = err ? record.offset : record.offset + 1;
     }
-    if (queue_priorities_are_known(p))
+    if (r->learn_at == r->learn_end)
         return OK;
     queue_wake_getters(queue);
     queue_run_later(queue);
@@ -94,14 +106,14 @@ static enum err learn_priorities(struct queue *queue, struct queue_priorities *p
 static enum err find_head(struct queue *queue, int64_t *out)
 {
     struct queue_rules *r = queue->internal->rules;
-    enum err err = OK;
-    if (r && r->priorities) {
-        err = learn_priorities(queue, r->priorities);
-        *out = err ? -1 : queue_priorities_head(r->priorities, queue->subscription);
-    } else {
-        *out = subscription_head(queue->subscription);
+    if (r && r->learn_at < r->learn_end) {
+        enum err err = learn_some(queue, r);
+        if (err)
+            return err;
     }
-    return !err && *out < 0 ? E_NOT_FOUND : err;
+    *out = r && r->priorities ? queue_priorities_head(r->priorities, queue->subscription)
+                              : subscription_head(queue->subscription);
+    return *out < 0 ? E_NOT_FOUND : OK;
 }
 
 enum err queue_next_message(struct queue *queue, struct delivery *out)
@@ -145,6 +157,8 @@ static void take(struct queue *queue, struct delivery *d)
     struct taking taking = subscription_take(queue->subscription, d->offset);
     d->number = taking.number;
     d->redelivered = taking.redelivered;
+    if (queue_counts_bytes(queue->internal->rules))
+        queue_sizes_take(&queue->internal->rules->sizes, d->offset, d->message.body.size);
 }
 
 /* ---- to consumers ---- */
@@ -256,6 +270,8 @@ void queue_follow_log(struct queue *queue)
     subscription_extend(queue->subscription, log->level == LEVEL_MEMORY ? log->end : log->hw);
     if (queue->subscription->floor > floor)
         queue_changed(queue);
+    if (queue_counts_bytes(queue->internal->rules))
+        queue_sizes_extend(&queue->internal->rules->sizes, queue->subscription->visible);
     uint64_t came = queue_ready_count(queue) - ready;
     queue->internal->coming -= came < queue->internal->coming ? came : queue->internal->coming;
 }

@@ -24,12 +24,6 @@ void queue_priorities_free(struct queue_priorities *p)
     free(p);
 }
 
-void queue_priorities_start(struct queue_priorities *p, int64_t from, int64_t end)
-{
-    p->scan = from;
-    p->scan_end = end;
-}
-
 void queue_priorities_add(struct queue_priorities *p, int64_t offset, uint8_t priority)
 {
     offset_set_add(&p->members[priority < p->max ? priority : p->max], offset);

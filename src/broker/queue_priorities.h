@@ -3,8 +3,7 @@
  * within one. Which offsets have which priority is kept as sets, about two bytes for a message
  * whatever the depth; the subscription still says which of them are ready.
  *
- * Messages come in by their publish; after a restart the log is read once from its first message
- * that is not done, and nothing is handed out before that has ended.
+ * Messages come in by their publish; after a restart the log is read once (queue_dispatch.c).
  */
 #ifndef BROKER_QUEUE_PRIORITIES_H
 #define BROKER_QUEUE_PRIORITIES_H
@@ -19,18 +18,10 @@ struct queue_priorities {
     uint8_t max;                /* higher ones count as this */
     struct offset_set *members; /* [max + 1]; those that are done leave when the head goes past */
     int64_t *from;              /* [max + 1]: no member below is ready */
-    int64_t scan, scan_end;     /* of the messages in between nothing is known yet */
 };
 
 struct queue_priorities *queue_priorities_new(uint8_t max);
 void queue_priorities_free(struct queue_priorities *p); /* accepts NULL */
-
-/* Before anything else: the log's messages in [from, end) are there from an earlier run. */
-void queue_priorities_start(struct queue_priorities *p, int64_t from, int64_t end);
-static inline bool queue_priorities_are_known(const struct queue_priorities *p)
-{
-    return p->scan == p->scan_end;
-}
 
 void queue_priorities_add(struct queue_priorities *p, int64_t offset, uint8_t priority);
 /* The record came back: it may be the head again. */

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/say.h"
+#include "broker/packer.h"
 #include "broker/queue_internal.h"
 
 enum { RETRY_MS = 100 };
@@ -54,6 +55,7 @@ void queue_rules_free(struct queue_rules *r)
     core_defer_cancel(&r->run_moves);
     feed_free(r->feed);
     queue_priorities_free(r->priorities);
+    queue_sizes_reset(&r->sizes);
     vec_reset(&r->moves);
     idmap_reset(&r->moving);
     free(r);
@@ -136,28 +138,44 @@ bool queue_drop_head(struct queue *queue, const struct delivery *d, enum death r
         settle_after(queue, d->offset, subscription_take(s, d->offset).number, ticket);
     else
         subscription_settle_ready(s, d->offset, d->offset + 1);
+    if (queue_counts_bytes(r))
+        queue->internal->rules->sizes.ready_bytes -= (int64_t)d->message.body.size;
     queue_changed(queue);
     return true;
 }
 
 static bool is_too_long(const struct queue *queue)
 {
-    const struct queue_settings *settings = &queue->internal->rules->settings;
-    return settings->max_length >= 0 && settings->overflow == OVERFLOW_DROP_HEAD &&
-           queue_ready_count(queue) > (uint64_t)settings->max_length;
+    const struct queue_rules *r = queue->internal->rules;
+    const struct queue_settings *settings = &r->settings;
+    if (settings->overflow != OVERFLOW_DROP_HEAD)
+        return false;
+    return (settings->max_length >= 0 &&
+            queue_ready_count(queue) > (uint64_t)settings->max_length) ||
+           (settings->max_length_bytes >= 0 && r->sizes.ready_bytes > settings->max_length_bytes);
+}
+
+static bool has_limit(const struct queue_rules *r)
+{
+    return r->settings.max_length >= 0 || r->settings.max_length_bytes >= 0;
 }
 
 bool queue_trims(const struct queue *queue)
 {
     const struct queue_rules *r = queue->internal->rules;
-    return r && (r->may_expire || r->settings.max_length >= 0);
+    return r && (r->may_expire || has_limit(r));
 }
 
 bool queue_is_full(const struct queue *queue)
 {
     const struct queue_rules *r = queue->internal->rules;
-    return r && r->settings.max_length >= 0 && r->settings.overflow != OVERFLOW_DROP_HEAD &&
-           queue_ready_count(queue) + queue_coming_count(queue) >= (uint64_t)r->settings.max_length;
+    if (!r || !has_limit(r) || r->settings.overflow == OVERFLOW_DROP_HEAD)
+        return false;
+    const struct queue_settings *settings = &r->settings;
+    uint64_t count = queue_ready_count(queue) + queue_coming_count(queue);
+    int64_t bytes = r->sizes.ready_bytes + r->sizes.coming_bytes + packer_open_bytes(queue);
+    return (settings->max_length >= 0 && count >= (uint64_t)settings->max_length) ||
+           (settings->max_length_bytes >= 0 && bytes >= settings->max_length_bytes);
 }
 
 void queue_refuse(struct queue *queue, const struct message *m)
@@ -176,11 +194,11 @@ static bool trim_head(struct queue *queue)
     struct queue_rules *r = queue->internal->rules;
     struct core *core = queue->internal->core;
     struct delivery d;
-    bool too_long = is_too_long(queue);
-    if (!too_long && !r->may_expire)
+    if (!is_too_long(queue) && !r->may_expire && r->learn_at == r->learn_end)
         return false;
     if (queue_next_message(queue, &d)) /* there is none; or it is being read, and wakes us */
         return false;
+    bool too_long = is_too_long(queue);
     if (too_long && d.due_ms > core->wall_ms)
         return queue_drop_head(queue, &d, DEATH_MAXLEN);
     if (d.due_ms <= core->wall_ms)

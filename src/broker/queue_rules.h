@@ -8,7 +8,7 @@
  *               consumers (so a time of 0 means "now or never"), and by a timer. A message's own
  *               time counts when the message comes to the head (as RabbitMQ's classic queues).
  *   priority    which ready record is the head, see queue_priorities.h
- *   length      counted in ready messages; drop-head, or refusal when it is published
+ *   length      counted in ready messages or the bytes of their bodies; drop-head, or refusal when it is published
  *   moves       rejected messages with a dead letter exchange stay taken until they are read
  *               again and published: neither ready nor counted
  */
@@ -19,6 +19,7 @@
 #include "broker/dead_letter.h"
 #include "broker/queue_priorities.h"
 #include "broker/queue_settings.h"
+#include "broker/queue_sizes.h"
 
 struct move {
     int64_t offset;
@@ -34,7 +35,9 @@ struct queue_rules {
     struct timer head_timer; /* the head is due */
     struct timer unused_timer;
     struct queue_priorities *priorities; /* NULL: messages are all alike */
-    struct list standby; /* consumers that wait to become the single active one */
+    struct queue_sizes sizes;            /* with a limit of bytes */
+    int64_t learn_at, learn_end; /* messages of an earlier run that were not looked at yet */
+    struct list standby;         /* consumers that wait to become the single active one */
     /* moves */
     VEC(struct move) moves; /* from `moved` on, in order */
     size_t moved;
@@ -65,6 +68,11 @@ bool queue_is_full(const struct queue *queue);
 
 /* It was published and the queue is full: with reject-publish-dlx it becomes a dead letter. */
 void queue_refuse(struct queue *queue, const struct message *m);
+
+static inline bool queue_counts_bytes(const struct queue_rules *r)
+{
+    return r && r->settings.max_length_bytes >= 0;
+}
 
 /* ---- unused queues ---- */
 

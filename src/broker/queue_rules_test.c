@@ -407,6 +407,60 @@ TEST(a_queue_that_is_too_long_drops_its_head)
     test_core_end(&t);
 }
 
+TEST(a_queue_with_too_many_bytes_drops_its_head_also_after_a_restart)
+{
+    struct test_core t;
+    struct wait again = {.ready = now_it_is_there};
+    struct delivery d;
+    test_core_init(&t);
+    with_number("x-max-length-bytes", 10);
+    struct queue *q = make(&t, "q", true);
+    expect_ok(test_publish(&t, "q", "aaaa", NULL));
+    expect_ok(test_publish(&t, "q", "bbbb", NULL));
+    test_core_settle(&t);
+    expect_ok(queue_get(q, false, &again, &d)); /* a is out and does not count */
+    expect_ok(test_publish(&t, "q", "cccc", NULL));
+    test_core_settle(&t);
+    expect_int(queue_ready_count(q), 2);
+    queue_return(q, d.offset, d.number); /* it does again, and is the head */
+    test_core_settle(&t);
+    expect_int(queue_ready_count(q), 2);
+    test_core_crash(&t);
+    expect_ok(test_publish(&t, "q", "dd", NULL));
+    test_core_settle(&t);
+    expect_int(queue_ready_count(test_queue(&t, "q")), 3);
+    expect_ok(test_publish(&t, "q", "e", NULL));
+    expect_string(drain(&t, "q"), "ccccdde");
+    expect_ok(test_publish(&t, "q", "ffffffffff", NULL));
+    expect_string(drain(&t, "q"), "ffffffffff");
+    struct ticket ticket;
+    expect_ok(test_publish(&t, "q", "gggg", NULL));
+    test_core_settle(&t);
+    queue_purge(test_queue(&t, "q"), &ticket);
+    expect_ok(test_publish(&t, "q", "hhhhhhhhhh", NULL));
+    expect_string(drain(&t, "q"), "hhhhhhhhhh");
+    test_core_end(&t);
+}
+
+TEST(a_queue_with_too_many_bytes_may_refuse)
+{
+    struct test_core t;
+    test_core_init(&t);
+    with_number("x-max-length-bytes", 10);
+    with_string("x-overflow", "reject-publish");
+    make(&t, "q", true);
+    expect_ok(test_publish(&t, "q", "aaaaaaaa", NULL));
+    expect_ok(test_publish(&t, "q", "bbbb", NULL)); /* it was not full before */
+    expect_err(test_publish(&t, "q", "c", NULL), E_FULL);
+    test_core_turn(&t);
+    expect_err(test_publish(&t, "q", "c", NULL), E_FULL);
+    test_core_settle(&t);
+    expect_err(test_publish(&t, "q", "c", NULL), E_FULL);
+    expect_string(drain(&t, "q"), "aaaaaaaabbbb");
+    expect_ok(test_publish(&t, "q", "d", NULL));
+    test_core_end(&t);
+}
+
 TEST(messages_with_a_consumer_do_not_count)
 {
     struct test_core t;

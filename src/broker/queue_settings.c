@@ -100,6 +100,7 @@ enum err queue_settings_read(struct bytes arguments, struct queue_settings *out,
     *out = (struct queue_settings){.message_ttl_ms = -1,
                                    .expires_ms = -1,
                                    .max_length = -1,
+                                   .max_length_bytes = -1,
                                    .delivery_limit = -1,
                                    .max_priority = -1};
     enum err err = read_string(arguments, *out_argument = "x-queue-type", &type);
@@ -115,6 +116,9 @@ enum err queue_settings_read(struct bytes arguments, struct queue_settings *out,
     if (!err)
         err =
             read_integer(arguments, *out_argument = "x-max-length", 0, INT64_MAX, &out->max_length);
+    if (!err)
+        err = read_integer(arguments, *out_argument = "x-max-length-bytes", 0, INT64_MAX,
+                           &out->max_length_bytes);
     if (!err)
         err = read_integer(arguments, *out_argument = "x-delivery-limit", -1, INT32_MAX,
                            &out->delivery_limit);

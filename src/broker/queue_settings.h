@@ -16,7 +16,8 @@ enum queue_overflow { OVERFLOW_DROP_HEAD, OVERFLOW_REJECT, OVERFLOW_REJECT_DLX }
 struct queue_settings {
     int64_t message_ttl_ms; /* -1: none; also below */
     int64_t expires_ms;
-    int64_t max_length; /* ready messages */
+    int64_t max_length;       /* ready messages */
+    int64_t max_length_bytes; /* of their bodies */
     int64_t delivery_limit;
     int64_t max_priority; /* -1: messages are all alike */
     enum queue_overflow overflow;
