@@ -160,6 +160,7 @@ void core_turn_begin(struct core *core, int64_t now_ns, int64_t wall_ms)
     store_set_time(core->store, now_ns);
     if (wall_ms > core->wall_ms)
         core->wall_ms = wall_ms;
+    store_set_wall_time(core->store, core->wall_ms);
     in->deliveries_left = TURN_DELIVERIES;
     in->delivery_bytes_left = TURN_DELIVERY_BYTES;
 }

@@ -1,6 +1,7 @@
 /* Compaction of logs: what is kept, when it runs, what it survives. */
 #include "tests/test.h"
 
+#include "base/number.h"
 #include "log/compact_internal.h"
 #include "log/test_store.h"
 
@@ -257,9 +258,11 @@ static size_t newest(struct test_store *t, struct log *log, uint64_t numbers[KEY
                 &reader, &b, read.batches[i].base_offset,
                 bytes_of(b.raw.data + BATCH_HEADER_BYTES, b.raw.size - BATCH_HEADER_BYTES));
             while (record_reader_next(&reader, &r)) {
-                if (r.key.data[0] != 'k')
+                int64_t key;
+                if (r.key.data[0] != 'k' ||
+                    !number_parse_i64(bytes_of(r.key.data + 1, r.key.size - 1), &key))
                     continue;
-                numbers[atol((const char *)r.key.data + 1)] = get_u64(r.value.data);
+                numbers[key] = get_u64(r.value.data);
                 count++;
             }
             at = read.batches[i].base_offset + b.last_offset_delta + 1;

@@ -407,3 +407,47 @@ TEST(memory_of_a_burst_is_given_back_some_seconds_later)
     expect_int(store_next_due(t.store), INT64_MAX); /* an idle store sleeps */
     test_store_reset(&t);
 }
+
+TEST(a_log_deleted_before_its_first_row_leaves_no_folder_after_a_crash)
+{
+    struct test_store t;
+    struct ticket ticket;
+    test_store_init(&t);
+    t.config.direct_append_bytes = 20000;
+    expect_ok(test_store_open(&t));
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    for (uint64_t i = 0; i < 5; i++) {
+        expect_ok(log_append(log, test_batch_sized(i, 25000), &ticket));
+        test_store_settle(&t);
+    }
+    expect_int(test_store_files(&t, "logs"), 1);
+    expect_false(log_state(log)->has_row);
+    log_delete(log, &ticket);
+    for (int i = 0; i < 100 && !store_is_done(t.store, ticket, STAGE_COMMITTED); i++) {
+        store_flush(t.store); /* no tick: nothing is removed yet */
+        sim_jobs_drain(t.jobs);
+    }
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_true(store_find(t.store, 7) == NULL);
+    test_store_wait(&t, 3000);
+    expect_int(test_store_files(&t, "logs"), 0);
+    test_store_reset(&t);
+}
+
+TEST(deleted_logs_leave_memory_soon_although_no_journal_file_is_renewed)
+{
+    struct test_store t;
+    test_store_init(&t);
+    expect_ok(test_store_open(&t));
+    for (uint64_t i = 1; i <= 50; i++)
+        expect_ok(test_append(store_log(t.store, i, LEVEL_FSYNC), "a"));
+    test_store_settle(&t);
+    test_store_stop(&t); /* gives them rows */
+    expect_ok(test_store_open(&t));
+    for (uint64_t i = 1; i <= 50; i++)
+        log_delete(store_find(t.store, i), NULL);
+    test_store_wait(&t, 3000);
+    expect_true(list_is_empty(&t.store->dirty));
+    expect_int(t.store->doomed.count, 0);
+    test_store_reset(&t);
+}

@@ -322,3 +322,79 @@ TEST(journal_files_are_used_again_and_nothing_is_lost)
     expect_int(busy->hw, 1500);
     test_store_reset(&t);
 }
+
+/* ---- what is kept of a log besides its batches ---- */
+
+TEST(epochs_below_the_start_are_forgotten)
+{
+    struct test_store t;
+    int32_t epoch;
+    test_store_init(&t);
+    expect_ok(test_store_open(&t));
+    for (int run = 0; run < 5; run++) {
+        expect_ok(test_append(store_log(t.store, 7, LEVEL_FSYNC), "a"));
+        test_store_settle(&t);
+        test_store_stop(&t);
+        expect_ok(test_store_open(&t));
+    }
+    struct log *log = store_find(t.store, 7);
+    int32_t last = log_last_epoch(log), first = last - 4;
+    expect_int(log_epoch_end(log, first, &epoch), 1);
+    expect_int(log_state(log)->epochs.count, 5);
+    struct ticket ticket;
+    log_trim(log, 3, &ticket);
+    expect_int(log_state(log)->epochs.count, 2);
+    expect_int(log_epoch_end(log, last - 1, &epoch), 4);
+    expect_int(epoch, last - 1);
+    expect_int(log_epoch_end(log, first, &epoch), 3); /* what is left begins there */
+    expect_int(epoch, first);
+    expect_int(log_epoch_end(log, -1, &epoch), -1);
+    test_store_settle(&t);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_int(log_state(store_find(t.store, 7))->epochs.count, 2);
+    test_store_reset(&t);
+}
+
+TEST(recovered_direct_bytes_count_for_the_size)
+{
+    struct test_store t;
+    struct ticket ticket;
+    test_store_init(&t);
+    t.config.direct_append_bytes = 20000;
+    t.config.segment_bytes = 64 * 1024;
+    expect_ok(test_store_open(&t));
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    for (uint64_t i = 0; i < 11; i++) {
+        expect_ok(log_append(log, test_batch_sized(i, 25000), &ticket));
+        test_store_settle(&t);
+    }
+    uint64_t size = log_size_bytes(log);
+    expect_true(size > 11 * 25000);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_int(log_size_bytes(store_find(t.store, 7)), size);
+    test_store_reset(&t);
+}
+
+TEST(direct_bytes_that_no_row_covers_are_limited)
+{
+    struct test_store t;
+    struct ticket ticket;
+    test_store_init(&t);
+    t.config.direct_append_bytes = 20000;
+    t.config.unmarked_max_bytes = 200 * 1024;
+    expect_ok(test_store_open(&t));
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    expect_ok(log_append(log, test_batch_sized(0, 25000), &ticket));
+    test_store_settle(&t);
+    log_state(log)->unmarked += 200 * 1024; /* much was written while rows are on their way */
+    t.store->unmarked_bytes += 200 * 1024;
+    t.store->recycle.phase = RECYCLE_WRITE;
+    expect_ok(log_append(log, test_batch_sized(1, 25000), &ticket));
+    test_store_settle(&t);
+    expect_false(store_is_done(t.store, ticket, STAGE_COMMITTED));
+    t.store->recycle.phase = RECYCLE_IDLE;
+    test_store_settle(&t);
+    expect_true(store_is_done(t.store, ticket, STAGE_COMMITTED));
+    expect_true(t.store->unmarked_bytes < 100 * 1024);
+    test_store_reset(&t);
+}
