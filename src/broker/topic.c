@@ -30,11 +30,6 @@ bool topic_name_is_legal(struct bytes name)
     return !bytes_equal_string(name, ".") && !bytes_equal_string(name, "..");
 }
 
-bool topic_is_internal(const struct topic *topic)
-{
-    return topic_name_is_internal(topic->name);
-}
-
 bool topic_name_is_internal(struct bytes name)
 {
     return bytes_equal_string(name, "__consumer_offsets") ||

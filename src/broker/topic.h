@@ -51,9 +51,6 @@ enum { CODEC_OF_PRODUCER = -1 };
 /* Kafka's rule: 1-249 of [a-zA-Z0-9._-], not "." or "..". */
 bool topic_name_is_legal(struct bytes name);
 
-/* Kafka's own topics, which clients do not show to people by default. */
-bool topic_is_internal(const struct topic *);
-
 /* Is it one that the broker keeps for itself: clients may read it, not write or delete it? */
 bool topic_name_is_internal(struct bytes name);
 

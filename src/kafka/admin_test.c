@@ -177,6 +177,55 @@ TEST(a_client_that_goes_while_its_request_is_in_slices_is_forgotten)
     broker_close(&b);
 }
 
+/* ---- configs that decide about producing ---- */
+
+static int produce(struct test_client *c, int16_t acks)
+{
+    struct test_broker *b = c->broker;
+    struct kafka_produce_request *in = make_produce(
+        &b->arena, "orders", 0, acks, make_batch(&b->arena, b->wall_ms, "value", NULL));
+    in->timeout_ms = 5000;
+    struct kafka_produce_response *reply = client_call(c, KAFKA_PRODUCE, 9, in);
+    return reply->responses.items[0].partition_responses.items[0].error_code;
+}
+
+TEST(producers_that_wait_for_more_replicas_than_there_are_are_refused)
+{
+    struct test_broker b;
+    broker_open(&b);
+    struct test_client *c = broker_client(&b);
+    struct topic *topic = broker_topic(&b, "orders", 1);
+    expect_int(call_change(c, TOPIC, "orders", "min.insync.replicas", SET, "2"), KAFKA_NONE);
+    expect_int(produce(c, -1), KAFKA_NOT_ENOUGH_REPLICAS);
+    expect_int(topic->partitions[0]->log->end, 0);
+    expect_int(produce(c, 1), KAFKA_NONE);
+    expect_int(call_change(c, TOPIC, "orders", "min.insync.replicas", SET, "1"), KAFKA_NONE);
+    expect_int(produce(c, -1), KAFKA_NONE);
+    broker_close(&b);
+}
+
+TEST(a_record_without_a_key_is_refused_where_keys_are_compacted)
+{
+    struct test_broker b;
+    broker_open(&b);
+    struct test_client *c = broker_client(&b);
+    struct topic *topic = broker_topic(&b, "orders", 1);
+    expect_int(call_change(c, TOPIC, "orders", "cleanup.policy", SET, "compact"), KAFKA_NONE);
+    expect_int(produce(c, -1), KAFKA_INVALID_RECORD);
+    expect_int(topic->partitions[0]->log->end, 0);
+    struct batch_builder builder = {0};
+    batch_builder_begin(&builder, 0);
+    batch_builder_add(&builder, b.wall_ms, BYTES_LITERAL("key"), BYTES_LITERAL("value"), BYTES_NULL,
+                      0);
+    struct kafka_produce_request *in =
+        make_produce(&b.arena, "orders", 0, -1, batch_builder_end(&builder));
+    in->timeout_ms = 5000;
+    struct kafka_produce_response *reply = client_call(c, KAFKA_PRODUCE, 9, in);
+    expect_int(reply->responses.items[0].partition_responses.items[0].error_code, KAFKA_NONE);
+    batch_builder_reset(&builder);
+    broker_close(&b);
+}
+
 /* ---- describing ---- */
 
 TEST(configs_of_a_broker_are_told_with_their_source_and_whether_they_can_be_set)

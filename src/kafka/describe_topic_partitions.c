@@ -149,7 +149,7 @@ static bool put_topic(struct page *page, struct bytes name)
         return true;
     }
     memcpy(out->topic_id.data, topic->id, sizeof topic->id);
-    out->is_internal = topic_is_internal(topic);
+    out->is_internal = topic_name_is_internal(topic->name);
     bool is_first = bytes_equal(name, page->from);
     int32_t first = is_first ? page->from_partition : 0;
     if (first > topic->partition_count)

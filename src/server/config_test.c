@@ -37,7 +37,7 @@ TEST(a_file_sets_keys_and_says_where_they_come_from)
 TEST(a_wrong_line_is_refused_with_its_place)
 {
     refuses("data.dri = x\n", "pabal.conf:1: unknown key \"data.dri\"; did you mean \"data.dir\"?");
-    refuses("\n\nnum.partitions = 0\n", "pabal.conf:3: num.partitions = 0: must be 1 to 100000");
+    refuses("\n\nnum.partitions = 0\n", "pabal.conf:3: num.partitions = 0: must be 1 to 10000");
     refuses("data.dir\n", "pabal.conf:1: \"data.dir\" is not key = value");
     refuses("zookeeper.connect = a:1", "unknown key \"zookeeper.connect\"");
 }

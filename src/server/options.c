@@ -1,11 +1,13 @@
 #include "server/options.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/number.h"
+#include "broker/topic_config.h"
 
 static const struct option options[OPTION_COUNT] = {
 #define OPTION_ROW(id, name, type, least, most, default_text, change, words, aliases, help)        \
@@ -133,6 +135,16 @@ static bool parse_address(struct bytes text, char **out)
     return true;
 }
 
+static bool topic_default_is_legal(const struct option *o, struct bytes text)
+{
+    const struct topic_config_row *row = topic_config_of_broker(o->name);
+    check(row);
+    char *value = xasprintf("%.*s", BYTES_FORMAT(text));
+    bool is_legal = topic_config_check_value(row, o->name, value) == OK;
+    free(value);
+    return is_legal;
+}
+
 static bool parse_number(const struct option *o, struct bytes text, int64_t *out)
 {
     switch (o->type) {
@@ -141,6 +153,7 @@ static bool parse_number(const struct option *o, struct bytes text, int64_t *out
     case OPTION_DURATION: return number_parse_duration(text, OPTION_SECOND, out);
     case OPTION_BOOL: return parse_bool(text, out);
     case OPTION_TEXT: *out = (int64_t)text.size; return true;
+    case OPTION_TOPIC: *out = OPTION_WORD; return topic_default_is_legal(o, text);
     case OPTION_ENUM:
     case OPTION_ADDRESS: return false;
     }
@@ -149,7 +162,8 @@ static bool parse_number(const struct option *o, struct bytes text, int64_t *out
 
 static bool is_in_range(const struct option *o, int64_t number)
 {
-    return o->type == OPTION_BOOL || (number >= o->least && number <= o->most);
+    return o->type == OPTION_BOOL || o->type == OPTION_TOPIC ||
+           (number >= o->least && number <= o->most);
 }
 
 /* What can be shown again, in JSON too, and written into a file. */
@@ -198,6 +212,7 @@ const char *option_type_name(enum option_type type)
     case OPTION_BOOL: return "boolean";
     case OPTION_ENUM: return "word";
     case OPTION_ADDRESS: return "address";
+    case OPTION_TOPIC: return "topic config";
     }
     check(false);
 }
@@ -222,6 +237,26 @@ static void put_size_range(struct text *out, const struct option *o)
     put_size(out, o->most);
 }
 
+static void put_topic_range(struct text *out, const struct topic_config_row *row)
+{
+    const char *choices = row->built ? row->built : row->choices;
+    struct bytes choice;
+    bool is_first = true;
+
+    while (choices && next_word(&choices, '|', &choice)) {
+        text_printf(out, "%s%.*s",
+                    is_first                   ? ""
+                    : row->type == CONFIG_LIST ? ", "
+                                               : " or ",
+                    BYTES_FORMAT(choice));
+        is_first = false;
+    }
+    if (is_first && row->max == INT64_MAX)
+        text_printf(out, "%lld or more", (long long)row->min);
+    else if (is_first)
+        text_printf(out, "%lld to %lld", (long long)row->min, (long long)row->max);
+}
+
 void option_describe_range(const struct option *o, struct text *out)
 {
     switch (o->type) {
@@ -237,6 +272,7 @@ void option_describe_range(const struct option *o, struct text *out)
     case OPTION_BOOL: text_append_string(out, "true or false"); break;
     case OPTION_ENUM: break;
     case OPTION_ADDRESS: text_append_string(out, "HOST:PORT"); break;
+    case OPTION_TOPIC: put_topic_range(out, topic_config_of_broker(o->name)); break;
     }
     const char *words = o->words;
     struct bytes word;

@@ -25,6 +25,7 @@ enum option_type {
     OPTION_BOOL,
     OPTION_ENUM,
     OPTION_ADDRESS, /* HOST:PORT; "PLAINTEXT://" in front is dropped, an empty host means all */
+    OPTION_TOPIC,   /* the default of a topic config, whose type and bounds it has */
 };
 
 enum option_change { AT_START, AT_RUNTIME };
@@ -78,7 +79,7 @@ enum option_change { AT_START, AT_RUNTIME };
       "Nothing more is accepted while the disk has less free than this.")                          \
     X(AUTO_CREATE_TOPICS, "auto.create.topics.enable", BOOL, 0, 0, "true", AT_START, "", "",       \
       "Create a topic when a Kafka client asks for one that is not there.")                        \
-    X(NUM_PARTITIONS, "num.partitions", INT, 1, 100000, "1", AT_START, "", "",                     \
+    X(NUM_PARTITIONS, "num.partitions", INT, 1, 10000, "1", AT_START, "", "",                      \
       "Partitions of a topic that does not say.")                                                  \
     X(FETCH_SESSIONS, "max.incremental.fetch.session.cache.slots", INT, 1, 1000000, "1000",        \
       AT_START, "", "",                                                                            \
@@ -86,6 +87,42 @@ enum option_change { AT_START, AT_RUNTIME };
       "partitions in each request.")                                                               \
     X(MESSAGE_MAX_BYTES, "message.max.bytes", SIZE, OPTION_KIB, OPTION_GIB, "1048588", AT_START,   \
       "", "", "Largest record batch of topics that do not say.")                                   \
+    X(LOG_RETENTION_MS, "log.retention.ms", TOPIC, 0, 0, "604800000", AT_RUNTIME, "", "",          \
+      "How long records are kept in topics that do not say, in ms; -1 is for ever.")               \
+    X(LOG_RETENTION_BYTES, "log.retention.bytes", TOPIC, 0, 0, "-1", AT_RUNTIME, "", "",           \
+      "Bytes that a partition keeps in topics that do not say; -1 is all.")                        \
+    X(LOG_CLEANUP_POLICY, "log.cleanup.policy", TOPIC, 0, 0, "delete", AT_RUNTIME, "", "",         \
+      "What happens to old records in topics that do not say: delete, compact, or both.")          \
+    X(LOG_ROLL_MS, "log.roll.ms", TOPIC, 0, 0, "604800000", AT_RUNTIME, "", "",                    \
+      "Time after which a segment ends in topics that do not say, in ms.")                         \
+    X(LOG_CLEANER_DELETE_RETENTION, "log.cleaner.delete.retention.ms", TOPIC, 0, 0, "86400000",    \
+      AT_RUNTIME, "", "", "How long a compacted topic keeps the mark of a deleted key, in ms.")    \
+    X(LOG_CLEANER_MIN_LAG, "log.cleaner.min.compaction.lag.ms", TOPIC, 0, 0, "0", AT_RUNTIME, "",  \
+      "", "The shortest that a record stays uncompacted, in ms.")                                  \
+    X(LOG_CLEANER_MAX_LAG, "log.cleaner.max.compaction.lag.ms", TOPIC, 0, 0,                       \
+      "9223372036854775807", AT_RUNTIME, "", "",                                                   \
+      "The longest that a record stays uncompacted, in ms.")                                       \
+    X(LOG_CLEANER_RATIO, "log.cleaner.min.cleanable.ratio", TOPIC, 0, 0, "0.5", AT_RUNTIME, "",    \
+      "", "Share of uncompacted bytes at which compaction starts.")                                \
+    X(LOG_TIMESTAMP_TYPE, "log.message.timestamp.type", TOPIC, 0, 0, "CreateTime", AT_RUNTIME, "", \
+      "", "Whose clock the timestamp of a record is from: CreateTime or LogAppendTime.")           \
+    X(LOG_TIMESTAMP_BEFORE, "log.message.timestamp.before.max.ms", TOPIC, 0, 0,                    \
+      "9223372036854775807", AT_RUNTIME, "", "",                                                   \
+      "How far a record's timestamp may lie behind the broker's clock, in ms.")                    \
+    X(LOG_TIMESTAMP_AFTER, "log.message.timestamp.after.max.ms", TOPIC, 0, 0, "3600000",           \
+      AT_RUNTIME, "", "",                                                                          \
+      "How far a record's timestamp may lie ahead of the broker's clock, in ms.")                  \
+    X(COMPRESSION_TYPE, "compression.type", TOPIC, 0, 0, "producer", AT_RUNTIME, "", "",           \
+      "Codec of stored batches in topics that do not say; producer leaves them as they come.")     \
+    X(MIN_INSYNC_REPLICAS, "min.insync.replicas", TOPIC, 0, 0, "1", AT_RUNTIME, "", "",            \
+      "Replicas that must hold a record before acks=all is answered. There is one node: above 1, " \
+      "nothing with acks=all is accepted.")                                                        \
+    X(LOG_RETENTION_MINUTES, "log.retention.minutes", INT, -1, INT32_MAX, "auto", AT_START,        \
+      "auto", "", "As log.retention.ms, which wins.")                                              \
+    X(LOG_RETENTION_HOURS, "log.retention.hours", INT, -1, INT32_MAX, "auto", AT_START, "auto",    \
+      "", "As log.retention.minutes, which wins.")                                                 \
+    X(LOG_ROLL_HOURS, "log.roll.hours", INT, 1, INT32_MAX, "auto", AT_START, "auto", "",           \
+      "As log.roll.ms, which wins.")                                                               \
     X(OFFSETS_TOPIC_PARTITIONS, "offsets.topic.num.partitions", INT, 1, 10000, "50", AT_START, "", \
       "", "Partitions of __consumer_offsets, when the first group makes it.")                      \
     X(OFFSETS_RETENTION, "offsets.retention.minutes", INT, 1, INT32_MAX, "10080", AT_START, "",    \

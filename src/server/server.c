@@ -14,6 +14,7 @@
 #include "io/hub.h"
 #include "io/jobs.h"
 #include "io/process.h"
+#include "server/broker_settings.h"
 #include "server/settings.h"
 
 /* ---- the loop ---- */
@@ -185,9 +186,13 @@ enum err server_run(const struct config *config)
     struct server s = {.config = config, .started_wall_ms = clock_wall_ms()};
     struct machine machine = machine_look();
     struct settings settings;
+    struct broker_settings broker;
 
     metrics_join();
     settings_make(config, &machine, &settings);
+    broker_settings_make(config, &broker);
+    settings.core.settings = broker.items;
+    settings.core.setting_count = broker.count;
     say_set_level((enum say_level)config_number(config, OPT_LOG_LEVEL));
     enum err err = start(&s, &settings);
     while (!err && !process_should_stop())
