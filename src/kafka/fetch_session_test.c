@@ -595,3 +595,150 @@ TEST(all_sessions_together_have_a_bounded_number_of_partitions)
     expect_true(open_session(&s, MANY)->session_id > 0);
     broker_close(&s.b);
 }
+
+/* ---- against a naive client ---- */
+
+enum { MODEL_PARTITIONS = 6, MODEL_STEPS = 400 };
+
+/* What a client knows of a partition of its session. */
+struct known {
+    bool is_asked, is_changed; /* changed: the next request has to name it */
+    int64_t offset, hw, start;
+    bool was_served, was_refused; /* by the newest answer */
+};
+
+struct model {
+    struct scene s;
+    struct random random;
+    struct known parts[MODEL_PARTITIONS];
+    bool has_session;
+};
+
+static void change_something(struct model *m)
+{
+    int i = (int)random_below(&m->random, MODEL_PARTITIONS);
+    struct partition *p = m->s.topic->partitions[i];
+
+    switch (random_below(&m->random, 5)) {
+    case 0:
+    case 1: broker_append(&m->s.b, p, "a"); return;
+    case 2: {
+        int64_t to = p->log->start + (int64_t)random_below(&m->random, 2);
+        struct ticket ticket;
+        if (to <= p->log->start || to > p->log->hw)
+            return;
+        log_trim(p->log, to, &ticket);
+        partition_moved(p);
+        broker_commit(&m->s.b);
+        return;
+    }
+    default: /* a member of a group gets another partition, or loses one */
+        m->parts[i].is_asked = !m->parts[i].is_asked;
+        m->parts[i].is_changed = true;
+        m->parts[i].offset = p->log->start;
+        m->parts[i].hw = m->parts[i].start = -1;
+    }
+}
+
+/* The request for what has changed, or for everything. */
+static struct kafka_fetch_request *request_of(struct model *m)
+{
+    struct kafka_fetch_request *in = ask(&m->s.b, m->s.topic, 0, MODEL_PARTITIONS, 0);
+    struct kafka_fetch_request_topic *topic = in->topics.items;
+    struct kafka_fetch_request *forgets = ask_nothing(&m->s);
+    int32_t named = 0, forgotten = 0;
+
+    forget(&m->s, forgets, 0, MODEL_PARTITIONS);
+    for (int32_t i = 0; i < MODEL_PARTITIONS; i++) {
+        struct known *k = &m->parts[i];
+        if (m->has_session && !k->is_changed)
+            continue;
+        if (k->is_asked) {
+            topic->partitions.items[named].partition = i;
+            topic->partitions.items[named++].fetch_offset = k->offset;
+        } else {
+            forgets->forgotten_topics_data.items[0].partitions.items[forgotten++] = i;
+        }
+        k->is_changed = false;
+    }
+    topic->partitions.count = named;
+    in->topics.count = named > 0;
+    if (m->has_session && forgotten > 0) {
+        in->forgotten_topics_data = forgets->forgotten_topics_data;
+        in->forgotten_topics_data.items[0].partitions.count = forgotten;
+    }
+    return in;
+}
+
+static void take_part(struct model *m, const struct kafka_fetch_response_partition *out)
+{
+    struct known *k = &m->parts[out->partition_index];
+
+    expect_true(k->is_asked);
+    k->hw = out->high_watermark;
+    k->start = out->log_start_offset;
+    k->was_refused = out->error_code == KAFKA_OFFSET_OUT_OF_RANGE;
+    k->was_served = out->records.size > 0;
+    if (k->was_refused) {
+        k->offset = m->s.topic->partitions[out->partition_index]->log->start;
+        k->is_changed = true;
+    } else if (k->was_served) {
+        expect_int(get_u64(out->records.data), k->offset);
+        if (random_below(&m->random, 3) > 0) { /* else it has not worked it off yet */
+            k->offset++;
+            k->is_changed = true;
+        }
+    }
+}
+
+static void fetch_something(struct model *m)
+{
+    bool renews = !m->has_session || random_below(&m->random, 20) == 0;
+    int64_t offsets[MODEL_PARTITIONS];
+
+    m->has_session = m->has_session && !renews;
+    struct kafka_fetch_request *in = request_of(m);
+    if (renews) {
+        m->s.epoch = -1;
+        name_session(&m->s, in);
+    } else {
+        name_session(&m->s, in);
+    }
+    for (int i = 0; i < MODEL_PARTITIONS; i++) {
+        offsets[i] = m->parts[i].offset;
+        m->parts[i].was_served = m->parts[i].was_refused = false;
+    }
+    struct kafka_fetch_response *reply = client_call(m->s.c, KAFKA_FETCH, VERSION, in);
+    expect_int(reply->error_code, KAFKA_NONE);
+    m->s.id = reply->session_id;
+    m->has_session = reply->session_id != 0;
+    for (int32_t t = 0; t < reply->responses.count; t++)
+        for (int32_t p = 0; p < reply->responses.items[t].partitions.count; p++)
+            take_part(m, &reply->responses.items[t].partitions.items[p]);
+    for (int i = 0; i < MODEL_PARTITIONS; i++) {
+        const struct known *k = &m->parts[i];
+        const struct log *log = m->s.topic->partitions[i]->log;
+        if (!k->is_asked)
+            continue;
+        expect_int(k->was_refused, offsets[i] < log->start);
+        expect_int(k->was_served, offsets[i] >= log->start && offsets[i] < log->hw);
+        expect_int(k->hw, k->was_refused ? -1 : log->hw);
+        expect_int(k->start, k->was_refused ? -1 : log->start);
+    }
+}
+
+TEST(a_session_tells_a_client_all_that_a_full_fetch_would)
+{
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        struct model m = {0};
+        random_init(&m.random, seed);
+        scene_open(&m.s, MODEL_PARTITIONS);
+        m.parts[0].is_asked = true;
+        for (int i = 0; i < MODEL_STEPS; i++) {
+            for (uint64_t n = random_below(&m.random, 3); n > 0; n--)
+                change_something(&m);
+            fetch_something(&m);
+        }
+        broker_close(&m.s.b);
+    }
+}
