@@ -325,7 +325,7 @@ static enum err get_part(struct offset_set *s, struct bytes *in)
     in->data += 8, in->size -= 8;
     if (size > in->size)
         return err_set(E_MALFORMED, "offset set ends in a part of %u bytes", size);
-    if (high > INT32_MAX || (s->parts.count > 0 && vec_last(&s->parts).high >= high))
+    if (high >= INT32_MAX || (s->parts.count > 0 && vec_last(&s->parts).high >= high))
         return err_set(E_MALFORMED, "offset set has its parts out of order");
     roaring_bitmap_t *low = NULL;
     if (is_bitmap(bytes_of(in->data, size)))

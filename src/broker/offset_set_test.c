@@ -200,6 +200,19 @@ TEST(a_bitmap_that_contradicts_itself_is_refused)
     text_reset(&text);
 }
 
+TEST(a_part_at_the_end_of_all_offsets_is_refused)
+{
+    struct offset_set s = {0}, read = {0};
+    struct text text = {0};
+    offset_set_add(&s, 5);
+    offset_set_put(&s, &text);
+    put_u32(text.data + 1, INT32_MAX);
+    struct bytes in = text_bytes(&text);
+    expect_err(offset_set_get(&read, &in), E_MALFORMED);
+    text_reset(&text);
+    offset_set_reset(&s);
+}
+
 TEST(bitmaps_of_every_kind_of_container_are_read_back)
 {
     struct offset_set s = {0}, read = {0};
