@@ -268,16 +268,18 @@ TEST(what_was_replayed_is_dated_when_the_time_is_known)
 
 /* ---- in the broker ---- */
 
-/* A batch of `count` records, each with the number `value`. */
+enum { LARGE_BYTES = 6000 };
+
+/* A batch of `count` records; some are so large that the log takes them straight to its segment. */
 static struct bytes encode(struct batch_builder *builder, int64_t id, int16_t epoch,
-                           int32_t sequence, int32_t count, uint64_t value)
+                           int32_t sequence, int32_t count)
 {
-    uint8_t number[8];
-    put_u64(number, value);
+    static const uint8_t value[LARGE_BYTES];
+    size_t size = sequence % 17 == 0 && sequence > 0 ? LARGE_BYTES : 8;
     batch_builder_begin(builder, 0);
     for (int32_t i = 0; i < count; i++)
-        batch_builder_add(builder, 1700000000000 + sequence, BYTES_NULL,
-                          bytes_of(number, sizeof number), BYTES_NULL, 0);
+        batch_builder_add(builder, 1700000000000 + sequence, BYTES_NULL, bytes_of(value, size),
+                          BYTES_NULL, 0);
     struct bytes raw = batch_builder_end(builder);
     uint8_t *p = builder->text.data + (raw.data - builder->text.data);
     put_u64(p + 43, (uint64_t)id);
@@ -297,7 +299,7 @@ static enum err produce(struct test_core *t, struct partition *p, int64_t id, in
 {
     struct batch_builder builder = {0};
     struct batch b;
-    expect_ok(batch_parse(encode(&builder, id, 0, sequence, count, (uint64_t)sequence), &b));
+    expect_ok(batch_parse(encode(&builder, id, 0, sequence, count), &b));
     enum err err = partition_append(t->core, p, &b, &out->offset, &out->append_time, &out->ticket);
     batch_builder_reset(&builder);
     return err;
@@ -540,7 +542,7 @@ static void turn(struct model *m)
     test_core_turn(&m->t);
     for (uint64_t n = draw(m, 4); n > 0; n--)
         sim_jobs_step(m->t.sim, &m->random);
-    m->t.now_ns += 1000000;
+    m->t.now_ns += 1000000 << draw(m, 12); /* seconds make a direct log quiet */
     for (int i = 0; i < CLIENTS; i++)
         take_acks(m, &m->clients[i]);
 }
@@ -553,6 +555,9 @@ TEST(no_batch_is_lost_repeated_or_out_of_order_whatever_is_sent_and_crashes)
     m->t.config.store.journal_first_bytes = m->t.config.store.journal_file_bytes = 32 << 10;
     m->t.config.store.journal_max_bytes = 128 << 10;
     m->t.config.store.carry_bytes = 8 << 10;
+    m->t.config.store.direct_append_bytes = 4 << 10;
+    m->t.config.store.allocate_bytes = m->t.config.store.segment_bytes = 64 << 10;
+    m->t.config.store.unmarked_max_bytes = 64 << 10;
     test_topic(&m->t, "t", 1);
     test_core_settle(&m->t);
     for (int i = 0; i < CLIENTS; i++) {
@@ -560,11 +565,15 @@ TEST(no_batch_is_lost_repeated_or_out_of_order_whatever_is_sent_and_crashes)
         memset(m->clients[i].offset, -1, sizeof m->clients[i].offset);
     }
     int64_t trimmed = 0;
+    uint64_t direct_turns = 0;
     for (int step = 0; step < 3000; step++) {
         struct log *log = partition_of(&m->t)->log;
         for (uint64_t n = draw(m, 6); n > 0; n--)
             act(m);
         turn(m);
+        struct store_stats stats;
+        store_stats(m->t.core->store, &stats);
+        direct_turns += stats.direct_logs;
         if (draw(m, 60) == 0)
             restart(m, draw(m, 3) > 0);
         else if (draw(m, 200) == 0 && log->hw > log->start) {
@@ -587,6 +596,7 @@ TEST(no_batch_is_lost_repeated_or_out_of_order_whatever_is_sent_and_crashes)
     }
     expect_int(partition_of(&m->t)->log->end, expected); /* nothing is there twice */
     expect_true(answered > 1000 && trimmed > 0);
+    expect_true(direct_turns > 100 && direct_turns < 2900);
     test_core_end(&m->t);
     free(m);
 }
