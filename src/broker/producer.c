@@ -350,8 +350,11 @@ static void take_producer(struct producers *p, struct varints *v)
     producer->used_ms = used_ms;
     if (used_ms == 0)
         p->pool->has_undated = true;
-    for (uint64_t i = 0; i < count; i++) {
+    for (int64_t end = 0; count > 0; count--) {
         struct producer_batch b = take_batch(v, p->covered);
+        if (b.last_offset - b.offset_delta < end)
+            v->bad = true; /* not in order */
+        end = b.last_offset + 1;
         add_batch(producer, &b);
     }
 }
