@@ -9,8 +9,12 @@ import time
 
 import line
 
-CODES = {"Broker: Message size too large": 10, "Broker: Not enough in-sync replicas": 19,
-         "Broker: Invalid timestamp": 32, "Broker: Broker failed to validate record": 87}
+CODES = {
+    "Broker: Message size too large": 10,
+    "Broker: Not enough in-sync replicas": 19,
+    "Broker: Invalid timestamp": 32,
+    "Broker: Broker failed to validate record": 87,
+}
 
 
 class Failed(Exception):
