@@ -158,6 +158,44 @@ static void run_epochs(struct golden *g)
     epoch_end(g, 4, "of an unknown topic", "nobody", -1, epoch);
 }
 
+/* ---- topics that look into batches ---- */
+
+static void create_with(struct golden *g, const char *name, const char *config, const char *value)
+{
+    struct kafka_create_topics_request *in = golden_create(g, name, 1, 1);
+    struct kafka_create_topics_request_topic *topic = &in->topics.items[0];
+    topic->configs.items = wire_new(&kafka_create_topics_request_config_schema, &g->arena, 1);
+    topic->configs.count = 1;
+    topic->configs.items[0].name = bytes_from_string(config);
+    topic->configs.items[0].value = bytes_from_string(value);
+    golden_step(g, KAFKA_CREATE_TOPICS, 5, name, in);
+}
+
+static void produce_plain(struct golden *g, const char *what, const char *topic, struct bytes batch)
+{
+    golden_step(g, KAFKA_PRODUCE, 12, what, make_produce(&g->arena, topic, 0, -1, batch));
+}
+
+static void run_looks(struct golden *g)
+{
+    struct bytes batch = make_batch(&g->arena, GOLDEN_NOW_MS, "a", "b", NULL);
+    create_with(g, "compacted", "cleanup.policy", "compact");
+    produce_plain(g, "without keys, compacted", "compacted", batch);
+    delete_records(g, 2, "of a compacted topic", "compacted", 0, 0);
+    create_with(g, "both", "cleanup.policy", "compact,delete");
+    produce_plain(g, "without keys, compacted and deleted", "both", batch);
+    delete_records(g, 2, "of a compacted and deleted topic", "both", 0, 0);
+    create_with(g, "young", "message.timestamp.before.max.ms", "1000");
+    produce_plain(g, "too old", "young", batch);
+    create_with(g, "zipped", "compression.type", "gzip");
+    for (int i = 0; i < 2; i++) {
+        batch_of_producer(batch, 9, 0, 0);
+        produce_plain(g, "compressed anew", "zipped", batch);
+    }
+    create_with(g, "replicated", "min.insync.replicas", "2");
+    produce_plain(g, "more replicas asked than there are", "replicated", batch);
+}
+
 void golden_run_producers(struct golden *g)
 {
     golden_step(g, KAFKA_CREATE_TOPICS, 5, "a topic", golden_create(g, "orders", 1, 1));
@@ -167,4 +205,5 @@ void golden_run_producers(struct golden *g)
     run_describe(g);
     run_epochs(g);
     run_delete_records(g);
+    run_looks(g);
 }
