@@ -116,12 +116,10 @@ static void trim(struct request *r, struct bytes name,
     out->error_code = (int16_t)check_asked(p, offset);
     if (out->error_code)
         return;
-    if (offset > p->log->start) {
-        log_trim(p->log, offset, ticket);
+    bool moves = offset > p->log->start;
+    log_trim(p->log, offset, ticket); /* also of what was dropped a moment ago */
+    if (moves)
         partition_moved(p); /* fetch sessions tell of the new start */
-    } else {
-        *ticket = log_next_ticket(p->log); /* it may have been trimmed a moment ago */
-    }
     out->low_watermark = p->log->start;
 }
 

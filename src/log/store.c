@@ -157,17 +157,10 @@ void log_drop_epochs(struct log_state *l)
     memmove(l->epochs.items, l->epochs.items + n, l->epochs.count * sizeof *l->epochs.items);
 }
 
-void log_trim(struct log *log, int64_t offset, struct ticket *out)
+static void move_start(struct log_state *l, int64_t offset)
 {
-    struct log_state *l = log_state(log);
-    struct store *s = l->store;
-    check(offset <= log->end);
-    if (out)
-        *out = (struct ticket){.level = (uint8_t)log->level};
-    if (offset <= log->start)
-        return;
-    log->start = offset;
-    if (log->level == LEVEL_MEMORY) {
+    l->log.start = offset;
+    if (l->log.level == LEVEL_MEMORY) {
         memory_drop_below(l, offset);
         return;
     }
@@ -179,10 +172,22 @@ void log_trim(struct log *log, int64_t offset, struct ticket *out)
     log_leave_segment(l);
     log_drop_epochs(l);
     log_needs_row(l);
+}
+
+void log_trim(struct log *log, int64_t offset, struct ticket *out)
+{
+    struct log_state *l = log_state(log);
+    struct store *s = l->store;
+    check(offset <= log->end);
+    if (offset > log->start)
+        move_start(l, offset);
     if (!out)
         return;
+    *out = (struct ticket){.level = (uint8_t)log->level};
+    if (log->level == LEVEL_MEMORY)
+        return;
     if (!s->frozen) /* else the ticket is never done */
-        stage_control(s, ENTRY_START, l, offset, 0);
+        stage_control(s, ENTRY_START, l, log->start, 0);
     *out = (struct ticket){.journal = s->journal_lane.staging, .level = LEVEL_FSYNC};
 }
 

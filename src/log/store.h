@@ -177,8 +177,8 @@ struct ticket log_next_ticket(struct log *);
 struct ticket log_last_ticket(const struct log *);
 /* What an append of this size would be refused with now, or OK. */
 must_use enum err log_can_append(const struct log *, size_t size_bytes);
-/* Drop what lies below `offset` (start < offset <= end). With `out`: by a journal entry, so that it
- * stays dropped when the ticket is done. Without: derived from the owner's own state (a queue's
+/* Drop what lies below `offset` (at most the end). With `out`: by a journal entry, so that it stays
+ * dropped when the ticket is done, also if it was dropped a moment ago. Without: derived from the owner's own state (a queue's
  * settles); memory and files are freed when the next row says so. */
 void log_trim(struct log *, int64_t offset, struct ticket *out);
 /* Cut the end back to `offset` (start <= offset < end) under a new leader epoch. */

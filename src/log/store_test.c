@@ -160,6 +160,27 @@ TEST(a_memory_log_refuses_what_is_over_its_budget)
     test_store_reset(&t);
 }
 
+TEST(a_trim_that_is_asked_for_again_is_not_done_before_the_first_one)
+{
+    struct test_store t;
+    open_new(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    struct ticket ticket;
+    for (uint64_t i = 0; i < 6; i++) { /* direct: its own appends go another way than the trim */
+        expect_ok(log_append(log, test_batch_sized(i, 600 * KIB), &ticket));
+        test_store_settle(&t);
+    }
+    expect_not_null(log_state(log)->direct);
+    log_trim(log, 3, &ticket);
+    log_trim(log, 2, &ticket);
+    expect_false(store_is_done(t.store, ticket, STAGE_COMMITTED));
+    test_store_settle(&t);
+    expect_true(store_is_done(t.store, ticket, STAGE_COMMITTED));
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_int(store_find(t.store, 7)->start, 3);
+    test_store_reset(&t);
+}
+
 TEST(a_trim_with_a_ticket_stays_after_a_crash)
 {
     struct test_store t;
