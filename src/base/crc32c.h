@@ -1,6 +1,6 @@
 /* CRC-32C (Castagnoli), as Kafka's record batch v2 and our own formats use it. Uses SSE4.2 or the
- * ARMv8 CRC instructions where the CPU has them, three streams at a time from 768 bytes on, and
- * tables elsewhere. */
+ * ARMv8 CRC instructions where the CPU has them, three streams at a time from 768 bytes on, AVX-512's
+ * carry-less multiplication from 1 KiB on, and tables elsewhere. */
 #ifndef BASE_CRC32C_H
 #define BASE_CRC32C_H
 

@@ -13,8 +13,15 @@ struct crc32c_shift {
     uint32_t one, two; /* constants that move a register over one or two blocks */
 };
 
+struct crc32c_fold {
+    size_t bits;
+    uint32_t low, high; /* constants that move 128 bits over so many bits */
+};
+
 #if defined(__x86_64__)
+enum { CRC32C_FOLD_COUNT = 5 };
 extern const struct crc32c_shift crc32c_short_shift, crc32c_long_shift;
+extern const struct crc32c_fold crc32c_folds[CRC32C_FOLD_COUNT];
 #endif
 
 #endif

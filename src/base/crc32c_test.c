@@ -117,5 +117,9 @@ TEST(crc32c_constants_are_the_powers_that_the_comment_names)
         expect_true(shifts[i]->one == power_of_x(8 * shifts[i]->block_size - 33));
         expect_true(shifts[i]->two == power_of_x(16 * shifts[i]->block_size - 33));
     }
+    for (int i = 0; i < CRC32C_FOLD_COUNT; i++) {
+        expect_true(crc32c_folds[i].low == power_of_x(crc32c_folds[i].bits + 31));
+        expect_true(crc32c_folds[i].high == power_of_x(crc32c_folds[i].bits - 33));
+    }
 }
 #endif
