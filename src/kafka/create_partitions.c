@@ -9,9 +9,6 @@
 #include "kafka/kafka_messages.h"
 #include "kafka/repeats.h"
 
-typedef struct kafka_create_partitions_request_topic topic_request;
-typedef struct kafka_create_partitions_response_topic topic_response;
-
 static void answer(struct request *r, bool in_time)
 {
     struct kafka_create_partitions_response *reply = r->reply;
@@ -21,7 +18,8 @@ static void answer(struct request *r, bool in_time)
     request_answer(r, reply);
 }
 
-static void fails(topic_response *out, enum kafka_error error, struct bytes message)
+static void fails(struct kafka_create_partitions_response_topic *out, enum kafka_error error,
+                  struct bytes message)
 {
     out->error_code = (int16_t)error;
     out->error_message = message;
@@ -37,7 +35,8 @@ static enum kafka_error grow_error(enum err err)
 }
 
 /* One list of nodes for each new partition, and this node alone in it. */
-static bool assignment_is_possible(const struct request *r, const topic_request *in,
+static bool assignment_is_possible(const struct request *r,
+                                   const struct kafka_create_partitions_request_topic *in,
                                    const struct topic *topic)
 {
     if (!in->assignments.items)
@@ -52,7 +51,8 @@ static bool assignment_is_possible(const struct request *r, const topic_request 
     return true;
 }
 
-static void grow_one(struct request *r, const topic_request *in, topic_response *out)
+static void grow_one(struct request *r, const struct kafka_create_partitions_request_topic *in,
+                     struct kafka_create_partitions_response_topic *out)
 {
     const struct kafka_create_partitions_request *request = r->body;
     struct core *core = request_core(r);
@@ -88,10 +88,11 @@ void create_partitions_start(struct request *r)
     for (int32_t i = 0; i < in->topics.count; i++)
         repeats_note(&repeats, in->topics.items[i].name);
     for (int32_t i = 0; i < in->topics.count; i++) {
-        const topic_request *asked = &in->topics.items[i];
+        const struct kafka_create_partitions_request_topic *asked = &in->topics.items[i];
         if (!repeats_take(&repeats, asked->name))
             continue;
-        topic_response *out = &reply->results.items[reply->results.count++];
+        struct kafka_create_partitions_response_topic *out =
+            &reply->results.items[reply->results.count++];
         out->name = asked->name;
         if (repeats_has(&repeats, asked->name))
             fails(out, KAFKA_INVALID_REQUEST, BYTES_LITERAL("Duplicate topic name."));

@@ -13,9 +13,6 @@
 
 enum { TIMEOUT_MS = 30000 };
 
-typedef struct kafka_describe_configs_response_config config_entry;
-typedef struct kafka_describe_configs_response_resource resource_entry;
-
 /* A client may ask for all topics at once: so many resources are described in a turn. */
 enum { SLICE_RESOURCES = 16 };
 
@@ -26,7 +23,7 @@ struct describing {
 
 static void go_on(struct request *r);
 static void describe(struct request *r, const struct kafka_describe_configs_request_resource *in,
-                     resource_entry *out);
+                     struct kafka_describe_configs_response_resource *out);
 
 void describe_configs_start(struct request *r)
 {
@@ -96,7 +93,8 @@ static struct bytes lasting(struct request *r, const struct config_values *value
     return stays ? text : arena_copy(&r->arena, text);
 }
 
-static void put_synonyms(struct request *r, const struct config_values *values, config_entry *out)
+static void put_synonyms(struct request *r, const struct config_values *values,
+                         struct kafka_describe_configs_response_config *out)
 {
     out->synonyms.items =
         request_new(r, &kafka_describe_configs_response_synonym_schema, values->count);
@@ -111,11 +109,13 @@ static void put_synonyms(struct request *r, const struct config_values *values, 
 }
 
 /* The next entry, with what the value says. */
-static config_entry *put_config(struct request *r, resource_entry *out, const char *name,
-                                const struct config_values *values)
+static struct kafka_describe_configs_response_config *
+put_config(struct request *r, struct kafka_describe_configs_response_resource *out,
+           const char *name, const struct config_values *values)
 {
     const struct kafka_describe_configs_request *in = r->body;
-    config_entry *config = &out->configs.items[out->configs.count++];
+    struct kafka_describe_configs_response_config *config =
+        &out->configs.items[out->configs.count++];
     config->name = bytes_from_string(name);
     config->value = lasting(r, values, &values->items[0]);
     config->config_source = (int8_t)values->items[0].source;
@@ -125,17 +125,19 @@ static config_entry *put_config(struct request *r, resource_entry *out, const ch
 }
 
 static void put_row(struct request *r, const struct topic_config_row *row, const char *name,
-                    const struct config_values *values, resource_entry *out)
+                    const struct config_values *values,
+                    struct kafka_describe_configs_response_resource *out)
 {
     const struct kafka_describe_configs_request *in = r->body;
-    config_entry *config = put_config(r, out, name, values);
+    struct kafka_describe_configs_response_config *config = put_config(r, out, name, values);
     config->config_type = (int8_t)row->type;
     if (in->include_documentation)
         config->documentation = bytes_from_string(row->help);
 }
 
 static void put_topic(struct request *r, const struct kafka_describe_configs_request_resource *in,
-                      const struct topic *topic, resource_entry *out)
+                      const struct topic *topic,
+                      struct kafka_describe_configs_response_resource *out)
 {
     size_t count;
     const struct topic_config_row *rows = topic_config_rows(&count);
@@ -160,7 +162,8 @@ static void keep_source(struct config_values *values, enum config_source source)
 
 static void put_defaults(struct request *r,
                          const struct kafka_describe_configs_request_resource *in,
-                         enum broker_scope scope, resource_entry *out)
+                         enum broker_scope scope,
+                         struct kafka_describe_configs_response_resource *out)
 {
     size_t count;
     const struct topic_config_row *rows = topic_config_rows(&count);
@@ -178,7 +181,7 @@ static void put_defaults(struct request *r,
 
 static void put_settings(struct request *r,
                          const struct kafka_describe_configs_request_resource *in,
-                         resource_entry *out)
+                         struct kafka_describe_configs_response_resource *out)
 {
     const struct kafka_describe_configs_request *request = r->body;
     const struct core_config *config = &request_core(r)->config;
@@ -189,7 +192,7 @@ static void put_settings(struct request *r,
         struct config_values values = {.count = 1};
         values.items[0] = (struct config_value){s->name, s->value,
                                                 s->is_given ? CONFIG_OF_FILE : CONFIG_OF_DEFAULT};
-        config_entry *entry = put_config(r, out, s->name, &values);
+        struct kafka_describe_configs_response_config *entry = put_config(r, out, s->name, &values);
         entry->read_only = true;
         entry->config_type = (int8_t)s->type;
         if (request->include_documentation)
@@ -199,7 +202,7 @@ static void put_settings(struct request *r,
 
 /* There is one level for all log lines. */
 static void put_logger(struct request *r, const struct kafka_describe_configs_request_resource *in,
-                       resource_entry *out)
+                       struct kafka_describe_configs_response_resource *out)
 {
     struct config_values values = {.count = 1};
     values.items[0] = (struct config_value){LOGGER_NAME, logger_level(), CONFIG_OF_LOGGER};
@@ -208,7 +211,7 @@ static void put_logger(struct request *r, const struct kafka_describe_configs_re
 }
 
 static void describe(struct request *r, const struct kafka_describe_configs_request_resource *in,
-                     resource_entry *out)
+                     struct kafka_describe_configs_response_resource *out)
 {
     struct resource resource;
     size_t row_count;

@@ -24,10 +24,7 @@ struct volume {
     enum err err;
 };
 
-typedef struct kafka_describe_log_dirs_response_dir dir_response;
-typedef struct kafka_describe_log_dirs_response_topic topic_response;
-
-static bool put_topics(struct request *r, dir_response *dir);
+static bool put_topics(struct request *r, struct kafka_describe_log_dirs_response_dir *dir);
 
 static void look(struct job *job)
 {
@@ -43,7 +40,7 @@ static void looked(struct job *job)
     struct request *r = v->request;
     if (r) {
         struct kafka_describe_log_dirs_response *reply = r->reply;
-        dir_response *dir = &reply->results.items[0];
+        struct kafka_describe_log_dirs_response_dir *dir = &reply->results.items[0];
         dir->total_bytes = v->err ? UNKNOWN_BYTES : (int64_t)v->total_bytes;
         dir->usable_bytes = v->err ? UNKNOWN_BYTES : (int64_t)v->free_bytes;
         r->work = NULL;
@@ -65,7 +62,7 @@ void describe_log_dirs_start(struct request *r)
     if (!reply->results.items)
         return;
     reply->results.count = 1;
-    dir_response *dir = &reply->results.items[0];
+    struct kafka_describe_log_dirs_response_dir *dir = &reply->results.items[0];
     dir->log_dir = path ? bytes_from_string(path->value) : BYTES_LITERAL("data");
     if (store_is_frozen(core->store))
         dir->error_code = KAFKA_STORAGE_ERROR;
@@ -89,7 +86,8 @@ void describe_log_dirs_release(struct request *r)
 
 /* ---- partitions ---- */
 
-static void put_partition(const struct partition *p, topic_response *out)
+static void put_partition(const struct partition *p,
+                          struct kafka_describe_log_dirs_response_topic *out)
 {
     struct kafka_describe_log_dirs_response_partition *partition =
         &out->partitions.items[out->partitions.count++];
@@ -98,7 +96,7 @@ static void put_partition(const struct partition *p, topic_response *out)
 }
 
 static bool begin_topic(struct request *r, const struct topic *topic, int32_t count,
-                        topic_response *out)
+                        struct kafka_describe_log_dirs_response_topic *out)
 {
     out->name = arena_copy(&r->arena, topic->name);
     out->partitions.items =
@@ -107,7 +105,7 @@ static bool begin_topic(struct request *r, const struct topic *topic, int32_t co
 }
 
 /* The partitions that are there; a topic without any is left out. */
-static bool put_asked(struct request *r, dir_response *dir)
+static bool put_asked(struct request *r, struct kafka_describe_log_dirs_response_dir *dir)
 {
     const struct kafka_describe_log_dirs_request *in = r->body;
     dir->topics.items =
@@ -117,7 +115,7 @@ static bool put_asked(struct request *r, dir_response *dir)
     for (int32_t i = 0; i < in->topics.count; i++) {
         const struct kafka_describe_log_dirs_request_topic *asked = &in->topics.items[i];
         struct topic *topic = topic_find(request_core(r), asked->topic);
-        topic_response *out = &dir->topics.items[dir->topics.count];
+        struct kafka_describe_log_dirs_response_topic *out = &dir->topics.items[dir->topics.count];
         if (!topic)
             continue;
         if (!begin_topic(r, topic, asked->partitions.count, out))
@@ -134,7 +132,7 @@ static bool put_asked(struct request *r, dir_response *dir)
 
 struct all_topics {
     struct request *request;
-    dir_response *dir;
+    struct kafka_describe_log_dirs_response_dir *dir;
     size_t count;
     bool failed;
 };
@@ -148,13 +146,14 @@ static void count_topic(void *ctx, struct topic *topic)
 static void put_topic(void *ctx, struct topic *topic)
 {
     struct all_topics *all = ctx;
-    topic_response *out = &all->dir->topics.items[all->dir->topics.count++];
+    struct kafka_describe_log_dirs_response_topic *out =
+        &all->dir->topics.items[all->dir->topics.count++];
     all->failed = all->failed || !begin_topic(all->request, topic, topic->partition_count, out);
     for (int32_t i = 0; i < topic->partition_count && !all->failed; i++)
         put_partition(topic->partitions[i], out);
 }
 
-static bool put_topics(struct request *r, dir_response *dir)
+static bool put_topics(struct request *r, struct kafka_describe_log_dirs_response_dir *dir)
 {
     const struct kafka_describe_log_dirs_request *in = r->body;
     struct all_topics all = {.request = r, .dir = dir};

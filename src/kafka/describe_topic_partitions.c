@@ -19,13 +19,9 @@ enum {
     TOPIC_OPERATIONS = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11,
 };
 
-typedef struct kafka_describe_topic_partitions_request request_body;
-typedef struct kafka_describe_topic_partitions_response response_body;
-typedef struct kafka_describe_topic_partitions_response_topic topic_response;
-
 struct page {
     struct request *request;
-    response_body *reply;
+    struct kafka_describe_topic_partitions_response *reply;
     struct bytes *names; /* each once; sorted when all are there */
     size_t name_count;
     struct bytes from; /* the cursor's topic: names before it were told */
@@ -69,7 +65,7 @@ static void add_topic(void *ctx, struct topic *topic)
     add_name(ctx, topic->name);
 }
 
-static void add_asked(struct page *page, const request_body *in)
+static void add_asked(struct page *page, const struct kafka_describe_topic_partitions_request *in)
 {
     struct map seen = {0};
     for (int32_t i = 0; i < in->topics.count; i++)
@@ -83,7 +79,8 @@ static int compare_names(const void *left, const void *right)
     return bytes_compare(*(const struct bytes *)left, *(const struct bytes *)right);
 }
 
-static bool collect_names(struct page *page, const request_body *in)
+static bool collect_names(struct page *page,
+                          const struct kafka_describe_topic_partitions_request *in)
 {
     page->names = request_alloc(page->request, PAGE_NAMES_MAX, sizeof *page->names);
     if (!page->names)
@@ -112,7 +109,7 @@ static bool put_cursor(struct page *page, struct bytes name, int32_t partition)
 }
 
 static bool put_partitions(struct page *page, const struct topic *topic, int32_t first,
-                           topic_response *out)
+                           struct kafka_describe_topic_partitions_response_topic *out)
 {
     int32_t count = topic->partition_count - first;
     if (count > page->left)
@@ -139,7 +136,8 @@ static bool put_partitions(struct page *page, const struct topic *topic, int32_t
 
 static bool put_topic(struct page *page, struct bytes name)
 {
-    topic_response *out = &page->reply->topics.items[page->reply->topics.count++];
+    struct kafka_describe_topic_partitions_response_topic *out =
+        &page->reply->topics.items[page->reply->topics.count++];
     const struct topic *topic = topic_find(request_core(page->request), name);
     out->name = arena_copy(&page->request->arena, name);
     out->topic_authorized_operations = TOPIC_OPERATIONS;
@@ -181,7 +179,7 @@ static void answer(struct request *r, bool in_time)
 }
 
 /* A cursor names one of the topics that were asked for, if any were. */
-static bool cursor_is_possible(const request_body *in)
+static bool cursor_is_possible(const struct kafka_describe_topic_partitions_request *in)
 {
     if (!in->cursor || in->topics.count == 0)
         return !in->cursor || in->cursor->partition_index >= 0;
@@ -191,9 +189,9 @@ static bool cursor_is_possible(const request_body *in)
     return is_asked && in->cursor->partition_index >= 0;
 }
 
-static void refuse(struct request *r, response_body *reply)
+static void refuse(struct request *r, struct kafka_describe_topic_partitions_response *reply)
 {
-    const request_body *in = r->body;
+    const struct kafka_describe_topic_partitions_request *in = r->body;
     reply->topics.items = request_new(r, &kafka_describe_topic_partitions_response_topic_schema,
                                       (size_t)in->topics.count);
     if (!reply->topics.items)
@@ -206,7 +204,7 @@ static void refuse(struct request *r, response_body *reply)
     request_answer(r, reply);
 }
 
-static int32_t partition_limit(const request_body *in)
+static int32_t partition_limit(const struct kafka_describe_topic_partitions_request *in)
 {
     if (in->response_partition_limit < 1)
         return 1;
@@ -216,7 +214,7 @@ static int32_t partition_limit(const request_body *in)
 
 void describe_topic_partitions_start(struct request *r)
 {
-    const request_body *in = r->body;
+    const struct kafka_describe_topic_partitions_request *in = r->body;
     struct page page = {.request = r, .from = BYTES_LITERAL(""), .left = partition_limit(in)};
     page.reply = request_new(r, &kafka_describe_topic_partitions_response_schema, 1);
     page.nodes = request_alloc(r, 1, sizeof *page.nodes);
