@@ -12,8 +12,8 @@
 
 /* What one listener tells its clients. */
 struct kafka_config {
-    const char *advertised_host; /* NULL: the address that the client has reached */
-    uint16_t advertised_port;    /* 0: the port that the client has reached */
+    const char *advertised_host;  /* NULL: the address that the client has reached */
+    uint16_t advertised_port;     /* 0: the port that the client has reached */
     uint32_t fetch_session_slots; /* of all listeners together; 0: as many as Kafka's default */
 };
 
