@@ -529,7 +529,7 @@ static enum err prepare_topic(struct kafka_bench_options *o)
     if (!err || err == E_EXISTS)
         do
             err = look_at_topic(o, client);
-        while ((err == E_NOT_FOUND || err == E_INVALID) && clock_now_ns() < deadline_ns);
+        while ((err == E_NOT_FOUND || err == E_AGAIN) && clock_now_ns() < deadline_ns);
     if (!err && o->group)
         err = kafka_group_ready(client, o->group);
     if (o->consumers > o->partitions)

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "cli/control_client.h"
+#include "io/clock.h"
 
 enum err kafka_admin_open(const struct common *common, struct kafka_client **out)
 {
@@ -100,11 +101,13 @@ static enum err ask_sizes(struct kafka_client *c, kafka_partitions *list)
 enum err kafka_admin_partitions(struct kafka_client *c, const char *topic, kafka_partitions *out)
 {
     struct kafka_metadata_response metadata;
+    int64_t start_ns = clock_now_ns();
 
     enum err err = kafka_client_metadata(c, topic, &metadata);
     if (err)
         return err;
     take_metadata(&metadata, out);
-    err = ask_ends(c, out);
+    while ((err = ask_ends(c, out)) == E_AGAIN && kafka_client_tries_again(c, start_ns))
+        continue; /* a new topic's leaders may take a moment */
     return err ? err : ask_sizes(c, out);
 }

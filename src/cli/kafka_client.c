@@ -20,6 +20,7 @@ enum {
     PREFIX_BYTES = 8, /* size and correlation id */
     TOPIC_NAME_MAX_BYTES = 249,
     NEAR_EDITS_MAX = 3,
+    RETRY_MS = 100,
 };
 
 struct kafka_client {
@@ -105,6 +106,8 @@ static const struct {
 } codes[] = {
     {1, E_OUT_OF_RANGE, "offset out of range"},
     {3, E_NOT_FOUND, "unknown topic or partition"},
+    {5, E_AGAIN, "a partition has no leader yet"},
+    {6, E_AGAIN, "a partition's leader is another server"},
     {7, E_TIMEOUT, "the server timed out"},
     {10, E_TOO_LARGE, "larger than the topic's max.message.bytes"},
     {14, E_AGAIN, "the group's coordinator is loading"},
@@ -210,9 +213,16 @@ static enum err receive_answer(struct kafka_client *c, struct bytes *body)
     return OK;
 }
 
-int64_t kafka_client_timeout_ns(const struct kafka_client *c)
+bool kafka_client_tries_again(const struct kafka_client *c, int64_t start_ns)
 {
-    return c->timeout_ns;
+    struct stream_set *sleeper = stream_set_new();
+    struct stream_event event;
+    int64_t now_ns = clock_now_ns();
+
+    if (now_ns < start_ns + c->timeout_ns)
+        stream_set_wait(sleeper, now_ns + RETRY_MS * INT64_C(1000000), &event, 1);
+    stream_set_free(sleeper);
+    return now_ns < start_ns + c->timeout_ns;
 }
 
 enum err kafka_client_ask(struct kafka_client *c, enum kafka_api_key key, int version,

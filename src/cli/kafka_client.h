@@ -52,7 +52,8 @@ void kafka_client_close(struct kafka_client *c); /* accepts NULL */
 /* Give up the client and keep its stream. */
 struct stream *kafka_client_detach(struct kafka_client *c);
 
-int64_t kafka_client_timeout_ns(const struct kafka_client *c);
+/* After an E_AGAIN: wait a moment. False when the client's patience since `start_ns` is over. */
+bool kafka_client_tries_again(const struct kafka_client *c, int64_t start_ns);
 /* Ask and decode the answer, which is valid until the next call. */
 must_use enum err kafka_client_ask(struct kafka_client *c, enum kafka_api_key key, int version,
                                    const void *request, void *response);

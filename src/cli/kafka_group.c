@@ -7,9 +7,8 @@
 #include "base/mem.h"
 #include "base/number.h"
 #include "io/clock.h"
-#include "io/stream.h"
 
-enum { RETRY_MS = 100, NAME_MAX_BYTES = 256, NEAR_EDITS_MAX = 3 };
+enum { NAME_MAX_BYTES = 256, NEAR_EDITS_MAX = 3 };
 
 static int compare_parts(const void *left, const void *right)
 {
@@ -57,16 +56,31 @@ static enum err find_coordinator(struct kafka_client *c, const char *group)
     return err ? err : kafka_client_error(response.error_code, response.error_message, group);
 }
 
+/* A coordinator that has just been found may not know yet that it is one. */
+static enum err try_coordinator(struct kafka_client *c, const char *group)
+{
+    struct kafka_offset_fetch_request request;
+    struct kafka_offset_fetch_request_topic none;
+    struct kafka_offset_fetch_response response;
+
+    enum err err = find_coordinator(c, group);
+    if (err)
+        return err;
+    wire_init(&kafka_offset_fetch_request_schema, &request);
+    request.group_id = bytes_from_string(group);
+    request.topics.items = &none; /* not all, but none */
+    err = kafka_client_ask(c, KAFKA_OFFSET_FETCH, KAFKA_CLIENT_OFFSET_FETCH_VERSION, &request,
+                           &response);
+    return err ? err : kafka_client_error(response.error_code, BYTES_NULL, group);
+}
+
 enum err kafka_group_ready(struct kafka_client *c, const char *group)
 {
-    struct stream_set *sleeper = stream_set_new();
-    struct stream_event event;
-    int64_t until_ns = clock_now_ns() + kafka_client_timeout_ns(c);
+    int64_t start_ns = clock_now_ns();
     enum err err;
 
-    while ((err = find_coordinator(c, group)) == E_AGAIN && clock_now_ns() < until_ns)
-        stream_set_wait(sleeper, clock_now_ns() + RETRY_MS * INT64_C(1000000), &event, 1);
-    stream_set_free(sleeper);
+    while ((err = try_coordinator(c, group)) == E_AGAIN && kafka_client_tries_again(c, start_ns))
+        continue;
     return err;
 }
 
