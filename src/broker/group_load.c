@@ -8,7 +8,8 @@
 #include "broker/feed.h"
 #include "broker/group_internal.h"
 
-enum { SLICE_RECORDS = 1000 };
+/* Of one turn, so that it stays short. */
+enum { SLICE_RECORDS = 500, SLICE_BYTES = 64 << 10 };
 
 static void arrived(void *ctx)
 {
@@ -124,7 +125,10 @@ void group_load_run(struct deferred *work)
 {
     struct groups *groups = container_of(work, struct groups, load);
     struct record record;
-    for (int i = 0; i < SLICE_RECORDS && groups->load_offset < groups->load_limit; i++) {
+    size_t bytes = 0;
+    for (int i = 0; i < SLICE_RECORDS && bytes < SLICE_BYTES; i++) {
+        if (groups->load_offset >= groups->load_limit)
+            break;
         enum err err = feed_at(groups->feed, groups->load_offset, groups->load_limit, &record);
         if (err == E_COLD) {
             feed_rest(groups->feed);
@@ -132,6 +136,7 @@ void group_load_run(struct deferred *work)
         }
         if (err == OK) {
             apply_one(groups, &record);
+            bytes += record.key.size + record.value.size;
             groups->load_offset = record.offset + 1;
         } else if (err == E_NOT_FOUND) {
             groups->load_offset = groups->load_limit;

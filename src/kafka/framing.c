@@ -118,7 +118,7 @@ static enum err decode_request(struct request *r, struct reader *in)
     r->api = api_find(key, &r->wire);
     if (!r->api)
         return err_set(E_UNSUPPORTED, "request key %d is not served", key);
-    if (r->version < r->wire->min || r->version > r->wire->max) {
+    if (r->version < r->wire->min || r->version > r->wire->stable_max) {
         if (key == KAFKA_API_VERSIONS)
             return OK; /* answered with what there is (KIP-511) */
         return err_set(E_UNSUPPORTED, "%s version %d is not served", r->wire->name, r->version);
