@@ -189,7 +189,8 @@ static int converse(struct random *random)
         do
             key = (int)random_below(random, KAFKA_DELETE_TOPICS + 1);
         while (!api_find((int16_t)key, &wire));
-        int version = wire->min + (int)random_below(random, (uint64_t)(wire->max - wire->min + 1));
+        int version =
+            wire->min + (int)random_below(random, (uint64_t)(wire->stable_max - wire->min + 1));
         void *body = wire_new(wire->request, &b.arena, 1);
         expect_true(wire_random(wire->request, version, random, &b.arena, body));
         aim(key, body, topic);
