@@ -41,6 +41,8 @@ static void look_due(struct timer *timer, int64_t now_ns)
 
 static void note_due(struct store *s)
 {
+    if (s->frozen) /* nothing is looked at any more: it would be due for ever */
+        return;
     int64_t due_ns = upkeep_next_due(s);
     if (due_ns < s->due_ns)
         s->due_ns = due_ns;
