@@ -67,7 +67,9 @@ static void review_active(struct store *s, struct log_state *l)
     if (s->wall_ms < due_ms && bytes < limit) {
         upkeep_look_at(l, due_ms);
         upkeep_look_after(l, limit - bytes);
-    } else if (!log_seal(l)) {
+    } else if (log_seal(l)) {
+        upkeep_look_at(l, s->wall_ms + RETRY_MS); /* should it fail for want of space */
+    } else {
         upkeep_look_soon(l);
     }
 }

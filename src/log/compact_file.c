@@ -543,6 +543,17 @@ static enum err free_slice(struct compaction *c)
 
 /* ---- all of it ---- */
 
+/* The pass ends with an error: what was written so far only takes space. */
+static void drop_successor(struct compaction *c)
+{
+    char path[64];
+    file_close(c->out);
+    c->out = NULL;
+    cleaned_path(c, path);
+    if (disk_remove(c->store->disk, path) != OK)
+        say_warn("log", "cannot remove %s: %s", path, err_text());
+}
+
 void compact_run(struct job *job)
 {
     struct compaction *c = container_of(job, struct compaction, job);
@@ -557,8 +568,10 @@ void compact_run(struct job *job)
     case COMPACT_WAIT:
     case COMPACT_END: check(false);
     }
-    if (c->err)
+    if (c->err) {
         snprintf(c->error, sizeof c->error, "%s", err_text());
+        drop_successor(c);
+    }
 }
 
 void compaction_free(struct compaction *c)

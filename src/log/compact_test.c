@@ -303,6 +303,23 @@ static size_t count_known(const uint64_t numbers[KEYS])
     return count;
 }
 
+/* Of the log's segments. */
+static uint64_t bytes_of_files(const struct test_store *t, uint64_t id)
+{
+    segment_bases bases = {0};
+    uint64_t bytes = 0;
+    expect_ok(segment_list(t->disk, id, &bases));
+    for (size_t i = 0; i < bases.count; i++) {
+        char path[64];
+        segment_path(id, bases.items[i], "log", path);
+        struct text content = test_file_get(t, path);
+        bytes += content.size;
+        text_reset(&content);
+    }
+    vec_reset(&bases);
+    return bytes;
+}
+
 TEST(many_segments_become_few_and_each_key_keeps_its_newest_value)
 {
     for (size_t size = 600; size <= 24000; size += 23400) { /* journalled, and direct */
@@ -319,6 +336,7 @@ TEST(many_segments_become_few_and_each_key_keeps_its_newest_value)
             expect_newest(&t, log, numbers);
         }
         expect_int(log_state(log)->cleaned_to, log->end);
+        expect_int(log_size_bytes(log), bytes_of_files(&t, 7));
         expect_int(newest(&t, log, found), count_known(numbers));
         expect_true(log_size_bytes(log) < 2 * KEYS * (size + 200));
         expect_true(test_store_files(&t, "logs/7") < 2 * (4 + KEYS * size / (16 * KIB)));
@@ -609,6 +627,7 @@ TEST(a_compaction_without_room_is_given_up_and_tried_again)
     expect_true(log_state(log)->cleaned_to < log->end);
     expect_newest(&t, log, numbers);
     expect_false(log_state(log)->upkeep->compact_failed);
+    expect_true(test_file_get(&t, "logs/7/00000000000000000000.cleaned").data == NULL);
     sim_disk_set_capacity(t.disk, large);
     pass(&t, 61 * SECOND_MS);
     pass(&t, 61 * SECOND_MS);
