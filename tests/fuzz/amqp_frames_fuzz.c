@@ -36,7 +36,7 @@ static void turn(struct world *w)
     core_turn_end(w->core);
     sim_link_turn(w->link);
     w->now_ns += 100 * 1000000;
-    core_turn_begin(w->core, w->now_ns, 1700000000000);
+    core_turn_begin(w->core, w->now_ns, 1700000000000 + w->now_ns / 1000000);
 }
 
 static void open_world(struct world *w)
