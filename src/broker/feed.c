@@ -281,8 +281,10 @@ enum err feed_at(struct feed *f, int64_t offset, int64_t limit, struct record *o
         if (!batch_has(f, offset)) {
             feed_rest(f);
             err = find_batch(f, offset, limit, &f->batch);
-            if (err)
+            if (err) {
+                out->offset = offset;
                 return err;
+            }
             err = enter_batch(f, offset, out);
         }
         if (!err)

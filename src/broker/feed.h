@@ -35,7 +35,8 @@ bool feed_is_idle(const struct feed *feed);
 
 /* The first record at or above `offset` and below `limit`; its bytes are valid in this turn, and
  * `*out_chunk` holds them (NULL: the read does, until feed_rest()).
- * E_NOT_FOUND: there is none. E_COLD: being read. E_CORRUPT: the batch that holds `offset` cannot
+ * E_NOT_FOUND: there is none. E_COLD: being read; out->offset is what to ask for next, because what
+ * was asked for may lie in a hole that compaction has left. E_CORRUPT: the batch that holds `offset` cannot
  * be decoded; out->offset is where the records behind it begin. E_IO, E_CLOSED: the read failed. */
 must_use enum err feed_at(struct feed *feed, int64_t offset, int64_t limit, struct record *out);
 /* The end of a pass in this turn: forget pointers into the log's memory. */

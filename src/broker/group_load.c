@@ -131,6 +131,7 @@ void group_load_run(struct deferred *work)
             break;
         enum err err = feed_at(groups->feed, groups->load_offset, groups->load_limit, &record);
         if (err == E_COLD) {
+            groups->load_offset = record.offset;
             feed_rest(groups->feed);
             return; /* arrived() */
         }

@@ -471,6 +471,60 @@ TEST(long_history_is_loaded_in_slices)
     test_core_end(&t);
 }
 
+static void commit_with_note(struct test_core *t, const char *group, int64_t offset)
+{
+    static const char note[4000];
+    struct ticket ticket;
+    struct offset_commit c = {
+        .group_id = bytes_from_string(group), .generation = -1, .retention_ms = -1};
+    struct offset_value value = {.offset = offset, .metadata = bytes_of(note, sizeof note)};
+    expect_int(offsets_begin(test_groups(t), &c), GROUP_OK);
+    expect_int(offsets_add(&c, BYTES_LITERAL("orders"), 0, &value), GROUP_OK);
+    expect_int(offsets_end(&c, &ticket), GROUP_OK);
+}
+
+static uint64_t groups_topic_bytes(struct test_core *t)
+{
+    struct groups *groups = test_groups(t);
+    uint64_t bytes = 0;
+    for (int32_t i = 0; i < groups->shard_count; i++)
+        bytes += log_size_bytes(groups->shards[i].partition->log);
+    return bytes;
+}
+
+TEST(compacted_history_says_the_same)
+{
+    struct test_core t;
+    struct config_set set = {0};
+    struct ticket ticket;
+    test_core_init(&t);
+    test_topic(&t, "orders", 1);
+    expect_ok(groups_make_topic(test_groups(&t)));
+    config_set_put(&set, "cleanup.policy", "compact");
+    config_set_put(&set, "segment.bytes", "1048576");
+    config_set_put(&set, "min.cleanable.dirty.ratio", "0.01");
+    expect_ok(topic_alter(t.core, test_groups(&t)->topic, &set, false));
+    for (int i = 0; i < 2000; i++) {
+        commit_with_note(&t, i % 2 ? "a" : "b", i);
+        if (i % 20 == 0)
+            test_core_settle(&t);
+    }
+    commit_with_note(&t, "c", 1);
+    test_core_settle(&t);
+    expect_int(group_delete(test_groups(&t), BYTES_LITERAL("c"), &ticket), GROUP_OK);
+    uint64_t before = groups_topic_bytes(&t);
+    expect_true(before > 6 << 20);
+    for (int i = 0; i < 200 && groups_topic_bytes(&t) > before / 2; i++)
+        test_pass(&t, 60000);
+    expect_true(groups_topic_bytes(&t) <= before / 2);
+    test_crash_and_load(&t);
+    expect_int(test_offset(&t, "a", "orders"), 1999);
+    expect_int(test_offset(&t, "b", "orders"), 1998);
+    expect_null(test_group(&t, "c"));
+    config_set_reset(&set);
+    test_core_end(&t);
+}
+
 /* ---- crashes ---- */
 
 enum { CRASH_GROUPS = 5, CRASH_TOPICS = 3 };
