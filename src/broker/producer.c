@@ -277,19 +277,28 @@ bool producers_is_checkpoint(struct bytes state)
     return state.size > 0 && state.data[0] & CHECKPOINT_MARK;
 }
 
+static uint8_t *put(uint8_t *p, uint64_t v)
+{
+    return p + varint_put(p, v);
+}
+
+/* Room is asked for once: there may be many producers, and the core waits. */
 static void put_producer(const struct producer *producer, int64_t covered, struct text *out)
 {
-    text_put_varint(out, (uint64_t)producer->id);
-    text_put_varint(out, zigzag_encode(producer->epoch));
-    text_put_varint(out, (uint64_t)producer->used_ms);
-    text_put_varint(out, producer->count);
+    enum { NUMBERS_MAX = 4 + 4 * PRODUCER_BATCHES };
+    uint8_t *start = text_reserve(out, NUMBERS_MAX * VARINT_MAX_BYTES), *p = start;
+    p = put(p, (uint64_t)producer->id);
+    p = put(p, zigzag_encode(producer->epoch));
+    p = put(p, (uint64_t)producer->used_ms);
+    p = put(p, producer->count);
     for (int i = 0; i < producer->count; i++) {
         const struct producer_batch *b = &producer->batches[i];
-        text_put_varint(out, (uint64_t)b->last_sequence);
-        text_put_varint(out, (uint64_t)b->offset_delta);
-        text_put_varint(out, (uint64_t)(covered - b->last_offset));
-        text_put_varint(out, zigzag_encode(b->timestamp));
+        p = put(p, (uint64_t)b->last_sequence);
+        p = put(p, (uint64_t)b->offset_delta);
+        p = put(p, (uint64_t)(covered - b->last_offset));
+        p = put(p, zigzag_encode(b->timestamp));
     }
+    out->size += (size_t)(p - start);
 }
 
 void producers_put_checkpoint(const struct producers *p, struct text *out)

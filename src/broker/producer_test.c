@@ -46,7 +46,7 @@ static int64_t send(struct world *w, int64_t id, int16_t epoch, int32_t sequence
         return first.last_offset - first.offset_delta;
     if (err)
         return -(int64_t)err;
-    producers_note(w->p, &b, w->end, 7000 + sequence, w->now_ms);
+    producers_note(w->p, &b, w->end, INT64_C(7000) + sequence, w->now_ms);
     w->end += count;
     return w->end - count;
 }
