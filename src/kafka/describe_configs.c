@@ -222,8 +222,9 @@ static void describe(struct request *r, const struct kafka_describe_configs_requ
     if (out->error_code)
         return;
     topic_config_rows(&row_count);
-    out->configs.items = request_new(r, &kafka_describe_configs_response_config_schema,
-                                     row_count + request_core(r)->config.setting_count);
+    if (resource.type == RESOURCE_BROKER)
+        row_count += request_core(r)->config.setting_count;
+    out->configs.items = request_new(r, &kafka_describe_configs_response_config_schema, row_count);
     if (!out->configs.items)
         return;
     if (resource.type == RESOURCE_TOPIC)

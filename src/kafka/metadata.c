@@ -62,7 +62,7 @@ static enum kafka_error create_topic(struct core *core, struct bytes name)
     struct topic_spec spec = {.name = name, .partition_count = -1};
     struct topic *topic;
     enum err err = topic_create(core, &spec, &topic);
-    return err == E_INVALID ? KAFKA_INVALID_TOPIC : kafka_error_of(err);
+    return err == E_INVALID || err == E_REFUSED ? KAFKA_INVALID_TOPIC : kafka_error_of(err);
 }
 
 static void create_missing(struct metadata *m)

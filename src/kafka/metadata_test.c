@@ -135,6 +135,21 @@ TEST(metadata_refuses_illegal_names)
     broker_close(&b);
 }
 
+TEST(metadata_does_not_create_what_is_too_near_to_another_topic)
+{
+    struct test_broker b;
+    broker_open(&b);
+    broker_topic(&b, "near.by", 1);
+    struct kafka_metadata_request in = {.allow_auto_topic_creation = true};
+    struct kafka_metadata_request_topic asked = {.name = BYTES_LITERAL("near_by")};
+    in.topics.items = &asked;
+    in.topics.count = 1;
+    struct kafka_metadata_response *reply = client_call(broker_client(&b), KAFKA_METADATA, 9, &in);
+    expect_int(reply->topics.items[0].error_code, KAFKA_INVALID_TOPIC);
+    expect_null(topic_find(b.core, BYTES_LITERAL("near_by")));
+    broker_close(&b);
+}
+
 TEST(metadata_finds_topics_by_id)
 {
     struct test_broker b;
