@@ -93,15 +93,23 @@ void window_clear(struct window *w)
         drop_oldest(w);
 }
 
+/* Readers find nowhere else what is not written yet. What is carried forward is read all the time. */
+static bool is_unwritten(const struct store *s, const struct window *w)
+{
+    const struct chunk *oldest = container_of(w->chunks.next, struct chunk, node);
+    return w == &s->journal_window && oldest->address + oldest->used > s->journal.written_to;
+}
+
 /* Give back the oldest cached bytes until the budget holds. The newest chunk of a window stays: it
- * is being filled. Chunks that a commit or a reader still needs live on by their references. */
+ * is being filled. Chunks that a reader still needs live on by their references. */
 void store_evict_to(struct store *s, uint64_t bytes)
 {
     while (s->journal_window.bytes + s->direct_window.bytes > bytes) {
         struct window *larger = s->journal_window.bytes >= s->direct_window.bytes
                                     ? &s->journal_window
                                     : &s->direct_window;
-        if (list_is_empty(&larger->chunks) || larger->chunks.next == larger->chunks.prev)
+        if (list_is_empty(&larger->chunks) || larger->chunks.next == larger->chunks.prev ||
+            is_unwritten(s, larger))
             return;
         drop_oldest(larger);
     }

@@ -154,6 +154,8 @@ static void advance_unsynced(struct store *s)
 static void commit_ended(struct store *s, const struct commit *c)
 {
     s->journal_lane.done = c->number;
+    if (c->records.count > 0)
+        s->journal.written_to = vec_last(&c->records).address + vec_last(&c->records).size;
     metrics_add(METRIC_commits, 1);
     metrics_add(METRIC_commit_bytes, (uint64_t)c->wrote_bytes);
     if (c->sync) {

@@ -192,7 +192,8 @@ static void submit_nothing(struct log_read_internal *r)
     submit(r);
 }
 
-/* A run of the tail's batches that lie in one journal file, from index `i` on. */
+/* A run of the tail's batches that lie in one journal file, from index `i` on. One that was carried
+ * forward a moment ago is not in the file yet: where it will be are old bytes. */
 static void plan_journal(struct log_read_internal *r, uint32_t i)
 {
     struct tail *t = &r->log->tail;
@@ -204,7 +205,9 @@ static void plan_journal(struct log_read_internal *r, uint32_t i)
         struct tail_entry *e = tail_at(t, i);
         if (e->size == 0)
             continue;
-        bool here = e->address >= r->file->base && e->address < r->file->base + r->file->size;
+        bool here = e->address >= r->file->base &&
+                    e->address < r->file->base + r->file->size &&
+                    e->address < r->store->journal.written_to;
         bool enough = r->entries.count > 0 && bytes + e->size > r->max_bytes;
         bool across = r->entries.count > 0 && e->base_offset >= r->log->direct_from &&
                       r->entries.items[0].base_offset < r->log->direct_from;

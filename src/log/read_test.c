@@ -242,6 +242,26 @@ static void on_slow(struct log_read *r)
     slow_done = true;
 }
 
+TEST(a_read_of_files_ends_in_front_of_what_is_not_written_yet)
+{
+    struct test_store t;
+    open_small(&t);
+    expect_ok(test_append(store_log(t.store, 7, LEVEL_FSYNC), "a"));
+    test_store_settle(&t);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1)); /* nothing is in memory */
+    test_store_settle(&t);
+    struct log *log = store_find(t.store, 7);
+    expect_ok(test_append(log, "b"));
+    expect_true(journal_file_at(t.store, tail_at(&log_state(log)->tail, 0)->address) ==
+                journal_file_at(t.store, tail_at(&log_state(log)->tail, 1)->address));
+    struct log_read r = {.kind = READ_FROM, .limit = log->end, .max_bytes = 10000};
+    test_store_read(&t, log, &r);
+    expect_int(r.err, OK);
+    expect_int(r.count, 1);
+    log_read_end(&r);
+    test_store_reset(&t);
+}
+
 /* Files go between the plan of a read and its job. */
 TEST(a_read_by_time_that_a_trim_overtakes_answers_from_what_is_left)
 {

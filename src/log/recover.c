@@ -477,6 +477,7 @@ enum err store_recover(struct store *s)
     s->journal.sequence = s->journal.synced_sequence = r.sequence;
     s->journal.crc = r.crc;
     uint64_t rows = rows_address(s), end = journal_end_address(s);
+    s->journal.written_to = end;
     stage_control(s, ENTRY_RUN, NULL, s->epoch, 0);
     if (rows > end)
         journal_skip_to(s, rows);

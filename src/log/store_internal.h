@@ -335,6 +335,7 @@ struct journal {
     uint64_t sequence;         /* of the newest record (job) */
     uint32_t crc;              /* of the newest record (job) */
     uint64_t synced_sequence;  /* (job) */
+    uint64_t written_to;       /* what lies above this address is in memory only */
     struct file *written_file; /* the one that was written to last (job) */
     uint64_t total_bytes;
     uint64_t max_bytes; /* beyond, files are made free before new ones are made */
