@@ -23,8 +23,7 @@ static void open_small(struct test_store *t)
     t->config.segment_bytes = 32 * KIB;
     expect_ok(test_store_open(t));
     test_store_settle(t);
-    log_policy_default(&policy);
-    policy.drop = false;
+    policy = test_policy();
     policy.compact = true;
     policy.segment_ms = 60 * SECOND_MS;
     policy.min_dirty_ratio = 0;

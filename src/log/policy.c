@@ -9,20 +9,6 @@
 
 enum { LOOKS_PER_TICK = 256, SURVEYS_MAX = 16, NS_PER_MS = 1000000, LOOK_PAUSE_MS = 100 };
 
-void log_policy_default(struct log_policy *p)
-{
-    *p = (struct log_policy){
-        .drop = true,
-        .retention_ms = 7ll * 24 * 3600 * 1000,
-        .retention_bytes = -1,
-        .segment_bytes = 1ll << 30,
-        .segment_ms = 7ll * 24 * 3600 * 1000,
-        .max_compaction_lag_ms = INT64_MAX,
-        .delete_retention_ms = 24ll * 3600 * 1000,
-        .min_dirty_ratio = 0.5,
-    };
-}
-
 /* ---- timers ---- */
 
 static void look_due(struct timer *timer, int64_t now_ns)

@@ -19,8 +19,8 @@ static void open_small(struct test_store *t)
     t->config.segment_bytes = 64 * KIB;
     expect_ok(test_store_open(t));
     test_store_settle(t);
-    log_policy_default(&policy);
-    policy.retention_ms = -1;
+    policy = test_policy();
+    policy.drop = true;
 }
 
 static void append_at(struct test_store *t, struct log *log, size_t size, int64_t timestamp_ms)

@@ -115,9 +115,6 @@ struct log_policy {
     double min_dirty_ratio; /* 0 to 1 */
 };
 
-/* Kafka's defaults: drop after a week, segments of 1 GiB. */
-void log_policy_default(struct log_policy *p);
-
 struct store_config {
     uint64_t journal_max_bytes;   /* of all journal files together; they grow to it by load */
     uint64_t journal_first_bytes; /* size of the first file; each further one doubles, up to: */

@@ -215,6 +215,19 @@ void test_store_reset(struct test_store *t)
     text_reset(&t->restored);
 }
 
+struct log_policy test_policy(void)
+{
+    return (struct log_policy){
+        .retention_ms = -1,
+        .retention_bytes = -1,
+        .segment_bytes = 1ll << 30,
+        .segment_ms = 7ll * 24 * 3600 * 1000,
+        .max_compaction_lag_ms = INT64_MAX,
+        .delete_retention_ms = 24ll * 3600 * 1000,
+        .min_dirty_ratio = 0.5,
+    };
+}
+
 struct bytes test_batch(const char *const *values, size_t count, uint16_t attributes)
 {
     batch_builder_begin(&builder, attributes);

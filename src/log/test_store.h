@@ -50,6 +50,9 @@ void test_store_kill(struct test_store *t);
 must_use enum err test_store_crash(struct test_store *t, enum sim_restart mode, uint64_t seed);
 void test_store_reset(struct test_store *t);
 
+/* Keeps everything, in segments of any size and a week. */
+struct log_policy test_policy(void);
+
 /* A batch with these values, one record each, without keys. Valid until the next call. */
 struct bytes test_batch(const char *const *values, size_t count, uint16_t attributes);
 struct bytes test_batch_one(const char *value);

@@ -453,15 +453,16 @@ static void configure(struct world *w)
     w->config.segment_bytes = 96 * 1024;
     w->config.cache_bytes = draw(w, 2) ? 1 << 20 : 32 << 20;
     w->config.reserve_bytes = 0;
-    log_policy_default(&w->compact);
-    w->retain = w->compact;
-    w->retain.retention_ms = -1;
-    w->retain.retention_bytes = 40 * 1024;
-    w->retain.segment_bytes = 16 * 1024;
-    w->compact.drop = false;
-    w->compact.compact = true;
-    w->compact.segment_bytes = 24 * 1024;
-    w->compact.segment_ms = 2000;
+    w->retain = (struct log_policy){.drop = true,
+                                    .retention_ms = -1,
+                                    .retention_bytes = 40 * 1024,
+                                    .segment_bytes = 16 * 1024,
+                                    .segment_ms = INT64_MAX};
+    w->compact = (struct log_policy){.compact = true,
+                                     .segment_bytes = 24 * 1024,
+                                     .segment_ms = 2000,
+                                     .max_compaction_lag_ms = INT64_MAX,
+                                     .delete_retention_ms = INT64_MAX / 2};
     w->compact.min_dirty_ratio = draw(w, 2) ? 0 : 0.3;
 }
 
