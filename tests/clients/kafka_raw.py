@@ -1,6 +1,7 @@
 """Just enough of Kafka's protocol to send and see exact bytes, which client libraries hide."""
 import socket
 import struct
+import time
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS = 0, 1, 2, 3, 18
 
@@ -43,9 +44,10 @@ def record(index, value, key=None):
     return varint(len(body)) + body
 
 
-def batch(values, timestamp_ms=1_700_000_000_000, attributes=0, payload=None, count=None):
+def batch(values, timestamp_ms=None, attributes=0, payload=None, count=None):
     """A v2 record batch. `payload`: the records section, for compressed or broken ones."""
     count = len(values) if count is None else count
+    timestamp_ms = int(time.time() * 1000) if timestamp_ms is None else timestamp_ms
     if payload is None:
         payload = b"".join(record(i, value) for i, value in enumerate(values))
     covered = struct.pack(">hiqqqhii", attributes, max(count - 1, 0), timestamp_ms, timestamp_ms,
