@@ -79,6 +79,13 @@ struct bytes batch_make_empty(const struct batch *b, struct text *out)
     return empty.raw;
 }
 
+/* For ever, when it is more than time has. */
+static int64_t horizon_of(const struct batch_rules *rules)
+{
+    bool fits = rules->delete_retention_ms < INT64_MAX - rules->now_ms;
+    return fits ? rules->now_ms + rules->delete_retention_ms : INT64_MAX;
+}
+
 static enum err make_smaller(const struct batch *b, const struct survivors *left,
                              int64_t base_timestamp, struct batch_compactor *c, struct bytes *out)
 {
@@ -120,7 +127,7 @@ enum err batch_compact(const struct batch *b, const struct batch_rules *rules,
     }
     int64_t base_timestamp = b->base_timestamp;
     if (left.has_tombstones && !(b->attributes & BATCH_DELETE_HORIZON)) {
-        base_timestamp = rules->now_ms + rules->delete_retention_ms;
+        base_timestamp = horizon_of(rules);
         err = copy_survivors(b, records, rules, base_timestamp, c, &left);
         if (err)
             return err;

@@ -188,6 +188,29 @@ TEST(tombstones_get_a_horizon_once_and_go_when_it_has_passed)
     text_reset(&raw);
 }
 
+TEST(a_horizon_beyond_all_time_is_never_reached)
+{
+    struct text raw = {0}, copy = {0};
+    struct batch_compactor c = {0};
+    uint64_t bits = 1023;
+    struct batch before, after;
+    struct bytes out;
+    struct batch_rules rules = rules_of(&bits, false);
+    rules.delete_retention_ms = INT64_MAX;
+    expect_ok(batch_parse(make_batch(CODEC_NONE, 1, &raw), &before));
+    expect_ok(batch_compact(&before, &rules, &c, &out));
+    expect_ok(batch_parse(out, &after));
+    expect_int(after.base_timestamp, INT64_MAX);
+    text_append(&copy, after.raw);
+    expect_ok(batch_parse(text_bytes(&copy), &before));
+    expect_records(&before, 1023, 1);
+    expect_ok(batch_compact(&before, &rules, &c, &out));
+    expect_true(out.data == before.raw.data);
+    batch_compactor_reset(&c);
+    text_reset(&copy);
+    text_reset(&raw);
+}
+
 TEST(a_batch_that_cannot_be_decoded_is_not_compacted)
 {
     struct text raw = {0};

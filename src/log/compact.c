@@ -19,7 +19,7 @@
 
 #include <stdlib.h>
 
-enum { RETRY_MS = 60000, PAUSE_NS = 100000000 };
+enum { RETRY_MS = 60000, SEAL_AFTER_MS = 1000, PAUSE_NS = 100000000 };
 
 /* ---- when ---- */
 
@@ -62,7 +62,7 @@ static void review_active(struct store *s, struct log_state *l)
         u->active_since_ms = active_since(l);
     int64_t age_ms =
         p->segment_ms < p->max_compaction_lag_ms ? p->segment_ms : p->max_compaction_lag_ms;
-    int64_t due_ms = add_ms(u->active_since_ms, age_ms);
+    int64_t due_ms = add_ms(u->active_since_ms, age_ms < SEAL_AFTER_MS ? SEAL_AFTER_MS : age_ms);
     uint64_t bytes = (l->segment >= 0 ? l->position : 0) + l->tail.bytes;
     if (s->wall_ms < due_ms && bytes < limit) {
         upkeep_look_at(l, due_ms);
