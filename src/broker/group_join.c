@@ -579,6 +579,10 @@ void group_join(struct groups *groups, struct group_join *join)
     if (!group)
         return;
     bool is_new = join->member_id.size == 0;
+    if (join->reason.size > 0) /* KIP-800 */
+        say_debug("group", "a member joins, because: %.*s group=%.*s member=%.*s",
+                  BYTES_FORMAT(join->reason), BYTES_FORMAT(group->id),
+                  BYTES_FORMAT(join->member_id));
     if (!accepts(group, join->member_id))
         join_full(group, join);
     else if (!supports_protocols(group, join))

@@ -45,7 +45,7 @@ TEST(offset_of_somebody_else_is_refused)
     test_core_init(&t);
     test_topic(&t, "orders", 1);
     test_member(&t, &a, "g");
-    strcpy(a.id, "me");
+    snprintf(a.id, sizeof a.id, "me");
     a.generation = 4;
     expect_int(test_commit(&t, "g", &a, "orders", 1, NULL), GROUP_ILLEGAL_GENERATION);
     expect_null(test_group(&t, "g"));
@@ -53,7 +53,7 @@ TEST(offset_of_somebody_else_is_refused)
     test_settle_alone(&a);
     expect_int(test_commit(&t, "g", NULL, "orders", 1, NULL), GROUP_UNKNOWN_MEMBER);
     b = a;
-    strcpy(b.id, "other");
+    snprintf(b.id, sizeof b.id, "other");
     expect_int(test_commit(&t, "g", &b, "orders", 1, NULL), GROUP_UNKNOWN_MEMBER);
     b = a;
     b.generation = 0;

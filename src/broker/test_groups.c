@@ -203,3 +203,30 @@ int64_t test_offset(struct test_core *t, const char *group, const char *topic)
     const struct offset_value *value = g ? offsets_find(g, bytes_from_string(topic), 0) : NULL;
     return value ? value->offset : -1;
 }
+
+bool test_is_done(struct test_core *t, struct ticket ticket)
+{
+    return store_is_done(t->core->store, ticket, STAGE_COMMITTED);
+}
+
+enum group_state test_state(struct test_core *t, const char *group)
+{
+    const struct group *g = test_group(t, group);
+    expect_not_null(g);
+    return group_view(g).state;
+}
+
+void test_settle_two(struct test_core *t, struct test_member *a, struct test_member *b)
+{
+    test_join(a);
+    test_join(b);
+    test_pass(t, 300);
+    expect_int(a->join_error, GROUP_OK);
+    expect_int(b->join_error, GROUP_OK);
+    expect_true(test_is_leader(a));
+    test_sync(b, NULL);
+    expect_false(b->is_synced);
+    test_sync(a, b);
+    expect_true(a->is_synced && b->is_synced);
+    test_core_settle(t);
+}

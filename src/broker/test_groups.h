@@ -44,7 +44,11 @@ enum group_error test_leave(struct test_member *m);
 void test_pass(struct test_core *t, int64_t ms);
 /* Join and sync alone, to a stable group. */
 void test_settle_alone(struct test_member *m);
+/* Both, in one; `a` leads. */
+void test_settle_two(struct test_core *t, struct test_member *a, struct test_member *b);
 bool test_is_leader(const struct test_member *m);
+bool test_is_done(struct test_core *t, struct ticket ticket);
+enum group_state test_state(struct test_core *t, const char *group); /* which must be there */
 
 struct groups *test_groups(struct test_core *t);
 const struct group *test_group(struct test_core *t, const char *id); /* or NULL */

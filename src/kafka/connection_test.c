@@ -187,7 +187,7 @@ static int converse(struct random *random)
         int key;
         const struct wire_api *wire;
         do
-            key = (int)random_below(random, KAFKA_DELETE_TOPICS + 1);
+            key = (int)random_below(random, KAFKA_OFFSET_DELETE + 1);
         while (!api_find((int16_t)key, &wire));
         int version =
             wire->min + (int)random_below(random, (uint64_t)(wire->stable_max - wire->min + 1));
