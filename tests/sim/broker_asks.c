@@ -304,7 +304,7 @@ static void get_answered(struct ask *a)
         return; /* called again when it has been read */
     if (err == OK)
         note_delivery(w, a->id, &d, a->no_ack);
-    else if (err != E_NOT_FOUND && !sim_disk_has_crashed(w->disk))
+    else if (err != E_NOT_FOUND && !w->may_crash)
         world_complain(w, "get from queue %u: %s", q->name, err_text());
     if (err == OK || err == E_NOT_FOUND)
         compare_count(w, queue_ready_count(a->queue), q, err ? "when get says empty" : "after get");

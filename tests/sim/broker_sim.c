@@ -59,6 +59,7 @@ static void restart(struct sim *s, struct world *w, enum sim_restart mode)
 /* A write that is hit leaves whole sectors: what a kernel or a disk does. */
 static void plan_crash(struct sim *s, struct world *w, uint64_t operations_max)
 {
+    w->may_crash = true;
     uint64_t operation =
         sim_disk_stats(w->disk)->operations + 1 + random_below(&s->random, operations_max);
     sim_disk_crash_at(w->disk, operation, (size_t)random_below(&s->random, 7) * SIM_SECTOR_BYTES);
@@ -153,7 +154,7 @@ static void end_run(struct sim *s)
     struct world *w = &s->world;
     if (random_below(&s->random, 3) == 0)
         world_rest(w);
-    if (random_below(&s->random, 2))
+    if (random_below(&s->random, 2) && !w->is_tight) /* a full disk takes not all of the rest */
         world_close(w);
     else
         world_drop(w);
@@ -183,6 +184,9 @@ static void run_world(uint64_t seed, bool ignore_sync)
     sim_disk_ignore_sync(s.disk, ignore_sync);
     s.disk->block_bytes = random_below(&s.random, 2) ? 512 : 4096;
     world_init(w, seed, hook_disk_new(s.disk, on_change, &s));
+    w->is_tight = random_below(&s.random, 5) == 0;
+    if (w->is_tight)
+        sim_disk_set_capacity(s.disk, 500000 + random_below(&s.random, 1000000));
     for (int life = 0; life < LIVES && !is_over(&s); life++) {
         if (life > 0)
             reopen(&s, draw_mode(&s));

@@ -39,6 +39,8 @@ struct world {
     VEC(struct sim_consumer *) consumers;
     VEC(struct out) outs;
     struct list asks; /* what has not been answered */
+    bool may_crash;   /* the disk will, in the middle of things */
+    bool is_tight;    /* the disk becomes full */
     bool stormy;      /* sometimes changes very much of the catalog at once */
     int64_t now_ns, wall_ms;
     char wrong[512];
