@@ -116,6 +116,20 @@ def read_group(kafka, group, topic, count, timeout_s=20, **config):
     return values_of(read)
 
 
+def coordinator_answers(kafka):
+    try:
+        return committed(kafka, "a-group", "a-topic") is not None
+    except confluent_kafka.KafkaException:
+        return False
+
+
+@pytest.fixture(autouse=True)
+def coordinator(request):
+    """Kafka's is not there at once when it has just started."""
+    if request.config.getoption("--broker") == "kafka" and "kafka" in request.fixturenames:
+        brokers.wait_until(lambda: coordinator_answers(request.getfixturevalue("kafka")), 55)
+
+
 VALUES = [f"value {i}".encode() for i in range(300)]
 
 
@@ -270,11 +284,11 @@ def test_static_member_restarts_without_a_rebalance(kafka, name, member):
     one = member(name, name, group_instance_id="one", session_timeout_ms=20000)
     two = member(name, name, group_instance_id="two", session_timeout_ms=20000)
     share_out([one, two], 2)
-    had, given = two.partitions, len(one.given)
+    had, before = two.partitions, (len(one.given), len(one.taken))
     two.stop()  # a static member does not leave
     again = member(name, name, group_instance_id="two", session_timeout_ms=20000)
     brokers.wait_until(lambda: again.partitions == had, 20)
-    assert len(one.given) == given and not one.taken
+    assert (len(one.given), len(one.taken)) == before
 
 
 def test_two_static_members_under_one_name_are_told_apart(kafka, name, member):
@@ -455,4 +469,5 @@ def test_offsets_can_be_read_from_the_groups_topic(kafka, topic, name):
     while not found and time.monotonic() < deadline:
         found = [m for m in consumer.consume(1000, 0.2) if not m.error() and m.key() == key]
     consumer.close()
-    assert found[-1].value()[:10] == b"\0\3" + (5).to_bytes(8, "big")
+    assert found[-1].value()[:2] in (b"\0\3", b"\0\4")  # Kafka 4.1 writes 4, which begins alike
+    assert found[-1].value()[2:10] == (5).to_bytes(8, "big")
