@@ -643,6 +643,8 @@ static void rows_done(struct job *job)
     r->phase = RECYCLE_IDLE;
     struct journal_file *f = r->file;
     r->file = NULL;
+    if (r->mark_wanted)
+        s->due_ns = s->now_ns;
     if (ok && f && f->readers == 0)
         journal_renew(s, f);
     if (ok)
@@ -693,7 +695,8 @@ static void begin(struct store *s)
     if (!file && !r->mark_wanted)
         return;
     r->file = file ? container_of(s->journal.files.next, struct journal_file, node) : NULL;
-    r->mark_wanted = r->failed = r->again = false;
+    r->mark_wanted = r->mark_wanted && file; /* a file's turn leaves the mark for later */
+    r->failed = r->again = false;
     r->carried_bytes = 0;
     r->cursor = s->tailed.next;
     r->phase = file ? RECYCLE_MOVE : RECYCLE_ROWS;
@@ -745,10 +748,8 @@ static void step_rows(struct store *s)
     struct recycle *r = &s->recycle;
     uint64_t below = r->file ? r->file->base + r->file->size : 0;
     int i = 0;
-    if (!r->file) {
-        list_each_safe (n, &s->unmarked_logs)
-            capture_row(s, container_of(n, struct log_state, marking));
-    }
+    while (!r->file && !list_is_empty(&s->unmarked_logs) && i++ < LOGS_PER_STEP)
+        capture_row(s, container_of(s->unmarked_logs.next, struct log_state, marking));
     while (!list_is_empty(&s->dirty) && i++ < LOGS_PER_STEP) {
         struct log_state *l = container_of(s->dirty.next, struct log_state, dirty);
         if (l->dirty_from >= below)

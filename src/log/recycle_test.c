@@ -213,3 +213,53 @@ TEST(an_idle_store_with_much_in_small_logs_does_not_carry_for_ever)
     expect_int(s.logs, 2000);
     test_store_reset(&t);
 }
+
+/* A turn is short, however many logs want a row. */
+TEST(rows_that_many_logs_want_are_taken_in_slices)
+{
+    enum { LOGS = 3000 };
+    struct test_store t;
+    test_store_init(&t);
+    expect_ok(test_store_open(&t));
+    for (uint64_t i = 1; i <= LOGS; i++)
+        expect_ok(test_append(store_log(t.store, i, LEVEL_FSYNC), "a"));
+    test_store_settle(&t);
+    for (uint64_t i = 1; i <= LOGS; i++)
+        log_wants_row(log_state(store_find(t.store, i)));
+    size_t before = LOGS, turns = 0;
+    for (; before > 0 && turns < 100; turns++) {
+        store_tick(t.store, t.now_ns);
+        size_t left = 0;
+        list_each (n, &t.store->unmarked_logs)
+            left++;
+        expect_true(left < before && left + 600 >= before);
+        before = left;
+    }
+    test_store_settle(&t);
+    expect_true(log_state(store_find(t.store, LOGS))->has_row);
+    expect_true(list_is_empty(&t.store->dirty));
+    test_store_reset(&t);
+}
+
+/* Somebody waits for a row while a journal file is made free. */
+TEST(a_mark_that_is_wanted_during_the_turn_of_a_file_follows_it)
+{
+    struct test_store t;
+    struct ticket ticket;
+    test_store_init(&t);
+    t.config.journal_first_bytes = t.config.journal_file_bytes = 64 * KIB;
+    t.config.journal_max_bytes = 256 * KIB;
+    expect_ok(test_store_open(&t));
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC),
+               *other = store_log(t.store, 8, LEVEL_FSYNC);
+    for (uint64_t i = 0; i < 1000 && t.store->recycle.phase == RECYCLE_IDLE; i++) {
+        expect_ok(log_append(log, test_batch_sized(i, 5000), &ticket));
+        test_store_turn(&t, 2);
+    }
+    expect_true(t.store->recycle.file != NULL);
+    expect_ok(test_append(other, "a"));
+    log_wants_row(log_state(other));
+    test_store_settle(&t);
+    expect_true(log_state(other)->has_row);
+    test_store_reset(&t);
+}
