@@ -5,7 +5,9 @@
 #include "kafka/kafka_messages.h"
 
 static const struct api api_table[] = {
-    [KAFKA_PRODUCE] = {.prepare = produce_prepare, .start = produce_start, .release = produce_release},
+    [KAFKA_PRODUCE] = {.prepare = produce_prepare,
+                       .start = produce_start,
+                       .release = produce_release},
     [KAFKA_FETCH] = {.in_turn = true,
                      .start = fetch_start,
                      .release = fetch_release,
@@ -28,8 +30,8 @@ static const struct api api_table[] = {
     [KAFKA_DELETE_GROUPS] = {.start = delete_groups_start},
     [KAFKA_OFFSET_DELETE] = {.start = offset_delete_start},
     [KAFKA_API_VERSIONS] = {.start = api_versions_start},
-    [KAFKA_CREATE_TOPICS] = {.start = create_topics_start},
-    [KAFKA_DELETE_TOPICS] = {.start = delete_topics_start},
+    [KAFKA_CREATE_TOPICS] = {.start = create_topics_start, .release = create_topics_release},
+    [KAFKA_DELETE_TOPICS] = {.start = delete_topics_start, .release = delete_topics_release},
     [KAFKA_CREATE_PARTITIONS] = {.start = create_partitions_start},
     [KAFKA_ELECT_LEADERS] = {.start = elect_leaders_start},
     [KAFKA_LIST_PARTITION_REASSIGNMENTS] = {.start = list_partition_reassignments_start},

@@ -33,6 +33,7 @@ struct connection {
     struct list fetch_sessions; /* that it used last */
     struct timer idle;
     struct request *holder; /* nothing behind it starts; NULL: no one */
+    int slicing; /* requests that go on in the next turn: what came behind them waits */
     bool is_flushing;
     bool is_failed; /* link_close() was called: nothing starts any more */
 };

@@ -28,28 +28,67 @@ static void answer(struct request *r, bool in_time)
     request_answer(r, reply);
 }
 
+/* Many topics are made in slices: at most so many in a turn, and no more once there are so many
+ * partitions. */
+enum { SLICE_TOPICS = 64, SLICE_PARTITIONS = 1000 };
+
+struct creating {
+    struct slice slice;
+    struct repeats repeats;
+    int32_t next;
+};
+
+static void go_on(struct request *r)
+{
+    const struct kafka_create_topics_request *in = r->body;
+    struct kafka_create_topics_response *reply = r->reply;
+    struct creating *work = r->work;
+    int64_t partitions = 0;
+    for (int i = 0;
+         i < SLICE_TOPICS && partitions < SLICE_PARTITIONS && work->next < in->topics.count;
+         i++, work->next++) {
+        if (!repeats_take(&work->repeats, in->topics.items[work->next].name))
+            continue;
+        struct kafka_create_topics_response_topic *out =
+            &reply->topics.items[reply->topics.count++];
+        create_one(r, &work->repeats, &in->topics.items[work->next], out);
+        partitions += out->num_partitions;
+    }
+    if (request_has_failed(r))
+        return;
+    if (work->next < in->topics.count)
+        request_slice(r, &work->slice, go_on);
+    else
+        request_wait(r, core_catalog_ticket(request_core(r)), STAGE_COMMITTED, in->timeout_ms,
+                     answer);
+}
+
+void create_topics_release(struct request *r)
+{
+    struct creating *work = r->work;
+    if (!work)
+        return;
+    core_defer_cancel(&work->slice.deferred);
+    repeats_reset(&work->repeats);
+}
+
 void create_topics_start(struct request *r)
 {
     const struct kafka_create_topics_request *in = r->body;
-    struct core *core = request_core(r);
+    struct creating *work = request_alloc(r, 1, sizeof *work);
     struct kafka_create_topics_response *reply =
         request_new(r, &kafka_create_topics_response_schema, 1);
-    if (!reply)
+    if (!reply || !work)
         return;
+    r->work = work;
     r->reply = reply;
     reply->topics.items =
         request_new(r, &kafka_create_topics_response_topic_schema, (size_t)in->topics.count);
     if (!reply->topics.items)
         return;
-    struct repeats repeats = {0};
     for (int32_t i = 0; i < in->topics.count; i++)
-        repeats_note(&repeats, in->topics.items[i].name);
-    for (int32_t i = 0; i < in->topics.count; i++)
-        if (repeats_take(&repeats, in->topics.items[i].name))
-            create_one(r, &repeats, &in->topics.items[i],
-                       &reply->topics.items[reply->topics.count++]);
-    repeats_reset(&repeats);
-    request_wait(r, core_catalog_ticket(core), STAGE_COMMITTED, in->timeout_ms, answer);
+        repeats_note(&work->repeats, in->topics.items[i].name);
+    go_on(r);
 }
 
 /* ---- one topic ---- */

@@ -85,27 +85,60 @@ asked_topics(struct request *r, const struct kafka_delete_topics_request *in, in
     return asked;
 }
 
+/* Many topics are deleted in slices: at most so many in a turn. */
+enum { SLICE_TOPICS = 16 };
+
+struct deleting {
+    struct slice slice;
+    struct repeats repeats;
+    const struct kafka_delete_topics_request_topic *asked;
+    int32_t count, next;
+};
+
+static void go_on(struct request *r)
+{
+    const struct kafka_delete_topics_request *in = r->body;
+    struct kafka_delete_topics_response *reply = r->reply;
+    struct deleting *work = r->work;
+    for (int i = 0; i < SLICE_TOPICS && work->next < work->count; i++, work->next++)
+        if (repeats_take(&work->repeats, key_of(&work->asked[work->next])))
+            delete_one(r, &work->repeats, &work->asked[work->next],
+                       &reply->responses.items[reply->responses.count++]);
+    if (work->next < work->count)
+        request_slice(r, &work->slice, go_on);
+    else
+        request_wait(r, core_catalog_ticket(request_core(r)), STAGE_COMMITTED, in->timeout_ms,
+                     answer);
+}
+
+void delete_topics_release(struct request *r)
+{
+    struct deleting *work = r->work;
+    if (!work)
+        return;
+    core_defer_cancel(&work->slice.deferred);
+    repeats_reset(&work->repeats);
+}
+
 void delete_topics_start(struct request *r)
 {
     const struct kafka_delete_topics_request *in = r->body;
-    struct core *core = request_core(r);
     int32_t count;
     const struct kafka_delete_topics_request_topic *asked = asked_topics(r, in, &count);
+    struct deleting *work = request_alloc(r, 1, sizeof *work);
     struct kafka_delete_topics_response *reply =
         request_new(r, &kafka_delete_topics_response_schema, 1);
-    if (!reply || (count > 0 && !asked))
+    if (!reply || !work || (count > 0 && !asked))
         return;
+    r->work = work;
     r->reply = reply;
+    work->asked = asked;
+    work->count = count;
     reply->responses.items =
         request_new(r, &kafka_delete_topics_response_topic_schema, (size_t)count);
     if (!reply->responses.items)
         return;
-    struct repeats repeats = {0};
     for (int32_t i = 0; i < count; i++)
-        repeats_note(&repeats, key_of(&asked[i]));
-    for (int32_t i = 0; i < count; i++)
-        if (repeats_take(&repeats, key_of(&asked[i])))
-            delete_one(r, &repeats, &asked[i], &reply->responses.items[reply->responses.count++]);
-    repeats_reset(&repeats);
-    request_wait(r, core_catalog_ticket(core), STAGE_COMMITTED, in->timeout_ms, answer);
+        repeats_note(&work->repeats, key_of(&asked[i]));
+    go_on(r);
 }

@@ -34,7 +34,9 @@ void list_groups_start(struct request *);
 void delete_groups_start(struct request *);
 
 void create_topics_start(struct request *);
+void create_topics_release(struct request *);
 void delete_topics_start(struct request *);
+void delete_topics_release(struct request *);
 void delete_records_start(struct request *);
 
 void init_producer_id_start(struct request *);

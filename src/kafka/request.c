@@ -138,6 +138,7 @@ struct bytes request_text(struct request *r, const char *format, ...)
 static void run_slice(struct deferred *deferred)
 {
     struct slice *slice = container_of(deferred, struct slice, deferred);
+    slice->request->connection->slicing--;
     if (!request_has_failed(slice->request))
         slice->run(slice->request);
 }
@@ -147,6 +148,7 @@ void request_slice(struct request *r, struct slice *slice, void (*run)(struct re
     slice->request = r;
     slice->run = run;
     slice->deferred.run = run_slice;
+    r->connection->slicing++;
     core_defer(request_core(r), &slice->deferred);
 }
 

@@ -98,8 +98,8 @@ bool request_has_failed(const struct request *);
 struct bytes request_text(struct request *, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Go on with the request in the next turn: for what would take too long in one. Call
- * core_defer_cancel() in api->release(). */
+/* Go on with the request in the next turn: for what would take too long in one. What came behind it
+ * on its connection starts when it is answered. Call core_defer_cancel() in api->release(). */
 struct slice {
     struct deferred deferred;
     struct request *request;
