@@ -6,7 +6,8 @@ import pytest
 from confluent_kafka.admin import (AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic,
                                    ResourceType)
 
-from conftest import admin, create_topic, produce, topics
+from brokers import wait_until
+from conftest import admin, create_topic, produce, topics, watermarks
 
 TOOLS = "org.apache.kafka.tools."
 
@@ -152,6 +153,15 @@ def test_altered_configs_and_partitions_survive_kill_9(own_broker, own_kafka, na
     told = describe(own_broker.kafka, ResourceType.TOPIC, name)
     assert told["segment.ms"].value == "70000" and told["delete.retention.ms"].value == "88000"
     assert len(topics(own_broker.kafka)[name].partitions) == 4
+
+
+def test_an_altered_retention_is_followed_at_once(broker, kafka, topic):
+    if broker.name != "pabal":
+        pytest.skip("Kafka looks every five minutes, and never into the active segment")
+    produce(kafka, topic, ["old"] * 50)
+    assert watermarks(kafka, topic) == (0, 50)
+    change(kafka, ResourceType.TOPIC, topic, ("retention.ms", "1", AlterConfigOpType.SET))
+    wait_until(lambda: watermarks(kafka, topic) == (50, 50), 20, what="retention")
 
 
 def test_too_few_replicas_are_told_to_who_waits_for_them(broker, kafka, name):
