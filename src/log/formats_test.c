@@ -8,17 +8,26 @@
 #include "log/store_internal.h"
 #include "log/test_store.h"
 
+/* Two hexadecimal digits and no more; -1: something else. */
+static int hex_byte(const char *text)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *high = *text ? strchr(digits, text[0]) : NULL;
+    const char *low = high && text[1] ? strchr(digits, text[1]) : NULL;
+    return low ? (int)((high - digits) * 16 + (low - digits)) : -1;
+}
+
 /* A line "001000: 50 42 ...  comment" against the file; returns the position behind it. */
 static size_t compare_line(const struct text *file, const char *line, size_t expected)
 {
-    unsigned position, byte;
-    int used = 0;
-    expect_int(sscanf(line, "%x: %n", &position, &used), 1);
+    char *end;
+    size_t position = strtoul(line, &end, 16);
+    expect_true(end > line && end[0] == ':' && end[1] == ' ');
     for (; expected < position; expected++)
         expect_int(file->data[expected], 0); /* lines of zeros are left out */
-    for (line += used; sscanf(line, "%2x%n", &byte, &used) == 1 && used == 2; line += 3) {
+    for (line = end + 2; hex_byte(line) >= 0; line += 3) {
         expect_true(position < file->size);
-        expect_int(file->data[position++], byte);
+        expect_int(file->data[position++], hex_byte(line));
         if (line[2] != ' ' || line[3] == ' ')
             break;
     }
@@ -35,8 +44,11 @@ static int compare_blocks(const struct test_store *t, const char *folder)
     int count = 0;
     expect_not_null(document);
     while (fgets(line, sizeof line, document)) {
-        if (sscanf(line, "```bytes %63s", path) == 1 &&
-            strncmp(path, folder, strlen(folder)) == 0) {
+        static const char head[] = "```bytes ";
+        bool is_head = strncmp(line, head, strlen(head)) == 0;
+        snprintf(path, sizeof path, "%.*s", is_head ? (int)strcspn(line + strlen(head), " \n") : 0,
+                 line + (is_head ? strlen(head) : 0));
+        if (is_head && strncmp(path, folder, strlen(folder)) == 0) {
             file = test_file_get(t, path);
             position = 0;
         } else if (line[0] == '`') {
