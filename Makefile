@@ -10,7 +10,7 @@
 
 BUILD ?= build
 MESON_ARGS ?=
-FUZZ_SECONDS ?= 30
+FUZZ_SECONDS ?= 600
 SIM_POINTS ?= 200000
 MESON = meson
 PYTHON = .venv/bin/python
@@ -78,10 +78,13 @@ fuzz:
 	@ninja -C build-fuzz --quiet
 	@for target in build-fuzz/tests/fuzz/*_fuzz; do \
 	    name=$$(basename $$target _fuzz); mkdir -p build-fuzz/corpus/$$name; \
-	    echo "fuzz $$name"; \
-	    $$target -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 \
-	        -artifact_prefix=build-fuzz/$$name- \
-	        build-fuzz/corpus/$$name tests/fuzz/corpus/$$name || exit 1; \
+	    UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 nice -n 15 $$target \
+	        -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=20 -rss_limit_mb=2048 \
+	        -malloc_limit_mb=512 -entropic=0 -artifact_prefix=build-fuzz/$$name- \
+	        build-fuzz/corpus/$$name tests/fuzz/corpus/$$name > build-fuzz/$$name.log 2>&1 || \
+	        { tail -n 60 build-fuzz/$$name.log; exit 1; }; \
+	    awk -v name=$$name '$$2 == "DONE" { printf "%-14s %9d executions, %6d edges, %6d features\n", \
+	        name, substr($$1, 2), $$4, $$6 }' build-fuzz/$$name.log; \
 	done
 
 sim: deps-test $(BUILD)/build.ninja
@@ -99,8 +102,14 @@ format:
 format-check:
 	@clang-format-14 --dry-run -Werror $(sources)
 
+# clang-tidy too, where it is installed and something was built.
 tidy: format-check
 	@python3 tests/tidy/tidy.py
+	@if command -v clang-tidy-14 > /dev/null && [ -f $(BUILD)/compile_commands.json ]; then \
+	    clang-tidy-14 -p $(BUILD) --quiet $$(git ls-files 'src/*.c' | grep -v _test.c) 2> /dev/null; \
+	else \
+	    echo "no clang-tidy-14, or nothing in $(BUILD): its checks are left out"; \
+	fi
 
 dist: $(BUILD)/build.ninja
 	$(MESON) dist -C $(BUILD) --no-tests

@@ -35,7 +35,7 @@ def produce(address, topic, values):
     with kafka_raw.Connection(address, timeout_s=15) as raw:
         for value in values:
             try:
-                codes.append(kafka_raw.produce(raw, topic, 0, kafka_raw.batch([value]))[0])
+                codes.append(kafka_raw.produce(raw, topic, 0, kafka_raw.batch([value], int(time.time() * 1000)))[0])
             except (TypeError, OSError):
                 codes.append(None)
                 break
