@@ -71,6 +71,8 @@ static void adopt_topic(struct groups *groups, struct topic *topic)
         list_init(&shard->changes);
         shard->watch.moved = shard_moved;
         partition_watch(shard->partition, &shard->watch);
+        /* A topic and its offsets go in one commit. */
+        log_stay_in_journal(shard->partition->log);
     }
     group_load_start(groups);
     timer_start(&groups->core->timers, &groups->sweep_timer,
