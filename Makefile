@@ -49,7 +49,7 @@ run: all
 	@touch $@
 
 test: deps-test $(BUILD)/build.ninja .venv/installed
-	@tests/clients/drivers/install.sh $(BUILD)/clients
+	@tests/clients/drivers/install.sh $(BUILD)/clients || [ -z "$$CI" ]
 	@ninja -C $(BUILD) --quiet
 	@ln -sf src/server/pabal $(BUILD)/pabal
 	@$(PYTHON) tests/run.py $(BUILD)
