@@ -17,7 +17,7 @@ PYTHON = .venv/bin/python
 sources = $(shell git ls-files '*.c' '*.h')
 
 .PHONY: all run test check asan tsan fuzz sim bench format format-check tidy dist install clean \
-        deps-build deps-test FORCE
+        deps-build deps-test deps-clients FORCE
 
 all: $(BUILD)/pabal
 
@@ -26,6 +26,9 @@ deps-build:
 
 deps-test:
 	@tools/install-deps.sh test
+
+deps-clients:
+	@tools/install-deps.sh clients
 
 $(BUILD)/build.ninja: | deps-build
 	$(MESON) setup $(BUILD) $(MESON_ARGS)
@@ -48,7 +51,7 @@ run: all
 	.venv/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-test: deps-test $(BUILD)/build.ninja .venv/installed
+test: deps-clients $(BUILD)/build.ninja .venv/installed
 	@tests/clients/drivers/install.sh $(BUILD)/clients || [ -z "$$CI" ]
 	@ninja -C $(BUILD) --quiet
 	@ln -sf src/server/pabal $(BUILD)/pabal

@@ -3,6 +3,7 @@
 #
 #   tools/install-deps.sh build    compiler, Meson, libraries
 #   tools/install-deps.sh test     also what the tests use
+#   tools/install-deps.sh clients  also the languages of the clients that the tests run
 #   tools/install-deps.sh fuzz     also clang and its sanitizers
 #
 # When nothing is missing it does nothing and needs no network. Who is not root is told what to type.
@@ -15,10 +16,10 @@ fuzz="$test clang libclang-rt-14-dev"
 
 case ${1:-} in
 build) wanted=$build ;;
-test) wanted=$test ;;
+test | clients) wanted=$test ;;
 fuzz) wanted=$fuzz ;;
 *)
-    echo "usage: $0 build|test|fuzz" >&2
+    echo "usage: $0 build|test|clients|fuzz" >&2
     exit 2
     ;;
 esac
@@ -29,7 +30,7 @@ if ! command -v dpkg-query >/dev/null; then
 fi
 
 # What somebody may have from elsewhere is asked for by its command: package:command.
-[ "$1" = build ] || tools="default-jdk-headless:javac maven:mvn nodejs:node npm:npm golang-go:go"
+[ "$1" != clients ] || tools="default-jdk-headless:javac maven:mvn nodejs:node npm:npm golang-go:go"
 
 is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
