@@ -7,7 +7,7 @@
 #include "broker/offsets.h"
 #include "broker/producer.h"
 
-enum { PRODUCERS_MAX = 4 };
+enum { PRODUCERS_MAX = 4, OFFSET_METADATA_MAX = 4096 };
 
 /* ---- producing ---- */
 
@@ -239,7 +239,10 @@ static enum group_error commit_offsets(struct world *w, struct bytes group,
 {
     char name[MODEL_NAME_MAX];
     struct offset_commit commit = {.group_id = group, .generation = -1, .retention_ms = -1};
+    static const uint8_t metadata[OFFSET_METADATA_MAX];
     struct offset_value value = {.offset = (int64_t)c->number, .leader_epoch = -1};
+    if (draw(w, 2)) /* much, so that the groups' logs change how they write */
+        value.metadata = bytes_of(metadata, 1 + draw(w, OFFSET_METADATA_MAX));
     enum group_error error = offsets_begin(core_groups(w->core), &commit);
     if (error)
         return error;
