@@ -38,7 +38,6 @@ struct topic {
     int64_t timestamp_before_max_ms, timestamp_after_max_ms;
     int codec;                   /* that batches are stored with, or CODEC_OF_PRODUCER */
     int codec_level;             /* of it, or BATCH_LEVEL_STANDARD */
-    int32_t min_insync_replicas; /* above 1, nothing with acks=all is accepted: there is one node */
     struct log_policy policy;    /* of all its logs */
     bool
         deleted; /* no longer in the catalog; lives until the turn has ended and no watch is left */

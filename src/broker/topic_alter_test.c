@@ -43,7 +43,6 @@ TEST(altered_configs_are_in_force_at_once_and_after_a_crash)
         expect_int(topic->configs.count, 3);
         expect_int(topic->policy.retention_ms, 5);
         expect_int(topic->policy.segment_ms, 6);
-        expect_int(topic->min_insync_replicas, 2);
         expect_true(topic->policy.drop && !topic->policy.compact);
         test_core_settle(&t);
         test_core_crash(&t);

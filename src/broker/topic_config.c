@@ -385,7 +385,6 @@ void topic_config_apply(const struct core *core, struct topic *topic)
     topic->log_append_time = says(core, set, "message.timestamp.type", "LogAppendTime");
     topic->timestamp_before_max_ms = number_of(core, set, "message.timestamp.before.max.ms");
     topic->timestamp_after_max_ms = number_of(core, set, "message.timestamp.after.max.ms");
-    topic->min_insync_replicas = (int32_t)number_of(core, set, "min.insync.replicas");
     apply_codec(core, set, topic);
     apply_policy(core, set, &topic->policy);
     for (int32_t i = 0; i < topic->partition_count; i++)

@@ -25,8 +25,6 @@ static const struct {
     {"Fetch v12, part of -5 bytes", "Kafka says UNKNOWN_SERVER_ERROR"},
     {"Fetch v12, -5 bytes", "Kafka says UNKNOWN_SERVER_ERROR"},
     {"InitProducerId v5, a transactional id", "Kafka has transactions"},
-    {"Produce v12, more replicas asked than there are",
-     "Kafka asks for no more replicas than the topic has"},
     {"DeleteGroups v2, that nobody could join", "Kafka keeps a group whose only join it refused"},
 };
 

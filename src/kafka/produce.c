@@ -166,11 +166,6 @@ static void produce_part(struct produce *p, struct topic *topic,
     else if (topic_name_is_internal(topic->name))
         part_fails(p, out, KAFKA_INVALID_TOPIC,
                    BYTES_LITERAL("the broker keeps this topic for itself"));
-    else if (p->acks == ACKS_ALL && topic->min_insync_replicas > 1)
-        part_fails(p, out, KAFKA_NOT_ENOUGH_REPLICAS,
-                   request_text(p->request,
-                                "The size of the current ISR is 1, but min.insync.replicas is %d",
-                                topic->min_insync_replicas));
     else if (produced->error)
         part_is_refused(p, out, produced, partition->log);
     else

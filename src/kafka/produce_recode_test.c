@@ -223,20 +223,3 @@ TEST(records_from_the_future_are_named)
     expect_int(out->record_errors.count, 2);
     broker_close(&b);
 }
-
-TEST(a_topic_that_wants_more_replicas_than_there_are_takes_nothing_with_acks_all)
-{
-    struct test_broker b;
-    broker_open(&b);
-    struct topic *topic = topic_with(&b, "min.insync.replicas", "2");
-    struct test_client *c = broker_client(&b);
-    struct bytes batch = make_batch(&b.arena, b.wall_ms, "a", NULL);
-    expect_int(
-        only_partition(client_call(c, KAFKA_PRODUCE, 9, request_of(&b, batch, -1)))->error_code,
-        KAFKA_NOT_ENOUGH_REPLICAS);
-    expect_int(topic->partitions[0]->log->end, 0);
-    expect_int(
-        only_partition(client_call(c, KAFKA_PRODUCE, 9, request_of(&b, batch, 1)))->error_code,
-        KAFKA_NONE);
-    broker_close(&b);
-}

@@ -36,14 +36,8 @@ def _is_remote():
 
 
 def pytest_collection_modifyitems(config, items):
-    """What is not built yet has to fail: when it does not any more, its mark has to go."""
     if config.getoption("--without-java"):
         items[:] = [item for item in items if "kafka_tool" not in item.fixturenames]
-    if config.getoption("--broker") != "pabal":
-        return
-    for item in items:
-        for mark in item.iter_markers("not_built"):
-            item.add_marker(pytest.mark.xfail(reason=f"not built yet: {mark.args[0]}", strict=True))
 
 
 def pytest_generate_tests(metafunc):

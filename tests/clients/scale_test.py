@@ -147,7 +147,6 @@ def test_a_consumer_that_does_not_read_costs_a_window_only(pabal, name, auto_ack
             assert numbers == list(range(2000 - len(numbers), 2000)) and len(numbers) > 1000
 
 
-@pytest.mark.not_built("retention")
 def test_old_segments_are_deleted_by_size(pabal, name):
     broker = pabal()
     create_topic(broker.kafka, name, segment_bytes="1048576", retention_bytes="4194304")
