@@ -163,6 +163,10 @@ class Broker:
             self.process.wait()
             self.process = None
 
+    def halt(self):
+        """It does nothing more, and is still there to be killed."""
+        self.process.send_signal(signal.SIGSTOP)
+
     def restart(self):
         code = self.stop()
         self.start()
