@@ -4,6 +4,7 @@ import copy
 import pytest
 
 import checkers
+import keeper
 from history import QueueHistory, TopicHistory, decode, encode
 
 
@@ -132,3 +133,10 @@ def test_long_lists_of_violations_are_cut():
     h.acked.update({f"c-{i}": i for i in range(100)})
     lines = [line for line in checkers.check_topic(h) if ": lost: " in line]
     assert len(lines) == checkers.SHOWN_MAX + 1 and "95 more" in lines[-1]
+
+
+def test_keys_that_are_older_than_acknowledged_or_gone_are_found():
+    records = [(b"1", 5, b"v"), (b"2", 7, b"v"), (b"2", 9, None), (b"1", 8, b"v")]
+    assert keeper.check_keys(records, {1: 8, 2: 9, 10: 3, -1: 99}) == []
+    assert keeper.check_keys(records, {1: 9}) == ["key 1 has number 8, 9 was acknowledged"]
+    assert keeper.check_keys(records, {3: 1}) == ["key 3 is gone, 1 was acknowledged"]

@@ -5,6 +5,7 @@ import pytest
 
 import brokers
 import diskfull
+import keeper
 import killer
 import loop_fs
 import powercut
@@ -24,6 +25,10 @@ pytestmark = needs_pabal
                          ids=["io0", "io2", "os"])
 def test_nothing_acknowledged_is_lost_by_kill_9(settings):
     assert killer.run(3, SEED, settings=settings, idempotent=True) == []
+
+
+def test_compaction_and_retention_keep_what_has_to_stay_over_kill_9():
+    assert keeper.run(3, SEED) == []
 
 
 @needs_shim
