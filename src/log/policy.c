@@ -100,6 +100,7 @@ static void begin(struct log_state *l)
     u->active_since_ms =
         l->store->wall_ms == 0 || l->log.end > l->log.start ? 0 : l->store->wall_ms;
     u->dirty_due_ms = INT64_MAX;
+    u->aged_ms = l->store->wall_ms + retain_pause_ms(l->policy);
     l->upkeep = u;
     upkeep_look_soon(l);
 }
@@ -122,6 +123,7 @@ void log_set_policy(struct log *log, const struct log_policy *policy)
         if (l->upkeep && !l->upkeep->is_looking)
             timer_stop(&l->store->looks, &l->upkeep->look);
     } else if (l->upkeep) {
+        l->upkeep->aged_ms = 0; /* a policy that was changed counts at once */
         upkeep_look_soon(l);
     } else if (log->end > log->start) {
         begin(l);

@@ -13,7 +13,8 @@
 
 enum {
     PAUSE_MIN_MS = 100,
-    PAUSE_MAX_MS = 60000,
+    PAUSE_MAX_MS = 300000, /* as Kafka's log.retention.check.interval.ms */
+    RETRY_MS = 60000,
     SLACK_MIN_BYTES = 4 * KIB, /* of bytes over retention_bytes that do not matter yet */
     SLACK_MAX_BYTES = 16 * MIB,
     UNITS_PER_LOOK = 100000,
@@ -45,7 +46,7 @@ static struct quota quota_of(const struct store *s, struct log_state *l)
     uint64_t size = log_size_bytes(&l->log);
     if (!p->drop)
         return q;
-    if (p->retention_ms >= 0 && p->retention_ms < s->wall_ms)
+    if (p->retention_ms >= 0 && p->retention_ms < s->wall_ms && s->wall_ms >= l->upkeep->aged_ms)
         q.expired_ms = s->wall_ms - p->retention_ms;
     if (p->retention_bytes >= 0 && size > (uint64_t)p->retention_bytes)
         q.excess_bytes = size - (uint64_t)p->retention_bytes;
@@ -118,7 +119,7 @@ static bool tail_goes(struct log_state *l, struct quota *q)
     return true;
 }
 
-static int64_t pause_ms(const struct log_policy *p)
+int64_t retain_pause_ms(const struct log_policy *p)
 {
     int64_t ms = p->retention_ms < 0 ? PAUSE_MAX_MS : p->retention_ms / 64;
     return ms < PAUSE_MIN_MS ? PAUSE_MIN_MS : ms > PAUSE_MAX_MS ? PAUSE_MAX_MS : ms;
@@ -152,7 +153,8 @@ static int64_t oldest_expires_ms(const struct log_state *l)
     int64_t keep_ms = l->policy->retention_ms, ms = oldest_ms(l);
     if (keep_ms < 0 || l->log.start == l->log.end || ms >= INT64_MAX - keep_ms)
         return INT64_MAX;
-    return ms + keep_ms + 1;
+    int64_t due_ms = ms + keep_ms + 1;
+    return due_ms > l->upkeep->aged_ms ? due_ms : l->upkeep->aged_ms;
 }
 
 static void plan_next_look(struct store *s, struct log_state *l)
@@ -162,7 +164,7 @@ static void plan_next_look(struct store *s, struct log_state *l)
         return;
     if (l->log.start == l->log.end)
         upkeep_look_after(l, 1);
-    int64_t due_ms = oldest_expires_ms(l), earliest_ms = s->wall_ms + pause_ms(p);
+    int64_t due_ms = oldest_expires_ms(l), earliest_ms = s->wall_ms + retain_pause_ms(p);
     upkeep_look_at(l, due_ms > earliest_ms ? due_ms : earliest_ms);
     if (p->retention_bytes < 0)
         return;
@@ -211,7 +213,7 @@ static void survey_done(struct job *job)
         say_warn("log", "cannot look at old segments: %s log=%llu", v->error,
                  (unsigned long long)l->log.id);
     if (v->err && l->policy)
-        upkeep_look_at(l, s->wall_ms + PAUSE_MAX_MS);
+        upkeep_look_at(l, s->wall_ms + RETRY_MS);
     else if (l->policy && l->policy->drop && !l->deleted && !s->frozen)
         apply(s, l, &v->quota, v->all_go);
     log_unpin(l);

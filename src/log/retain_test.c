@@ -275,3 +275,22 @@ TEST(a_segment_that_cannot_be_looked_at_is_tried_again)
     expect_int(log->start, log->end);
     test_store_reset(&t);
 }
+
+TEST(what_is_too_old_when_it_comes_stays_for_some_minutes)
+{
+    struct test_store t;
+    open_small(&t);
+    policy.retention_ms = 24 * HOUR_MS;
+    for (int altered = 0; altered < 2; altered++) {
+        struct log *log = store_log(t.store, (uint64_t)altered + 7, LEVEL_FSYNC);
+        log_set_policy(log, &policy);
+        append_at(&t, log, 100, t.wall_base_ms - 48 * HOUR_MS);
+        test_store_wait(&t, 60000);
+        expect_int(log->start, 0);
+        if (altered)
+            log_set_policy(log, &policy); /* as an owner does that changes it */
+        test_store_wait(&t, altered ? 1000 : 250000);
+        expect_int(log->start, 1);
+    }
+    test_store_reset(&t);
+}

@@ -168,6 +168,7 @@ struct upkeep {
     bool is_looking;          /* a job does */
     uint64_t appended_bytes;  /* since the last look; from look_at_bytes on, one is due */
     uint64_t look_at_bytes;   /* UINT64_MAX: never */
+    int64_t aged_ms;          /* nothing goes by its age before this moment */
     int64_t oldest_file_ms;   /* no segment before it expires; INT64_MIN: not known */
     int64_t active_since_ms;  /* when the first batch behind the last rolled segment came */
     int64_t dirty_due_ms;     /* segments that were not compacted may be by then */
@@ -572,6 +573,9 @@ int64_t upkeep_next_due(const struct store *s);
 
 /* retain.c */
 /* Drop what the policy lets go, and say when to look again (upkeep_look_at). */
+/* How long at least lies between two looks by time; so long stays also what is too old when it comes,
+ * as it does with Kafka, whose looks are five minutes apart. */
+int64_t retain_pause_ms(const struct log_policy *p);
 void retain_look(struct store *s, struct log_state *l);
 
 /* read.c */
