@@ -296,8 +296,6 @@ void core_wait_cancel(struct wait *w)
     list_remove(&w->node);
 }
 
-/* Move what is done out first: ready() may add waits that are done at once, and they get their turn
- * in the next turn, not in an endless loop here. */
 /* The disk has failed: those who want to know it stop waiting. */
 static void run_frozen_waits(struct core *core)
 {
@@ -318,6 +316,8 @@ static void run_frozen_waits(struct core *core)
     }
 }
 
+/* Move what is done out first: ready() may add waits that are done at once, and they get their turn
+ * in the next turn, not in an endless loop here. */
 static void run_waits(struct core *core)
 {
     struct core_internal *in = core->internal;

@@ -198,6 +198,51 @@ TEST(what_comes_behind_a_request_in_slices_sees_all_of_it)
     broker_close(&b);
 }
 
+TEST(what_comes_late_does_not_overtake_what_waits_behind_a_request_in_slices)
+{
+    enum { COUNT = 200 };
+    struct test_broker b;
+    broker_open(&b);
+    struct test_client *c = broker_client(&b);
+    struct kafka_create_topics_request in = {.timeout_ms = 5000};
+    in.topics.items = wire_new(&kafka_create_topics_request_topic_schema, &b.arena, COUNT);
+    in.topics.count = COUNT;
+    for (int i = 0; i < COUNT; i++) {
+        in.topics.items[i].name = bytes_from_string(arena_printf(&b.arena, "topic-%d", i));
+        in.topics.items[i].num_partitions = i % 20 + 1;
+        in.topics.items[i].replication_factor = 1;
+    }
+    struct kafka_metadata_request about = {0};
+    struct kafka_metadata_request_topic last = {.name = in.topics.items[COUNT - 1].name};
+    about.topics.items = &last;
+    about.topics.count = 1;
+    struct kafka_delete_topics_request gone = {.timeout_ms = 5000};
+    gone.topic_names.items = arena_zalloc(&b.arena, COUNT, sizeof(struct bytes));
+    gone.topic_names.count = COUNT;
+    for (int i = 0; i < COUNT; i++)
+        gone.topic_names.items[i] = in.topics.items[i].name;
+    int32_t first = client_send(c, KAFKA_CREATE_TOPICS, 5, &in);
+    int32_t second = client_send(c, KAFKA_METADATA, 9, &about);
+    for (int i = 0; i < COUNT; i++)
+        broker_turn(&b); /* all are made, and none is durable */
+    expect_null(client_receive(c, KAFKA_CREATE_TOPICS, 5, first));
+    int32_t third = client_send(c, KAFKA_DELETE_TOPICS, 5, &gone);
+    int32_t fourth = client_send(c, KAFKA_METADATA, 9, &about);
+    for (int i = 0; i < 10; i++)
+        broker_commit(&b);
+    struct kafka_create_topics_response *created = client_receive(c, KAFKA_CREATE_TOPICS, 5, first);
+    expect_int(created->topics.count, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        expect_int(created->topics.items[i].error_code, KAFKA_NONE);
+    struct kafka_metadata_response *there = client_receive(c, KAFKA_METADATA, 9, second);
+    expect_int(there->topics.items[0].error_code, KAFKA_NONE);
+    struct kafka_delete_topics_response *deleted = client_receive(c, KAFKA_DELETE_TOPICS, 5, third);
+    expect_int(deleted->responses.count, COUNT);
+    struct kafka_metadata_response *away = client_receive(c, KAFKA_METADATA, 9, fourth);
+    expect_int(away->topics.items[0].error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    broker_close(&b);
+}
+
 TEST(a_client_that_goes_while_its_request_is_in_slices_is_forgotten)
 {
     enum { COUNT = 1000 };

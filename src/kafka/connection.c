@@ -149,8 +149,6 @@ static bool start_if_allowed(struct connection *c, struct request *r)
         return true;
     if (c->is_failed || c->holder)
         return false;
-    if (c->slicing > 0)
-        return false; /* comes back when it is the oldest */
     if (r->api->in_turn && link_pending_bytes(c->link) > CONNECTION_PENDING_MAX)
         return false; /* drained() comes back */
     r->is_started = true;

@@ -33,7 +33,6 @@ struct connection {
     struct list fetch_sessions; /* that it used last */
     struct timer idle;
     struct request *holder; /* nothing behind it starts; NULL: no one */
-    int slicing; /* requests that go on in the next turn: what came behind them waits */
     bool is_flushing;
     bool is_failed; /* link_close() was called: nothing starts any more */
 };
@@ -56,8 +55,8 @@ void connection_break(struct connection *, const char *why);
 /* Write the answers whose turn has come and start what now may start. */
 void connection_flush(struct connection *);
 
-/* A request that has started, and has first to wait for something before it takes effect, keeps those
- * behind it from overtaking: nothing starts until it lets go. */
+/* A request that has started, and takes its effect in later turns, keeps those behind it from
+ * overtaking: nothing starts until it lets go, or is answered. */
 void connection_hold(struct connection *, struct request *holder);
 void connection_let_go(struct connection *, struct request *holder);
 

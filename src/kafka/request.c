@@ -97,7 +97,10 @@ void request_answer(struct request *r, void *reply)
     check(!r->is_answered);
     r->reply = reply;
     r->is_answered = true;
-    connection_flush(r->connection);
+    if (r->connection->holder == r)
+        connection_let_go(r->connection, r);
+    else
+        connection_flush(r->connection);
 }
 
 void request_drop(struct request *r)
@@ -138,7 +141,6 @@ struct bytes request_text(struct request *r, const char *format, ...)
 static void run_slice(struct deferred *deferred)
 {
     struct slice *slice = container_of(deferred, struct slice, deferred);
-    slice->request->connection->slicing--;
     if (!request_has_failed(slice->request))
         slice->run(slice->request);
 }
@@ -148,7 +150,8 @@ void request_slice(struct request *r, struct slice *slice, void (*run)(struct re
     slice->request = r;
     slice->run = run;
     slice->deferred.run = run_slice;
-    r->connection->slicing++;
+    if (r->connection->holder != r)
+        connection_hold(r->connection, r);
     core_defer(request_core(r), &slice->deferred);
 }
 
