@@ -52,10 +52,15 @@ static void check_batch(struct world *w, const struct model_topic *t,
                        (unsigned long long)batch_number(&b), (unsigned long long)want->number);
 }
 
+static int64_t end_of(const struct model_batch *b)
+{
+    return b->base + b->span;
+}
+
 static size_t first_batch_above(const struct model_partition *p, int64_t offset)
 {
     size_t i = 0;
-    while (i < p->batches.count && p->batches.items[i].base + p->batches.items[i].span <= offset)
+    while (i < p->batches.count && end_of(&p->batches.items[i]) <= offset)
         i++;
     return i;
 }
@@ -79,8 +84,7 @@ static size_t check_content(struct world *w, const struct model_topic *t,
                 break;
             }
             check_batch(w, t, &p->batches.items[next], &r.batches[i]);
-            at = p->batches.items[next].base + p->batches.items[next].span;
-            next++;
+            at = end_of(&p->batches.items[next++]);
         }
         log_read_end(&r);
     }
@@ -241,7 +245,8 @@ static void adopt_partition(const struct model_topic *t, struct model_partition 
 {
     p->vague = is_vague(t, p, log);
     p->trim_asked = p->trim_acked = log->start;
-    while (p->batches.count > 0 && vec_last(&p->batches).base >= log->end)
+    /* Also one that the log's start lies in: of it only the start may have survived. */
+    while (p->batches.count > 0 && end_of(&vec_last(&p->batches)) > log->end)
         p->batches.count--;
     for (size_t i = 0; i < p->batches.count; i++)
         p->batches.items[i].written = p->batches.items[i].confirmed = p->batches.items[i].synced =
