@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/sip.h"
 
 enum { TEXT_CAPACITY_MIN = 64 };
 
@@ -25,25 +26,6 @@ void bytes_hash_set_seed(uint64_t seed)
 {
     hash_seed[0] = seed;
     hash_seed[1] = ~seed;
-}
-
-static uint64_t rotate_left(uint64_t v, int bits)
-{
-    return v << bits | v >> (64 - bits);
-}
-
-static inline void sip_round(uint64_t v[4])
-{
-    v[0] += v[1];
-    v[1] = rotate_left(v[1], 13) ^ v[0];
-    v[0] = rotate_left(v[0], 32);
-    v[2] += v[3];
-    v[3] = rotate_left(v[3], 16) ^ v[2];
-    v[0] += v[3];
-    v[3] = rotate_left(v[3], 21) ^ v[0];
-    v[2] += v[1];
-    v[1] = rotate_left(v[1], 17) ^ v[2];
-    v[2] = rotate_left(v[2], 32);
 }
 
 static inline void sip_take(uint64_t v[4], uint64_t word)
@@ -122,6 +104,17 @@ static size_t utf8_sequence(const uint8_t *p, size_t left)
         if ((p[i] & 0xc0) != 0x80)
             return 0;
     return size;
+}
+
+struct bytes bytes_dup(struct bytes b)
+{
+    return b.size ? bytes_of(xmemdup(b.data, b.size), b.size) : bytes_of("", 0);
+}
+
+void bytes_free(struct bytes b)
+{
+    if (b.size)
+        free((void *)b.data);
 }
 
 bool bytes_are_utf8(struct bytes b)

@@ -58,6 +58,9 @@ uint64_t bytes_hash_u64(uint64_t key);
 /* Make hashes, and so the order of maps, repeatable: for simulations, before any map is filled. */
 void bytes_hash_set_seed(uint64_t seed);
 bool bytes_are_utf8(struct bytes b);
+/* A copy, never null, to be given to bytes_free(). */
+struct bytes bytes_dup(struct bytes b);
+void bytes_free(struct bytes b);
 
 /* printf("%.*s", BYTES_FORMAT(b)) */
 #define BYTES_FORMAT(b) (int)(b).size, (const char *)(b).data

@@ -39,17 +39,6 @@ bool exchange_kind_parse(struct bytes name, enum exchange_kind *out)
     return false;
 }
 
-static struct bytes copy(struct bytes b)
-{
-    return b.size ? bytes_of(xmemdup(b.data, b.size), b.size) : bytes_of("", 0);
-}
-
-static void free_copy(struct bytes b)
-{
-    if (b.size)
-        free((void *)b.data);
-}
-
 /* ---- exchanges ---- */
 
 struct exchange *exchange_find(struct vhost *vhost, struct bytes name)
@@ -66,13 +55,13 @@ static struct exchange *exchange_new(struct vhost *vhost, const struct exchange_
     x->internal_state->exchange = x;
     list_init(&x->internal_state->bindings);
     list_init(&x->internal_state->incoming);
-    x->name = copy(spec->name);
+    x->name = bytes_dup(spec->name);
     x->vhost = vhost;
     x->kind = spec->kind;
     x->durable = spec->durable;
     x->auto_delete = spec->auto_delete;
     x->internal = spec->internal;
-    x->arguments = copy(spec->arguments);
+    x->arguments = bytes_dup(spec->arguments);
     struct amqp_value alternate;
     if (amqp_table_find(x->arguments, "alternate-exchange", &alternate))
         x->internal_state->alternate = alternate.bytes;
@@ -84,8 +73,8 @@ static struct exchange *exchange_new(struct vhost *vhost, const struct exchange_
 static void exchange_free(struct exchange *x)
 {
     map_reset(&x->internal_state->by_identity);
-    free_copy(x->name);
-    free_copy(x->arguments);
+    bytes_free(x->name);
+    bytes_free(x->arguments);
     free(x->internal_state);
     free(x);
 }
@@ -163,7 +152,7 @@ struct vhost *vhost_restore(struct core *core, struct bytes name)
 {
     check(!vhost_find(core, name));
     struct vhost *vhost = xzalloc(sizeof *vhost);
-    vhost->name = copy(name);
+    vhost->name = bytes_dup(name);
     vhost->core = core;
     map_put(&core->internal->vhosts, vhost->name, vhost);
     for (size_t i = 0; i < sizeof predeclared / sizeof *predeclared; i++) {
@@ -195,7 +184,7 @@ static void vhost_free(struct vhost *vhost)
         exchange_free(x);
     map_reset(&vhost->exchanges);
     queues_free(vhost);
-    free_copy(vhost->name);
+    bytes_free(vhost->name);
     free(vhost);
 }
 

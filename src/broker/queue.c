@@ -30,25 +30,14 @@ void queue_each(struct core *core, void (*each)(void *ctx, struct queue *), void
 
 /* ---- making ---- */
 
-static struct bytes copy(struct bytes b)
-{
-    return b.size ? bytes_of(xmemdup(b.data, b.size), b.size) : bytes_of("", 0);
-}
-
-static void free_copy(struct bytes b)
-{
-    if (b.size)
-        free((void *)b.data);
-}
-
 /* In memory and in the vhost's map; the log comes by attach(). */
 static struct queue *queue_new(struct vhost *vhost, const struct queue_spec *spec)
 {
     check(!queue_find(vhost, spec->name));
     struct queue *queue = xzalloc(sizeof *queue);
     struct queue_internal *in = queue->internal = xzalloc(sizeof *in);
-    queue->name = copy(spec->name);
-    queue->arguments = copy(spec->arguments);
+    queue->name = bytes_dup(spec->name);
+    queue->arguments = bytes_dup(spec->arguments);
     queue->vhost = vhost;
     queue->durable = spec->durable;
     queue->auto_delete = spec->auto_delete;
@@ -74,8 +63,8 @@ static void queue_free(struct queue *queue)
     subscription_free(queue->subscription);
     feed_free(queue->internal->feed);
     queue_rules_free(queue->internal->rules);
-    free_copy(queue->name);
-    free_copy(queue->arguments);
+    bytes_free(queue->name);
+    bytes_free(queue->arguments);
     free(queue->internal);
     free(queue);
 }

@@ -27,17 +27,12 @@ static struct user *find(struct core *core, struct bytes name)
     return map_get(&core->internal->users, name);
 }
 
-static struct bytes copy(struct bytes b)
-{
-    return b.size ? bytes_of(xmemdup(b.data, b.size), b.size) : BYTES_NULL;
-}
-
 static struct user *user_new(struct core *core, struct bytes name, const struct user_spec *spec)
 {
     check(!find(core, name));
     struct user *user = xzalloc(sizeof *user);
-    user->name = copy(name);
-    user->tags = copy(spec->tags);
+    user->name = bytes_dup(name);
+    user->tags = bytes_dup(spec->tags);
     user->loopback_only = spec->loopback_only;
     map_put(&core->internal->users, user->name, user);
     return user;
@@ -45,8 +40,8 @@ static struct user *user_new(struct core *core, struct bytes name, const struct 
 
 static void user_free(struct user *user)
 {
-    free((void *)user->name.data);
-    free((void *)user->tags.data);
+    bytes_free(user->name);
+    bytes_free(user->tags);
     free(user);
 }
 

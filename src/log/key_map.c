@@ -1,6 +1,7 @@
 #include "log/key_map.h"
 
 #include "base/mem.h"
+#include "base/sip.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,25 +10,6 @@ enum { CAPACITY_FIRST = 256 };
 
 /* ---- SipHash-2-4 with 128 bits (Aumasson, Bernstein), under a fixed key: whoever may write to a log
  * can replace its keys anyway ---- */
-
-static uint64_t rotate(uint64_t v, int bits)
-{
-    return (v << bits) | (v >> (64 - bits));
-}
-
-static void sip_round(uint64_t v[4])
-{
-    v[0] += v[1];
-    v[1] = rotate(v[1], 13) ^ v[0];
-    v[0] = rotate(v[0], 32);
-    v[2] += v[3];
-    v[3] = rotate(v[3], 16) ^ v[2];
-    v[0] += v[3];
-    v[3] = rotate(v[3], 21) ^ v[0];
-    v[2] += v[1];
-    v[1] = rotate(v[1], 17) ^ v[2];
-    v[2] = rotate(v[2], 32);
-}
 
 static uint64_t get_word(const uint8_t *p)
 {
