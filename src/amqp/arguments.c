@@ -56,25 +56,6 @@ static const char *const consumer_arguments[] = {
 
 /* ---- what is built ---- */
 
-/* RabbitMQ's names of the types; integers of all widths are one class, so are the real numbers. */
-static const char *type_name(char tag)
-{
-    static const struct {
-        char tag;
-        const char *name;
-    } names[] = {
-        {'t', "bool"},          {'b', "byte"},      {'B', "unsignedbyte"}, {'s', "short"},
-        {'u', "unsignedshort"}, {'I', "signedint"}, {'i', "unsignedint"},  {'l', "long"},
-        {'L', "long"},          {'f', "float"},     {'d', "double"},       {'D', "decimal"},
-        {'S', "longstr"},       {'x', "binary"},    {'T', "timestamp"},    {'F', "table"},
-        {'A', "array"},         {'V', "void"},
-    };
-    for (size_t i = 0; i < COUNT(names); i++)
-        if (names[i].tag == tag)
-            return names[i].name;
-    return "unknown";
-}
-
 static void fail_not_built(struct channel *ch, const char *argument, const char *kind,
                            struct bytes name)
 {
@@ -118,7 +99,7 @@ static bool queue_type_is_built(struct channel *ch, const struct argument_subjec
          (bytes_equal_string(value.bytes, "classic") || bytes_equal_string(value.bytes, "quorum"))))
         return true;
     if (value.tag != 'S') {
-        snprintf(why, sizeof why, "{unacceptable_type,%s}", type_name(value.tag));
+        snprintf(why, sizeof why, "{unacceptable_type,%s}", amqp_type_name(value.tag));
         fail_queue_type(ch, subject, why);
     } else if (bytes_equal_string(value.bytes, "stream")) {
         channel_fail(ch, REPLY_NOT_IMPLEMENTED,
@@ -228,7 +209,7 @@ static void print_value(const struct amqp_value *v, bool with_type, char *out, s
     }
     print_bare(v, bare, sizeof bare);
     if (with_type)
-        snprintf(out, size, "the value '%s' of type '%s'", bare, type_name(v->tag));
+        snprintf(out, size, "the value '%s' of type '%s'", bare, amqp_type_name(v->tag));
     else
         snprintf(out, size, "'%s'", bare);
 }

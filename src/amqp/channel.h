@@ -91,6 +91,8 @@ struct bytes channel_name(struct channel *, struct bytes name);
 struct queue *channel_find_queue(struct channel *, struct bytes name);
 /* NULL: it failed (404). */
 struct exchange *channel_find_exchange(struct channel *, struct bytes name);
+/* False: it failed (403), because this is the default exchange, which stays as it is. */
+bool channel_may_change_exchange(struct channel *, struct bytes name);
 /* False: it failed, because the catalog takes no change or the binding means nothing. */
 bool channel_can_bind(struct channel *, const struct exchange *, struct bytes key,
                       struct bytes arguments);

@@ -24,7 +24,7 @@ struct exchange *channel_find_exchange(struct channel *ch, struct bytes name)
     return x;
 }
 
-static bool is_not_default(struct channel *ch, struct bytes name)
+bool channel_may_change_exchange(struct channel *ch, struct bytes name)
 {
     if (name.size)
         return true;
@@ -87,14 +87,14 @@ static bool create(struct channel *ch, const struct amqp_exchange_declare *in, s
 
 static bool declare_passive(struct channel *ch, struct bytes name)
 {
-    return is_not_default(ch, name) && channel_find_exchange(ch, name);
+    return channel_may_change_exchange(ch, name) && channel_find_exchange(ch, name);
 }
 
 static bool declare(struct channel *ch, const struct amqp_exchange_declare *in, struct bytes name)
 {
     enum exchange_kind kind;
 
-    if (!parse_kind(ch, in->type, &kind) || !is_not_default(ch, name))
+    if (!parse_kind(ch, in->type, &kind) || !channel_may_change_exchange(ch, name))
         return false;
     struct exchange *x = exchange_find(ch->conn->vhost, name);
     return x ? is_equivalent(ch, in, kind, x) : create(ch, in, name, kind);
@@ -116,7 +116,7 @@ void method_exchange_delete(struct channel *ch, const void *arguments)
     const struct amqp_exchange_delete *in = arguments;
     struct bytes name = channel_name(ch, in->exchange), vhost = ch->conn->vhost->name;
 
-    if (!is_not_default(ch, name))
+    if (!channel_may_change_exchange(ch, name))
         return;
     if (bytes_has_prefix(name, "amq.")) {
         channel_fail(ch, REPLY_ACCESS_REFUSED,
@@ -166,7 +166,7 @@ void method_exchange_bind(struct channel *ch, const void *arguments)
     const struct amqp_exchange_bind *in = arguments;
     struct bytes from = channel_name(ch, in->source), to = channel_name(ch, in->destination);
 
-    if (!is_not_default(ch, from) || !is_not_default(ch, to))
+    if (!channel_may_change_exchange(ch, from) || !channel_may_change_exchange(ch, to))
         return;
     struct exchange *source = channel_find_exchange(ch, from);
     struct exchange *target = source ? channel_find_exchange(ch, to) : NULL;
@@ -183,7 +183,7 @@ void method_exchange_unbind(struct channel *ch, const void *arguments)
     const struct amqp_exchange_unbind *in = arguments;
     struct bytes from = channel_name(ch, in->source), to = channel_name(ch, in->destination);
 
-    if (!is_not_default(ch, from) || !is_not_default(ch, to))
+    if (!channel_may_change_exchange(ch, from) || !channel_may_change_exchange(ch, to))
         return;
     struct exchange *source = exchange_find(ch->conn->vhost, from);
     struct exchange *target = exchange_find(ch->conn->vhost, to);

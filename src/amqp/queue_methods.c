@@ -249,14 +249,6 @@ static void answer_unbind(struct channel *ch)
     send_simple(ch->conn, ch->id, AMQP_QUEUE_UNBIND_OK);
 }
 
-static bool is_not_default(struct channel *ch, struct bytes exchange_name)
-{
-    if (exchange_name.size)
-        return true;
-    channel_fail(ch, REPLY_ACCESS_REFUSED, "operation not permitted on the default exchange");
-    return false;
-}
-
 /* An empty queue with an empty key stands for its name as key too. */
 static struct bytes binding_key(struct bytes asked_queue, struct bytes key, struct bytes queue_name)
 {
@@ -280,7 +272,8 @@ void method_queue_bind(struct channel *ch, const void *arguments)
     const struct amqp_queue_bind *in = arguments;
     struct bytes queue_name, exchange_name = channel_name(ch, in->exchange);
 
-    if (!name_or_last(ch, in->queue, &queue_name) || !is_not_default(ch, exchange_name))
+    if (!name_or_last(ch, in->queue, &queue_name) ||
+        !channel_may_change_exchange(ch, exchange_name))
         return;
     struct exchange *x = channel_find_exchange(ch, exchange_name);
     if (!x)
@@ -310,7 +303,7 @@ void method_queue_unbind(struct channel *ch, const void *arguments)
     const struct amqp_queue_unbind *in = arguments;
     struct bytes queue_name, exchange_name = channel_name(ch, in->exchange);
 
-    if (name_or_last(ch, in->queue, &queue_name) && is_not_default(ch, exchange_name))
+    if (name_or_last(ch, in->queue, &queue_name) && channel_may_change_exchange(ch, exchange_name))
         remove_binding(ch, in, queue_name, exchange_name);
 }
 

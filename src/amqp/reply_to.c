@@ -108,7 +108,7 @@ bool reply_to_put_properties(const struct channel *ch, const struct message *m, 
 {
     if (!ch->reply_consumer)
         return false;
-    message_put_properties(m, MESSAGE_REPLY_TO, ch->reply_consumer->address, 0, out);
+    message_put_properties(m, PROPERTY_REPLY_TO, ch->reply_consumer->address, 0, out);
     return true;
 }
 

@@ -47,7 +47,7 @@ static void put_keys(const struct message *m, struct text *out)
 static void put_first_death(const struct dying *d, struct text *out)
 {
     const struct message *m = d->message;
-    struct bytes expiration = message_property(m, BYTES_LITERAL("expiration"));
+    struct bytes expiration = message_property(m, PROPERTY_EXPIRATION);
     struct text keys = {0};
     if (expiration.data)
         amqp_table_put_string(out, "original-expiration", expiration);
@@ -151,8 +151,8 @@ static void put_headers(struct dying *d)
                    &(struct amqp_value){.tag = 'A', .bytes = text_bytes(&d->deaths)});
     put_summary(d, "x-first-death-");
     put_summary(d, "x-last-death-");
-    message_put_properties(d->message, MESSAGE_HEADERS, text_bytes(&d->headers), MESSAGE_EXPIRATION,
-                           &d->properties);
+    message_put_properties(d->message, PROPERTY_HEADERS, text_bytes(&d->headers),
+                           PROPERTY_EXPIRATION, &d->properties);
 }
 
 /* ---- publishing ---- */

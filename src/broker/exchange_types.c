@@ -217,6 +217,21 @@ static enum err hash_check_binding(const struct exchange *x, struct bytes key,
     return OK;
 }
 
+/* 0: not one that can be hashed by. */
+static enum property_flag hashed_property(struct bytes name)
+{
+    static const struct {
+        const char *name;
+        enum property_flag flag;
+    } properties[] = {{"message_id", PROPERTY_MESSAGE_ID},
+                      {"correlation_id", PROPERTY_CORRELATION_ID},
+                      {"timestamp", PROPERTY_TIMESTAMP}};
+    for (size_t i = 0; i < sizeof properties / sizeof *properties; i++)
+        if (bytes_equal_string(name, properties[i].name))
+            return properties[i].flag;
+    return 0;
+}
+
 static enum err hash_check_arguments(struct bytes arguments)
 {
     struct amqp_value header, property;
@@ -225,9 +240,7 @@ static enum err hash_check_arguments(struct bytes arguments)
         return OK;
     if (by_header)
         return err_set(E_INVALID, "hash-header and hash-property are mutually exclusive");
-    if (!bytes_equal_string(property.bytes, "message_id") &&
-        !bytes_equal_string(property.bytes, "correlation_id") &&
-        !bytes_equal_string(property.bytes, "timestamp"))
+    if (!hashed_property(property.bytes))
         return err_set(E_INVALID, "Unsupported property: %.*s", BYTES_FORMAT(property.bytes));
     return OK;
 }
@@ -239,7 +252,7 @@ static struct bytes hashed_bytes(const struct exchange *x, const struct message 
     struct amqp_value by, value;
     char name[256];
     if (amqp_table_find(x->arguments, "hash-property", &by))
-        return message_property(m, by.bytes);
+        return message_property(m, hashed_property(by.bytes));
     if (!amqp_table_find(x->arguments, "hash-header", &by) || by.bytes.size >= sizeof name)
         return key;
     snprintf(name, sizeof name, "%.*s", BYTES_FORMAT(by.bytes));

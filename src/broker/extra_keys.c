@@ -32,7 +32,7 @@ static void put_without_bcc(const struct message *m, struct bytes headers, struc
     while (amqp_table_next(&r, &entry))
         if (!bytes_equal_string(entry.name, "BCC"))
             amqp_table_put_named(&kept, entry.name, &entry.value);
-    message_put_properties(m, MESSAGE_HEADERS, text_bytes(&kept), 0, out);
+    message_put_properties(m, PROPERTY_HEADERS, text_bytes(&kept), 0, out);
     text_reset(&kept);
 }
 

@@ -2,7 +2,6 @@
 
 #include "base/check.h"
 #include "base/number.h"
-#include "wire/reader.h"
 
 enum { ENVELOPE_VERSION = 1 };
 
@@ -50,106 +49,51 @@ enum err message_from_record(struct bytes key, struct bytes value, struct messag
     return OK;
 }
 
-/* ---- properties, in the order of their flags from bit 15 down ---- */
+/* ---- properties ---- */
 
-enum property_form { SHORT_STRING, TABLE, OCTET, TIMESTAMP };
-
-static const struct {
-    const char *name;
-    enum property_form form;
-} properties[] = {
-    {"content_type", SHORT_STRING},
-    {"content_encoding", SHORT_STRING},
-    {"headers", TABLE},
-    {"delivery_mode", OCTET},
-    {"priority", OCTET},
-    {"correlation_id", SHORT_STRING},
-    {"reply_to", SHORT_STRING},
-    {"expiration", SHORT_STRING},
-    {"message_id", SHORT_STRING},
-    {"timestamp", TIMESTAMP},
-    {"type", SHORT_STRING},
-    {"user_id", SHORT_STRING},
-    {"app_id", SHORT_STRING},
-    {"cluster_id", SHORT_STRING},
-};
-
-enum { PROPERTY_COUNT = sizeof properties / sizeof *properties };
-
-static unsigned flag_of(size_t i)
+struct bytes message_property(const struct message *m, enum property_flag flag)
 {
-    return 0x8000u >> i;
-}
-
-static size_t value_size(struct reader *r, enum property_form form)
-{
-    switch (form) {
-    case SHORT_STRING: return reader_u8(r);
-    case TABLE: return reader_u32(r);
-    case OCTET: return 1;
-    case TIMESTAMP: return 8;
-    }
-    return 0;
-}
-
-struct bytes message_property(const struct message *m, struct bytes name)
-{
-    struct reader r = reader_of(m->properties);
-    unsigned flags = reader_u16(&r);
-    for (size_t i = 0; i < PROPERTY_COUNT && !r.bad; i++) {
-        if (!(flags & flag_of(i)))
-            continue;
-        struct bytes value = reader_bytes(&r, value_size(&r, properties[i].form));
-        if (bytes_equal_string(name, properties[i].name))
-            return value;
-    }
+    struct amqp_properties all = amqp_properties_of(m->properties);
+    struct amqp_property property;
+    while (all.left & flag && amqp_properties_next(&all, &property))
+        if (property.flag == flag)
+            return property.value;
     return BYTES_NULL;
 }
 
 struct bytes message_headers(const struct message *m)
 {
-    return message_property(m, BYTES_LITERAL("headers"));
+    return message_property(m, PROPERTY_HEADERS);
 }
 
 uint8_t message_priority(const struct message *m)
 {
-    struct bytes priority = message_property(m, BYTES_LITERAL("priority"));
+    struct bytes priority = message_property(m, PROPERTY_PRIORITY);
     return priority.size ? priority.data[0] : 0;
 }
 
 int64_t message_ttl_ms(const struct message *m)
 {
     int64_t ttl_ms;
-    if (m->properties.size < 2 || !(get_u16(m->properties.data) & MESSAGE_EXPIRATION))
-        return -1;
-    struct bytes text = message_property(m, BYTES_LITERAL("expiration"));
-    return number_parse_i64(text, &ttl_ms) && ttl_ms >= 0 ? ttl_ms : -1;
+    struct bytes text = message_property(m, PROPERTY_EXPIRATION);
+    return text.data && number_parse_i64(text, &ttl_ms) && ttl_ms >= 0 ? ttl_ms : -1;
 }
 
-static void put_value(enum property_form form, struct bytes value, struct text *out)
+void message_put_properties(const struct message *m, enum property_flag replaced,
+                            struct bytes value, unsigned dropped, struct text *out)
 {
-    if (form == TABLE)
-        text_put_u32(out, (uint32_t)value.size);
-    else
-        text_put_u8(out, (uint8_t)value.size);
-    text_append(out, value);
-}
-
-void message_put_properties(const struct message *m, enum message_property_flag replaced,
-                            struct bytes value, unsigned drop, struct text *out)
-{
-    struct reader r = reader_of(m->properties);
-    unsigned had = m->properties.size >= 2 ? reader_u16(&r) : 0;
-    text_put_u16(out, (uint16_t)((had | replaced) & ~drop));
-    for (size_t i = 0; i < PROPERTY_COUNT; i++) {
-        const uint8_t *from = r.at;
-        if (had & flag_of(i))
-            reader_bytes(&r, value_size(&r, properties[i].form));
-        if (drop & flag_of(i))
-            continue;
-        if (flag_of(i) == replaced)
-            put_value(properties[i].form, value, out);
-        else
-            text_append(out, bytes_of(from, (size_t)(r.at - from)));
+    struct amqp_properties all = amqp_properties_of(m->properties);
+    struct amqp_property property;
+    bool is_put = false;
+    text_put_u16(out, (uint16_t)((all.flags | replaced) & ~dropped));
+    while (amqp_properties_next(&all, &property)) {
+        if (!is_put && property.flag <= replaced) { /* flags go down */
+            amqp_property_put(out, replaced, value);
+            is_put = true;
+        }
+        if (property.flag != replaced && !(property.flag & dropped))
+            text_append(out, property.raw);
     }
+    if (!is_put)
+        amqp_property_put(out, replaced, value);
 }

@@ -15,6 +15,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "wire/amqp_properties.h"
 
 struct message {
     struct bytes exchange, routing_key;
@@ -32,24 +33,18 @@ size_t message_put_envelope(const struct message *m, uint8_t out[MESSAGE_ENVELOP
 /* Read a record's key and value back; borrows. `persistent` is not stored. E_MALFORMED. */
 must_use enum err message_from_record(struct bytes key, struct bytes value, struct message *out);
 
-/* ---- properties (AMQP 0-9-1 s.4.2.6.1), all checked when they came in ---- */
-
-enum message_property_flag {
-    MESSAGE_HEADERS = 0x2000,
-    MESSAGE_REPLY_TO = 0x0200,
-    MESSAGE_EXPIRATION = 0x0100,
-};
+/* ---- properties, all checked when they came in ---- */
 
 /* The headers table, without its size; empty when there is none. */
 struct bytes message_headers(const struct message *m);
-/* By name with '_'; NULL data when it is not there. A timestamp is 8 bytes, a priority 1. */
-struct bytes message_property(const struct message *m, struct bytes name);
+/* Its value, see struct amqp_property; NULL data when it is not there. */
+struct bytes message_property(const struct message *m, enum property_flag flag);
 uint8_t message_priority(const struct message *m); /* 0 when it says none */
 /* The `expiration` in ms; -1: none. */
 int64_t message_ttl_ms(const struct message *m);
-/* Append the property list with `value` for the property with this flag (a string, or a table without
- * its size), and without the properties whose flags are in `drop`. */
-void message_put_properties(const struct message *m, enum message_property_flag replaced,
-                            struct bytes value, unsigned drop, struct text *out);
+/* Append the property list with `value` for this property, there before or not, and without the one
+ * that is `dropped` (0: none is). */
+void message_put_properties(const struct message *m, enum property_flag replaced,
+                            struct bytes value, unsigned dropped, struct text *out);
 
 #endif

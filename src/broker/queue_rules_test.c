@@ -55,7 +55,7 @@ static enum err publish_with_ttl(struct test_core *t, const char *queue, const c
 {
     struct text properties = {0};
     struct ticket ticket;
-    text_put_u16(&properties, MESSAGE_EXPIRATION);
+    text_put_u16(&properties, PROPERTY_EXPIRATION);
     text_put_u8(&properties, (uint8_t)strlen(ttl));
     text_append_string(&properties, ttl);
     struct message m = {

@@ -5,27 +5,9 @@
 enum { QUORUM_DELIVERY_LIMIT = 20 };             /* RabbitMQ 4's default */
 static const int64_t TIME_MAX_MS = 315360000000; /* ten years (RabbitMQ) */
 
-/* The type as RabbitMQ names it in errors. */
-static const char *type_name(char tag)
-{
-    switch (tag) {
-    case 't': return "bool";
-    case 'f': return "float";
-    case 'd': return "double";
-    case 'D': return "decimal";
-    case 'S': return "longstr";
-    case 'x': return "binary";
-    case 'T': return "timestamp";
-    case 'F': return "table";
-    case 'A': return "array";
-    case 'V': return "void";
-    default: return "signedint";
-    }
-}
-
 static enum err wrong_type(const struct amqp_value *v)
 {
-    return err_set(E_INVALID, "{unacceptable_type,%s}", type_name(v->tag));
+    return err_set(E_INVALID, "{unacceptable_type,%s}", amqp_type_name(v->tag));
 }
 
 /* An integer of any width from `min` to `max`; nothing changes when it is not there. */

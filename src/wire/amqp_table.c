@@ -125,6 +125,24 @@ bool amqp_value_integer(const struct amqp_value *v, int64_t *out)
     }
 }
 
+const char *amqp_type_name(char tag)
+{
+    static const struct {
+        char tag;
+        const char *name;
+    } names[] = {
+        {'t', "bool"},          {'b', "byte"},      {'B', "unsignedbyte"}, {'s', "short"},
+        {'u', "unsignedshort"}, {'I', "signedint"}, {'i', "unsignedint"},  {'l', "long"},
+        {'L', "long"},          {'f', "float"},     {'d', "double"},       {'D', "decimal"},
+        {'S', "longstr"},       {'x', "binary"},    {'T', "timestamp"},    {'F', "table"},
+        {'A', "array"},         {'V', "void"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (names[i].tag == tag)
+            return names[i].name;
+    return "unknown";
+}
+
 static void put_real(struct text *t, const struct amqp_value *v)
 {
     float narrow = (float)v->real;

@@ -50,6 +50,8 @@ bool amqp_array_next(struct reader *r, struct amqp_value *out);
  */
 bool amqp_table_find(struct bytes table, const char *name, struct amqp_value *out);
 
+/* RabbitMQ's name of a type, as its errors have it: "longstr"; "unknown". */
+const char *amqp_type_name(char tag);
 /* Is it an integer of any width, and which? Arguments come in whatever width a client chose. */
 bool amqp_value_integer(const struct amqp_value *v, int64_t *out);
 
