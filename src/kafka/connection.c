@@ -176,7 +176,8 @@ static struct request *held_back(const struct connection *c)
 void connection_let_go(struct connection *c, struct request *holder)
 {
     struct request *r;
-    check(c->holder == holder);
+    if (c->holder != holder)
+        return;
     c->holder = NULL;
     while (!c->holder && (r = held_back(c)) && start_if_allowed(c, r)) {
     }

@@ -56,8 +56,9 @@ void connection_break(struct connection *, const char *why);
 void connection_flush(struct connection *);
 
 /* A request that has started, and takes its effect in later turns, keeps those behind it from
- * overtaking: nothing starts until it lets go, or is answered. */
+ * overtaking: nothing starts until it lets go, or is answered or dropped. */
 void connection_hold(struct connection *, struct request *holder);
+/* No effect when it holds nobody back, as one that has ended: its memory is not looked at. */
 void connection_let_go(struct connection *, struct request *holder);
 
 #endif

@@ -95,12 +95,11 @@ void request_wait(struct request *r, struct ticket ticket, enum stage stage, int
 void request_answer(struct request *r, void *reply)
 {
     check(!r->is_answered);
+    struct connection *c = r->connection;
     r->reply = reply;
     r->is_answered = true;
-    if (r->connection->holder == r)
-        connection_let_go(r->connection, r);
-    else
-        connection_flush(r->connection);
+    connection_let_go(c, r); /* may free the request */
+    connection_flush(c);
 }
 
 void request_drop(struct request *r)
@@ -110,6 +109,7 @@ void request_drop(struct request *r)
     r->is_answered = true;
     list_remove(&r->node);
     request_free(r);
+    connection_let_go(c, r);
     connection_flush(c);
 }
 
