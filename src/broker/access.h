@@ -1,0 +1,93 @@
+/*
+ * Access: what a user may do to the things of a vhost.
+ *
+ * A permission is three patterns for one user in one vhost: configure (declare, delete), write
+ * (publish to, bind to) and read (consume, purge, bind from). Without one the vhost is closed to
+ * the user. A topic permission narrows the routing keys that may be published to, or bound to, one
+ * exchange: without one all are good. In its patterns {username} and {vhost} stand for the names.
+ * RabbitMQ: access control; both are catalog records.
+ *
+ * A change counts at once, also for what is open: all of them raise core_internal's access_version,
+ * by which a session knows that its struct access is out of date. Lives in the core.
+ */
+#ifndef BROKER_ACCESS_H
+#define BROKER_ACCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/pattern.h"
+#include "broker/user.h"
+#include "broker/vhost.h"
+
+enum access_right { ACCESS_CONFIGURE, ACCESS_WRITE, ACCESS_READ, ACCESS_RIGHTS };
+enum access_kind { ACCESS_QUEUE, ACCESS_EXCHANGE };
+
+/* ---- permissions ---- */
+
+struct permission {
+    struct user *user;
+    struct vhost *vhost;
+    struct pattern patterns[ACCESS_RIGHTS];
+    struct list of_vhost;
+    struct catalog_entry entry;
+};
+
+struct topic_permission {
+    struct user *user;
+    struct vhost *vhost;
+    struct bytes exchange;                  /* it need not be there */
+    struct pattern patterns[ACCESS_RIGHTS]; /* write and read, names put in */
+    struct bytes write, read;               /* as given; owned */
+    struct bytes key; /* what the user's map is keyed by: vhost, NUL, exchange; owned */
+    struct list of_vhost;
+    struct catalog_entry entry;
+};
+
+struct permission *permission_find(const struct user *, const struct vhost *);
+/* Creates or changes. E_INVALID: a pattern that is none; E_FROZEN, E_NO_SPACE. */
+must_use enum err permission_put(struct user *, struct vhost *, struct bytes configure,
+                                 struct bytes write, struct bytes read, bool *out_created);
+must_use enum err permission_delete(struct permission *);
+
+struct topic_permission *topic_permission_find(const struct user *, const struct vhost *,
+                                               struct bytes exchange);
+must_use enum err topic_permission_put(struct user *, struct vhost *, struct bytes exchange,
+                                       struct bytes write, struct bytes read, bool *out_created);
+must_use enum err topic_permission_delete(struct topic_permission *);
+
+/* ---- asking; E_REFUSED with RabbitMQ's text. `user` NULL may do everything. ---- */
+
+must_use enum err access_check_vhost(const struct user *, const struct vhost *);
+must_use enum err access_check(const struct user *, const struct vhost *, enum access_right,
+                               enum access_kind, struct bytes name);
+/* Publish to (ACCESS_WRITE) or bind (ACCESS_READ) with this key; for topic exchanges only. */
+must_use enum err access_check_topic(const struct user *, const struct vhost *, enum access_right,
+                                     struct bytes exchange, struct bytes routing_key);
+
+/* ---- a session's, asked for each message ---- */
+
+/* What was found out, until something changes. Zeroed: nothing yet. One for each (user, vhost):
+ * a connection's. */
+enum { ACCESS_CACHED = 8 };
+struct access {
+    const struct user *user;
+    const struct vhost *vhost;
+    uint64_t version;
+    bool writes_all;       /* every exchange may be published to */
+    bool has_topic_limits; /* the user has topic permissions in this vhost */
+    struct access_known {
+        uint64_t hash; /* of right, kind and name */
+        uint16_t size;
+        char name[256];
+    } known[ACCESS_CACHED]; /* allowed */
+    uint32_t next;
+};
+void access_init(struct access *, const struct user *, const struct vhost *);
+/* As access_check(), some ns when it was asked before. */
+must_use enum err access_ask(struct access *, enum access_right, enum access_kind,
+                             struct bytes name);
+must_use enum err access_ask_topic(struct access *, enum access_right, struct bytes exchange,
+                                   struct bytes routing_key);
+
+#endif

@@ -1,0 +1,75 @@
+/*
+ * Vhosts: name spaces of exchanges and queues, each with permissions, limits and a default of its
+ * own. In the catalog; each has the exchanges that are there from the beginning.
+ *
+ *   (none) -vhost_create()-> THERE -vhost_delete()-> DOOMED -slices of turns-> (gone)
+ *
+ * A deletion takes as long as there is something to delete: first the record that says so is
+ * written, then the sessions on the vhost are closed, then its queues and exchanges go, some each
+ * turn, then its permissions and itself. A restart in between goes on with it. Who looks for a
+ * doomed vhost does not find it; its name is free when it is gone. Lives in the core.
+ */
+#ifndef BROKER_VHOST_H
+#define BROKER_VHOST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "broker/catalog.h"
+#include "broker/core.h"
+
+enum { LIMIT_NONE = -1, VHOST_NAME_MAX_BYTES = 255 };
+
+struct vhost {
+    struct bytes name;
+    struct map queues;
+    struct map exchanges;
+    struct core *core;
+    struct catalog_entry entry;
+
+    struct bytes description;
+    struct bytes tags;               /* separated by commas, as given */
+    struct bytes default_queue_type; /* empty: none; otherwise classic, quorum, stream */
+    bool is_protected;               /* from deletion (RabbitMQ 4.1) */
+    bool is_tracing;
+    int64_t max_connections, max_queues; /* LIMIT_NONE */
+
+    uint32_t session_count;
+    struct list permissions, topic_permissions; /* of_vhost */
+    struct vhost_deletion *deletion;            /* not NULL: doomed */
+};
+
+struct vhost *vhost_find(struct core *, struct bytes name); /* NULL: none, or doomed */
+
+/* What can be said about a vhost; NULL data: as it was. */
+struct vhost_spec {
+    struct bytes description, tags, default_queue_type;
+    bool set_protected, is_protected;
+    bool set_tracing, is_tracing;
+};
+/* With the exchanges that every vhost has. E_EXISTS; E_LOCKED: one of this name is being deleted;
+ * E_INVALID: name or spec; E_FROZEN, E_NO_SPACE. */
+must_use enum err vhost_create(struct core *, struct bytes name, const struct vhost_spec *,
+                               struct vhost **out);
+must_use enum err vhost_update(struct vhost *, const struct vhost_spec *);
+
+/* Negative: none. */
+must_use enum err vhost_set_limits(struct vhost *, int64_t max_connections, int64_t max_queues);
+
+/* Delete it, however long that takes: `gone` (may be NULL) is deferred when it is done. E_REFUSED:
+ * it is protected. */
+must_use enum err vhost_delete(struct vhost *, struct deferred *gone);
+
+void vhost_each(struct core *, void (*each)(void *ctx, struct vhost *), void *ctx);
+
+/* ---- limits, asked before something is made; E_REFUSED with RabbitMQ's text ---- */
+
+must_use enum err vhost_can_connect(const struct vhost *, struct bytes user_name);
+/* E_PRECONDITION. */
+must_use enum err vhost_can_declare_queue(const struct vhost *, struct bytes queue_name);
+
+#endif
