@@ -13,13 +13,11 @@
 #include "tests/sim/broker_check.h"
 #include "tests/sim/broker_world.h"
 #include "tests/sim/hook_disk.h"
+#include "tests/sim/sim_command.h"
 
 #include "base/check.h"
-#include "base/number.h"
-#include "base/say.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { LIVES = 5, TURNS = 70, REQUESTS = 7 };
 
@@ -32,11 +30,11 @@ struct sim {
     bool power_was_cut; /* and what that left is not the model yet */
 };
 
-static uint64_t points, violations, points_wanted = 20000;
+static struct sim_total total;
 
 static void violation(struct sim *s, const char *where, const char *what)
 {
-    violations++;
+    total.violations++;
     printf("violation: seed %llu change %llu %s: %s\n", (unsigned long long)s->seed,
            (unsigned long long)s->changes, where, what);
 }
@@ -53,7 +51,7 @@ static void restart(struct sim *s, struct world *w, enum sim_restart mode)
     sim_disk_crash(w->disk);
     world_drop(w);
     sim_disk_restart(w->disk, mode, random_u64(&s->random));
-    points++;
+    total.points++;
 }
 
 /* A write that is hit leaves whole sectors: what a kernel or a disk does. */
@@ -132,7 +130,7 @@ static void crash_once(struct sim *s, enum sim_restart mode)
 
 static bool is_over(const struct sim *s)
 {
-    return violations > 0 || points >= points_wanted || s->world.wrong[0];
+    return total.violations > 0 || total.points >= total.points_wanted || s->world.wrong[0];
 }
 
 static void on_change(void *ctx)
@@ -166,7 +164,7 @@ static void reopen(struct sim *s, enum sim_restart mode)
     struct found found = {0};
     sim_disk_crash(s->disk);
     sim_disk_restart(s->disk, mode, random_u64(&s->random));
-    points++;
+    total.points++;
     s->power_was_cut = mode != SIM_KEEP;
     w->model->comparing = true;
     if (recover(w, w->model, mode != SIM_KEEP, &found))
@@ -206,49 +204,9 @@ static void run_world(uint64_t seed, bool ignore_sync)
     disk_free(s.disk);
 }
 
-/* ---- the command ---- */
-
-static int64_t number_argument(char **argv, int *i)
-{
-    int64_t n = 0;
-    if (!argv[*i + 1] || !number_parse_i64(bytes_from_string(argv[*i + 1]), &n)) {
-        fprintf(stderr, "%s takes a number\n", argv[*i]);
-        exit(2);
-    }
-    (*i)++;
-    return n;
-}
-
-static void say_nothing(const char *line, uint32_t size)
-{
-    (void)line, (void)size;
-}
-
 int main(int argc, char **argv)
 {
-    say_set_sink(say_nothing); /* crashes and damage are what this is about */
+    (void)argc;
     bytes_hash_set_seed(1);
-    uint64_t seed = 1;
-    bool ignore_sync = false, expect_violation = false;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--points") == 0)
-            points_wanted = (uint64_t)number_argument(argv, &i);
-        else if (strcmp(argv[i], "--seed") == 0)
-            seed = (uint64_t)number_argument(argv, &i);
-        else if (strcmp(argv[i], "--ignore-sync") == 0)
-            ignore_sync = true;
-        else if (strcmp(argv[i], "--expect-violation") == 0)
-            expect_violation = true;
-        else
-            return fprintf(stderr, "unknown option %s\n", argv[i]), 2;
-    }
-    uint64_t worlds = 0;
-    while (points < points_wanted && violations == 0) {
-        run_world(seed + worlds, ignore_sync);
-        worlds++;
-    }
-    printf("broker_sim: %llu crash points in %llu worlds from seed %llu, %llu violations\n",
-           (unsigned long long)points, (unsigned long long)worlds, (unsigned long long)seed,
-           (unsigned long long)violations);
-    return (violations > 0) != expect_violation;
+    return sim_command("broker_sim", argv, &total, run_world);
 }

@@ -11,14 +11,12 @@
  */
 #include "tests/sim/hook_disk.h"
 #include "tests/sim/log_model.h"
+#include "tests/sim/sim_command.h"
 
 #include "base/map.h"
-#include "base/number.h"
-#include "base/say.h"
 #include "io/sim_jobs.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { LOGS = 6, TURNS = 220, STEPS_MAX = 12 };
 
@@ -45,7 +43,7 @@ struct world {
     bool ignore_sync, in_recovery;
 };
 
-static uint64_t points, violations, points_wanted = 20000;
+static struct sim_total total;
 
 static int64_t wall_ms(int64_t now_ns)
 {
@@ -86,7 +84,7 @@ static void copy_close(struct copy *c)
 
 static void violation(struct world *w, const char *mode, const char *what)
 {
-    violations++;
+    total.violations++;
     printf("violation: seed %llu change %llu %s: %s\n", (unsigned long long)w->seed,
            (unsigned long long)w->changes, mode, what);
 }
@@ -106,7 +104,7 @@ static void crash_recovery(struct world *w, struct copy *c, enum sim_restart mod
     sim_disk_crash(c->disk);
     copy_close(c);
     sim_disk_restart(c->disk, mode, random_u64(&w->crash_random));
-    points++;
+    total.points++;
 }
 
 /* Policies go on where they were cut. */
@@ -149,7 +147,7 @@ static const char *go_on(struct world *w, struct copy *c)
     sim_disk_crash(c->disk);
     copy_close(c);
     sim_disk_restart(c->disk, SIM_LOSE, 1);
-    points++;
+    total.points++;
     if (copy_open(w, c) != OK)
         return err_text();
     log = store_find(c->store, 1000000);
@@ -162,7 +160,7 @@ static void crash_once(struct world *w, enum sim_restart mode)
 {
     struct copy c = {.disk = sim_disk_clone(w->inner)};
     bool cut = mode != SIM_KEEP;
-    points++;
+    total.points++;
     sim_disk_crash(c.disk);
     sim_disk_restart(c.disk, mode, random_u64(&w->crash_random));
     if (random_below(&w->crash_random, 8) == 0) {
@@ -202,7 +200,7 @@ static void on_change(void *ctx)
     struct world *w = ctx;
     w->changes++;
     note_starts(w);
-    if (violations > 0 || points >= points_wanted)
+    if (total.violations > 0 || total.points >= total.points_wanted)
         return;
     crash_once(w, SIM_LOSE);
     crash_once(w, SIM_SUBSET);
@@ -482,7 +480,7 @@ static void run_world(uint64_t seed, bool ignore_sync)
     check(!err);
     for (int i = 0; i < LOGS; i++)
         new_log(&w);
-    for (int i = 0; i < TURNS && points < points_wanted && violations == 0; i++) {
+    for (int i = 0; i < TURNS && total.points < total.points_wanted && total.violations == 0; i++) {
         for (uint64_t n = draw(&w, 5); n > 0; n--)
             act(&w);
         turn(&w);
@@ -498,46 +496,8 @@ static void run_world(uint64_t seed, bool ignore_sync)
     disk_free(w.inner);
 }
 
-static int64_t number_argument(char **argv, int *i)
-{
-    int64_t n = 0;
-    if (!argv[*i + 1] || !number_parse_i64(bytes_from_string(argv[*i + 1]), &n)) {
-        fprintf(stderr, "%s takes a number\n", argv[*i]);
-        exit(2);
-    }
-    (*i)++;
-    return n;
-}
-
-static void say_nothing(const char *line, uint32_t size)
-{
-    (void)line, (void)size;
-}
-
 int main(int argc, char **argv)
 {
-    say_set_sink(say_nothing); /* crashes and damage are what this is about */
-    uint64_t seed = 1;
-    bool ignore_sync = false, expect_violation = false;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--points") == 0)
-            points_wanted = (uint64_t)number_argument(argv, &i);
-        else if (strcmp(argv[i], "--seed") == 0)
-            seed = (uint64_t)number_argument(argv, &i);
-        else if (strcmp(argv[i], "--ignore-sync") == 0)
-            ignore_sync = true;
-        else if (strcmp(argv[i], "--expect-violation") == 0)
-            expect_violation = true;
-        else
-            return fprintf(stderr, "unknown option %s\n", argv[i]), 2;
-    }
-    uint64_t worlds = 0;
-    while (points < points_wanted && violations == 0) {
-        run_world(seed + worlds, ignore_sync);
-        worlds++;
-    }
-    printf("log_sim: %llu crash points in %llu worlds from seed %llu, %llu violations\n",
-           (unsigned long long)points, (unsigned long long)worlds, (unsigned long long)seed,
-           (unsigned long long)violations);
-    return (violations > 0) != expect_violation;
+    (void)argc;
+    return sim_command("log_sim", argv, &total, run_world);
 }

@@ -1,0 +1,18 @@
+/* The command line that the simulations have in common: worlds are run until there are crash points enough. */
+#ifndef SIM_COMMAND_H
+#define SIM_COMMAND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sim_total {
+    uint64_t points, points_wanted;
+    uint64_t violations; /* the first one ends the run */
+};
+
+typedef void sim_run_world(uint64_t seed, bool ignore_sync);
+
+/* Run worlds from --seed on, which count into `total`; returns the exit code. */
+int sim_command(const char *name, char **argv, struct sim_total *total, sim_run_world *run_world);
+
+#endif
