@@ -22,8 +22,6 @@ struct group_options {
     bool all_topics, execute, dry_run;
 };
 
-typedef enum err group_ask(struct kafka_client *c, const struct group_options *o, json_t **out);
-
 /* ---- list ---- */
 
 static enum err lag_of(struct kafka_client *c, const char *group, const kafka_partitions *ends,
@@ -65,13 +63,13 @@ static enum err list_names(struct kafka_client *c, json_t *rows)
     return err;
 }
 
-static enum err list_groups(struct kafka_client *c, const struct group_options *o, json_t **out)
+static enum err list_groups(struct kafka_client *c, const void *options, json_t **out)
 {
     kafka_partitions ends = {0};
     size_t i;
     json_t *row;
 
-    (void)o;
+    (void)options;
     *out = json_array();
     enum err err = kafka_group_ready(c, "pabal");
     if (!err)
@@ -167,8 +165,9 @@ static enum err show_part(struct kafka_client *c, const struct group_part *part,
     return OK;
 }
 
-static enum err show_group(struct kafka_client *c, const struct group_options *o, json_t **out)
+static enum err show_group(struct kafka_client *c, const void *options, json_t **out)
 {
+    const struct group_options *o = options;
     struct kafka_group g = {0};
     kafka_partitions ends = {0};
 
@@ -243,8 +242,9 @@ static enum err delete_offsets(struct kafka_client *c, const struct group_option
     return OK;
 }
 
-static enum err delete_group(struct kafka_client *c, const struct group_options *o, json_t **out)
+static enum err delete_group(struct kafka_client *c, const void *options, json_t **out)
 {
+    const struct group_options *o = options;
     struct kafka_group g = {0};
 
     enum err err = kafka_group_read(c, o->name, &g);
@@ -379,8 +379,9 @@ static enum err execute(struct reset *r)
     return kafka_group_commit(r->client, &commit);
 }
 
-static enum err reset_group(struct kafka_client *c, const struct group_options *o, json_t **out)
+static enum err reset_group(struct kafka_client *c, const void *options, json_t **out)
 {
+    const struct group_options *o = options;
     struct reset r = {.options = o, .client = c};
 
     enum err err = kafka_group_read(c, o->name, &r.group);
@@ -417,26 +418,6 @@ static enum err check_reset(const struct group_options *o)
 
 /* ---- the commands ---- */
 
-static int run(const struct group_options *o, group_ask *ask, const char *columns)
-{
-    struct kafka_client *client = NULL;
-    json_t *result = NULL;
-
-    enum err err = kafka_admin_open(&o->common, &client);
-    if (!err)
-        err = ask(client, o, &result);
-    kafka_client_close(client);
-    if (err) {
-        json_decref(result);
-        return (int)output_error(err);
-    }
-    if (columns)
-        output_rows(result, columns, common_wants_json(&o->common));
-    else
-        output_object(result, common_wants_json(&o->common));
-    return EXIT_CODE_OK;
-}
-
 static bool begin(const struct arguments *a, int argc, char **argv, struct group_options *o,
                   int *exit_code)
 {
@@ -470,8 +451,9 @@ int group_list_run(int argc, char **argv)
     int exit_code;
 
     options_init(&o);
-    return begin(&a, argc, argv, &o, &exit_code) ? run(&o, list_groups, "name state protocol lag")
-                                                 : exit_code;
+    return begin(&a, argc, argv, &o, &exit_code)
+               ? kafka_admin_run(&o.common, &o, list_groups, "name state protocol lag")
+               : exit_code;
 }
 
 int group_show_run(int argc, char **argv)
@@ -493,7 +475,8 @@ int group_show_run(int argc, char **argv)
 
     options_init(&o);
     return begin(&a, argc, argv, &o, &exit_code)
-               ? run(&o, show_group, "topic partition committed end lag lag_s client host")
+               ? kafka_admin_run(&o.common, &o, show_group,
+                                 "topic partition committed end lag lag_s client host")
                : exit_code;
 }
 
@@ -517,7 +500,9 @@ int group_delete_run(int argc, char **argv)
     int exit_code;
 
     options_init(&o);
-    return begin(&a, argc, argv, &o, &exit_code) ? run(&o, delete_group, NULL) : exit_code;
+    return begin(&a, argc, argv, &o, &exit_code)
+               ? kafka_admin_run(&o.common, &o, delete_group, NULL)
+               : exit_code;
 }
 
 int group_reset_run(int argc, char **argv)
@@ -557,5 +542,5 @@ int group_reset_run(int argc, char **argv)
         output_error(err);
         return EXIT_CODE_USAGE;
     }
-    return run(&o, reset_group, "topic partition from to lag");
+    return kafka_admin_run(&o.common, &o, reset_group, "topic partition from to lag");
 }

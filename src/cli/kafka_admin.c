@@ -13,6 +13,27 @@ enum err kafka_admin_open(const struct common *common, struct kafka_client **out
                              common->timeout_ns, out);
 }
 
+int kafka_admin_run(const struct common *common, const void *options, kafka_admin_ask *ask,
+                    const char *columns)
+{
+    struct kafka_client *client = NULL;
+    json_t *result = NULL;
+
+    enum err err = kafka_admin_open(common, &client);
+    if (!err)
+        err = ask(client, options, &result);
+    kafka_client_close(client);
+    if (err) {
+        json_decref(result);
+        return (int)output_error(err);
+    }
+    if (columns)
+        output_rows(result, columns, common_wants_json(common));
+    else
+        output_object(result, common_wants_json(common));
+    return EXIT_CODE_OK;
+}
+
 void kafka_partitions_reset(kafka_partitions *list)
 {
     for (size_t i = 0; i < list->count; i++)

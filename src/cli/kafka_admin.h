@@ -31,6 +31,16 @@ struct kafka_partition *kafka_partitions_find(const kafka_partitions *list, stru
 /* Open the connection that --server, PABAL_SERVER or the server on this machine leads to. */
 must_use enum err kafka_admin_open(const struct common *common, struct kafka_client **out);
 
+/* What a command asks; *out is the result, a new reference, which may be there on failure too. */
+typedef enum err kafka_admin_ask(struct kafka_client *c, const void *options, json_t **out);
+
+/*
+ * Open the connection, ask, and print the result: rows with these columns, or with NULL an object.
+ * Returns the exit code.
+ */
+int kafka_admin_run(const struct common *common, const void *options, kafka_admin_ask *ask,
+                    const char *columns);
+
 static inline json_t *json_of_bytes(struct bytes b)
 {
     json_t *text = json_stringn((const char *)b.data, b.size);

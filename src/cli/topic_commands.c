@@ -14,9 +14,6 @@ struct topic_options {
     bool if_not_exists, if_exists, shows_configs, dry_run;
 };
 
-/* What a command does; *out is the result, a new reference. */
-typedef enum err topic_ask(struct kafka_client *c, const struct topic_options *o, json_t **out);
-
 /* ---- list and show ---- */
 
 static json_t *count_or_null(int64_t count)
@@ -38,11 +35,11 @@ static json_t *topic_row(const struct kafka_partition *first, size_t count)
     return row;
 }
 
-static enum err list_topics(struct kafka_client *c, const struct topic_options *o, json_t **out)
+static enum err list_topics(struct kafka_client *c, const void *options, json_t **out)
 {
     kafka_partitions list = {0};
 
-    (void)o;
+    (void)options;
     enum err err = kafka_admin_partitions(c, NULL, &list);
     *out = json_array();
     for (size_t i = 0, next; i < list.count; i = next) {
@@ -119,8 +116,9 @@ static enum err show_configs(struct kafka_client *c, const struct topic_options 
     return OK;
 }
 
-static enum err show_topic(struct kafka_client *c, const struct topic_options *o, json_t **out)
+static enum err show_topic(struct kafka_client *c, const void *options, json_t **out)
 {
+    const struct topic_options *o = options;
     return o->shows_configs ? show_configs(c, o, out) : show_partitions(c, o, out);
 }
 
@@ -138,8 +136,9 @@ static enum err split_config(const char *text, struct bytes *out_name, struct by
     return OK;
 }
 
-static enum err create_topic(struct kafka_client *c, const struct topic_options *o, json_t **out)
+static enum err create_topic(struct kafka_client *c, const void *options, json_t **out)
 {
+    const struct topic_options *o = options;
     struct kafka_create_topics_request_config configs[FLAG_LIST_MAX];
     struct kafka_topic_spec spec = {.name = o->name,
                                     .partitions = o->partitions ? (int32_t)o->partitions : -1,
@@ -160,8 +159,9 @@ static enum err create_topic(struct kafka_client *c, const struct topic_options 
     return OK;
 }
 
-static enum err delete_topic(struct kafka_client *c, const struct topic_options *o, json_t **out)
+static enum err delete_topic(struct kafka_client *c, const void *options, json_t **out)
 {
+    const struct topic_options *o = options;
     struct kafka_metadata_response metadata;
 
     enum err err = kafka_client_metadata(c, o->name, &metadata); /* for its better error */
@@ -244,8 +244,9 @@ static enum err alter_configs(struct kafka_client *c, const struct topic_options
                                     response.responses.items[0].error_message, o->name);
 }
 
-static enum err alter_topic(struct kafka_client *c, const struct topic_options *o, json_t **out)
+static enum err alter_topic(struct kafka_client *c, const void *options, json_t **out)
 {
+    const struct topic_options *o = options;
     struct kafka_metadata_response metadata;
     bool has_configs = o->configs.count + o->deleted_configs.count > 0;
 
@@ -263,31 +264,15 @@ static enum err alter_topic(struct kafka_client *c, const struct topic_options *
 
 /* ---- the commands ---- */
 
-/* `columns` NULL: the result is an object. */
-static int run(const struct arguments *a, int argc, char **argv, struct topic_options *o,
-               topic_ask *ask, const char *columns)
+static bool begin(const struct arguments *a, int argc, char **argv, struct topic_options *o,
+                  int *exit_code)
 {
     const char *positionals[POSITIONALS_MAX];
-    struct kafka_client *client = NULL;
-    json_t *result = NULL;
-    int exit_code;
 
-    if (!cli_begin(a, argc, argv, positionals, &o->common, &exit_code))
-        return exit_code;
+    if (!cli_begin(a, argc, argv, positionals, &o->common, exit_code))
+        return false;
     o->name = positionals[0];
-    enum err err = kafka_admin_open(&o->common, &client);
-    if (!err)
-        err = ask(client, o, &result);
-    kafka_client_close(client);
-    if (err) {
-        json_decref(result);
-        return (int)output_error(err);
-    }
-    if (columns)
-        output_rows(result, columns, common_wants_json(&o->common));
-    else
-        output_object(result, common_wants_json(&o->common));
-    return EXIT_CODE_OK;
+    return true;
 }
 
 static void options_init(struct topic_options *o)
@@ -309,9 +294,12 @@ int topic_list_run(int argc, char **argv)
         .flags = flags,
         .flag_count = sizeof flags / sizeof flags[0],
     };
+    int exit_code;
 
     options_init(&o);
-    return run(&a, argc, argv, &o, list_topics, "name partitions messages bytes");
+    return begin(&a, argc, argv, &o, &exit_code)
+               ? kafka_admin_run(&o.common, &o, list_topics, "name partitions messages bytes")
+               : exit_code;
 }
 
 int topic_show_run(int argc, char **argv)
@@ -331,13 +319,14 @@ int topic_show_run(int argc, char **argv)
         .positional_least = 1,
         .positional_most = 1,
     };
+    int exit_code;
 
     options_init(&o);
-    bool wants_configs = false; /* known before the flags are parsed: columns depend on it */
-    for (int i = 0; i < argc; i++)
-        wants_configs |= strcmp(argv[i], "--configs") == 0;
-    return run(&a, argc, argv, &o, show_topic,
-               wants_configs ? "name value source" : "partition start end messages bytes leader");
+    if (!begin(&a, argc, argv, &o, &exit_code))
+        return exit_code;
+    return kafka_admin_run(&o.common, &o, show_topic,
+                           o.shows_configs ? "name value source"
+                                           : "partition start end messages bytes leader");
 }
 
 int topic_create_run(int argc, char **argv)
@@ -360,9 +349,12 @@ int topic_create_run(int argc, char **argv)
         .positional_least = 1,
         .positional_most = 1,
     };
+    int exit_code;
 
     options_init(&o);
-    return run(&a, argc, argv, &o, create_topic, NULL);
+    return begin(&a, argc, argv, &o, &exit_code)
+               ? kafka_admin_run(&o.common, &o, create_topic, NULL)
+               : exit_code;
 }
 
 int topic_alter_run(int argc, char **argv)
@@ -386,9 +378,11 @@ int topic_alter_run(int argc, char **argv)
         .positional_least = 1,
         .positional_most = 1,
     };
+    int exit_code;
 
     options_init(&o);
-    return run(&a, argc, argv, &o, alter_topic, NULL);
+    return begin(&a, argc, argv, &o, &exit_code) ? kafka_admin_run(&o.common, &o, alter_topic, NULL)
+                                                 : exit_code;
 }
 
 int topic_delete_run(int argc, char **argv)
@@ -407,7 +401,10 @@ int topic_delete_run(int argc, char **argv)
         .positional_least = 1,
         .positional_most = 1,
     };
+    int exit_code;
 
     options_init(&o);
-    return run(&a, argc, argv, &o, delete_topic, NULL);
+    return begin(&a, argc, argv, &o, &exit_code)
+               ? kafka_admin_run(&o.common, &o, delete_topic, NULL)
+               : exit_code;
 }
