@@ -107,6 +107,16 @@ void channel_fail_err(struct channel *ch, enum err err, const char *what)
     channel_fail(ch, reply_from_err(err), "%s: %s", what, *err_text() ? err_text() : err_name(err));
 }
 
+void channel_fail_as(struct channel *ch, enum err err)
+{
+    channel_fail(ch, reply_from_err(err), "%s", err_text());
+}
+
+struct declarer channel_declarer(const struct channel *ch)
+{
+    return (struct declarer){.session = &ch->conn->session};
+}
+
 /* ---- execution ---- */
 
 static void run_method(struct channel *ch, const struct command *command)

@@ -21,7 +21,7 @@
 #include "amqp/connection.h"
 #include "amqp/unacked.h"
 #include "base/map.h"
-#include "broker/queue.h"
+#include "broker/declare.h"
 
 struct tx;
 struct reply_consumer;
@@ -56,7 +56,7 @@ struct channel {
     /* delivering */
     uint64_t last_delivery_tag;
     struct unacked unacked;
-    struct map consumers; /* by tag */
+    struct map consumers;                  /* by tag */
     struct reply_consumer *reply_consumer; /* or NULL */
     struct list consumers_by_turn;
     uint32_t prefetch; /* of consumers to come; 0: no limit */
@@ -84,6 +84,10 @@ void channel_wait_again(struct channel *, channel_step *next);
 void channel_fail(struct channel *, enum reply_code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void channel_fail_err(struct channel *, enum err, const char *what);
+/* Likewise, in the words of err_text() alone. */
+void channel_fail_as(struct channel *, enum err);
+/* On whose behalf this channel declares. */
+struct declarer channel_declarer(const struct channel *);
 /* A name as it counts: without CR and LF (RabbitMQ). Valid as long as the current command. */
 struct bytes channel_name(struct channel *, struct bytes name);
 /* The queue a method names, empty meaning the last one declared; NULL: it failed (404, or 405 when
@@ -91,11 +95,6 @@ struct bytes channel_name(struct channel *, struct bytes name);
 struct queue *channel_find_queue(struct channel *, struct bytes name);
 /* NULL: it failed (404). */
 struct exchange *channel_find_exchange(struct channel *, struct bytes name);
-/* False: it failed (403), because this is the default exchange, which stays as it is. */
-bool channel_may_change_exchange(struct channel *, struct bytes name);
-/* False: it failed, because the catalog takes no change or the binding means nothing. */
-bool channel_can_bind(struct channel *, const struct exchange *, struct bytes key,
-                      struct bytes arguments);
 /* Stop consumers, give back what is unacked, forget confirms and parked commands. */
 void channel_tear_down(struct channel *);
 static inline bool channel_is_idle(const struct channel *ch)

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "amqp/amqp_messages.h"
-#include "amqp/arguments.h"
 #include "amqp/method.h"
 #include "amqp/reply_to.h"
 #include "amqp/send.h"
@@ -197,6 +196,28 @@ static void start_consumer(struct channel *ch)
                     &(struct amqp_basic_consume_ok){.consumer_tag = consumer->tag});
 }
 
+/* What would change how messages come and is not built is refused by name. */
+static bool arguments_are_built(struct channel *ch, const struct queue *queue,
+                                struct bytes arguments)
+{
+    static const char *const others[] = {
+        "x-consumer-timeout", "x-stream-offset",           "x-stream-filter",
+        "x-credit",           "x-stream-match-unfiltered",
+    };
+    struct amqp_value value;
+
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (!amqp_table_find(arguments, others[i], &value))
+            continue;
+        channel_fail(ch, REPLY_NOT_IMPLEMENTED,
+                     "argument '%s' is not built yet, for a consumer of queue '%.*s' in vhost "
+                     "'%.*s'",
+                     others[i], BYTES_FORMAT(queue->name), BYTES_FORMAT(queue->vhost->name));
+        return false;
+    }
+    return true;
+}
+
 static bool priority_is_good(struct channel *ch, const struct queue *queue, struct bytes arguments)
 {
     struct amqp_value v;
@@ -226,7 +247,7 @@ void method_basic_consume(struct channel *ch, const void *arguments)
         return;
     }
     struct queue *queue = channel_find_queue(ch, in->queue);
-    if (!queue || !arguments_are_built_for_consumer(ch, queue, in->arguments) ||
+    if (!queue || !arguments_are_built(ch, queue, in->arguments) ||
         !priority_is_good(ch, queue, in->arguments))
         return;
     channel_wait(ch, core_catalog_ticket(ch->conn->core), start_consumer);

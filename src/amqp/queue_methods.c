@@ -3,13 +3,11 @@
 #include <string.h>
 
 #include "amqp/amqp_messages.h"
-#include "amqp/arguments.h"
 #include "amqp/consume.h"
 #include "amqp/method.h"
 #include "amqp/reply_to.h"
 #include "amqp/send.h"
 #include "base/mem.h"
-#include "wire/amqp_table.h"
 
 /* ---- names ---- */
 
@@ -34,22 +32,6 @@ static void remember_queue(struct channel *ch, struct bytes name)
     ch->last_queue = bytes_of(xmemdup(name.data, name.size), name.size);
 }
 
-/* Another connection's own queue is out of reach. `strict`: so is a shared one, as for a declare
- * that wants it exclusive. */
-static bool is_in_reach(struct channel *ch, const struct queue *queue, bool exclusive, bool strict)
-{
-    bool is_own = queue->exclusive && queue->owner == &ch->conn->session;
-
-    if (strict ? is_own == exclusive && (is_own || !queue->exclusive) : is_own || !queue->exclusive)
-        return true;
-    channel_fail(ch, REPLY_RESOURCE_LOCKED,
-                 "cannot obtain exclusive access to locked queue '%.*s' in vhost '%.*s'. It could "
-                 "be originally declared on another connection or the exclusive property value "
-                 "does not match that of the original declaration.",
-                 BYTES_FORMAT(queue->name), BYTES_FORMAT(ch->conn->vhost->name));
-    return false;
-}
-
 static void fail_no_queue(struct channel *ch, struct bytes name)
 {
     channel_fail(ch, REPLY_NOT_FOUND, "no queue '%.*s' in vhost '%.*s'", BYTES_FORMAT(name),
@@ -68,14 +50,15 @@ static bool name_or_last(struct channel *ch, struct bytes name, struct bytes *ou
 
 struct queue *channel_find_queue(struct channel *ch, struct bytes name)
 {
+    struct declarer by = channel_declarer(ch);
+    struct queue *queue = NULL;
+
     if (!name_or_last(ch, name, &name))
         return NULL;
-    struct queue *queue = queue_find(ch->conn->vhost, name);
-    if (!queue) {
-        fail_no_queue(ch, name);
-        return NULL;
-    }
-    return is_in_reach(ch, queue, false, false) ? queue : NULL;
+    enum err err = declare_find_queue(ch->conn->vhost, name, &by, &queue);
+    if (err)
+        channel_fail_as(ch, err);
+    return queue;
 }
 
 /* ---- declare ---- */
@@ -116,80 +99,35 @@ static void answer_when_durable(struct channel *ch, struct queue *queue)
 
 static void declare_passive(struct channel *ch, struct bytes name)
 {
-    struct queue *queue = queue_find(ch->conn->vhost, name);
+    struct declarer by = channel_declarer(ch);
+    struct queue *queue;
+    enum err err = declare_find_queue(ch->conn->vhost, name, &by, &queue);
 
-    if (!queue)
-        fail_no_queue(ch, name);
-    else if (is_in_reach(ch, queue, false, false))
+    if (err)
+        channel_fail_as(ch, err);
+    else
         answer_when_durable(ch, queue);
 }
 
-static void declare_existing(struct channel *ch, const struct amqp_queue_declare *in,
-                             struct queue *queue)
+static void declare(struct channel *ch, const struct amqp_queue_declare *in, struct bytes name,
+                    bool is_made_here)
 {
-    struct argument_subject subject = {.kind = "queue", .name = queue->name};
-    bool durable = in->durable && !in->exclusive;
-
-    if (is_in_reach(ch, queue, in->exclusive, true) &&
-        argument_flags_agree(ch, &subject, "durable", durable, queue->durable) &&
-        argument_flags_agree(ch, &subject, "auto_delete", in->auto_delete, queue->auto_delete) &&
-        arguments_agree_for_queue(ch, &subject, in->arguments, queue->arguments)) {
-        queue_redeclared(queue);
-        answer_when_durable(ch, queue);
-    }
-}
-
-/* RabbitMQ's quorum queues are for data that stays. */
-static bool property_fits(struct channel *ch, const struct amqp_queue_declare *in,
-                          struct bytes name)
-{
-    const char *wrong = !in->durable      ? "non-durable"
-                        : in->exclusive   ? "exclusive-owner"
-                        : in->auto_delete ? "auto-delete"
-                                          : NULL;
-    struct amqp_value type;
-
-    if (!wrong || !amqp_table_find(in->arguments, "x-queue-type", &type) ||
-        !bytes_equal_string(type.bytes, "quorum"))
-        return true;
-    channel_fail(ch, REPLY_PRECONDITION_FAILED,
-                 "invalid property '%s' for queue '%.*s' in vhost '%.*s'", wrong,
-                 BYTES_FORMAT(name), BYTES_FORMAT(ch->conn->vhost->name));
-    return false;
-}
-
-static bool spec_is_good(struct channel *ch, const struct queue_spec *spec)
-{
-    const char *argument;
-
-    if (!queue_check(spec, &argument))
-        return true;
-    channel_fail(ch, REPLY_PRECONDITION_FAILED,
-                 "invalid arg '%s' for queue '%.*s' in vhost '%.*s': %s", argument,
-                 BYTES_FORMAT(spec->name), BYTES_FORMAT(ch->conn->vhost->name), err_text());
-    return false;
-}
-
-static void declare_new(struct channel *ch, const struct amqp_queue_declare *in, struct bytes name)
-{
-    struct argument_subject subject = {.kind = "queue", .name = name};
-
-    if (!arguments_are_built_for_queue(ch, &subject, in->arguments) || !property_fits(ch, in, name))
-        return;
-    enum err err = core_catalog_can_change(ch->conn->core);
-    if (err) {
-        channel_fail_err(ch, err, "cannot declare the queue");
-        return;
-    }
-    struct queue_spec spec = {
+    struct queue *queue;
+    struct declarer by = channel_declarer(ch);
+    struct queue_declaration declaration = {
         .name = name,
-        .durable = in->durable && !in->exclusive, /* what dies with its connection is not durable */
+        .durable = in->durable,
         .auto_delete = in->auto_delete,
-        .exclusive_owner = in->exclusive ? &ch->conn->session : NULL,
+        .exclusive = in->exclusive,
+        .may_be_reserved = is_made_here,
         .arguments = in->arguments,
     };
-    if (spec_is_good(ch, &spec))
-        answer_when_durable(ch, queue_create(ch->conn->vhost, &spec));
+    enum err err = declare_queue(ch->conn->vhost, &declaration, &by, &queue);
+
+    if (err)
+        channel_fail_as(ch, err);
+    else
+        answer_when_durable(ch, queue);
 }
 
 /* Clients look whether somebody waits for an answer (RabbitMQ). */
@@ -206,7 +144,7 @@ static void declare_unnamed(struct channel *ch, const struct amqp_queue_declare 
 {
     char *name = consume_make_name(ch->conn->core, "amq.gen", '-');
 
-    declare_new(ch, in, bytes_from_string(name));
+    declare(ch, in, bytes_from_string(name), true);
     free(name);
 }
 
@@ -219,22 +157,12 @@ void method_queue_declare(struct channel *ch, const void *arguments)
         declare_reply_address(ch, name);
         return;
     }
-    if (in->passive) {
+    if (in->passive)
         declare_passive(ch, name);
-        return;
-    }
-    if (!name.size) {
+    else if (!name.size)
         declare_unnamed(ch, in);
-        return;
-    }
-    struct queue *queue = queue_find(ch->conn->vhost, name);
-    if (queue)
-        declare_existing(ch, in, queue);
-    else if (bytes_has_prefix(name, "amq."))
-        channel_fail(ch, REPLY_ACCESS_REFUSED, "queue name '%.*s' contains reserved prefix 'amq.*'",
-                     BYTES_FORMAT(name));
     else
-        declare_new(ch, in, name);
+        declare(ch, in, name, false);
 }
 
 /* ---- bind, unbind ---- */
@@ -255,56 +183,50 @@ static struct bytes binding_key(struct bytes asked_queue, struct bytes key, stru
     return !asked_queue.size && !key.size ? queue_name : key;
 }
 
-static void add_binding(struct channel *ch, const struct amqp_queue_bind *in, struct exchange *x,
-                        struct queue *queue)
+static struct binding_declaration binding_of(struct channel *ch, struct bytes asked_queue,
+                                             struct bytes queue, struct bytes exchange,
+                                             struct bytes key, struct bytes arguments)
 {
-    struct bytes key = binding_key(in->queue, in->routing_key, queue->name);
-
-    if (!channel_can_bind(ch, x, key, in->arguments))
-        return;
-    exchange_bind(x, queue, key, in->arguments);
-    if (!in->nowait)
-        channel_wait(ch, core_catalog_ticket(ch->conn->core), answer_bind);
+    return (struct binding_declaration){
+        .source = channel_name(ch, exchange),
+        .destination = queue,
+        .key = binding_key(asked_queue, key, queue),
+        .arguments = arguments,
+    };
 }
 
 void method_queue_bind(struct channel *ch, const void *arguments)
 {
     const struct amqp_queue_bind *in = arguments;
-    struct bytes queue_name, exchange_name = channel_name(ch, in->exchange);
+    struct declarer by = channel_declarer(ch);
+    struct bytes queue;
 
-    if (!name_or_last(ch, in->queue, &queue_name) ||
-        !channel_may_change_exchange(ch, exchange_name))
+    if (!name_or_last(ch, in->queue, &queue))
         return;
-    struct exchange *x = channel_find_exchange(ch, exchange_name);
-    if (!x)
-        return;
-    struct queue *queue = channel_find_queue(ch, queue_name);
-    if (queue)
-        add_binding(ch, in, x, queue);
-}
-
-/* What is not there cannot be bound, so a missing exchange, queue or binding is no error (RabbitMQ). */
-static void remove_binding(struct channel *ch, const struct amqp_queue_unbind *in,
-                           struct bytes queue_name, struct bytes exchange_name)
-{
-    struct exchange *x = exchange_find(ch->conn->vhost, exchange_name);
-    struct queue *queue = queue_find(ch->conn->vhost, queue_name);
-
-    if (queue && !is_in_reach(ch, queue, false, false))
-        return;
-    if (x && queue)
-        exchange_unbind(x, queue, binding_key(in->queue, in->routing_key, queue_name),
-                        in->arguments);
-    channel_wait(ch, core_catalog_ticket(ch->conn->core), answer_unbind);
+    struct binding_declaration declaration =
+        binding_of(ch, in->queue, queue, in->exchange, in->routing_key, in->arguments);
+    enum err err = declare_binding(ch->conn->vhost, &declaration, &by);
+    if (err)
+        channel_fail_as(ch, err);
+    else if (!in->nowait)
+        channel_wait(ch, core_catalog_ticket(ch->conn->core), answer_bind);
 }
 
 void method_queue_unbind(struct channel *ch, const void *arguments)
 {
     const struct amqp_queue_unbind *in = arguments;
-    struct bytes queue_name, exchange_name = channel_name(ch, in->exchange);
+    struct declarer by = channel_declarer(ch);
+    struct bytes queue;
 
-    if (name_or_last(ch, in->queue, &queue_name) && channel_may_change_exchange(ch, exchange_name))
-        remove_binding(ch, in, queue_name, exchange_name);
+    if (!name_or_last(ch, in->queue, &queue))
+        return;
+    struct binding_declaration declaration =
+        binding_of(ch, in->queue, queue, in->exchange, in->routing_key, in->arguments);
+    enum err err = declare_unbinding(ch->conn->vhost, &declaration, &by);
+    if (err)
+        channel_fail_as(ch, err);
+    else
+        channel_wait(ch, core_catalog_ticket(ch->conn->core), answer_unbind);
 }
 
 /* ---- purge ---- */
@@ -350,48 +272,39 @@ static void answer_delete(struct channel *ch)
                     &(struct amqp_queue_delete_ok){.message_count = count_u32(ch->step_count)});
 }
 
-/* A queue that is not there is as good as deleted (RabbitMQ). False: it failed. */
-static bool find_deletable(struct channel *ch, struct bytes name, struct queue **out)
-{
-    if (!name_or_last(ch, name, &name))
-        return false;
-    *out = queue_find(ch->conn->vhost, name);
-    return !*out || is_in_reach(ch, *out, false, false);
-}
-
 static void delete_queue(struct channel *ch)
 {
     const struct amqp_queue_delete *in = ch->current->arguments;
-    struct bytes vhost = ch->conn->vhost->name;
-    struct queue *queue;
+    struct declarer by = channel_declarer(ch);
+    struct bytes name;
+    uint64_t count;
 
-    if (!find_deletable(ch, in->queue, &queue))
+    if (!name_or_last(ch, in->queue, &name))
         return;
-    ch->step_count = queue ? queue_ready_count(queue) : 0;
-    if (queue && in->if_unused && queue->consumer_count) {
-        channel_fail(ch, REPLY_PRECONDITION_FAILED, "queue '%.*s' in vhost '%.*s' in use",
-                     BYTES_FORMAT(queue->name), BYTES_FORMAT(vhost));
-        return;
-    }
-    if (queue && in->if_empty && ch->step_count) {
-        channel_fail(ch, REPLY_PRECONDITION_FAILED, "queue '%.*s' in vhost '%.*s' not empty",
-                     BYTES_FORMAT(queue->name), BYTES_FORMAT(vhost));
+    enum err err =
+        declare_delete_queue(ch->conn->vhost, name, &by, in->if_unused, in->if_empty, &count);
+    if (err) {
+        channel_fail_as(ch, err);
         return;
     }
-    if (queue)
-        queue_delete(queue);
+    ch->step_count = count;
     channel_wait(ch, core_catalog_ticket(ch->conn->core), answer_delete);
 }
 
 void method_queue_delete(struct channel *ch, const void *arguments)
 {
     const struct amqp_queue_delete *in = arguments;
+    struct declarer by = channel_declarer(ch);
     struct queue *queue;
+    struct bytes name;
 
-    if (!find_deletable(ch, in->queue, &queue))
+    if (!name_or_last(ch, in->queue, &name))
         return;
-    if (queue)
+    enum err err = declare_find_queue(ch->conn->vhost, name, &by, &queue);
+    if (!err)
         channel_wait(ch, queue_barrier(queue), delete_queue);
-    else
+    else if (err == E_NOT_FOUND) /* as good as deleted (RabbitMQ) */
         delete_queue(ch);
+    else
+        channel_fail_as(ch, err);
 }
