@@ -17,6 +17,9 @@ struct amqp_consumer {
     uint32_t window;    /* 0: no limit */
     uint32_t in_window; /* deliveries that are not settled */
     bool hungry;
+    bool is_orphan;         /* the queue is gone, and the client is about to be told */
+    struct deferred notice; /* behind the answer to whoever deleted it */
+    struct wait deletion;
 };
 
 /* Stop and free all consumers of the channel. */

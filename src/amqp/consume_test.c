@@ -84,9 +84,9 @@ TEST(a_prefetch_window_is_of_each_consumer_and_moves_with_its_acks)
     expect_short(p, "a.5:5 a.6:6 ");
     say(p, "1 basic.ack multiple");
     say(p, "1 queue.delete queue=q if_empty");
-    expect_short(p, "[1 basic.cancel consumer_tag=a nowait=true] "
-                    "[1 basic.cancel consumer_tag=b nowait=true] "
-                    "[1 queue.delete_ok message_count=0] ");
+    expect_short(p, "[1 queue.delete_ok message_count=0] "
+                    "[1 basic.cancel consumer_tag=a nowait=true] "
+                    "[1 basic.cancel consumer_tag=b nowait=true] ");
     broker_close(&b);
 }
 
@@ -246,6 +246,37 @@ TEST(a_deleted_queue_cancels_its_consumers_and_its_tags_stay_good)
     say(p, "1 basic.nack delivery_tag=2 requeue");
     say(p, "1 basic.qos prefetch_count=1");
     expect_short(p, "[1 basic.qos_ok] ");
+    broker_close(&b);
+}
+
+/* A client may end with its consumer: then it has its answer already (RabbitMQ's order). */
+TEST(who_deletes_a_queue_is_answered_before_its_consumer_is_cancelled)
+{
+    struct peer *p = connected();
+    say(p, "1 basic.consume queue=q consumer_tag=c nowait");
+    say(p, "1 queue.delete queue=q");
+    expect_short(
+        p, "[1 queue.delete_ok message_count=0] [1 basic.cancel consumer_tag=c nowait=true] ");
+    say(p, "1 queue.declare queue=passing exclusive");
+    say(p, "1 basic.consume queue=passing consumer_tag=d nowait");
+    say(p, "1 queue.delete queue=passing");
+    expect_short(
+        p, "[1 queue.declare_ok queue=passing message_count=0 consumer_count=0] "
+           "[1 queue.delete_ok message_count=0] [1 basic.cancel consumer_tag=d nowait=true] ");
+    broker_close(&b);
+}
+
+TEST(a_connection_may_go_before_its_consumers_are_told_that_their_queue_is_gone)
+{
+    struct peer *p = connected();
+    say(p, "1 basic.consume queue=q consumer_tag=c nowait");
+    say(p, "1 queue.delete queue=q nowait");
+    say(p, "1 basic.cancel consumer_tag=c");
+    expect_short(p, "[1 basic.cancel_ok consumer_tag=c] ");
+    say(p, "1 queue.declare queue=q durable");
+    say(p, "1 basic.consume queue=q consumer_tag=c nowait");
+    say(p, "1 queue.delete queue=q nowait");
+    say(p, "0 connection.close reply_code=200");
     broker_close(&b);
 }
 
