@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "amqp/amqp_messages.h"
-#include "amqp/arguments.h"
 #include "amqp/method.h"
 #include "amqp/reply_to.h"
 #include "amqp/send.h"
@@ -72,8 +71,6 @@ static void consumer_free(struct amqp_consumer *consumer)
 {
     struct channel *ch = consumer->channel;
 
-    core_defer_cancel(&consumer->notice);
-    core_wait_cancel(&consumer->deletion);
     map_remove(&ch->consumers, consumer->tag);
     list_remove(&consumer->node);
     unacked_forget_consumer(&ch->unacked, consumer);
@@ -81,10 +78,10 @@ static void consumer_free(struct amqp_consumer *consumer)
     free(consumer);
 }
 
-/* RabbitMQ ext: consumer_cancel_notify. */
-static void deletion_is_durable(struct wait *wait)
+/* The queue is gone: RabbitMQ ext: consumer_cancel_notify. Its deliveries can still be settled. */
+static void consumer_cancelled(struct consumer *base)
 {
-    struct amqp_consumer *consumer = container_of(wait, struct amqp_consumer, deletion);
+    struct amqp_consumer *consumer = (struct amqp_consumer *)base;
     struct connection *c = consumer->channel->conn;
 
     if (c->client_takes_cancel)
@@ -93,31 +90,11 @@ static void deletion_is_durable(struct wait *wait)
     consumer_free(consumer);
 }
 
-static void wait_for_deletion(struct deferred *deferred)
-{
-    struct amqp_consumer *consumer = container_of(deferred, struct amqp_consumer, notice);
-    struct core *core = consumer->channel->conn->core;
-
-    consumer->deletion.ready = deletion_is_durable;
-    core_wait(core, &consumer->deletion, core_catalog_ticket(core), STAGE_COMMITTED);
-}
-
-/* The queue is gone. That is told when a crash cannot bring it back, and behind the delete-ok, which a
- * client that ends with its consumer wants to have seen. What it was given can still be settled. */
-static void consumer_cancelled(struct consumer *base)
-{
-    struct amqp_consumer *consumer = (struct amqp_consumer *)base;
-
-    consumer->is_orphan = true;
-    consumer->notice.run = wait_for_deletion;
-    core_defer(consumer->channel->conn->core, &consumer->notice);
-}
-
 /* ---- windows move ---- */
 
 static void wake(struct amqp_consumer *consumer)
 {
-    if (!consumer->hungry || consumer->is_orphan)
+    if (!consumer->hungry)
         return;
     consumer->hungry = false;
     queue_consumer_ready(&consumer->base);
@@ -219,6 +196,28 @@ static void start_consumer(struct channel *ch)
                     &(struct amqp_basic_consume_ok){.consumer_tag = consumer->tag});
 }
 
+/* What would change how messages come and is not built is refused by name. */
+static bool arguments_are_built(struct channel *ch, const struct queue *queue,
+                                struct bytes arguments)
+{
+    static const char *const others[] = {
+        "x-consumer-timeout", "x-stream-offset",           "x-stream-filter",
+        "x-credit",           "x-stream-match-unfiltered",
+    };
+    struct amqp_value value;
+
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (!amqp_table_find(arguments, others[i], &value))
+            continue;
+        channel_fail(ch, REPLY_NOT_IMPLEMENTED,
+                     "argument '%s' is not built yet, for a consumer of queue '%.*s' in vhost "
+                     "'%.*s'",
+                     others[i], BYTES_FORMAT(queue->name), BYTES_FORMAT(queue->vhost->name));
+        return false;
+    }
+    return true;
+}
+
 static bool priority_is_good(struct channel *ch, const struct queue *queue, struct bytes arguments)
 {
     struct amqp_value v;
@@ -248,7 +247,7 @@ void method_basic_consume(struct channel *ch, const void *arguments)
         return;
     }
     struct queue *queue = channel_find_queue(ch, in->queue);
-    if (!queue || !arguments_are_built_for_consumer(ch, queue, in->arguments) ||
+    if (!queue || !arguments_are_built(ch, queue, in->arguments) ||
         !priority_is_good(ch, queue, in->arguments))
         return;
     channel_wait(ch, core_catalog_ticket(ch->conn->core), start_consumer);
@@ -258,8 +257,7 @@ void method_basic_consume(struct channel *ch, const void *arguments)
 
 static void stop_consumer(struct amqp_consumer *consumer)
 {
-    if (!consumer->is_orphan)
-        queue_cancel(&consumer->base);
+    queue_cancel(&consumer->base);
     consumer_free(consumer);
 }
 
