@@ -71,6 +71,8 @@ static void consumer_free(struct amqp_consumer *consumer)
 {
     struct channel *ch = consumer->channel;
 
+    core_defer_cancel(&consumer->notice);
+    core_wait_cancel(&consumer->deletion);
     map_remove(&ch->consumers, consumer->tag);
     list_remove(&consumer->node);
     unacked_forget_consumer(&ch->unacked, consumer);
@@ -78,10 +80,10 @@ static void consumer_free(struct amqp_consumer *consumer)
     free(consumer);
 }
 
-/* The queue is gone: RabbitMQ ext: consumer_cancel_notify. Its deliveries can still be settled. */
-static void consumer_cancelled(struct consumer *base)
+/* RabbitMQ ext: consumer_cancel_notify. */
+static void deletion_is_durable(struct wait *wait)
 {
-    struct amqp_consumer *consumer = (struct amqp_consumer *)base;
+    struct amqp_consumer *consumer = container_of(wait, struct amqp_consumer, deletion);
     struct connection *c = consumer->channel->conn;
 
     if (c->client_takes_cancel)
@@ -90,11 +92,31 @@ static void consumer_cancelled(struct consumer *base)
     consumer_free(consumer);
 }
 
+static void wait_for_deletion(struct deferred *deferred)
+{
+    struct amqp_consumer *consumer = container_of(deferred, struct amqp_consumer, notice);
+    struct core *core = consumer->channel->conn->core;
+
+    consumer->deletion.ready = deletion_is_durable;
+    core_wait(core, &consumer->deletion, core_catalog_ticket(core), STAGE_COMMITTED);
+}
+
+/* The queue is gone. That is told when a crash cannot bring it back, and behind the delete-ok, which a
+ * client that ends with its consumer wants to have seen. What it was given can still be settled. */
+static void consumer_cancelled(struct consumer *base)
+{
+    struct amqp_consumer *consumer = (struct amqp_consumer *)base;
+
+    consumer->is_orphan = true;
+    consumer->notice.run = wait_for_deletion;
+    core_defer(consumer->channel->conn->core, &consumer->notice);
+}
+
 /* ---- windows move ---- */
 
 static void wake(struct amqp_consumer *consumer)
 {
-    if (!consumer->hungry)
+    if (!consumer->hungry || consumer->is_orphan)
         return;
     consumer->hungry = false;
     queue_consumer_ready(&consumer->base);
@@ -257,7 +279,8 @@ void method_basic_consume(struct channel *ch, const void *arguments)
 
 static void stop_consumer(struct amqp_consumer *consumer)
 {
-    queue_cancel(&consumer->base);
+    if (!consumer->is_orphan)
+        queue_cancel(&consumer->base);
     consumer_free(consumer);
 }
 
