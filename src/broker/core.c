@@ -64,6 +64,7 @@ static void core_free(struct core *core)
     timers_reset(&core->timers);
     batch_builder_reset(&in->builder);
     text_reset(&in->scratch);
+    text_reset(&in->delivered_properties);
     vec_reset(&in->condemned);
     vec_reset(&in->pinned);
     free(in);

@@ -36,9 +36,10 @@ struct core_config {
     int32_t default_partitions;
     int64_t topic_message_max_bytes; /* batch limit of topics that do not say: 1048588 */
     int64_t message_max_bytes;       /* an AMQP message's body */
-    int64_t producer_expiration_ms;  /* of idempotent producers not heard of; 0: a day */
-    int64_t producers_max;           /* of all partitions together; 0: 100,000 */
-    struct group_config groups;      /* zeroed: the defaults */
+    int64_t consumer_timeout_ms; /* of deliveries that nobody settles; 0: they may take forever */
+    int64_t producer_expiration_ms; /* of idempotent producers not heard of; 0: a day */
+    int64_t producers_max;          /* of all partitions together; 0: 100,000 */
+    struct group_config groups;     /* zeroed: the defaults */
     uint64_t random_seed;
     char cluster_id[32]; /* 22 characters base64url; stored in the data directory */
     int32_t node_id;

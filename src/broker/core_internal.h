@@ -68,13 +68,16 @@ struct core_internal {
     VEC(struct chunk *) pinned;   /* released when the turn has ended */
     struct batch_builder builder; /* scratch for one batch at a time: catalog, control */
     struct text scratch;
+    struct text
+        delivered_properties; /* of the newest delivery, when they are not the stored ones */
 
     struct idmap recovered;           /* log id -> struct subscription, until its queue claims it */
     struct idmap recovered_producers; /* log id -> struct producers, until its partition does */
     enum err recovery_err; /* the first thing in recovered state that this version cannot read */
     char recovery_text[256];
     struct disk *disk;
-    struct jobs *jobs; /* the store's; also for reads before the loop starts, and for the protocols */
+    struct jobs
+        *jobs; /* the store's; also for reads before the loop starts, and for the protocols */
 };
 
 /* Move all of `from` behind the last of `to`. */

@@ -97,3 +97,22 @@ void message_put_properties(const struct message *m, enum property_flag replaced
     if (!is_put)
         amqp_property_put(out, replaced, value);
 }
+
+void message_put_header(const struct message *m, const char *name, const struct amqp_value *value,
+                        struct text *out)
+{
+    struct text headers = {0};
+    struct reader r = reader_of(message_headers(m));
+    struct amqp_entry entry;
+    bool is_put = false;
+    while (amqp_table_next(&r, &entry)) {
+        bool is_it = bytes_equal_string(entry.name, name);
+        if (!is_it || !is_put)
+            amqp_table_put_named(&headers, entry.name, is_it ? value : &entry.value);
+        is_put = is_put || is_it;
+    }
+    if (!is_put)
+        amqp_table_put(&headers, name, value);
+    message_put_properties(m, PROPERTY_HEADERS, text_bytes(&headers), 0, out);
+    text_reset(&headers);
+}

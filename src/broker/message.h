@@ -16,6 +16,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "wire/amqp_properties.h"
+#include "wire/amqp_table.h"
 
 struct message {
     struct bytes exchange, routing_key;
@@ -46,5 +47,8 @@ int64_t message_ttl_ms(const struct message *m);
  * that is `dropped` (0: none is). */
 void message_put_properties(const struct message *m, enum property_flag replaced,
                             struct bytes value, unsigned dropped, struct text *out);
+/* Append the property list with this header, in the place of one of that name or behind the others. */
+void message_put_header(const struct message *m, const char *name, const struct amqp_value *value,
+                        struct text *out);
 
 #endif

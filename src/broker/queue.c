@@ -285,6 +285,14 @@ void queue_return(struct queue *queue, int64_t offset, uint32_t number)
     queue_wake(queue);
 }
 
+int64_t queue_consumer_timeout_ms(const struct queue *queue)
+{
+    const struct queue_rules *r = queue->internal->rules;
+    return r && r->settings.consumer_timeout_ms >= 0
+               ? r->settings.consumer_timeout_ms
+               : queue->internal->core->config.consumer_timeout_ms;
+}
+
 void queue_redeclared(struct queue *queue)
 {
     queue_used(queue);

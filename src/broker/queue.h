@@ -83,7 +83,8 @@ struct delivery {
     uint32_t number; /* of this delivery of this record: a late settle of an older one is ignored */
     bool redelivered;
     int64_t due_ms; /* when it expires, Unix; INT64_MAX: never */
-    struct message message; /* borrowed for the call */
+    /* Borrowed for the call; its properties may lie in memory that the next delivery uses again. */
+    struct message message;
     struct chunk *chunk;    /* holds its bytes, chunk_ref() keeps them; NULL: copy them */
 };
 
@@ -110,6 +111,9 @@ must_use enum err queue_consume(struct queue *, struct consumer *);
 void queue_cancel(struct consumer *);
 /* Its credit may have grown. */
 void queue_consumer_ready(struct consumer *);
+
+/* How long a delivery may stay unsettled, ms; 0: forever. */
+int64_t queue_consumer_timeout_ms(const struct queue *);
 
 /* Declared again: it is in use. */
 void queue_redeclared(struct queue *);

@@ -152,11 +152,25 @@ enum err queue_next_message(struct queue *queue, struct delivery *out)
     }
 }
 
+/* RabbitMQ ext: a quorum queue tells how often the message was delivered before. What a crash has left
+ * without a count was delivered once at least. */
+static void put_delivery_count(struct core *core, struct delivery *d)
+{
+    struct text *properties = &core->internal->delivered_properties;
+    struct amqp_value count = {.tag = 'l', .number = d->number > 1 ? d->number - 1 : 1};
+    properties->size = 0;
+    message_put_header(&d->message, "x-delivery-count", &count, properties);
+    d->message.properties = text_bytes(properties);
+}
+
 static void take(struct queue *queue, struct delivery *d)
 {
+    const struct queue_rules *r = queue->internal->rules;
     struct taking taking = subscription_take(queue->subscription, d->offset);
     d->number = taking.number;
     d->redelivered = taking.redelivered;
+    if (r && r->settings.is_quorum && d->redelivered)
+        put_delivery_count(queue->internal->core, d);
     if (queue_counts_bytes(queue->internal->rules))
         queue_sizes_take(&queue->internal->rules->sizes, d->offset, d->message.body.size);
 }

@@ -6,115 +6,8 @@
 
 #include "broker/exchange.h"
 #include "broker/queue_rules.h"
-#include "broker/test_core.h"
+#include "broker/test_queues.h"
 #include "wire/amqp_table.h"
-
-static struct bytes B(const char *s) {
-    return bytes_from_string(s);
-}
-
-static struct text arguments;
-
-static void no_arguments(void)
-{
-    arguments.size = 0;
-}
-
-static void with_number(const char *name, int64_t value)
-{
-    amqp_table_put(&arguments, name, &(struct amqp_value){.tag = 'l', .number = value});
-}
-
-static void with_string(const char *name, const char *value)
-{
-    amqp_table_put_string(&arguments, name, B(value));
-}
-
-static struct queue *make(struct test_core *t, const char *name, bool durable)
-{
-    struct queue_spec spec = {
-        .name = B(name), .durable = durable, .arguments = text_bytes(&arguments)};
-    const char *argument;
-    expect_ok(queue_check(&spec, &argument));
-    struct queue *queue = queue_create(test_vhost(t), &spec);
-    no_arguments();
-    return queue;
-}
-
-static void pass_ms(struct test_core *t, int64_t ms)
-{
-    test_core_settle(t);
-    t->now_ns += ms * 1000000;
-    t->wall_ms += ms;
-    core_turn_begin(t->core, t->now_ns, t->wall_ms);
-    test_core_settle(t);
-}
-
-static enum err publish_with_ttl(struct test_core *t, const char *queue, const char *body,
-                                 const char *ttl)
-{
-    struct text properties = {0};
-    struct ticket ticket;
-    text_put_u16(&properties, PROPERTY_EXPIRATION);
-    text_put_u8(&properties, (uint8_t)strlen(ttl));
-    text_append_string(&properties, ttl);
-    struct message m = {
-        .routing_key = B(queue), .body = B(body), .properties = text_bytes(&properties)};
-    struct exchange *x = exchange_find(test_vhost(t), B(""));
-    enum err err = queue_publish(t->core, exchange_route(x, &m), &m, &ticket);
-    text_reset(&properties);
-    return err;
-}
-
-static void publish(struct test_core *t, const char *queue, const char *bodies)
-{
-    struct ticket ticket;
-    for (const char *b = bodies; *b; b++)
-        expect_ok(test_publish(t, queue, (char[]){*b, 0}, &ticket));
-}
-
-static void now_it_is_there(struct wait *wait)
-{
-    (void)wait;
-}
-
-static enum err get(struct test_core *t, const char *name, struct delivery *d)
-{
-    struct wait again = {.ready = now_it_is_there};
-    enum err err = queue_get(test_queue(t, name), true, &again, d);
-    while (err == E_COLD) {
-        test_core_settle(t);
-        core_wait_cancel(&again);
-        err = queue_get(test_queue(t, name), true, &again, d);
-    }
-    return err;
-}
-
-/* What get would give, one after the other; "!" behind redelivered ones. */
-static const char *drain(struct test_core *t, const char *name)
-{
-    static char text[4096];
-    struct delivery d;
-    text[0] = 0;
-    test_core_settle(t);
-    while (get(t, name, &d) == OK)
-        snprintf(text + strlen(text), sizeof text - strlen(text), "%.*s%s",
-                 BYTES_FORMAT(d.message.body), d.redelivered ? "!" : "");
-    return text;
-}
-
-/* The headers of the one message in the queue, as text. */
-static const char *headers_in(struct test_core *t, const char *name)
-{
-    static struct text text;
-    struct delivery d;
-    text.size = 0;
-    test_core_settle(t);
-    expect_ok(get(t, name, &d));
-    amqp_table_dump(message_headers(&d.message), &text);
-    text_put_u8(&text, 0);
-    return (const char *)text.data;
-}
 
 /* ---- time to live ---- */
 
@@ -123,16 +16,16 @@ TEST(messages_expire_after_the_queue_s_time_to_live)
     for (int durable = 0; durable < 2; durable++) {
         struct test_core t;
         test_core_init(&t);
-        with_number("x-message-ttl", 100);
-        struct queue *q = make(&t, "q", durable);
-        publish(&t, "q", "abc");
-        pass_ms(&t, 50);
-        publish(&t, "q", "d");
-        pass_ms(&t, 49);
+        test_with_number("x-message-ttl", 100);
+        struct queue *q = test_make_queue(&t, "q", durable);
+        test_publish_each(&t, "q", "abc");
+        test_pass_ms(&t, 50);
+        test_publish_each(&t, "q", "d");
+        test_pass_ms(&t, 49);
         expect_int(queue_ready_count(q), 4);
-        pass_ms(&t, 1);
+        test_pass_ms(&t, 1);
         expect_int(queue_ready_count(q), 1);
-        expect_string(drain(&t, "q"), "d");
+        expect_string(test_drain(&t, "q"), "d");
         test_core_end(&t);
     }
 }
@@ -142,14 +35,14 @@ TEST(a_time_to_live_of_zero_means_now_or_never)
     struct test_core t;
     struct test_consumer c = {0};
     test_core_init(&t);
-    with_number("x-message-ttl", 0);
-    struct queue *q = make(&t, "q", true);
-    publish(&t, "q", "a");
-    pass_ms(&t, 1);
+    test_with_number("x-message-ttl", 0);
+    struct queue *q = test_make_queue(&t, "q", true);
+    test_publish_each(&t, "q", "a");
+    test_pass_ms(&t, 1);
     expect_int(queue_ready_count(q), 0);
     test_consume(q, &c, 2, false);
-    publish(&t, "q", "bcd");
-    pass_ms(&t, 1);
+    test_publish_each(&t, "q", "bcd");
+    test_pass_ms(&t, 1);
     expect_string((const char *)c.got.data, "b c");
     expect_int(queue_ready_count(q), 0);
     test_consumer_reset(&c);
@@ -160,22 +53,22 @@ TEST(a_message_s_own_time_counts_when_it_is_less_and_at_the_head)
 {
     struct test_core t;
     test_core_init(&t);
-    with_number("x-message-ttl", 100);
-    make(&t, "q", true);
-    make(&t, "plain", true);
-    expect_ok(publish_with_ttl(&t, "q", "a", "10"));
-    expect_ok(publish_with_ttl(&t, "q", "b", "1000"));
-    expect_ok(publish_with_ttl(&t, "plain", "c", "20"));
-    publish(&t, "plain", "d");
-    expect_ok(publish_with_ttl(&t, "plain", "e", "20"));
-    pass_ms(&t, 15);
+    test_with_number("x-message-ttl", 100);
+    test_make_queue(&t, "q", true);
+    test_make_queue(&t, "plain", true);
+    expect_ok(test_publish_with_ttl(&t, "q", "a", "10"));
+    expect_ok(test_publish_with_ttl(&t, "q", "b", "1000"));
+    expect_ok(test_publish_with_ttl(&t, "plain", "c", "20"));
+    test_publish_each(&t, "plain", "d");
+    expect_ok(test_publish_with_ttl(&t, "plain", "e", "20"));
+    test_pass_ms(&t, 15);
     expect_int(queue_ready_count(test_queue(&t, "q")), 1);
     expect_int(queue_ready_count(test_queue(&t, "plain")), 3);
-    pass_ms(&t, 10);
+    test_pass_ms(&t, 10);
     expect_int(queue_ready_count(test_queue(&t, "plain")), 2); /* e is behind d */
-    expect_string(drain(&t, "plain"), "d");                    /* and never seen */
-    pass_ms(&t, 80);
-    expect_string(drain(&t, "q"), "");
+    expect_string(test_drain(&t, "plain"), "d");               /* and never seen */
+    test_pass_ms(&t, 80);
+    expect_string(test_drain(&t, "q"), "");
     test_core_end(&t);
 }
 
@@ -183,13 +76,13 @@ TEST(expired_messages_are_never_delivered_after_a_restart)
 {
     struct test_core t;
     test_core_init(&t);
-    make(&t, "q", true);
-    expect_ok(publish_with_ttl(&t, "q", "a", "50"));
-    publish(&t, "q", "b");
+    test_make_queue(&t, "q", true);
+    expect_ok(test_publish_with_ttl(&t, "q", "a", "50"));
+    test_publish_each(&t, "q", "b");
     test_core_settle(&t);
     test_core_crash(&t);
-    pass_ms(&t, 60);
-    expect_string(drain(&t, "q"), "b");
+    test_pass_ms(&t, 60);
+    expect_string(test_drain(&t, "q"), "b");
     test_core_end(&t);
 }
 
@@ -199,18 +92,86 @@ TEST(what_came_back_keeps_its_age)
     struct wait again;
     struct delivery d;
     test_core_init(&t);
-    with_number("x-message-ttl", 100);
-    struct queue *q = make(&t, "q", true);
-    publish(&t, "q", "ab");
-    pass_ms(&t, 90);
+    test_with_number("x-message-ttl", 100);
+    struct queue *q = test_make_queue(&t, "q", true);
+    test_publish_each(&t, "q", "ab");
+    test_pass_ms(&t, 90);
     expect_ok(queue_get(q, false, &again, &d));
-    pass_ms(&t, 20);
+    test_pass_ms(&t, 20);
     expect_int(queue_ready_count(q), 0); /* b has expired; a is with its consumer */
     expect_int(queue_unacked_count(q), 1);
     queue_return(q, d.offset, d.number);
-    pass_ms(&t, 1);
+    test_pass_ms(&t, 1);
     expect_int(queue_ready_count(q), 0);
     expect_int(queue_unacked_count(q), 0);
+    test_core_end(&t);
+}
+
+/* ---- delivery counts ---- */
+
+static void get_and_return(struct test_core *t, const char *name)
+{
+    struct queue *q = test_queue(t, name);
+    struct wait again;
+    struct delivery d;
+    test_core_settle(t);
+    expect_ok(queue_get(q, false, &again, &d));
+    queue_return(q, d.offset, d.number);
+}
+
+TEST(a_quorum_queue_tells_how_often_a_message_was_delivered_before)
+{
+    for (int is_quorum = 0; is_quorum < 2; is_quorum++) {
+        struct test_core t;
+        test_core_init(&t);
+        test_with_string("x-queue-type", is_quorum ? "quorum" : "classic");
+        test_make_queue(&t, "q", true);
+        test_publish_each(&t, "q", "ab");
+        get_and_return(&t, "q");
+        get_and_return(&t, "q");
+        expect_string(test_headers_in(&t, "q"), is_quorum ? "{x-delivery-count: l 2}" : "{}");
+        expect_string(test_headers_in(&t, "q"), "{}");
+        test_core_end(&t);
+    }
+}
+
+TEST(the_delivery_count_takes_the_place_of_a_header_of_that_name)
+{
+    struct test_core t;
+    struct text headers = {0}, properties = {0};
+    struct ticket ticket;
+    test_core_init(&t);
+    test_with_string("x-queue-type", "quorum");
+    test_make_queue(&t, "q", true);
+    amqp_table_put(&headers, "a", &(struct amqp_value){.tag = 'I', .number = 1});
+    amqp_table_put(&headers, "x-delivery-count", &(struct amqp_value){.tag = 'I', .number = 77});
+    amqp_table_put(&headers, "z", &(struct amqp_value){.tag = 'I', .number = 2});
+    message_put_properties(&(struct message){.properties = B("")}, PROPERTY_HEADERS,
+                           text_bytes(&headers), 0, &properties);
+    struct message m = {.routing_key = B("q"), .properties = text_bytes(&properties)};
+    expect_ok(queue_publish(t.core, exchange_route(exchange_find(test_vhost(&t), B("")), &m), &m,
+                            &ticket));
+    get_and_return(&t, "q");
+    expect_string(test_headers_in(&t, "q"), "{a: I 1, x-delivery-count: l 1, z: I 2}");
+    text_reset(&headers);
+    text_reset(&properties);
+    test_core_end(&t);
+}
+
+TEST(after_a_crash_the_delivery_count_is_one_at_least)
+{
+    struct test_core t;
+    struct wait again;
+    struct delivery d;
+    test_core_init(&t);
+    test_with_string("x-queue-type", "quorum");
+    struct queue *q = test_make_queue(&t, "q", true);
+    test_publish_each(&t, "q", "a");
+    test_core_settle(&t);
+    expect_ok(queue_get(q, false, &again, &d));
+    test_pass_ms(&t, 200); /* the mark is logged */
+    test_core_crash(&t);
+    expect_string(test_headers_in(&t, "q"), "{x-delivery-count: l 1}");
     test_core_end(&t);
 }
 
@@ -218,9 +179,9 @@ TEST(what_came_back_keeps_its_age)
 
 static void with_dead_letters(const char *exchange, const char *key)
 {
-    with_string("x-dead-letter-exchange", exchange);
+    test_with_string("x-dead-letter-exchange", exchange);
     if (key)
-        with_string("x-dead-letter-routing-key", key);
+        test_with_string("x-dead-letter-routing-key", key);
 }
 
 TEST(expired_messages_tell_of_their_deaths)
@@ -229,13 +190,13 @@ TEST(expired_messages_tell_of_their_deaths)
     test_core_init(&t);
     t.wall_ms = 1700000000000;
     with_dead_letters("", "dead");
-    with_number("x-message-ttl", 10);
-    make(&t, "q", true);
-    make(&t, "dead", true);
-    expect_ok(publish_with_ttl(&t, "q", "a", "5"));
-    pass_ms(&t, 5);
+    test_with_number("x-message-ttl", 10);
+    test_make_queue(&t, "q", true);
+    test_make_queue(&t, "dead", true);
+    expect_ok(test_publish_with_ttl(&t, "q", "a", "5"));
+    test_pass_ms(&t, 5);
     expect_string(
-        headers_in(&t, "dead"),
+        test_headers_in(&t, "dead"),
         "{x-death: A [F {original-expiration: S \"5\", count: l 1, reason: S \"expired\", "
         "queue: S \"q\", time: T 1700000000, exchange: S \"\", routing-keys: A [S \"q\"]}], "
         "x-first-death-reason: S \"expired\", x-first-death-queue: S \"q\", "
@@ -251,17 +212,17 @@ TEST(deaths_are_counted_for_each_queue_and_reason_the_newest_first)
     struct delivery d;
     test_core_init(&t);
     with_dead_letters("", "two");
-    struct queue *one = make(&t, "one", true);
+    struct queue *one = test_make_queue(&t, "one", true);
     with_dead_letters("", "one");
-    struct queue *two = make(&t, "two", true);
-    publish(&t, "one", "a");
+    struct queue *two = test_make_queue(&t, "two", true);
+    test_publish_each(&t, "one", "a");
     for (int i = 0; i < 3; i++) {
         struct queue *q = i % 2 ? two : one;
         test_core_settle(&t);
         expect_ok(queue_get(q, false, &again, &d));
         queue_reject(q, d.offset, d.number);
     }
-    const char *text = headers_in(&t, "two");
+    const char *text = test_headers_in(&t, "two");
     const char *first = strstr(text, "count: l 2, reason: S \"rejected\", queue: S \"one\"");
     const char *second = strstr(text, "count: l 1, reason: S \"rejected\", queue: S \"two\"");
     expect_true(first && second && first < second);
@@ -276,9 +237,9 @@ TEST(rejected_messages_move_and_are_counted_nowhere_twice)
     struct test_consumer c = {0};
     test_core_init(&t);
     with_dead_letters("amq.fanout", NULL);
-    struct queue *q = make(&t, "q", true), *dead = make(&t, "dead", true);
+    struct queue *q = test_make_queue(&t, "q", true), *dead = test_make_queue(&t, "dead", true);
     exchange_bind(exchange_find(test_vhost(&t), B("amq.fanout")), dead, B(""), B(""));
-    publish(&t, "q", "abc");
+    test_publish_each(&t, "q", "abc");
     test_core_settle(&t);
     test_consume(q, &c, 10, false);
     test_core_settle(&t);
@@ -290,12 +251,12 @@ TEST(rejected_messages_move_and_are_counted_nowhere_twice)
     queue_reject(q, 0, 1);
     test_core_settle(&t);
     expect_int(queue_unacked_count(q), 1);
-    expect_string(drain(&t, "dead"), "ca");
+    expect_string(test_drain(&t, "dead"), "ca");
     test_core_settle(&t);
     test_consumer_reset(&c);
     test_core_crash(&t);
-    expect_string(drain(&t, "q"), "b!");
-    expect_string(drain(&t, "dead"), "");
+    expect_string(test_drain(&t, "q"), "b!");
+    expect_string(test_drain(&t, "dead"), "");
     test_core_end(&t);
 }
 
@@ -304,14 +265,14 @@ TEST(a_dead_letter_without_an_exchange_or_a_queue_is_gone)
     struct test_core t;
     test_core_init(&t);
     with_dead_letters("missing", NULL);
-    with_number("x-message-ttl", 1);
-    struct queue *q = make(&t, "q", true);
+    test_with_number("x-message-ttl", 1);
+    struct queue *q = test_make_queue(&t, "q", true);
     with_dead_letters("amq.direct", "nowhere");
-    with_number("x-message-ttl", 1);
-    struct queue *r = make(&t, "r", true);
-    publish(&t, "q", "a");
-    publish(&t, "r", "a");
-    pass_ms(&t, 2);
+    test_with_number("x-message-ttl", 1);
+    struct queue *r = test_make_queue(&t, "r", true);
+    test_publish_each(&t, "q", "a");
+    test_publish_each(&t, "r", "a");
+    test_pass_ms(&t, 2);
     expect_int(queue_ready_count(q), 0);
     expect_int(queue_ready_count(r), 0);
     test_core_end(&t);
@@ -324,19 +285,19 @@ TEST(messages_do_not_go_round_for_ever_unless_somebody_rejects)
     struct delivery d;
     test_core_init(&t);
     with_dead_letters("", "r");
-    with_number("x-message-ttl", 10);
-    struct queue *q = make(&t, "q", true);
+    test_with_number("x-message-ttl", 10);
+    struct queue *q = test_make_queue(&t, "q", true);
     with_dead_letters("", "q");
-    with_number("x-message-ttl", 10);
-    struct queue *r = make(&t, "r", true);
-    publish(&t, "q", "a");
-    pass_ms(&t, 10);
+    test_with_number("x-message-ttl", 10);
+    struct queue *r = test_make_queue(&t, "r", true);
+    test_publish_each(&t, "q", "a");
+    test_pass_ms(&t, 10);
     expect_int(queue_ready_count(r), 1);
-    pass_ms(&t, 10);
+    test_pass_ms(&t, 10);
     expect_int(queue_ready_count(q) + queue_ready_count(r), 0); /* q has seen it */
 
-    publish(&t, "q", "b");
-    pass_ms(&t, 10);
+    test_publish_each(&t, "q", "b");
+    test_pass_ms(&t, 10);
     expect_ok(queue_get(r, false, &again, &d));
     queue_reject(r, d.offset, d.number);
     test_core_settle(&t);
@@ -355,8 +316,8 @@ TEST(a_crash_finds_each_message_in_one_queue)
         test_core_init(&t);
         random_init(&t.random, seed);
         with_dead_letters("", "dead");
-        struct queue *q = make(&t, "q", true);
-        make(&t, "dead", true);
+        struct queue *q = test_make_queue(&t, "q", true);
+        test_make_queue(&t, "dead", true);
         for (int i = 0; i < MESSAGES; i++) {
             snprintf(body, sizeof body, "%d ", i);
             expect_ok(test_publish(&t, "q", body, NULL));
@@ -378,7 +339,7 @@ TEST(a_crash_finds_each_message_in_one_queue)
         test_consumer_reset(&c);
         test_core_crash(&t);
         for (int queue = 0; queue < 2; queue++) {
-            const char *at = drain(&t, queue ? "dead" : "q");
+            const char *at = test_drain(&t, queue ? "dead" : "q");
             for (char *end; *at; at = *end == '!' ? end + 1 : end) {
                 found[strtol(at, &end, 10)]++;
                 end++; /* the blank */
@@ -396,25 +357,25 @@ TEST(a_queue_that_is_too_long_drops_its_head)
 {
     struct test_core t;
     test_core_init(&t);
-    with_number("x-max-length", 3);
+    test_with_number("x-max-length", 3);
     with_dead_letters("", "dead");
-    make(&t, "q", true);
-    make(&t, "dead", true);
-    publish(&t, "q", "abcdefg");
+    test_make_queue(&t, "q", true);
+    test_make_queue(&t, "dead", true);
+    test_publish_each(&t, "q", "abcdefg");
     test_core_settle(&t);
-    expect_string(drain(&t, "q"), "efg");
-    expect_string(drain(&t, "dead"), "abcd");
+    expect_string(test_drain(&t, "q"), "efg");
+    expect_string(test_drain(&t, "dead"), "abcd");
     test_core_end(&t);
 }
 
 TEST(a_queue_with_too_many_bytes_drops_its_head_also_after_a_restart)
 {
     struct test_core t;
-    struct wait again = {.ready = now_it_is_there};
+    struct wait again = {.ready = test_nothing_more};
     struct delivery d;
     test_core_init(&t);
-    with_number("x-max-length-bytes", 10);
-    struct queue *q = make(&t, "q", true);
+    test_with_number("x-max-length-bytes", 10);
+    struct queue *q = test_make_queue(&t, "q", true);
     expect_ok(test_publish(&t, "q", "aaaa", NULL));
     expect_ok(test_publish(&t, "q", "bbbb", NULL));
     test_core_settle(&t);
@@ -430,15 +391,15 @@ TEST(a_queue_with_too_many_bytes_drops_its_head_also_after_a_restart)
     test_core_settle(&t);
     expect_int(queue_ready_count(test_queue(&t, "q")), 3);
     expect_ok(test_publish(&t, "q", "e", NULL));
-    expect_string(drain(&t, "q"), "ccccdde");
+    expect_string(test_drain(&t, "q"), "ccccdde");
     expect_ok(test_publish(&t, "q", "ffffffffff", NULL));
-    expect_string(drain(&t, "q"), "ffffffffff");
+    expect_string(test_drain(&t, "q"), "ffffffffff");
     struct ticket ticket;
     expect_ok(test_publish(&t, "q", "gggg", NULL));
     test_core_settle(&t);
     queue_purge(test_queue(&t, "q"), &ticket);
     expect_ok(test_publish(&t, "q", "hhhhhhhhhh", NULL));
-    expect_string(drain(&t, "q"), "hhhhhhhhhh");
+    expect_string(test_drain(&t, "q"), "hhhhhhhhhh");
     test_core_end(&t);
 }
 
@@ -446,9 +407,9 @@ TEST(a_queue_with_too_many_bytes_may_refuse)
 {
     struct test_core t;
     test_core_init(&t);
-    with_number("x-max-length-bytes", 10);
-    with_string("x-overflow", "reject-publish");
-    make(&t, "q", true);
+    test_with_number("x-max-length-bytes", 10);
+    test_with_string("x-overflow", "reject-publish");
+    test_make_queue(&t, "q", true);
     expect_ok(test_publish(&t, "q", "aaaaaaaa", NULL));
     expect_ok(test_publish(&t, "q", "bbbb", NULL)); /* it was not full before */
     expect_err(test_publish(&t, "q", "c", NULL), E_FULL);
@@ -456,7 +417,7 @@ TEST(a_queue_with_too_many_bytes_may_refuse)
     expect_err(test_publish(&t, "q", "c", NULL), E_FULL);
     test_core_settle(&t);
     expect_err(test_publish(&t, "q", "c", NULL), E_FULL);
-    expect_string(drain(&t, "q"), "aaaaaaaabbbb");
+    expect_string(test_drain(&t, "q"), "aaaaaaaabbbb");
     expect_ok(test_publish(&t, "q", "d", NULL));
     test_core_end(&t);
 }
@@ -466,13 +427,13 @@ TEST(messages_with_a_consumer_do_not_count)
     struct test_core t;
     struct test_consumer c = {0};
     test_core_init(&t);
-    with_number("x-max-length", 1);
-    struct queue *q = make(&t, "q", false);
+    test_with_number("x-max-length", 1);
+    struct queue *q = test_make_queue(&t, "q", false);
     test_consume(q, &c, 3, false);
-    publish(&t, "q", "abcde");
+    test_publish_each(&t, "q", "abcde");
     test_core_settle(&t);
     expect_string((const char *)c.got.data, "a b c");
-    expect_string(drain(&t, "q"), "e");
+    expect_string(test_drain(&t, "q"), "e");
     test_consumer_reset(&c);
     test_core_end(&t);
 }
@@ -483,9 +444,10 @@ TEST(a_full_queue_refuses_and_the_others_get_it)
         struct test_core t;
         struct ticket ticket;
         test_core_init(&t);
-        with_number("x-max-length", 2);
-        with_string("x-overflow", "reject-publish");
-        struct queue *q = make(&t, "q", durable), *other = make(&t, "other", durable);
+        test_with_number("x-max-length", 2);
+        test_with_string("x-overflow", "reject-publish");
+        struct queue *q = test_make_queue(&t, "q", durable),
+                     *other = test_make_queue(&t, "other", durable);
         struct exchange *x = exchange_find(test_vhost(&t), B("amq.fanout"));
         exchange_bind(x, q, B(""), B(""));
         exchange_bind(x, other, B(""), B(""));
@@ -496,10 +458,10 @@ TEST(a_full_queue_refuses_and_the_others_get_it)
             if (i % 2)
                 test_core_settle(&t);
         }
-        expect_string(drain(&t, "q"), "ab");
-        expect_string(drain(&t, "other"), "abcd");
+        expect_string(test_drain(&t, "q"), "ab");
+        expect_string(test_drain(&t, "other"), "abcd");
         expect_ok(test_publish(&t, "q", "e", NULL));
-        expect_string(drain(&t, "q"), "e");
+        expect_string(test_drain(&t, "q"), "e");
         test_core_end(&t);
     }
 }
@@ -508,15 +470,15 @@ TEST(what_is_refused_may_be_a_dead_letter)
 {
     struct test_core t;
     test_core_init(&t);
-    with_number("x-max-length", 1);
-    with_string("x-overflow", "reject-publish-dlx");
+    test_with_number("x-max-length", 1);
+    test_with_string("x-overflow", "reject-publish-dlx");
     with_dead_letters("", "dead");
-    make(&t, "q", true);
-    make(&t, "dead", true);
-    publish(&t, "q", "a");
+    test_make_queue(&t, "q", true);
+    test_make_queue(&t, "dead", true);
+    test_publish_each(&t, "q", "a");
     expect_err(test_publish(&t, "q", "b", NULL), E_FULL);
-    expect_string(drain(&t, "q"), "a");
-    expect_string(drain(&t, "dead"), "b");
+    expect_string(test_drain(&t, "q"), "a");
+    expect_string(test_drain(&t, "dead"), "b");
     test_core_end(&t);
 }
 
@@ -529,10 +491,10 @@ TEST(a_chain_of_full_queues_ends)
     for (int i = 0; i < QUEUES; i++) {
         snprintf(name, sizeof name, "q%d", i);
         snprintf(next, sizeof next, "q%d", i + 1);
-        with_number("x-max-length", 0);
-        with_string("x-overflow", "reject-publish-dlx");
+        test_with_number("x-max-length", 0);
+        test_with_string("x-overflow", "reject-publish-dlx");
         with_dead_letters("", next);
-        make(&t, name, false);
+        test_make_queue(&t, name, false);
     }
     expect_err(test_publish(&t, "q0", "a", NULL), E_FULL);
     test_core_end(&t);
@@ -546,19 +508,19 @@ TEST(a_message_that_came_back_too_often_is_a_dead_letter)
     struct wait again;
     struct delivery d;
     test_core_init(&t);
-    with_number("x-delivery-limit", 2);
+    test_with_number("x-delivery-limit", 2);
     with_dead_letters("", "dead");
-    struct queue *q = make(&t, "q", true);
-    make(&t, "dead", true);
-    publish(&t, "q", "a");
+    struct queue *q = test_make_queue(&t, "q", true);
+    test_make_queue(&t, "dead", true);
+    test_publish_each(&t, "q", "a");
     for (int i = 0; i < 3; i++) {
         test_core_settle(&t);
         expect_ok(queue_get(q, false, &again, &d));
         queue_return(q, d.offset, d.number);
     }
     test_core_settle(&t);
-    expect_string(drain(&t, "q"), "");
-    expect_not_null(strstr(headers_in(&t, "dead"), "reason: S \"delivery_limit\""));
+    expect_string(test_drain(&t, "q"), "");
+    expect_not_null(strstr(test_headers_in(&t, "dead"), "reason: S \"delivery_limit\""));
     test_core_end(&t);
 }
 
@@ -567,11 +529,11 @@ TEST(consumers_of_a_higher_priority_are_served_first_while_they_have_credit)
     struct test_core t;
     struct test_consumer low = {0}, high = {.consumer.priority = 5}, twin = {0};
     test_core_init(&t);
-    struct queue *q = make(&t, "q", false);
+    struct queue *q = test_make_queue(&t, "q", false);
     test_consume(q, &low, 2, true);
     test_consume(q, &high, 3, true);
     test_consume(q, &twin, 2, true);
-    publish(&t, "q", "abcdefg");
+    test_publish_each(&t, "q", "abcdefg");
     test_core_settle(&t);
     expect_string((const char *)high.got.data, "a b c");
     expect_string((const char *)low.got.data, "d f");
@@ -587,12 +549,12 @@ TEST(a_single_active_consumer_gets_all_until_it_goes)
     struct test_core t;
     struct test_consumer one = {0}, two = {0}, three = {.consumer.priority = 1};
     test_core_init(&t);
-    amqp_table_put_bool(&arguments, "x-single-active-consumer", true);
-    struct queue *q = make(&t, "q", true);
+    test_with_value("x-single-active-consumer", &(struct amqp_value){.tag = 't', .number = true});
+    struct queue *q = test_make_queue(&t, "q", true);
     test_consume(q, &one, 2, false);
     test_consume(q, &two, 10, false);
     test_consume(q, &three, 10, false);
-    publish(&t, "q", "abcd");
+    test_publish_each(&t, "q", "abcd");
     test_core_settle(&t);
     expect_string((const char *)one.got.data, "a b"); /* the others wait, although it is full */
     expect_int(two.count + three.count, 0);
@@ -603,7 +565,7 @@ TEST(a_single_active_consumer_gets_all_until_it_goes)
     test_core_settle(&t);
     expect_string((const char *)three.got.data, "c d");
     queue_cancel(&three.consumer);
-    publish(&t, "q", "e");
+    test_publish_each(&t, "q", "e");
     test_core_settle(&t);
     expect_string((const char *)two.got.data, "e");
     expect_int(q->consumer_count, 1);
@@ -620,23 +582,23 @@ TEST(a_queue_goes_away_when_nobody_uses_it)
     struct test_core t;
     struct test_consumer c = {0};
     test_core_init(&t);
-    with_number("x-expires", 1000);
-    struct queue *q = make(&t, "q", true);
-    pass_ms(&t, 900);
+    test_with_number("x-expires", 1000);
+    struct queue *q = test_make_queue(&t, "q", true);
+    test_pass_ms(&t, 900);
     queue_redeclared(q);
-    pass_ms(&t, 900);
+    test_pass_ms(&t, 900);
     expect_not_null(test_queue(&t, "q"));
-    expect_string(drain(&t, "q"), ""); /* get is use */
-    pass_ms(&t, 900);
+    expect_string(test_drain(&t, "q"), ""); /* get is use */
+    test_pass_ms(&t, 900);
     test_consume(q, &c, 1, true);
-    pass_ms(&t, 5000);
+    test_pass_ms(&t, 5000);
     expect_not_null(test_queue(&t, "q"));
     queue_cancel(&c.consumer);
-    pass_ms(&t, 999);
+    test_pass_ms(&t, 999);
     test_core_reopen(&t); /* the time begins anew */
-    pass_ms(&t, 999);
+    test_pass_ms(&t, 999);
     expect_not_null(test_queue(&t, "q"));
-    pass_ms(&t, 1);
+    test_pass_ms(&t, 1);
     expect_null(test_queue(&t, "q"));
     test_core_crash(&t);
     expect_null(test_queue(&t, "q"));
@@ -667,13 +629,13 @@ TEST(arguments_that_make_no_sense_are_told_as_rabbitmq_tells_them)
         struct amqp_value v = {.tag = cases[i].tag, .number = cases[i].number};
         if (cases[i].string)
             v.bytes = B(cases[i].string);
-        no_arguments();
+        struct text arguments = {0};
         amqp_table_put(&arguments, cases[i].name, &v);
         expect_err(queue_settings_read(text_bytes(&arguments), &settings, &argument), E_INVALID);
         expect_string(argument, cases[i].name);
         expect_string(err_text(), cases[i].text);
+        text_reset(&arguments);
     }
-    no_arguments();
 }
 
 /* ---- priorities ---- */
@@ -696,15 +658,15 @@ TEST(higher_priorities_come_first_and_the_oldest_of_each)
     for (int durable = 0; durable < 2; durable++) {
         struct test_core t;
         test_core_init(&t);
-        with_number("x-max-priority", 5);
-        make(&t, "q", durable);
+        test_with_number("x-max-priority", 5);
+        test_make_queue(&t, "q", durable);
         publish_at(&t, "q", "a", 0);
         publish_at(&t, "q", "b", 3);
-        publish(&t, "q", "c"); /* says nothing: 0 */
+        test_publish_each(&t, "q", "c"); /* says nothing: 0 */
         publish_at(&t, "q", "d", 200);
         publish_at(&t, "q", "e", 3);
         publish_at(&t, "q", "f", 5);
-        expect_string(drain(&t, "q"), "dfbeac");
+        expect_string(test_drain(&t, "q"), "dfbeac");
         test_core_end(&t);
     }
 }
@@ -714,8 +676,8 @@ TEST(what_comes_back_takes_its_place_by_priority)
     struct test_core t;
     struct test_consumer c = {0};
     test_core_init(&t);
-    with_number("x-max-priority", 2);
-    struct queue *q = make(&t, "q", true);
+    test_with_number("x-max-priority", 2);
+    struct queue *q = test_make_queue(&t, "q", true);
     publish_at(&t, "q", "a", 0);
     publish_at(&t, "q", "b", 2);
     publish_at(&t, "q", "c", 1);
@@ -725,9 +687,9 @@ TEST(what_comes_back_takes_its_place_by_priority)
     expect_string((const char *)c.got.data, "b c");
     queue_return(q, 1, 1);
     publish_at(&t, "q", "d", 2);
-    expect_string(drain(&t, "q"), "b!da");
+    expect_string(test_drain(&t, "q"), "b!da");
     queue_return(q, 2, 1);
-    expect_string(drain(&t, "q"), "c!");
+    expect_string(test_drain(&t, "q"), "c!");
     test_core_settle(&t);
     expect_int(queue_ready_count(q), 0);
     expect_int(q->log->start, q->log->end);
@@ -744,19 +706,19 @@ TEST(priorities_are_known_again_after_a_crash)
     long last[4] = {-1, -1, -1, -1};
     int count = 0;
     test_core_init(&t);
-    with_number("x-max-priority", 3);
-    make(&t, "q", true);
+    test_with_number("x-max-priority", 3);
+    test_make_queue(&t, "q", true);
     for (int i = 0; i < MESSAGES; i++) {
         snprintf(body, sizeof body, "%d", i);
         publish_at(&t, "q", body, (uint8_t)(i * 7 % 4));
     }
     test_core_settle(&t);
     for (int i = 0; i < 100; i++)
-        expect_ok(get(&t, "q", &d));
+        expect_ok(test_get(&t, "q", &d));
     test_core_settle(&t);
     test_core_crash(&t);
     uint8_t before = 3;
-    while (get(&t, "q", &d) == OK) {
+    while (test_get(&t, "q", &d) == OK) {
         uint8_t priority = message_priority(&d.message);
         snprintf(body, sizeof body, "%.*s", BYTES_FORMAT(d.message.body));
         long number = strtol(body, NULL, 10);
@@ -775,15 +737,15 @@ TEST(a_queue_by_priority_equals_a_sorted_list)
     enum { MESSAGES = 2000, PRIORITIES = 4 };
     struct test_core t;
     struct delivery d;
-    struct wait again = {.ready = now_it_is_there};
+    struct wait again = {.ready = test_nothing_more};
     static int priority[MESSAGES], state[MESSAGES]; /* 0 ready, 1 taken, 2 done */
     static struct delivery taken[MESSAGES];
     int published = 0;
     char body[16];
     test_core_init(&t);
     memset(state, 0, sizeof state);
-    with_number("x-max-priority", PRIORITIES - 1);
-    struct queue *q = make(&t, "q", false);
+    test_with_number("x-max-priority", PRIORITIES - 1);
+    struct queue *q = test_make_queue(&t, "q", false);
     for (int step = 0; step < 20000; step++) {
         int i = published ? (int)random_below(&t.random, (uint32_t)published) : 0;
         switch (random_below(&t.random, 5)) {

@@ -75,6 +75,16 @@ static enum err read_dead_letter_key(struct bytes table, struct queue_settings *
     return err;
 }
 
+/* RabbitMQ 4.0 takes any value, and only integers have an effect. */
+static void read_consumer_timeout(struct bytes table, struct queue_settings *out)
+{
+    struct amqp_value v;
+    int64_t timeout_ms;
+    if (amqp_table_find(table, "x-consumer-timeout", &v) && amqp_value_integer(&v, &timeout_ms) &&
+        timeout_ms >= 0 && timeout_ms <= TIME_MAX_MS)
+        out->consumer_timeout_ms = timeout_ms;
+}
+
 enum err queue_settings_read(struct bytes arguments, struct queue_settings *out,
                              const char **out_argument)
 {
@@ -84,11 +94,13 @@ enum err queue_settings_read(struct bytes arguments, struct queue_settings *out,
                                    .max_length = -1,
                                    .max_length_bytes = -1,
                                    .delivery_limit = -1,
-                                   .max_priority = -1};
+                                   .max_priority = -1,
+                                   .consumer_timeout_ms = -1};
     enum err err = read_string(arguments, *out_argument = "x-queue-type", &type);
     out->is_quorum = type.data && bytes_equal_string(type, "quorum");
     if (out->is_quorum)
         out->delivery_limit = QUORUM_DELIVERY_LIMIT;
+    read_consumer_timeout(arguments, out);
     if (!err)
         err = read_integer(arguments, *out_argument = "x-message-ttl", 0, TIME_MAX_MS,
                            &out->message_ttl_ms);

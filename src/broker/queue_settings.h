@@ -19,7 +19,8 @@ struct queue_settings {
     int64_t max_length;       /* ready messages */
     int64_t max_length_bytes; /* of their bodies */
     int64_t delivery_limit;
-    int64_t max_priority; /* -1: messages are all alike */
+    int64_t max_priority;        /* -1: messages are all alike */
+    int64_t consumer_timeout_ms; /* -1: the broker's */
     enum queue_overflow overflow;
     struct bytes dead_letter_exchange; /* NULL data: none; borrowed from the arguments */
     struct bytes dead_letter_key;      /* NULL data: the message's own */

@@ -1,0 +1,34 @@
+/* Queues with rules on a simulated core, for tests. */
+#ifndef BROKER_TEST_QUEUES_H
+#define BROKER_TEST_QUEUES_H
+
+#include "broker/test_core.h"
+#include "wire/amqp_table.h"
+
+static inline struct bytes B(const char *s) {
+    return bytes_from_string(s);
+}
+
+/* Arguments of the queue that is made next. */
+void test_with_value(const char *name, const struct amqp_value *value);
+void test_with_number(const char *name, int64_t value);
+void test_with_string(const char *name, const char *value);
+struct queue *test_make_queue(struct test_core *t, const char *name, bool durable);
+
+/* Settle, let time pass, settle again. */
+void test_pass_ms(struct test_core *t, int64_t ms);
+
+enum err test_publish_with_ttl(struct test_core *t, const char *queue, const char *body,
+                               const char *ttl);
+/* Each letter is a message. */
+void test_publish_each(struct test_core *t, const char *queue, const char *bodies);
+
+/* As basic.get without acknowledgement, waiting for what has to be read first. */
+enum err test_get(struct test_core *t, const char *name, struct delivery *d);
+void test_nothing_more(struct wait *wait); /* for waits that are asked about again anyway */
+/* What get would give, one after the other; "!" behind redelivered ones. */
+const char *test_drain(struct test_core *t, const char *name);
+/* The headers of the one message in the queue, as text. */
+const char *test_headers_in(struct test_core *t, const char *name);
+
+#endif
