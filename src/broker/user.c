@@ -22,14 +22,14 @@ static void hash_password(uint8_t out[USER_HASH_BYTES], struct bytes password)
     check(done);
 }
 
-static struct user *find(struct core *core, struct bytes name)
+struct user *user_find(struct core *core, struct bytes name)
 {
     return map_get(&core->internal->users, name);
 }
 
 static struct user *user_new(struct core *core, struct bytes name, const struct user_spec *spec)
 {
-    check(!find(core, name));
+    check(!user_find(core, name));
     struct user *user = xzalloc(sizeof *user);
     user->name = bytes_dup(name);
     user->tags = bytes_dup(spec->tags);
@@ -81,7 +81,7 @@ enum err user_authenticate(struct core *core, struct bytes name, struct bytes pa
                            bool peer_is_loopback)
 {
     static const struct user nobody;
-    const struct user *user = find(core, name);
+    const struct user *user = user_find(core, name);
     uint8_t hash[USER_HASH_BYTES];
     memcpy(hash, user ? user->password_hash : nobody.password_hash, USER_SALT_BYTES);
     hash_password(hash, password);

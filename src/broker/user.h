@@ -27,6 +27,8 @@ struct user_spec {
     bool loopback_only;
 };
 
+struct user *user_find(struct core *core, struct bytes name); /* NULL: there is none */
+
 /* The name must be free. */
 struct user *user_create(struct core *core, struct bytes name, struct bytes password,
                          const struct user_spec *spec);

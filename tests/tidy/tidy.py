@@ -26,8 +26,10 @@ LAYERS = {
     "broker": ["base", "io", "wire", "log"],
     "kafka": ["base", "io", "wire", "log", "broker"],
     "amqp": ["base", "io", "wire", "log", "broker"],
+    "manage": ["base", "io", "wire", "log", "broker"],
+    "http": ["base", "io", "wire", "log", "broker", "manage"],
     "cli": ["base", "io", "wire", "log", "kafka", "amqp"],
-    "server": ["base", "io", "wire", "log", "broker", "kafka", "amqp", "cli"],
+    "server": ["base", "io", "wire", "log", "broker", "kafka", "amqp", "manage", "http", "cli"],
 }
 
 FUNCTION_MAX_LINES = 70
