@@ -6,6 +6,7 @@
 
 #include "amqp/amqp_messages.h"
 #include "amqp/consume.h"
+#include "amqp/deliveries.h"
 #include "amqp/method.h"
 #include "amqp/publish.h"
 #include "amqp/send.h"
@@ -26,6 +27,7 @@ struct channel *channel_new(struct connection *c, uint16_t id)
     ch->wait.ready = wait_is_over;
     list_init(&ch->consumers_by_turn);
     publish_init(ch);
+    deliveries_init(ch);
     return ch;
 }
 
@@ -48,6 +50,7 @@ void channel_tear_down(struct channel *ch)
         ch->current = NULL;
     }
     drop_parked(ch);
+    deliveries_forget_timeouts(ch);
     consume_stop_all(ch);
     settle_return_all(ch);
     publish_forget(ch);
@@ -83,7 +86,7 @@ static void send_close(struct channel *ch, enum reply_code code, uint32_t method
 void channel_fail(struct channel *ch, enum reply_code code, const char *format, ...)
 {
     char explanation[512], text[REPLY_TEXT_MAX + 1];
-    uint32_t method_id = ch->current->method_id;
+    uint32_t method_id = ch->current && !ch->waiting ? ch->current->method_id : 0;
     va_list args;
 
     va_start(args, format);

@@ -56,7 +56,8 @@ struct channel {
     /* delivering */
     uint64_t last_delivery_tag;
     struct unacked unacked;
-    struct map consumers;                  /* by tag */
+    struct timer settle_timer; /* runs while deliveries may stay unsettled for too long */
+    struct map consumers;      /* by tag */
     struct reply_consumer *reply_consumer; /* or NULL */
     struct list consumers_by_turn;
     uint32_t prefetch; /* of consumers to come; 0: no limit */
@@ -80,7 +81,8 @@ void channel_wait(struct channel *, struct ticket, channel_step *next);
 void channel_fail_frozen(struct channel *);
 /* Go on with `next` when somebody else calls wait->ready, to whom &channel->wait was given. */
 void channel_wait_again(struct channel *, channel_step *next);
-/* Fail the current command: closes the channel or, for a hard error, the connection. */
+/* Fail the current command: closes the channel or, for a hard error, the connection. Without a
+ * command, it is the channel that fails. */
 void channel_fail(struct channel *, enum reply_code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void channel_fail_err(struct channel *, enum err, const char *what);

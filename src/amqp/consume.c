@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "amqp/amqp_messages.h"
+#include "amqp/deliveries.h"
 #include "amqp/method.h"
 #include "amqp/reply_to.h"
 #include "amqp/send.h"
@@ -53,10 +54,7 @@ static void consumer_deliver(struct consumer *base, const struct delivery *d)
     uint64_t tag = ++ch->last_delivery_tag;
 
     if (!base->no_ack) {
-        unacked_add(
-            &ch->unacked, tag,
-            &(struct unacked_delivery){
-                .queue = d->queue, .consumer = consumer, .offset = d->offset, .number = d->number});
+        deliveries_keep(ch, tag, d, consumer);
         consumer->in_window++;
     } else {
         metrics_add(METRIC_amqp_settled, 1); /* the queue does it when this returns */
@@ -187,6 +185,9 @@ static struct amqp_consumer *consumer_new(struct channel *ch, const struct amqp_
         (void)amqp_value_integer(&argument, &priority);
     consumer->channel = ch;
     consumer->window = ch->prefetch;
+    consumer->timeout_ms = -1;
+    if (amqp_table_find(in->arguments, "x-consumer-timeout", &argument))
+        (void)amqp_value_integer(&argument, &consumer->timeout_ms);
     consumer->base = (struct consumer){.no_ack = in->no_ack,
                                        .exclusive = in->exclusive,
                                        .priority = (int32_t)priority,
@@ -223,8 +224,10 @@ static bool arguments_are_built(struct channel *ch, const struct queue *queue,
                                 struct bytes arguments)
 {
     static const char *const others[] = {
-        "x-consumer-timeout", "x-stream-offset",           "x-stream-filter",
-        "x-credit",           "x-stream-match-unfiltered",
+        "x-stream-offset",
+        "x-stream-filter",
+        "x-credit",
+        "x-stream-match-unfiltered",
     };
     struct amqp_value value;
 

@@ -15,6 +15,7 @@ struct amqp_consumer {
     struct list node;   /* the channel's: who was served longest ago is in front */
     struct bytes tag;   /* owned */
     uint32_t window;    /* 0: no limit */
+    int64_t timeout_ms; /* of its deliveries; below 0: the queue's */
     uint32_t in_window; /* deliveries that are not settled */
     bool hungry;
     bool is_orphan;         /* the queue is gone, and the client is about to be told */

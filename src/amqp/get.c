@@ -1,5 +1,6 @@
 /* basic.get: one message by request, behind everything that was published before it was asked. */
 #include "amqp/amqp_messages.h"
+#include "amqp/deliveries.h"
 #include "amqp/method.h"
 #include "amqp/send.h"
 #include "base/metrics.h"
@@ -10,9 +11,7 @@ static void send_got(struct channel *ch, const struct delivery *d, bool no_ack)
     uint64_t left = queue_ready_count(d->queue);
 
     if (!no_ack)
-        unacked_add(&ch->unacked, tag,
-                    &(struct unacked_delivery){
-                        .queue = d->queue, .offset = d->offset, .number = d->number});
+        deliveries_keep(ch, tag, d, NULL);
     else
         metrics_add(METRIC_amqp_settled, 1);
     send_get_ok(ch->conn, ch->id, tag, left > UINT32_MAX ? UINT32_MAX : (uint32_t)left, d);

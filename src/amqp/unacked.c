@@ -18,7 +18,7 @@ static struct unacked_run *run_at(const struct unacked *u, uint32_t i)
 static bool run_takes(struct unacked_run *run, uint64_t tag, const struct unacked_delivery *d)
 {
     if (run->span == RUN_MAX || tag != run->first_tag + run->span || run->queue != d->queue ||
-        run->consumer != d->consumer || run->number != d->number)
+        run->consumer != d->consumer || run->number != d->number || run->since_s != d->since_s)
         return false;
     if (run->span == 1)
         run->stride = d->offset - run->first_offset;
@@ -56,8 +56,17 @@ void unacked_add(struct unacked *u, uint64_t tag, const struct unacked_delivery 
                                                   .queue = d->queue,
                                                   .consumer = d->consumer,
                                                   .number = d->number,
+                                                  .since_s = d->since_s,
                                                   .span = 1};
     queue_ref(d->queue);
+}
+
+void unacked_each_run(const struct unacked *u, void (*each)(void *ctx, const struct unacked_run *),
+                      void *ctx)
+{
+    for (uint32_t i = 0; i < u->count; i++)
+        if (run_at(u, i)->open)
+            each(ctx, run_at(u, i));
 }
 
 /* The place of the last run that begins at or below `tag`; -1 when none does. */

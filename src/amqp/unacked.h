@@ -24,9 +24,10 @@ struct unacked_run {
     int64_t first_offset, stride;
     struct queue *queue;
     struct amqp_consumer
-        *consumer;   /* whose window it fills; NULL for basic.get and after a cancel */
-    uint32_t number; /* of the delivery, as the queue counts */
-    uint32_t span;   /* tags covered, settled ones included */
+        *consumer;    /* whose window it fills; NULL for basic.get and after a cancel */
+    uint32_t number;  /* of the delivery, as the queue counts */
+    uint32_t since_s; /* when it was delivered, of those that must be settled in time; else 0 */
+    uint8_t span;     /* tags covered, settled ones included */
 };
 
 struct unacked {
@@ -42,6 +43,7 @@ struct unacked_delivery {
     struct amqp_consumer *consumer;
     int64_t offset;
     uint32_t number;
+    uint32_t since_s;
 };
 /* The queue is valid during the call. */
 typedef void unacked_fn(void *ctx, const struct unacked_delivery *d);
@@ -54,6 +56,9 @@ bool unacked_take(struct unacked *u, uint64_t tag, unacked_fn *each, void *ctx);
 /* Take out all up to and including `tag`, which must be there itself (as RabbitMQ has it), in order
  * of tags; false, and nothing is taken, when it is not. */
 bool unacked_take_through(struct unacked *u, uint64_t tag, unacked_fn *each, void *ctx);
+/* Look at each run that has open deliveries. */
+void unacked_each_run(const struct unacked *u, void (*each)(void *ctx, const struct unacked_run *),
+                      void *ctx);
 void unacked_take_all(struct unacked *u, unacked_fn *each, void *ctx);
 /* The consumer goes away; its deliveries stay. */
 void unacked_forget_consumer(struct unacked *u, const struct amqp_consumer *consumer);

@@ -37,7 +37,6 @@ static const struct argument queue_arguments[] = {
 static const char *const other_queue_arguments[] = {
     "x-dead-letter-strategy",
     "x-delayed-retry-type",
-    "x-consumer-timeout",
     "x-max-age",
     "x-stream-max-segment-size-bytes",
     "x-stream-filter-size-bytes",

@@ -151,6 +151,10 @@ enum option_change { AT_START, AT_RUNTIME };
       "Memory for all groups, their members and offsets; beyond it new ones are refused.")         \
     X(AMQP_MESSAGE_MAX_BYTES, "amqp.message.max.bytes", SIZE, OPTION_KIB, 512 * OPTION_MIB,        \
       "16MiB", AT_START, "", "max_message_size", "Largest body of an AMQP message.")               \
+    X(CONSUMER_TIMEOUT, "consumer.timeout.ms", INT, 0, 315360000000, "0", AT_START, "",            \
+      "consumer_timeout",                                                                          \
+      "How long an AMQP client may keep a delivery without settling it, in ms, where the queue "   \
+      "does not say; then its channel fails. 0 is for ever.")                                      \
     X(AMQP_PRODUCT, "amqp.product", TEXT, 1, 100, "Pabal", AT_START, "", "",                       \
       "The product that AMQP clients are told. Some tools look for RabbitMQ here.")                \
     X(AMQP_VERSION, "amqp.version", TEXT, 1, 100, "4.0.0", AT_START, "", "",                       \

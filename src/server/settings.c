@@ -126,6 +126,7 @@ static void make_core(const struct config *c, struct settings *s)
     s->kafka.fetch_session_slots = (uint32_t)config_number(c, OPT_FETCH_SESSIONS);
     s->core.topic_message_max_bytes = config_number(c, OPT_MESSAGE_MAX_BYTES);
     s->core.message_max_bytes = config_number(c, OPT_AMQP_MESSAGE_MAX_BYTES);
+    s->core.consumer_timeout_ms = config_number(c, OPT_CONSUMER_TIMEOUT);
     make_groups(c, &s->core.groups);
     s->core.producer_expiration_ms = config_number(c, OPT_PRODUCER_ID_EXPIRATION);
     s->core.producers_max = config_number(c, OPT_PRODUCERS_MAX);
