@@ -28,6 +28,7 @@ struct channel *channel_new(struct connection *c, uint16_t id)
     list_init(&ch->consumers_by_turn);
     publish_init(ch);
     deliveries_init(ch);
+    metrics_add(METRIC_channels_opened, 1);
     return ch;
 }
 
@@ -66,6 +67,8 @@ void channel_free(struct channel *ch)
     map_reset(&ch->consumers);
     tx_free(ch->tx);
     free((void *)ch->last_queue.data);
+    counters_free(ch->counters);
+    metrics_add(METRIC_channels_closed, 1);
     free(ch);
 }
 

@@ -21,6 +21,7 @@
 #include "amqp/connection.h"
 #include "amqp/unacked.h"
 #include "base/map.h"
+#include "broker/counters.h"
 #include "broker/declare.h"
 
 struct tx;
@@ -63,7 +64,8 @@ struct channel {
     uint32_t prefetch; /* of consumers to come; 0: no limit */
     uint32_t window;   /* of the channel as a whole, deliveries by get included; 0: no limit */
 
-    struct bytes last_queue; /* the name declared last, owned */
+    struct bytes last_queue;   /* the name declared last, owned */
+    struct counters *counters; /* NULL: nothing has happened */
 };
 
 struct channel *channel_new(struct connection *, uint16_t id);
@@ -99,6 +101,13 @@ struct queue *channel_find_queue(struct channel *, struct bytes name);
 struct exchange *channel_find_exchange(struct channel *, struct bytes name);
 /* Stop consumers, give back what is unacked, forget confirms and parked commands. */
 void channel_tear_down(struct channel *);
+static inline void channel_count_delivery(struct channel *ch, const struct delivery *d,
+                                          enum counter how)
+{
+    counters_add(&ch->counters, how, 1);
+    if (d->redelivered)
+        counters_add(&ch->counters, COUNTER_redeliver, 1);
+}
 static inline bool channel_is_idle(const struct channel *ch)
 {
     return !ch->current && !ch->parked_first;

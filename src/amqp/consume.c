@@ -10,7 +10,6 @@
 #include "amqp/send.h"
 #include "base/check.h"
 #include "base/mem.h"
-#include "base/metrics.h"
 #include "wire/amqp_table.h"
 
 enum {
@@ -56,13 +55,11 @@ static void consumer_deliver(struct consumer *base, const struct delivery *d)
     if (!base->no_ack) {
         deliveries_keep(ch, tag, d, consumer);
         consumer->in_window++;
-    } else {
-        metrics_add(METRIC_amqp_settled, 1); /* the queue does it when this returns */
     }
+    channel_count_delivery(ch, d, base->no_ack ? COUNTER_deliver_no_ack : COUNTER_deliver);
     list_remove(&consumer->node);
     list_push_back(&ch->consumers_by_turn, &consumer->node);
     send_deliver(ch->conn, ch->id, consumer->tag, tag, d);
-    metrics_add(METRIC_amqp_delivered, 1);
 }
 
 static void consumer_free(struct amqp_consumer *consumer)

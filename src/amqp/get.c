@@ -3,7 +3,6 @@
 #include "amqp/deliveries.h"
 #include "amqp/method.h"
 #include "amqp/send.h"
-#include "base/metrics.h"
 
 static void send_got(struct channel *ch, const struct delivery *d, bool no_ack)
 {
@@ -12,10 +11,14 @@ static void send_got(struct channel *ch, const struct delivery *d, bool no_ack)
 
     if (!no_ack)
         deliveries_keep(ch, tag, d, NULL);
-    else
-        metrics_add(METRIC_amqp_settled, 1);
+    channel_count_delivery(ch, d, no_ack ? COUNTER_get_no_ack : COUNTER_get);
     send_get_ok(ch->conn, ch->id, tag, left > UINT32_MAX ? UINT32_MAX : (uint32_t)left, d);
-    metrics_add(METRIC_amqp_delivered, 1);
+}
+
+static void send_got_nothing(struct channel *ch)
+{
+    counters_add(&ch->counters, COUNTER_get_empty, 1);
+    send_simple(ch->conn, ch->id, AMQP_BASIC_GET_EMPTY);
 }
 
 static void get_head(struct channel *ch)
@@ -32,7 +35,7 @@ static void get_head(struct channel *ch)
         return;
     }
     if (err == E_NOT_FOUND)
-        send_simple(ch->conn, ch->id, AMQP_BASIC_GET_EMPTY);
+        send_got_nothing(ch);
     else if (err)
         channel_fail_err(ch, err, "cannot read the message");
     else

@@ -32,8 +32,11 @@ static void flush_confirms(struct channel *ch)
     bool refused;
 
     while (confirms_next(&ch->confirms, ch->conn->core->store, &first, &last, &refused)) {
-        if (!refused)
+        if (!refused) {
             send_ack(ch, last, last > first);
+            counters_add(&ch->counters, COUNTER_confirm, last - first + 1);
+            metrics_add(METRIC_messages_confirmed, last - first + 1);
+        }
         for (uint64_t tag = first; refused && tag <= last; tag++)
             send_nack(ch, tag);
     }
@@ -171,7 +174,11 @@ static void publish_nowhere(struct channel *ch, const struct command_publish *pu
 {
     if (publish->flags & PUBLISH_MANDATORY) {
         send_return(ch->conn, ch->id, REPLY_NO_ROUTE, &publish->message);
-        metrics_add(METRIC_amqp_returned, 1);
+        counters_add(&ch->counters, COUNTER_return_unroutable, 1);
+        metrics_add(METRIC_messages_returned, 1);
+    } else {
+        counters_add(&ch->counters, COUNTER_drop_unroutable, 1);
+        metrics_add(METRIC_messages_dropped, 1);
     }
     confirm_later(ch, (struct ticket){0}, STAGE_WRITTEN);
 }
@@ -188,12 +195,21 @@ static void refuse_publish(struct channel *ch, enum err err)
     core_defer(ch->conn->core, &ch->confirm_flush);
 }
 
-static void store(struct channel *ch, struct command_publish *publish, struct route route)
+static void count_publish(struct channel *ch, struct exchange *exchange, size_t queue_count)
+{
+    exchange_count(exchange, queue_count);
+    counters_add(&ch->counters, COUNTER_publish, 1);
+    if (ch->confirming)
+        metrics_add(METRIC_messages_received_confirm, 1);
+}
+
+static void store(struct channel *ch, struct command_publish *publish, struct exchange *exchange,
+                  struct route route)
 {
     struct message *m = &publish->message;
     struct ticket ticket;
 
-    metrics_add(METRIC_amqp_published, 1);
+    count_publish(ch, exchange, route.count);
     if (route.count == 0) {
         publish_nowhere(ch, publish);
         return;
@@ -220,16 +236,16 @@ static void publish_with_extra_keys(struct channel *ch, struct command_publish *
         struct route route = exchange_route_keys(exchange, m, extra.keys.items, extra.keys.count);
         if (extra.properties.size)
             m->properties = text_bytes(&extra.properties);
-        store(ch, publish, route);
+        store(ch, publish, exchange, route);
         m->properties = properties;
     }
     extra_keys_reset(&extra);
 }
 
 /* An answer: whoever waits for it gets it now, or nobody. It counts as routed (RabbitMQ 4.2). */
-static void publish_answer(struct channel *ch, const struct message *m)
+static void publish_answer(struct channel *ch, struct exchange *exchange, const struct message *m)
 {
-    metrics_add(METRIC_amqp_published, 1);
+    count_publish(ch, exchange, 1);
     reply_to_deliver(ch->conn->core, m);
     confirm_later(ch, (struct ticket){0}, STAGE_WRITTEN);
 }
@@ -239,11 +255,11 @@ static void publish_to(struct channel *ch, struct command_publish *publish,
                        struct exchange *exchange)
 {
     if (exchange->name.size == 0 && reply_to_is_address(publish->message.routing_key))
-        publish_answer(ch, &publish->message);
+        publish_answer(ch, exchange, &publish->message);
     else if (publish->flags & PUBLISH_HAS_EXTRA_KEYS)
         publish_with_extra_keys(ch, publish, exchange);
     else
-        store(ch, publish, exchange_route(exchange, &publish->message));
+        store(ch, publish, exchange, exchange_route(exchange, &publish->message));
 }
 
 void publish_now(struct channel *ch, struct command_publish *publish)

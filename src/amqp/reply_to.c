@@ -126,5 +126,6 @@ void reply_to_deliver(struct core *core, const struct message *m)
     struct channel *ch = r->channel;
     send_deliver(ch->conn, ch->id, r->tag, ++ch->last_delivery_tag,
                  &(struct delivery){.message = *m});
-    metrics_add(METRIC_amqp_delivered, 1);
+    counters_add(&ch->counters, COUNTER_deliver_no_ack, 1);
+    metrics_add(METRIC_messages_delivered_no_ack, 1);
 }

@@ -4,7 +4,6 @@
 #include "amqp/method.h"
 #include "amqp/send.h"
 #include "amqp/tx.h"
-#include "base/metrics.h"
 
 /* A delivery of this channel has ended. */
 static void note(struct channel *ch, const struct unacked_delivery *d)
@@ -18,16 +17,17 @@ static void note(struct channel *ch, const struct unacked_delivery *d)
 
 static void settle_one(void *ctx, const struct unacked_delivery *d)
 {
+    struct channel *ch = ctx;
+
     queue_settle(d->queue, d->offset, d->number);
-    note(ctx, d);
-    metrics_add(METRIC_amqp_settled, 1);
+    counters_add(&ch->counters, COUNTER_ack, 1);
+    note(ch, d);
 }
 
 static void reject_one(void *ctx, const struct unacked_delivery *d)
 {
     queue_reject(d->queue, d->offset, d->number);
     note(ctx, d);
-    metrics_add(METRIC_amqp_settled, 1);
 }
 
 static void return_one(void *ctx, const struct unacked_delivery *d)

@@ -20,10 +20,28 @@
     X(read_jobs, counter, "", "reads from files")                                                  \
     X(kafka_requests, counter, "", "Kafka requests answered")                                      \
     X(kafka_errors, counter, "", "Kafka connections closed for an error")                          \
-    X(amqp_published, counter, "", "messages published by AMQP")                                   \
-    X(amqp_delivered, counter, "", "messages delivered by AMQP")                                   \
-    X(amqp_settled, counter, "", "messages acked, rejected or auto-acked by AMQP")                 \
-    X(amqp_returned, counter, "", "mandatory messages returned as unroutable")                     \
+    X(messages_received, counter, "", "messages that publishers have sent")                        \
+    X(messages_received_confirm, counter, "", "of those, on channels with confirms")               \
+    X(messages_confirmed, counter, "", "messages confirmed to publishers")                         \
+    X(messages_routed, counter, "", "messages given to queues, once for each queue")               \
+    X(messages_returned, counter, "", "mandatory messages returned as unroutable")                 \
+    X(messages_dropped, counter, "", "messages dropped as unroutable")                             \
+    X(messages_delivered, counter, "", "messages delivered to consumers that ack")                 \
+    X(messages_delivered_no_ack, counter, "", "messages delivered to consumers that do not")       \
+    X(messages_got, counter, "", "messages that basic.get was given, to be acked")                 \
+    X(messages_got_no_ack, counter, "", "messages that basic.get was given, not to be acked")      \
+    X(messages_get_empty, counter, "", "basic.get that found nothing")                             \
+    X(messages_redelivered, counter, "", "of the delivered messages, those delivered before")      \
+    X(messages_acknowledged, counter, "", "messages that consumers have acked")                    \
+    X(dead_lettered_expired, counter, "", "dead letters: their time was over")                     \
+    X(dead_lettered_rejected, counter, "", "dead letters: a consumer has rejected them")           \
+    X(dead_lettered_maxlen, counter, "", "dead letters: the queue was full")                       \
+    X(dead_lettered_delivery_limit, counter, "", "dead letters: they have come back too often")    \
+    X(channels_opened, counter, "", "AMQP channels opened")                                        \
+    X(channels_closed, counter, "", "AMQP channels closed")                                        \
+    X(queues_declared, counter, "", "queues declared, also those that were there")                 \
+    X(queues_created, counter, "", "queues made")                                                  \
+    X(queues_deleted, counter, "", "queues deleted")                                               \
     X(amqp_errors, counter, "", "AMQP channels and connections closed for an error")               \
     X(connections_opened, counter, "", "connections accepted")                                     \
     X(connections_closed, counter, "", "connections gone")                                         \

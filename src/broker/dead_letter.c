@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/metrics.h"
 #include "base/vec.h"
 #include "broker/extra_keys.h"
 #include "broker/queue_internal.h"
@@ -9,6 +10,12 @@
 #include "wire/amqp_table.h"
 
 static const char *const reasons[] = {"rejected", "expired", "maxlen", "delivery_limit"};
+static const enum metric metric_of[] = {
+    METRIC_dead_lettered_rejected,
+    METRIC_dead_lettered_expired,
+    METRIC_dead_lettered_maxlen,
+    METRIC_dead_lettered_delivery_limit,
+};
 
 struct dying {
     struct queue *from;
@@ -207,6 +214,8 @@ enum err dead_letter(struct queue *from, const struct message *m, enum death rea
     struct dying d = {.from = from, .message = m, .reason = reason, .now_ms = core->wall_ms};
     put_headers(&d);
     enum err err = publish(&d, exchange, out);
+    if (!err)
+        metrics_add(metric_of[reason], 1);
     text_reset(&d.deaths);
     text_reset(&d.headers);
     text_reset(&d.properties);

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "broker/core_internal.h"
 #include "broker/exchange_internal.h"
 #include "broker/queue_internal.h"
@@ -73,6 +74,7 @@ static struct exchange *exchange_new(struct vhost *vhost, const struct exchange_
 static void exchange_free(struct exchange *x)
 {
     map_reset(&x->internal_state->by_identity);
+    counters_free(x->internal_state->counters);
     bytes_free(x->name);
     bytes_free(x->arguments);
     free(x->internal_state);
@@ -99,6 +101,19 @@ struct exchange *exchange_create(struct vhost *vhost, const struct exchange_spec
     if (x->durable)
         catalog_put(vhost->core, &x->internal_state->entry, CATALOG_EXCHANGE);
     return x;
+}
+
+void exchange_count(struct exchange *x, size_t queue_count)
+{
+    counters_add(&x->internal_state->counters, COUNTER_publish_in, 1);
+    x->internal_state->counters->count[COUNTER_publish_out] += queue_count;
+    metrics_add(METRIC_messages_received, 1);
+    metrics_add(METRIC_messages_routed, queue_count);
+}
+
+struct counters *exchange_counters(const struct exchange *x)
+{
+    return x->internal_state->counters;
 }
 
 bool exchange_has_bindings(const struct exchange *x)

@@ -9,6 +9,7 @@
 #include "broker/core.h"
 #include "broker/message.h"
 
+struct counters;
 struct queue;
 struct exchange;
 
@@ -79,6 +80,9 @@ struct route {
     size_t count;
 };
 struct route exchange_route(struct exchange *, const struct message *);
+/* A message that came to the exchange went to so many queues. */
+void exchange_count(struct exchange *, size_t queue_count);
+struct counters *exchange_counters(const struct exchange *); /* NULL: nothing has come */
 /* As if the message had been published with each of these keys too (CC, BCC), but once. */
 struct route exchange_route_keys(struct exchange *, const struct message *,
                                  const struct bytes *more_keys, size_t count);

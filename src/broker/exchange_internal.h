@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/vec.h"
+#include "broker/counters.h"
 #include "broker/exchange.h"
 #include "broker/pattern_trie.h"
 
@@ -37,6 +38,7 @@ struct exchange_internal {
     uint64_t visited;             /* stamp of the last routing that came here */
     bool doomed;
     struct catalog_entry entry;
+    struct counters *counters; /* NULL: nothing has come */
 };
 
 /* ---- types of exchanges ---- */

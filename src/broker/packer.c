@@ -106,8 +106,10 @@ static void note_sizes(const struct pack *p)
 static void append(struct pack *p)
 {
     struct ticket ticket;
-    for (size_t i = 0; i < p->queues.count; i++)
+    for (size_t i = 0; i < p->queues.count; i++) {
         p->queues.items[i]->internal->coming += (uint64_t)p->builder.count;
+        queue_count(p->queues.items[i], COUNTER_publish, (uint64_t)p->builder.count);
+    }
     struct bytes batch = batch_builder_end(&p->builder);
     enum err err = log_append_many(p->logs.items, p->logs.count, batch, &ticket);
     if (err) { /* frozen since: the tickets that were given out are never done */

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "broker/exchange_internal.h"
 #include "broker/packer.h"
 #include "broker/queue_internal.h"
@@ -63,6 +64,7 @@ static void queue_free(struct queue *queue)
     subscription_free(queue->subscription);
     feed_free(queue->internal->feed);
     queue_rules_free(queue->internal->rules);
+    counters_free(queue->internal->counters);
     bytes_free(queue->name);
     bytes_free(queue->arguments);
     free(queue->internal);
@@ -109,6 +111,8 @@ struct queue *queue_create(struct vhost *vhost, const struct queue_spec *spec)
     } else {
         queue->internal->log_id = (uint64_t)1 << TRANSIENT_ID | ++core->internal->last_transient_id;
     }
+    metrics_add(METRIC_queues_declared, 1);
+    metrics_add(METRIC_queues_created, 1);
     attach(queue);
     return queue;
 }
@@ -152,6 +156,7 @@ void queue_delete(struct queue *queue)
     if (queue->deleted)
         return;
     packer_flush_queue(queue); /* it may have other queues' messages too */
+    metrics_add(METRIC_queues_deleted, 1);
     queue->deleted = true;
     bindings_drop_queue(queue);
     catalog_remove(core, &in->entry);
@@ -238,13 +243,27 @@ uint64_t queue_purge(struct queue *queue, struct ticket *out)
     return count;
 }
 
-void queue_settle(struct queue *queue, int64_t offset, uint32_t number)
+/* False: it is not out (any more). */
+static bool settle(struct queue *queue, int64_t offset, uint32_t number)
 {
     if (queue->deleted || !subscription_settle(queue->subscription, offset, number))
-        return;
+        return false;
     if (queue_counts_bytes(queue->internal->rules))
         queue_sizes_settle(&queue->internal->rules->sizes, offset);
     queue_changed(queue);
+    return true;
+}
+
+void queue_settle(struct queue *queue, int64_t offset, uint32_t number)
+{
+    if (settle(queue, offset, number))
+        queue_count(queue, COUNTER_ack, 1);
+    metrics_add(METRIC_messages_acknowledged, 1);
+}
+
+void queue_finish(struct queue *queue, int64_t offset, uint32_t number)
+{
+    (void)settle(queue, offset, number);
 }
 
 /* Done with a delivery that failed. */
@@ -255,7 +274,7 @@ static void end_failed(struct queue *queue, int64_t offset, uint32_t number, enu
         subscription_is_taken(queue->subscription, offset, number))
         queue_move_later(queue, offset, number, reason);
     else
-        queue_settle(queue, offset, number);
+        queue_finish(queue, offset, number);
 }
 
 void queue_reject(struct queue *queue, int64_t offset, uint32_t number)
@@ -295,7 +314,13 @@ int64_t queue_consumer_timeout_ms(const struct queue *queue)
 
 void queue_redeclared(struct queue *queue)
 {
+    metrics_add(METRIC_queues_declared, 1);
     queue_used(queue);
+}
+
+struct counters *queue_counters(const struct queue *queue)
+{
+    return queue->internal->counters;
 }
 
 bool queue_is_single_active(const struct queue *queue)

@@ -16,6 +16,7 @@
 #include "broker/exchange.h"
 #include "broker/message.h"
 
+struct counters;
 struct subscription;
 struct session;
 struct consumer;
@@ -134,6 +135,9 @@ void queue_return(struct queue *, int64_t offset, uint32_t number);
 /* Count of references that keep a deleted queue's struct alive: held by unsettled deliveries. */
 void queue_ref(struct queue *);
 void queue_unref(struct queue *);
+
+/* What has happened to it; NULL: nothing. */
+struct counters *queue_counters(const struct queue *);
 
 void queue_each(struct core *, void (*each)(void *ctx, struct queue *), void *ctx);
 

@@ -175,6 +175,17 @@ static void take(struct queue *queue, struct delivery *d)
         queue_sizes_take(&queue->internal->rules->sizes, d->offset, d->message.body.size);
 }
 
+static void count_delivery(struct queue *queue, const struct delivery *d, enum counter how,
+                           enum metric of_node)
+{
+    queue_count(queue, how, 1);
+    metrics_add(of_node, 1);
+    if (!d->redelivered)
+        return;
+    queue_count(queue, COUNTER_redeliver, 1);
+    metrics_add(METRIC_messages_redelivered, 1);
+}
+
 /* ---- to consumers ---- */
 
 /* Behind those of its priority and of higher ones. */
@@ -210,11 +221,13 @@ static void hand_over(struct queue *queue, struct consumer *c, struct delivery *
     take(queue, d);
     core->deliveries_left--;
     core->delivery_bytes_left -= (int64_t)(d->message.body.size + d->message.properties.size);
+    count_delivery(queue, d, no_ack ? COUNTER_deliver_no_ack : COUNTER_deliver,
+                   no_ack ? METRIC_messages_delivered_no_ack : METRIC_messages_delivered);
     c->deliver(c, d); /* may cancel consumers and delete the queue */
     if (queue->deleted)
         return;
     if (no_ack)
-        queue_settle(queue, d->offset, d->number);
+        queue_finish(queue, d->offset, d->number);
     else
         queue_marked(queue);
 }
@@ -415,13 +428,19 @@ enum err queue_get(struct queue *queue, bool no_ack, struct wait *again, struct 
                                                          : E_NOT_FOUND;
     if (err == E_COLD)
         list_push_back(&in->getters, &again->node);
+    if (err == E_NOT_FOUND) {
+        queue_count(queue, COUNTER_get_empty, 1);
+        metrics_add(METRIC_messages_get_empty, 1);
+    }
     if (err)
         return err;
     take(queue, out);
+    count_delivery(queue, out, no_ack ? COUNTER_get_no_ack : COUNTER_get,
+                   no_ack ? METRIC_messages_got_no_ack : METRIC_messages_got);
     if (out->chunk)
         core_pin(in->core, out->chunk);
     if (no_ack)
-        queue_settle(queue, out->offset, out->number);
+        queue_finish(queue, out->offset, out->number);
     else
         queue_marked(queue);
     rest(queue);

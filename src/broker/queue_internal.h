@@ -4,6 +4,7 @@
 
 #include "base/list.h"
 #include "broker/core_internal.h"
+#include "broker/counters.h"
 #include "broker/feed.h"
 #include "broker/queue.h"
 #include "broker/subscription.h"
@@ -30,6 +31,7 @@ struct queue_internal {
     uint64_t coming;           /* messages appended and not committed yet */
     struct pack *pack;         /* what is published to it and not appended yet */
     struct feed *feed;         /* while it is read */
+    struct counters *counters; /* NULL: nothing has happened */
 };
 
 static inline struct queue *queue_of_owner(struct log_owner *owner)
@@ -37,7 +39,17 @@ static inline struct queue *queue_of_owner(struct log_owner *owner)
     return container_of(owner, struct queue_internal, owner)->self;
 }
 
+/* Something happens to the queue that makes it no longer idle. */
+static inline void queue_count(struct queue *queue, enum counter c, uint64_t n)
+{
+    struct queue_internal *in = queue->internal;
+    counters_add(&in->counters, c, n);
+    in->counters->active_ms = in->core->wall_ms;
+}
+
 /* queue.c */
+/* Done with it, without a client's word. */
+void queue_finish(struct queue *queue, int64_t offset, uint32_t number);
 struct queue *queue_restore(struct vhost *vhost, const struct queue_spec *spec, uint64_t log_id);
 void queues_attach(struct core *core);
 /* Free what refers to the store, before it closes. */

@@ -93,7 +93,7 @@ static void end_move(struct queue *queue, int64_t offset, uint32_t number)
 {
     if (queue->internal->rules)
         idmap_remove(&queue->internal->rules->moving, (uint64_t)offset);
-    queue_settle(queue, offset, number);
+    queue_finish(queue, offset, number);
 }
 
 static void end_held(struct held_move *held)
