@@ -18,6 +18,18 @@ static struct peer *transactional(void)
     return p;
 }
 
+/* The same where each log would take every batch straight to its file, if it were asked. */
+static struct peer *transactional_with_large_ones(void)
+{
+    transactional();
+    b.config.store.direct_append_bytes = b.config.store.direct_commit_bytes = 1;
+    broker_crash(&b);
+    struct peer *p = peer_connect(&b);
+    say(p, "1 tx.select");
+    expect_heard(p, "1 tx.select_ok\n");
+    return p;
+}
+
 static uint64_t ready(const char *name)
 {
     return queue_ready_count(
@@ -83,8 +95,9 @@ TEST(settles_count_at_the_commit_and_a_rollback_leaves_them_open)
 TEST(a_crash_finds_all_of_a_transaction_or_nothing)
 {
     int before = 0, after = 0;
-    for (int steps = 0; steps < 12; steps++) {
-        struct peer *p = transactional();
+    for (int i = 0; i < 24; i++) {
+        int steps = i / 2;
+        struct peer *p = i % 2 ? transactional_with_large_ones() : transactional();
         say(p, "1 basic.publish routing_key=q | delivery_mode=2 | a");
         say(p, "1 tx.commit");
         say(p, "1 basic.get queue=q");
@@ -95,7 +108,7 @@ TEST(a_crash_finds_all_of_a_transaction_or_nothing)
         say(p, "1 basic.ack delivery_tag=1");
         say(p, "1 tx.commit");
         turn(&b);
-        for (int i = 0; i < steps; i++)
+        for (int step = 0; step < steps; step++)
             sim_jobs_step(b.sim, &b.core->random);
         broker_crash(&b);
         bool is_done = ready("r") == 2;

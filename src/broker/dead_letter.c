@@ -165,20 +165,20 @@ static void put_headers(struct dying *d)
 /* ---- publishing ---- */
 
 /* A queue that refuses may have dead letters of its own: a chain of them ends somewhere. */
-static enum err publish_to(struct dying *d, struct route route, const struct message *m,
-                           struct ticket *out)
+static enum err publish_to(struct dying *d, struct route route, const struct message *m)
 {
     enum { DEPTH_MAX = 16 };
+    struct ticket ignored;
     struct core *core = d->from->internal->core;
     if (core->internal->dying == DEPTH_MAX)
         return OK;
     core->internal->dying++;
-    enum err err = queue_publish(core, route, m, out);
+    enum err err = queue_publish(core, route, m, &ignored);
     core->internal->dying--;
     return err == E_FULL ? OK : err;
 }
 
-static enum err publish(struct dying *d, struct exchange *exchange, struct ticket *out)
+static enum err publish(struct dying *d, struct exchange *exchange)
 {
     const struct queue_settings *settings = &d->from->internal->rules->settings;
     struct message m = *d->message;
@@ -196,24 +196,22 @@ static enum err publish(struct dying *d, struct exchange *exchange, struct ticke
             vec_push(&targets, all.queues[i]);
     enum err err = OK;
     if (targets.count > 0)
-        err = publish_to(d, (struct route){targets.items, targets.count}, &m, out);
+        err = publish_to(d, (struct route){targets.items, targets.count}, &m);
     vec_reset(&targets);
     extra_keys_reset(&extra);
     return err;
 }
 
-enum err dead_letter(struct queue *from, const struct message *m, enum death reason,
-                     struct ticket *out)
+enum err dead_letter(struct queue *from, const struct message *m, enum death reason)
 {
     struct core *core = from->internal->core;
     struct exchange *exchange =
         exchange_find(from->vhost, from->internal->rules->settings.dead_letter_exchange);
-    *out = (struct ticket){0};
     if (!exchange)
         return OK;
     struct dying d = {.from = from, .message = m, .reason = reason, .now_ms = core->wall_ms};
     put_headers(&d);
-    enum err err = publish(&d, exchange, out);
+    enum err err = publish(&d, exchange);
     if (!err)
         metrics_add(metric_of[reason], 1);
     text_reset(&d.deaths);

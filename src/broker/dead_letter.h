@@ -3,8 +3,7 @@
  * queue names, with the story of its deaths in its headers (RabbitMQ, "Dead Letter Exchanges").
  *
  * The caller settles the message in the same turn. A commit is all or nothing, so a crash finds the
- * message in one place; only when *out names a round of the direct lane does the caller wait for it
- * first, and a crash in between finds the message in both.
+ * message in one place.
  */
 #ifndef BROKER_DEAD_LETTER_H
 #define BROKER_DEAD_LETTER_H
@@ -16,7 +15,6 @@ enum death { DEATH_REJECTED, DEATH_EXPIRED, DEATH_MAXLEN, DEATH_DELIVERY_LIMIT }
 
 /* OK also when nobody takes it: there is no such exchange, nothing matches, or it would go round in
  * a circle in which nobody rejects. Errors as of queue_publish(): it was published nowhere. */
-must_use enum err dead_letter(struct queue *from, const struct message *m, enum death reason,
-                              struct ticket *out);
+must_use enum err dead_letter(struct queue *from, const struct message *m, enum death reason);
 
 #endif

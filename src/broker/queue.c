@@ -82,6 +82,7 @@ static void attach(struct queue *queue)
     struct core *core = in->core;
     enum log_level level = is_kept(queue) ? core->config.durability : LEVEL_MEMORY;
     queue->log = core_attach_log(core, in->log_id, level, &in->owner);
+    log_stay_in_journal(queue->log); /* a move or a transaction is one commit over several queues */
     queue->subscription = core_claim_recovered(core, in->log_id);
     if (!queue->subscription)
         queue->subscription = subscription_new();

@@ -82,13 +82,6 @@ static bool has_dead_letters(const struct queue_rules *r)
     return r->settings.dead_letter_exchange.data;
 }
 
-struct held_move {
-    struct wait wait;
-    struct queue *queue;
-    int64_t offset;
-    uint32_t number;
-};
-
 static void end_move(struct queue *queue, int64_t offset, uint32_t number)
 {
     if (queue->internal->rules)
@@ -96,48 +89,13 @@ static void end_move(struct queue *queue, int64_t offset, uint32_t number)
     queue_finish(queue, offset, number);
 }
 
-static void end_held(struct held_move *held)
-{
-    queue_unref(held->queue);
-    free(held);
-}
-
-static void target_has_it(struct wait *wait)
-{
-    struct held_move *held = container_of(wait, struct held_move, wait);
-    end_move(held->queue, held->offset, held->number);
-    end_held(held);
-}
-
-static void target_never_has_it(struct wait *wait)
-{
-    end_held(container_of(wait, struct held_move, wait));
-}
-
-/* Settle when the ticket is done. */
-static void settle_after(struct queue *queue, int64_t offset, uint32_t number, struct ticket ticket)
-{
-    struct held_move *held = xzalloc(sizeof *held);
-    *held = (struct held_move){.wait = {.ready = target_has_it, .frozen = target_never_has_it},
-                               .queue = queue,
-                               .offset = offset,
-                               .number = number};
-    queue_ref(queue);
-    idmap_put(&queue->internal->rules->moving, (uint64_t)offset, held);
-    core_wait(queue->internal->core, &held->wait, ticket, STAGE_COMMITTED);
-}
-
 bool queue_drop_head(struct queue *queue, const struct delivery *d, enum death reason)
 {
     const struct queue_rules *r = queue->internal->rules;
     struct subscription *s = queue->subscription;
-    struct ticket ticket = {0};
-    if (has_dead_letters(r) && dead_letter(queue, &d->message, reason, &ticket))
+    if (has_dead_letters(r) && dead_letter(queue, &d->message, reason))
         return false;
-    if (ticket.direct)
-        settle_after(queue, d->offset, subscription_take(s, d->offset).number, ticket);
-    else
-        subscription_settle_ready(s, d->offset, d->offset + 1);
+    subscription_settle_ready(s, d->offset, d->offset + 1);
     if (queue_counts_bytes(r))
         queue->internal->rules->sizes.ready_bytes -= (int64_t)d->message.body.size;
     queue_changed(queue);
@@ -181,9 +139,8 @@ bool queue_is_full(const struct queue *queue)
 void queue_refuse(struct queue *queue, const struct message *m)
 {
     const struct queue_rules *r = queue->internal->rules;
-    struct ticket ignored;
     if (r->settings.overflow == OVERFLOW_REJECT_DLX && has_dead_letters(r) &&
-        dead_letter(queue, m, DEATH_MAXLEN, &ignored))
+        dead_letter(queue, m, DEATH_MAXLEN))
         say_warn("queue", "a dead letter cannot be stored: %s queue=%.*s", err_text(),
                  BYTES_FORMAT(queue->name));
 }
@@ -279,7 +236,6 @@ static enum err move(struct queue *queue, const struct move *move)
     struct queue_rules *r = queue->internal->rules;
     struct record record;
     struct message m;
-    struct ticket ticket = {0};
     if (!r->feed)
         r->feed =
             feed_new(queue->internal->core->internal->feeds, queue->log, moves_arrived, queue);
@@ -289,13 +245,10 @@ static enum err move(struct queue *queue, const struct move *move)
     if (is_lost)
         metrics_add(METRIC_records_undecodable, 1);
     else if (!err)
-        err = dead_letter(queue, &m, move->reason, &ticket);
+        err = dead_letter(queue, &m, move->reason);
     if (err && !is_lost)
         return err;
-    if (ticket.direct)
-        settle_after(queue, move->offset, move->number, ticket);
-    else
-        end_move(queue, move->offset, move->number);
+    end_move(queue, move->offset, move->number);
     return OK;
 }
 
