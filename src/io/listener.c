@@ -125,6 +125,11 @@ enum err listener_open(const char *address, int *out_fd, uint16_t *out_port)
     return OK;
 }
 
+void listener_close(int fd)
+{
+    close(fd);
+}
+
 static bool is_loopback(const struct in_addr *v4)
 {
     return ntohl(v4->s_addr) >> 24 == 127;
@@ -149,6 +154,16 @@ static void describe(const struct sockaddr_storage *s, struct endpoint *out)
                   out->host, sizeof out->host);
         out->loopback = is_v4 ? is_loopback(&v4) : IN6_IS_ADDR_LOOPBACK(v6);
     }
+}
+
+void listener_describe(const struct sockaddr *address, struct endpoint *out)
+{
+    struct sockaddr_storage s = {.ss_family = address->sa_family};
+    if (address->sa_family == AF_INET)
+        memcpy(&s, address, sizeof(struct sockaddr_in));
+    else if (address->sa_family == AF_INET6)
+        memcpy(&s, address, sizeof(struct sockaddr_in6));
+    describe(&s, out);
 }
 
 int listener_accept(int fd, struct endpoint *local, struct endpoint *peer)

@@ -1,0 +1,396 @@
+#include "http/http.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <microhttpd.h>
+
+#include "base/check.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "base/number.h"
+#include "base/say.h"
+#include "io/hub.h"
+#include "io/listener.h"
+#include "io/mailbox.h"
+#include "manage/manage.h"
+
+enum {
+    HEADERS_MAX_BYTES = 32 * 1024, /* request line and headers of a connection */
+    BODY_UNKNOWN_BYTES = 4 * 1024, /* longer: only of who has logged in */
+    STACK_BYTES = 256 * 1024,
+};
+
+struct http {
+    struct http_config config;
+    struct MHD_Daemon *daemon;
+    struct mailbox mailbox;
+    struct list running; /* the core's: struct request */
+};
+
+/* One request, from its first line to its last byte sent. It belongs to the HTTP thread, but from
+ * hand_over() to resume() to the core. */
+struct request {
+    struct mail mail; /* first */
+    struct list running;
+    struct http *http;
+    struct MHD_Connection *conn;
+    char *target; /* with the query, as it came */
+    struct text body;
+    struct manage_call *call;
+    bool has_begun;    /* headers are there */
+    bool is_login;     /* `call` only asks whether the log-in is good, before a large body */
+    bool is_refused;   /* it is not: what comes is thrown away, `call` has the answer */
+    bool is_too_large; /* likewise, the body is */
+    bool is_cut;       /* the server stops */
+};
+
+/* ---- the core's side ---- */
+
+static void resume(struct request *r)
+{
+    MHD_resume_connection(r->conn); /* r may be gone at once */
+}
+
+static void call_is_done(struct manage_call *call, void *ctx)
+{
+    struct request *r = ctx;
+
+    (void)call;
+    list_remove(&r->running);
+    resume(r);
+}
+
+void http_dispatch(struct http *http)
+{
+    struct mail *next;
+
+    for (struct mail *mail = mailbox_take(&http->mailbox); mail; mail = next) {
+        struct request *r = (struct request *)mail;
+        next = mail->next;
+        list_push_back(&http->running, &r->running);
+        manage_call_start(http->config.manage, r->call, call_is_done, r);
+    }
+}
+
+bool http_is_idle(const struct http *http)
+{
+    return list_is_empty(&http->running);
+}
+
+/* ---- the HTTP thread's side: answers ---- */
+
+static const char *content_type_of(const struct manage_answer *answer)
+{
+    return answer->content_type ? answer->content_type : "application/json";
+}
+
+static void add_headers(struct MHD_Response *response, const struct manage_answer *answer,
+                        bool has_login)
+{
+    for (size_t i = 0; i < answer->header_count; i++)
+        MHD_add_response_header(response, answer->headers[i].name,
+                                (const char *)answer->headers[i].value.data);
+    if (answer->json || answer->content_type)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type_of(answer));
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
+    MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, "origin");
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    if (answer->status == MHD_HTTP_UNAUTHORIZED && !has_login)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
+                                "Basic realm=\"RabbitMQ Management\"");
+}
+
+static enum MHD_Result send_answer(struct MHD_Connection *conn, const struct manage_answer *answer,
+                                   struct text *body)
+{
+    bool has_login =
+        MHD_lookup_connection_value(conn, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        body->size, body->size ? body->data : NULL,
+        body->size ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+
+    if (!response) {
+        text_reset(body);
+        return MHD_NO;
+    }
+    if (!body->size)
+        text_reset(body);
+    add_headers(response, answer, has_login);
+    enum MHD_Result result = MHD_queue_response(conn, (unsigned)answer->status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static enum MHD_Result send_answer_of(struct request *r)
+{
+    struct text body = {0};
+
+    manage_answer_body(r->call, &body);
+    return send_answer(r->conn, &r->call->answer, &body);
+}
+
+static enum MHD_Result send_error(struct request *r, int status, const char *error,
+                                  const char *reason)
+{
+    struct manage_answer answer = {.status = status, .content_type = "application/json"};
+    struct text body = {0};
+
+    text_printf(&body, "{\"error\":\"%s\",\"reason\":\"%s\"}", error, reason);
+    return send_answer(r->conn, &answer, &body);
+}
+
+/* ---- requests ---- */
+
+static const char *header(const struct request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->conn, MHD_HEADER_KIND, name);
+}
+
+static bool is_from_loopback(struct MHD_Connection *conn)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    struct endpoint peer;
+
+    if (!info || !info->client_addr)
+        return false;
+    listener_describe(info->client_addr, &peer);
+    return peer.loopback;
+}
+
+static struct manage_call *make_call(struct request *r, const char *method, const char *target)
+{
+    char *password = NULL;
+    char *user = MHD_basic_auth_get_username_password(r->conn, &password);
+    struct manage_request request = {.method = bytes_from_string(method),
+                                     .target = bytes_from_string(target),
+                                     .body = text_bytes(&r->body),
+                                     .content_type =
+                                         bytes_from_string(header(r, MHD_HTTP_HEADER_CONTENT_TYPE)),
+                                     .cause = bytes_from_string(header(r, "X-Reason")),
+                                     .user = bytes_from_string(user),
+                                     .password = bytes_from_string(password),
+                                     .has_login = user != NULL,
+                                     .peer_is_loopback = is_from_loopback(r->conn)};
+    struct manage_call *call = manage_call_new(&request);
+
+    MHD_free(user);
+    MHD_free(password);
+    return call;
+}
+
+/* Suspended first: the answer may come before this returns. */
+static void hand_over(struct request *r)
+{
+    MHD_suspend_connection(r->conn);
+    if (mailbox_post(&r->http->mailbox, &r->mail))
+        return;
+    r->is_cut = true;
+    MHD_resume_connection(r->conn);
+}
+
+static bool body_is_large(const struct request *r)
+{
+    const char *size = header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    int64_t bytes;
+
+    if (!size)
+        return header(r, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL;
+    return !number_parse_i64(bytes_from_string(size), &bytes) || bytes > BODY_UNKNOWN_BYTES;
+}
+
+static bool body_is_too_large(const struct request *r)
+{
+    const char *size = header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    int64_t bytes;
+
+    return size && (!number_parse_i64(bytes_from_string(size), &bytes) || bytes < 0 ||
+                    (uint64_t)bytes > r->http->config.body_max_bytes);
+}
+
+static enum MHD_Result send_too_large(struct request *r)
+{
+    return send_error(r, MHD_HTTP_BAD_REQUEST, "bad_request",
+                      "Exceeded HTTP request body size limit");
+}
+
+/* The headers are there. Who sends much has to be somebody. */
+static enum MHD_Result begin(struct request *r)
+{
+    r->has_begun = true;
+    if (body_is_too_large(r))
+        return send_too_large(r);
+    if (body_is_large(r)) {
+        r->is_login = true;
+        r->call = make_call(r, "GET", "/api/whoami");
+        hand_over(r);
+    }
+    return MHD_YES;
+}
+
+static void end_login(struct request *r)
+{
+    r->is_login = false;
+    if (r->is_cut)
+        return;
+    r->is_refused = r->call->answer.status != MHD_HTTP_OK;
+    if (r->is_refused)
+        return;
+    manage_call_free(r->call);
+    r->call = NULL;
+}
+
+static void take_body(struct request *r, struct bytes piece)
+{
+    r->is_too_large |= piece.size > r->http->config.body_max_bytes - r->body.size;
+    if (r->is_too_large || r->is_refused || r->is_cut)
+        text_reset(&r->body);
+    else
+        text_append(&r->body, piece);
+}
+
+/* libmicrohttpd calls it with the headers, with each piece of the body, at the end of the body, and
+ * once more when the answer is there. */
+static enum MHD_Result handle(void *cls, struct MHD_Connection *conn, const char *url,
+                              const char *method, const char *version, const char *data,
+                              size_t *size, void **request)
+{
+    struct request *r = *request;
+
+    (void)cls, (void)url, (void)version;
+    r->conn = conn;
+    if (!r->has_begun)
+        return begin(r);
+    if (r->is_login)
+        end_login(r);
+    if (*size) {
+        take_body(r, bytes_of(data, *size));
+        *size = 0;
+        return MHD_YES;
+    }
+    if (r->is_cut)
+        return send_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "service_unavailable",
+                          "the server is shutting down");
+    if (r->is_too_large)
+        return send_too_large(r);
+    if (r->call)
+        return send_answer_of(r);
+    r->call = make_call(r, method, r->target);
+    text_reset(&r->body);
+    hand_over(r);
+    return MHD_YES;
+}
+
+/* The first that is heard of a request. */
+static void *request_new(void *cls, const char *uri, struct MHD_Connection *conn)
+{
+    struct request *r = xzalloc(sizeof *r);
+
+    r->http = cls;
+    r->conn = conn;
+    r->target = xstrdup(uri);
+    return r;
+}
+
+static void request_free(void *cls, struct MHD_Connection *conn, void **request,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct request *r = *request;
+
+    (void)cls, (void)conn, (void)code;
+    if (!r)
+        return;
+    manage_call_free(r->call);
+    text_reset(&r->body);
+    free(r->target);
+    free(r);
+    *request = NULL;
+}
+
+/* The path is decoded by segment, later. */
+static size_t leave_escaped(void *cls, struct MHD_Connection *conn, char *text)
+{
+    (void)cls, (void)conn;
+    return strlen(text);
+}
+
+static void log_line(void *cls, const char *format, va_list arguments)
+{
+    char text[256];
+
+    (void)cls;
+    vsnprintf(text, sizeof text, format, arguments);
+    text[strcspn(text, "\n")] = 0;
+    say_debug("http", "%s", text);
+}
+
+/* ---- open, close ---- */
+
+enum err http_open(const struct http_config *config, const char *address, struct http **out,
+                   uint16_t *out_port)
+{
+    struct http *http = xzalloc(sizeof *http);
+    int fd = -1;
+
+    enum err err = listener_open(address, &fd, out_port);
+    if (err) {
+        free(http);
+        return err;
+    }
+    http->config = *config;
+    list_init(&http->running);
+    mailbox_init(&http->mailbox, hub_wake, config->hub);
+    http->daemon = MHD_start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
+            MHD_USE_ERROR_LOG,
+        0, NULL, NULL, handle, http, MHD_OPTION_EXTERNAL_LOGGER, log_line, NULL,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK, request_new, http,
+        MHD_OPTION_NOTIFY_COMPLETED, request_free, NULL, MHD_OPTION_UNESCAPE_CALLBACK,
+        leave_escaped, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->max_connections,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)config->idle_timeout_s,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADERS_MAX_BYTES, MHD_OPTION_THREAD_STACK_SIZE,
+        (size_t)STACK_BYTES, MHD_OPTION_END);
+    if (!http->daemon) {
+        listener_close(fd);
+        free(http);
+        return err_set(E_IO, "the HTTP library does not start on %s", address);
+    }
+    *out = http;
+    return OK;
+}
+
+void http_stop_listening(struct http *http)
+{
+    int fd = MHD_quiesce_daemon(http->daemon);
+
+    if (fd != MHD_INVALID_SOCKET)
+        listener_close(fd);
+}
+
+static void cut(struct request *r)
+{
+    r->is_cut = true;
+    resume(r);
+}
+
+/* Whoever is suspended is resumed, and nobody can be suspended any more, when the library stops. */
+void http_close(struct http *http)
+{
+    struct mail *next;
+
+    if (!http)
+        return;
+    for (struct mail *mail = mailbox_close(&http->mailbox); mail; mail = next) {
+        next = mail->next;
+        cut((struct request *)mail);
+    }
+    list_each_safe (node, &http->running) {
+        struct request *r = container_of(node, struct request, running);
+        manage_call_cancel(r->call);
+        list_remove(node);
+        cut(r);
+    }
+    MHD_stop_daemon(http->daemon);
+    free(http);
+}
