@@ -42,6 +42,16 @@ static void drop_parked(struct channel *ch)
     ch->parked_last = NULL;
 }
 
+/* What it has counted goes on counting for its vhost. */
+static void leave_counters(struct channel *ch)
+{
+    if (!ch->counters)
+        return;
+    counters_add_all(&ch->conn->vhost->counters, ch->counters);
+    counters_free(ch->counters);
+    ch->counters = NULL;
+}
+
 void channel_tear_down(struct channel *ch)
 {
     if (ch->waiting) {
@@ -56,6 +66,7 @@ void channel_tear_down(struct channel *ch)
     settle_return_all(ch);
     publish_forget(ch);
     ch->confirming = false;
+    leave_counters(ch);
 }
 
 void channel_free(struct channel *ch)
@@ -67,7 +78,6 @@ void channel_free(struct channel *ch)
     map_reset(&ch->consumers);
     tx_free(ch->tx);
     free((void *)ch->last_queue.data);
-    counters_free(ch->counters);
     metrics_add(METRIC_channels_closed, 1);
     free(ch);
 }

@@ -9,6 +9,7 @@
 #include "amqp/amqp_messages.h"
 #include "amqp/channel.h"
 #include "amqp/consume.h"
+#include "amqp/describe.h"
 #include "amqp/frame.h"
 #include "amqp/framing.h"
 #include "amqp/handshake.h"
@@ -340,7 +341,8 @@ static void *connection_open(void *core, struct link *link)
     c->session = (struct session){.link = link,
                                   .protocol = amqp_protocol.name,
                                   .opened_wall_ms = c->core->wall_ms,
-                                  .close = closed_by_management};
+                                  .close = closed_by_management,
+                                  .view = &amqp_session_view};
     session_add(c->core, &c->session);
     timer_start(&c->core->timers, &c->timer, c->opened_ns + HANDSHAKE_MAX_S * 1000000000LL);
     return c;
@@ -366,6 +368,7 @@ static void connection_gone(void *session)
     idmap_reset(&c->channels);
     timer_stop(&c->core->timers, &c->timer);
     session_remove(&c->session);
+    bytes_free(c->client_properties);
     free(c);
 }
 

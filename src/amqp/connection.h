@@ -39,6 +39,8 @@ struct connection {
     struct link *link;
     enum connection_state state;
     struct vhost *vhost;
+    const char *mechanism;          /* of the log-in; NULL before */
+    struct bytes client_properties; /* field table without its size; owned */
     uint32_t frame_max;
     uint16_t channel_max;
     uint16_t heartbeat_s;           /* 0: none */

@@ -5,6 +5,7 @@
 
 #include "amqp/amqp_messages.h"
 #include "amqp/deliveries.h"
+#include "amqp/describe.h"
 #include "amqp/method.h"
 #include "amqp/reply_to.h"
 #include "amqp/send.h"
@@ -72,6 +73,7 @@ static void consumer_free(struct amqp_consumer *consumer)
     list_remove(&consumer->node);
     unacked_forget_consumer(&ch->unacked, consumer);
     free((void *)consumer->tag.data);
+    bytes_free(consumer->arguments);
     free(consumer);
 }
 
@@ -181,6 +183,7 @@ static struct amqp_consumer *consumer_new(struct channel *ch, const struct amqp_
     if (amqp_table_find(in->arguments, "x-priority", &argument))
         (void)amqp_value_integer(&argument, &priority);
     consumer->channel = ch;
+    consumer->arguments = bytes_dup(in->arguments);
     consumer->window = ch->prefetch;
     consumer->timeout_ms = -1;
     if (amqp_table_find(in->arguments, "x-consumer-timeout", &argument))
@@ -190,7 +193,8 @@ static struct amqp_consumer *consumer_new(struct channel *ch, const struct amqp_
                                        .priority = (int32_t)priority,
                                        .credit = consumer_credit,
                                        .deliver = consumer_deliver,
-                                       .cancelled = consumer_cancelled};
+                                       .cancelled = consumer_cancelled,
+                                       .describe = describe_consumer};
     map_put(&ch->consumers, consumer->tag, consumer);
     list_push_back(&ch->consumers_by_turn, &consumer->node);
     return consumer;

@@ -186,6 +186,9 @@ void method_connection_start_ok(struct connection *c, const struct command *comm
         capability_of(in->client_properties, "authentication_failure_close");
     c->client_takes_cancel = capability_of(in->client_properties, "consumer_cancel_notify");
     c->session.client = client_name(in->client_properties);
+    c->mechanism = is_plain ? "PLAIN" : "AMQPLAIN";
+    if (in->client_properties.size <= CLIENT_PROPERTIES_MAX_BYTES)
+        c->client_properties = bytes_dup(in->client_properties);
     if (!is_plain && !bytes_equal_string(in->mechanism, "AMQPLAIN"))
         connection_fail(c, REPLY_COMMAND_INVALID, command->method_id,
                         "unknown authentication mechanism '%.*s'", BYTES_FORMAT(in->mechanism));

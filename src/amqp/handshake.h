@@ -4,7 +4,10 @@
 
 #include "amqp/connection.h"
 
-enum { HANDSHAKE_MAX_S = 10 };
+enum {
+    HANDSHAKE_MAX_S = 10,
+    CLIENT_PROPERTIES_MAX_BYTES = 16 << 10, /* larger ones are not kept */
+};
 
 /* Send connection.start. */
 void handshake_start(struct connection *);

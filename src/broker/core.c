@@ -67,6 +67,7 @@ static void core_free(struct core *core)
     text_reset(&in->delivered_properties);
     vec_reset(&in->condemned);
     vec_reset(&in->pinned);
+    idmap_reset(&in->session_ids);
     free(in);
     free(core);
 }

@@ -26,6 +26,8 @@
 #include "log/store.h"
 
 struct broker_setting;
+struct rates;
+struct session_view;
 struct catalog;
 struct link;
 
@@ -139,12 +141,15 @@ struct attachment *core_attachment(const struct core *, void (*free)(struct atta
 
 struct session {
     struct list node;
-    struct link *link;
+    struct link *link;    /* NULL only in tests */
     const char *protocol; /* "kafka", "amqp" */
     char *user, *vhost;   /* NULL before log-in */
     char *client;         /* what the client calls itself */
     int64_t opened_wall_ms;
-    struct list exclusive_queues; /* the broker's: those that die with the session */
+    struct core *core;               /* the broker's; also below */
+    struct list exclusive_queues;    /* those that die with the session */
+    struct rates *rates;             /* of its link; NULL: nobody has asked */
+    const struct session_view *view; /* broker/session.h; NULL: there is nothing more to see */
     void (*close)(struct session *, const char *reason); /* asked by management */
 };
 void session_add(struct core *, struct session *);

@@ -6,6 +6,7 @@
 #include "base/vec.h"
 #include "broker/catalog.h"
 #include "broker/core.h"
+#include "broker/rates.h"
 #include "log/batch.h"
 
 struct broker_configs;
@@ -41,6 +42,7 @@ struct core_internal {
     struct list watches;
     struct list moved; /* struct log_owner: high watermark moved, not told yet */
     struct list sessions, attachments;
+    struct idmap session_ids; /* by the link's id */
 
     struct map vhosts, users, topics; /* by name */
     struct map topic_ids;             /* by the 16 bytes */

@@ -199,6 +199,7 @@ static void vhost_free(struct vhost *vhost)
         exchange_free(x);
     map_reset(&vhost->exchanges);
     queues_free(vhost);
+    counters_free(vhost->counters);
     bytes_free(vhost->name);
     free(vhost);
 }

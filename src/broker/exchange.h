@@ -19,6 +19,7 @@ struct vhost {
     struct map exchanges;
     struct core *core;
     struct catalog_entry entry;
+    struct counters *counters; /* of channels that are gone; NULL: nothing has happened */
 };
 
 struct vhost *vhost_find(struct core *, struct bytes name); /* "/" is always there */

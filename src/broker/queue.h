@@ -20,6 +20,7 @@ struct counters;
 struct subscription;
 struct session;
 struct consumer;
+struct consumer_description;
 
 struct queue {
     struct bytes name;
@@ -102,6 +103,7 @@ struct consumer {
     void (*deliver)(struct consumer *, const struct delivery *);
     /* The queue is gone; the consumer is detached already. Called from within queue_delete(). */
     void (*cancelled)(struct consumer *);
+    void (*describe)(const struct consumer *, struct consumer_description *out); /* session.h */
     bool parked, standby; /* the engine's */
 };
 /* E_LOCKED: an exclusive consumer is there, or this one wants to be and others are. Deliveries

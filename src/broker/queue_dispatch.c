@@ -8,6 +8,7 @@
 #include "base/say.h"
 #include "broker/queue_internal.h"
 #include "broker/queue_rules.h"
+#include "broker/session.h"
 
 static void run_dispatch(struct deferred *work);
 
@@ -381,6 +382,27 @@ void queue_cancel(struct consumer *c)
     if (queue_is_single_active(queue) && !c->standby)
         promote(queue);
     queue_used(queue);
+}
+
+static void describe_all(const struct list *consumers, consumer_fn *each, void *ctx)
+{
+    list_each (node, consumers) {
+        const struct consumer *c = container_of(node, struct consumer, node);
+        struct consumer_description d;
+        if (!c->describe)
+            continue;
+        c->describe(c, &d);
+        each(ctx, &d);
+    }
+}
+
+void queue_each_consumer(struct queue *queue, consumer_fn *each, void *ctx)
+{
+    const struct queue_internal *in = queue->internal;
+    describe_all(&queue->consumers, each, ctx);
+    describe_all(&in->parked, each, ctx);
+    if (in->rules)
+        describe_all(&in->rules->standby, each, ctx);
 }
 
 /* Any of them; NULL: none is left. */

@@ -1,25 +1,37 @@
 /* Sessions: every connection of every protocol, for management and for what dies with them. */
+#include "broker/session.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/check.h"
 #include "broker/core_internal.h"
+#include "io/link.h"
 
 void session_add(struct core *core, struct session *session)
 {
     check(!list_is_linked(&session->node));
+    session->core = core;
     session->opened_wall_ms = core->wall_ms;
     list_init(&session->exclusive_queues);
     list_push_back(&core->internal->sessions, &session->node);
+    if (session->link)
+        idmap_put(&core->internal->session_ids, session->link->id, session);
 }
 
 void session_remove(struct session *session)
 {
-    if (list_is_linked(&session->node)) /* queue_delete_exclusive() comes first */
+    if (list_is_linked(&session->node)) { /* queue_delete_exclusive() comes first */
         check(list_is_empty(&session->exclusive_queues));
+        if (session->link)
+            idmap_remove(&session->core->internal->session_ids, session->link->id);
+    }
     list_remove(&session->node);
+    rates_free(session->rates);
     free(session->user);
     free(session->vhost);
     free(session->client);
+    session->rates = NULL;
     session->user = session->vhost = session->client = NULL;
 }
 
@@ -27,4 +39,69 @@ void session_each(struct core *core, void (*each)(void *ctx, struct session *), 
 {
     list_each_safe (node, &core->internal->sessions)
         each(ctx, container_of(node, struct session, node));
+}
+
+struct session *session_find(struct core *core, uint64_t link_id)
+{
+    return idmap_get(&core->internal->session_ids, link_id);
+}
+
+void session_put_name(const struct session *session, char out[SESSION_NAME_MAX])
+{
+    const struct endpoint *peer = &session->link->peer, *local = &session->link->local;
+    snprintf(out, SESSION_NAME_MAX, "%s:%u -> %s:%u", peer->host, (unsigned)peer->port, local->host,
+             (unsigned)local->port);
+}
+
+struct session *session_find_name(struct core *core, struct bytes name)
+{
+    char own[SESSION_NAME_MAX];
+    list_each (node, &core->internal->sessions) {
+        struct session *session = container_of(node, struct session, node);
+        if (!bytes_has_prefix(name, session->link->peer.host)) /* most have another address */
+            continue;
+        session_put_name(session, own);
+        if (bytes_equal_string(name, own))
+            return session;
+    }
+    return NULL;
+}
+
+void session_close(struct session *session, const char *reason)
+{
+    session->close(session, reason);
+}
+
+/* ---- descriptions ---- */
+
+const char *session_state_name(enum session_state state)
+{
+    switch (state) {
+    case SESSION_STARTING: return "starting";
+    case SESSION_RUNNING: return "running";
+    case SESSION_FLOW: return "flow";
+    case SESSION_BLOCKING: return "blocking";
+    case SESSION_BLOCKED: return "blocked";
+    case SESSION_CLOSING: return "closing";
+    }
+    check(false);
+}
+
+void session_describe(const struct session *session, struct session_description *out)
+{
+    *out = (struct session_description){.protocol = session->protocol, .state = SESSION_RUNNING};
+    if (session->view)
+        session->view->describe(session, out);
+}
+
+void session_each_channel(struct session *session, channel_fn *each, void *ctx)
+{
+    if (session->view && session->view->each_channel)
+        session->view->each_channel(session, each, ctx);
+}
+
+void session_each_consumer(struct session *session, uint16_t channel, consumer_fn *each, void *ctx)
+{
+    if (session->view && session->view->each_consumer)
+        session->view->each_consumer(session, channel, each, ctx);
 }

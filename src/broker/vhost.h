@@ -22,6 +22,8 @@
 #include "broker/catalog.h"
 #include "broker/core.h"
 
+struct counters;
+
 enum { LIMIT_NONE = -1, VHOST_NAME_MAX_BYTES = 255 };
 
 struct vhost {
@@ -30,6 +32,7 @@ struct vhost {
     struct map exchanges;
     struct core *core;
     struct catalog_entry entry;
+    struct counters *counters; /* of channels that are gone; NULL: nothing has happened */
 
     struct bytes description;
     struct bytes tags;               /* separated by commas, as given */

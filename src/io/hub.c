@@ -151,6 +151,7 @@ static void take_sent(struct hub *h, struct conn *c, const struct report *report
     c->base.sent_pending_bytes -= report->sent_bytes;
     c->base.link.bytes_out += report->sent_bytes;
     if (report->sent_bytes > 0) {
+        c->base.link.sends++;
         size_t left = atomic_load_explicit(&h->send_bytes, memory_order_relaxed);
         atomic_store_explicit(&h->send_bytes, left - report->sent_bytes, memory_order_relaxed);
     }
@@ -178,6 +179,7 @@ static void take_report(struct hub *h, const struct report *report)
         open_conn(h, c);
     if (report->received_bytes > 0) {
         c->base.link.bytes_in += report->received_bytes;
+        c->base.link.receives++;
         c->base.link.last_input_ns = h->now_ns;
     }
     take_sent(h, c, report);

@@ -161,6 +161,8 @@ TEST(frames_are_echoed_over_sockets)
         expect_int(hub_connection_count(w.hub), 1);
         turn_until(&w, w.echo.newest->bytes_out == out.size);
         expect_int(w.echo.newest->bytes_in, out.size);
+        expect_true(w.echo.newest->receives > 0 && w.echo.newest->receives <= 2000);
+        expect_true(w.echo.newest->sends > 0 && w.echo.newest->sends <= 2000);
         expect_string(w.echo.newest->peer.host, "127.0.0.1");
         expect_true(w.echo.newest->peer.loopback);
         expect_int(w.echo.newest->local.port, w.port);

@@ -137,6 +137,7 @@ struct link {
     uint64_t id; /* never used twice in a run */
     struct endpoint local, peer;
     uint64_t bytes_in, bytes_out; /* for heartbeats and statistics; updated once a turn */
+    uint64_t receives, sends;     /* turns that brought some, that took some away */
     int64_t last_input_ns;        /* when something was last received */
     int64_t last_output_ns;
     bool closing;

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/say.h"
+#include "broker/session.h"
 #include "kafka/api.h"
 #include "kafka/fetch_session.h"
 #include "kafka/kafka_messages.h"
@@ -14,6 +15,14 @@
 static bool start_if_allowed(struct connection *c, struct request *r);
 static void close_by_management(struct session *s, const char *reason);
 static void close_when_idle(struct timer *timer, int64_t now_ns);
+
+static void describe(const struct session *s, struct session_description *out)
+{
+    (void)s;
+    out->protocol = "Kafka";
+}
+
+static const struct session_view session_view = {.describe = describe};
 
 #define IDLE_NS (CONNECTION_IDLE_MS * INT64_C(1000000))
 
@@ -31,6 +40,7 @@ static void *connection_open(void *core, struct link *link)
     c->session.protocol = "kafka";
     c->session.opened_wall_ms = c->core->wall_ms;
     c->session.close = close_by_management;
+    c->session.view = &session_view;
     session_add(c->core, &c->session);
     c->idle.fire = close_when_idle;
     timer_start(&c->core->timers, &c->idle, c->core->now_ns + IDLE_NS);

@@ -1,5 +1,6 @@
 #include "kafka/connection.h"
 
+#include "broker/session.h"
 #include "kafka/api.h"
 #include "kafka/test_broker.h"
 
@@ -52,6 +53,26 @@ TEST(an_idle_connection_is_closed_and_a_busy_one_is_not)
     expect_false(sim_link_is_gone(busy->link));
     broker_advance(&b, CONNECTION_IDLE_MS);
     expect_true(sim_link_is_gone(busy->link));
+    broker_close(&b);
+}
+
+static void check_description(void *ctx, struct session *session)
+{
+    struct session_description d;
+    (void)ctx;
+    session_describe(session, &d);
+    expect_string(d.protocol, "Kafka");
+    expect_string(session_state_name(d.state), "running");
+    session_each_channel(session, NULL, NULL);
+    session_each_consumer(session, 1, NULL, NULL);
+}
+
+TEST(a_connection_is_a_session_without_channels)
+{
+    struct test_broker b;
+    broker_open(&b);
+    broker_client(&b);
+    session_each(b.core, check_description, NULL);
     broker_close(&b);
 }
 
