@@ -7,7 +7,7 @@
 #include "base/number.h"
 #include "cli/commands.h"
 
-enum { DEFAULT_TIMEOUT_S = 10, NEAR_EDITS_MAX = 3, SUMMARY_COLUMN = 16 };
+enum { DEFAULT_TIMEOUT_S = 10, NEAR_EDITS_MAX = 3, SUMMARY_COLUMN = 18 };
 
 static int help_run(int argc, char **argv);
 static int version_run(int argc, char **argv);
@@ -23,11 +23,39 @@ static const struct command commands[] = {
     {"group show", "show what a group has committed, and its lag", group_show_run},
     {"group reset", "let a group go on from another place", group_reset_run},
     {"group delete", "delete a group, or what it has committed", group_delete_run},
+    {"exchange list", "list exchanges", exchange_list_run},
+    {"exchange show", "show an exchange", exchange_show_run},
+    {"exchange create", "create an exchange", exchange_create_run},
+    {"exchange delete", "delete an exchange", exchange_delete_run},
+    {"binding list", "list what is bound to what", binding_list_run},
+    {"binding create", "let an exchange route to a queue or an exchange", binding_create_run},
+    {"binding delete", "undo that", binding_delete_run},
     {"queue list", "list queues", queue_list_run},
     {"queue show", "show a queue", queue_show_run},
     {"queue create", "create a queue", queue_create_run},
     {"queue delete", "delete a queue", queue_delete_run},
     {"queue purge", "settle everything that is ready in a queue", queue_purge_run},
+    {"queue get", "take or look at the next messages of a queue", queue_get_run},
+    {"queue sync", "wait until everything done to a queue is durable", queue_sync_run},
+    {"vhost list", "list vhosts", vhost_list_run},
+    {"vhost show", "show a vhost", vhost_show_run},
+    {"vhost create", "create a vhost", vhost_create_run},
+    {"vhost alter", "change a vhost's description, tags or limits", vhost_alter_run},
+    {"vhost delete", "delete a vhost and all that is in it", vhost_delete_run},
+    {"user list", "list users", user_list_run},
+    {"user show", "show a user", user_show_run},
+    {"user create", "create a user", user_create_run},
+    {"user alter", "change a user's password, tags or limits", user_alter_run},
+    {"user delete", "delete a user", user_delete_run},
+    {"permission list", "list who may do what", permission_list_run},
+    {"permission set", "say what a user may do in a vhost", permission_set_run},
+    {"permission clear", "take that away", permission_clear_run},
+    {"policy list", "list policies", policy_list_run},
+    {"policy show", "show a policy", policy_show_run},
+    {"policy set", "give settings to queues and exchanges by their names", policy_set_run},
+    {"policy clear", "delete a policy", policy_clear_run},
+    {"definitions export", "write everything that is declared as JSON", definitions_export_run},
+    {"definitions import", "declare what a file says", definitions_import_run},
     {"publish", "publish lines to a topic, a queue or an exchange", publish_run},
     {"consume", "print the messages of a topic or a queue", consume_run},
     {"bench kafka", "load a Kafka listener and measure", bench_kafka_run},
@@ -35,6 +63,9 @@ static const struct command commands[] = {
     {"health", "ask a running server how it is", health_run},
     {"metrics", "print a running server's counters", metrics_run},
     {"connection list", "list the connections of clients", connection_list_run},
+    {"connection close", "close a client's connection", connection_close_run},
+    {"channel list", "list AMQP channels", channel_list_run},
+    {"consumer list", "list the consumers of queues", consumer_list_run},
     {"version", "print the version", version_run},
     {"manual", "print the manual page: pabal manual | man -l -", manual_run},
     {"help", "print this list", help_run},
@@ -106,6 +137,8 @@ static int manual_run(int argc, char **argv)
     }
     printf(".SH ENVIRONMENT\n.TP\n\\fBPABAL_SERVER\\fR\n"
            "HOST:PORT for the commands that speak Kafka or AMQP.\n"
+           ".TP\n\\fBPABAL_URL\\fR\n"
+           "http://USER:PASSWORD@HOST:15672 for the commands of administration.\n"
            ".TP\n\\fBPABAL_DATA_DIR\\fR\nWhere the server's control socket is looked for.\n"
            ".SH EXIT STATUS\n0 ok, 1 failed, 2 usage, 3 not found, 4 refused, 5 timeout.\n");
     return EXIT_CODE_OK;
@@ -140,10 +173,18 @@ static bool print_group(const char *word)
     return any;
 }
 
+/* The command's words up to `word_count`, of which typos are looked for. */
+static void take_words(char *out, size_t size, const char *words, int word_count)
+{
+    const char *space = word_count == 1 ? strchr(words, ' ') : NULL;
+
+    snprintf(out, size, "%.*s", space ? (int)(space - words) : (int)strlen(words), words);
+}
+
+/* `pabal topci` is compared with first words, `pabal topci list` with two. */
 static int unknown_command(int argc, char **argv)
 {
-    char typed[64];
-    const char *nearest = NULL;
+    char typed[64], known[64], nearest[64] = "";
     size_t edits = NEAR_EDITS_MAX + 1;
     bool has_second = argc > 2 && argv[2][0] != '-';
 
@@ -151,14 +192,16 @@ static int unknown_command(int argc, char **argv)
              has_second ? argv[2] : "");
     for (size_t i = 0; i < command_count(); i++) {
         const char *words = command_at(i)->words;
-        size_t distance = number_edit_distance(strchr(words, ' ') ? typed : argv[1], words);
-        if (distance < edits) {
-            edits = distance;
-            nearest = words;
-        }
+        bool is_two = strchr(words, ' ') != NULL;
+        take_words(known, sizeof known, words, has_second && is_two ? 2 : 1);
+        size_t distance = number_edit_distance(has_second && is_two ? typed : argv[1], known);
+        if (distance >= edits)
+            continue;
+        edits = distance;
+        snprintf(nearest, sizeof nearest, "%s", known);
     }
     fprintf(stderr, "pabal: unknown command \"%s\"", typed);
-    if (nearest)
+    if (*nearest)
         fprintf(stderr, "; did you mean \"pabal %s\"?", nearest);
     fprintf(stderr, "\nTry: pabal help\n");
     return EXIT_CODE_USAGE;
@@ -190,6 +233,7 @@ int cli_main(const struct command *more, size_t more_count, int argc, char **arg
 void common_init(struct common *common)
 {
     *common = (struct common){.server = getenv("PABAL_SERVER"),
+                              .url = getenv("PABAL_URL"),
                               .output = "table",
                               .timeout_ns = DEFAULT_TIMEOUT_S * INT64_C(1000000000)};
 }

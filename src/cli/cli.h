@@ -29,6 +29,7 @@ int cli_main(const struct command *more, size_t more_count, int argc, char **arg
 struct common {
     const char *server;  /* HOST:PORT, or NULL */
     const char *control; /* path, or NULL */
+    const char *url;     /* of the management API, or NULL: over the control socket */
     const char *output;  /* "table" or "json" */
     int64_t timeout_ns;
 };
@@ -52,7 +53,13 @@ struct common {
             &(common).control                                                                      \
     }
 
-/* Defaults, and PABAL_SERVER. */
+/* For the commands that ask the management API. */
+#define API_FLAGS(common)                                                                          \
+    {"url", FLAG_TEXT, "URL", "ask http://USER:PASSWORD@HOST:15672 instead of the control socket", \
+     &(common).url},                                                                               \
+        CONTROL_FLAG(common), COMMON_FLAGS(common)
+
+/* Defaults, PABAL_SERVER and PABAL_URL. */
 void common_init(struct common *common);
 bool common_wants_json(const struct common *common);
 

@@ -9,10 +9,11 @@
 #include "base/mem.h"
 #include "base/vec.h"
 
-enum { COLUMNS_MAX = 16, KEY_MAX_BYTES = 32 };
+enum { COLUMNS_MAX = 16, KEY_MAX_BYTES = 48 };
 
 struct column {
     char key[KEY_MAX_BYTES];
+    char title[KEY_MAX_BYTES];
     size_t width;
     bool is_number;
 };
@@ -36,6 +37,27 @@ enum exit_code output_error(enum err err)
     return exit_code_of(err);
 }
 
+/* ["a", "b"] as "a,b"; NULL when it is no array of strings. */
+static char *joined(const json_t *array)
+{
+    char *text = xstrdup("");
+    json_t *item;
+    size_t i;
+
+    json_array_foreach(array, i, item)
+    {
+        char *before = text;
+        if (json_is_string(item))
+            text = xasprintf("%s%s%s", before, i ? "," : "", json_string_value(item));
+        else
+            text = NULL;
+        free(before);
+        if (!text)
+            return NULL;
+    }
+    return text;
+}
+
 /* A field's text, in a buffer that the caller frees. */
 static char *field_text(const json_t *value)
 {
@@ -43,8 +65,33 @@ static char *field_text(const json_t *value)
         return xstrdup("");
     if (json_is_string(value))
         return xstrdup(json_string_value(value));
+    char *list = json_is_array(value) ? joined(value) : NULL;
+    if (list)
+        return list;
     char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6) | JSON_COMPACT);
     return text ? text : xstrdup("?");
+}
+
+/* The value at "key" or "key.inner", borrowed; NULL. */
+static const json_t *find_field(const json_t *row, const char *key)
+{
+    char name[KEY_MAX_BYTES];
+    size_t outer = strcspn(key, ".");
+
+    check(outer < sizeof name);
+    snprintf(name, sizeof name, "%.*s", (int)outer, key);
+    const json_t *value = json_object_get(row, name);
+    return value && key[outer] ? find_field(value, key + outer + 1) : value;
+}
+
+static void put_column(struct column *out, const char *key, size_t key_size, const char *title,
+                       size_t title_size)
+{
+    check(key_size < KEY_MAX_BYTES && title_size < KEY_MAX_BYTES);
+    *out = (struct column){.width = title_size, .is_number = true};
+    memcpy(out->key, key, key_size);
+    for (size_t i = 0; i < title_size; i++)
+        out->title[i] = (char)toupper((unsigned char)title[i]);
 }
 
 static size_t split_columns(const char *columns, struct column *out)
@@ -52,13 +99,10 @@ static size_t split_columns(const char *columns, struct column *out)
     size_t count = 0;
 
     while (*columns) {
-        size_t size = strcspn(columns, " ");
-        check(count < COLUMNS_MAX && size < KEY_MAX_BYTES);
-        memcpy(out[count].key, columns, size);
-        out[count].key[size] = 0;
-        out[count].width = size;
-        out[count].is_number = true;
-        count++;
+        size_t size = strcspn(columns, " "), key = strcspn(columns, " :");
+        check(count < COLUMNS_MAX);
+        put_column(&out[count++], columns, key, size > key ? columns + key + 1 : columns,
+                   size > key ? size - key - 1 : key);
         columns += size + (columns[size] == ' ');
     }
     return count;
@@ -72,7 +116,7 @@ static void measure(const json_t *rows, struct column *columns, size_t count)
     json_array_foreach(rows, i, row)
     {
         for (size_t c = 0; c < count; c++) {
-            const json_t *value = json_object_get(row, columns[c].key);
+            const json_t *value = find_field(row, columns[c].key);
             char *text = field_text(value);
             if (strlen(text) > columns[c].width)
                 columns[c].width = strlen(text);
@@ -105,16 +149,12 @@ void output_render(const json_t *rows, const char *columns, struct text *out)
     json_t *row;
 
     measure(rows, split, count);
-    for (size_t c = 0; c < count; c++) {
-        char title[KEY_MAX_BYTES];
-        for (size_t k = 0; k < KEY_MAX_BYTES; k++)
-            title[k] = (char)toupper((unsigned char)split[c].key[k]);
-        put_field(out, &split[c], title, c + 1 == count);
-    }
+    for (size_t c = 0; c < count; c++)
+        put_field(out, &split[c], split[c].title, c + 1 == count);
     json_array_foreach(rows, i, row)
     {
         for (size_t c = 0; c < count; c++) {
-            char *value = field_text(json_object_get(row, split[c].key));
+            char *value = field_text(find_field(row, split[c].key));
             put_field(out, &split[c], value, c + 1 == count);
             free(value);
         }

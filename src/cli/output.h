@@ -25,7 +25,8 @@ enum exit_code exit_code_of(enum err err);
 enum exit_code output_error(enum err err);
 
 /* The rows as text: a header line in capitals and one line for each, numbers to the right.
- * `columns` are keys separated by spaces; a key that a row lacks is an empty field. */
+ * `columns` are keys separated by spaces: "name queue.vhost messages_ready:ready" also looks into an
+ * object, and gives a column another title. A key that a row lacks is an empty field. */
 void output_render(const json_t *rows, const char *columns, struct text *out);
 
 /* Print rows, or one object as "key: value" lines; takes the reference. */

@@ -48,3 +48,16 @@ TEST(errors_have_their_exit_codes)
     expect_int(exit_code_of(E_LOCKED), 4);
     expect_int(exit_code_of(E_TIMEOUT), 5);
 }
+
+TEST(columns_look_into_objects_and_have_titles_of_their_own)
+{
+    json_t *rows = json_pack("[{s:{s:s}, s:i, s:[s,s], s:[i]}]", "queue", "name", "tasks",
+                             "messages_ready", 7, "tags", "a", "b", "mixed", 1);
+    struct text text = {0};
+
+    output_render(rows, "queue.name:queue queue.none messages_ready:ready tags mixed", &text);
+    expect_string(text_string(&text), "QUEUE  QUEUE.NONE  READY  TAGS  MIXED\n"
+                                      "tasks                  7  a,b   [1]\n");
+    text_reset(&text);
+    json_decref(rows);
+}

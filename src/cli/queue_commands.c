@@ -1,71 +1,59 @@
-/* `pabal queue ...`: administration over the control socket. */
+/* `pabal queue ...`. */
+#include "cli/admin.h"
 #include "cli/commands.h"
-#include "cli/control_client.h"
 
 struct queue_options {
     struct common common;
-    const char *vhost;
-    bool transient, auto_delete, if_empty, if_unused;
+    const char *vhost, *type;
+    struct flag_list arguments;
+    int64_t count;
+    bool transient, auto_delete, if_not_exists, if_empty, if_unused, if_exists;
 };
-
-static const char columns[] = "name vhost ready unacked consumers durable exclusive auto_delete";
 
 static void options_init(struct queue_options *o)
 {
-    *o = (struct queue_options){.vhost = "/"};
+    *o = (struct queue_options){.vhost = "/", .count = 1};
     common_init(&o->common);
 }
 
-/* Parse, ask, print what comes back as rows or as an object. */
-static int run(const struct arguments *a, int argc, char **argv, struct queue_options *o,
-               const char *command, bool prints_rows)
+static struct admin_object queue_of(const struct queue_options *o, const char *name)
 {
-    const char *positionals[POSITIONALS_MAX];
-    json_t *result = NULL;
-    int exit_code;
-
-    if (!cli_begin(a, argc, argv, positionals, &o->common, &exit_code))
-        return exit_code;
-    json_t *request = json_pack("{s:s, s:s, s:b, s:b, s:b, s:b}", "command", command, "vhost",
-                                o->vhost, "durable", !o->transient, "auto_delete", o->auto_delete,
-                                "if_empty", o->if_empty, "if_unused", o->if_unused);
-    if (positionals[0])
-        json_object_set_new(request, "name", json_string(positionals[0]));
-    enum err err = control_ask(&o->common, request, &result);
-    if (err)
-        return (int)output_error(err);
-    if (prints_rows)
-        output_rows(result, columns, common_wants_json(&o->common));
-    else
-        output_object(result, common_wants_json(&o->common));
-    return EXIT_CODE_OK;
+    return (struct admin_object){"queue", "queues", o->vhost, name};
 }
 
 int queue_list_run(int argc, char **argv)
 {
-    struct queue_options o;
-    const struct flag flags[] = {CONTROL_FLAG(o.common), COMMON_FLAGS(o.common)};
-    const struct arguments a = {
+    static const struct listing listing = {
         .synopsis = "queue list [options]",
         .about = "List the queues of all vhosts, with what is ready and what is delivered and not\n"
                  "acknowledged.",
-        .examples = "",
-        .flags = flags,
-        .flag_count = sizeof flags / sizeof flags[0],
+        .collection = "queues",
+        .columns = "name vhost type messages_ready:ready messages_unacknowledged:unacked consumers "
+                   "durable exclusive auto_delete policy",
+        .takes_vhost = true,
     };
 
-    options_init(&o);
-    return run(&a, argc, argv, &o, "queue.list", true);
+    return listing_run(&listing, argc, argv);
 }
 
-#define NAMED_QUEUE_FLAGS(o)                                                                       \
-    {"vhost", FLAG_TEXT, "NAME", "[/]", &(o).vhost}, CONTROL_FLAG((o).common),                     \
-        COMMON_FLAGS((o).common)
+/* The part of a command's run() that all commands about one queue share. */
+static bool begin(const struct arguments *a, int argc, char **argv, struct queue_options *o,
+                  struct admin_object *out, int *exit_code)
+{
+    const char *positionals[POSITIONALS_MAX];
+
+    if (!cli_begin(a, argc, argv, positionals, &o->common, exit_code))
+        return false;
+    *out = queue_of(o, positionals[0]);
+    return true;
+}
 
 int queue_show_run(int argc, char **argv)
 {
     struct queue_options o;
-    const struct flag flags[] = {NAMED_QUEUE_FLAGS(o)};
+    struct admin_object queue;
+    int exit_code;
+    const struct flag flags[] = {VHOST_FLAG(o.vhost), API_FLAGS(o.common)};
     const struct arguments a = {
         .synopsis = "queue show NAME [options]",
         .about = "Show one queue.",
@@ -77,21 +65,44 @@ int queue_show_run(int argc, char **argv)
     };
 
     options_init(&o);
-    return run(&a, argc, argv, &o, "queue.show", false);
+    return begin(&a, argc, argv, &o, &queue, &exit_code) ? admin_show(&o.common, &queue)
+                                                         : exit_code;
+}
+
+static int create_queue(const struct queue_options *o, const struct admin_object *queue)
+{
+    json_t *arguments = json_object();
+    enum err err = admin_put_pairs(arguments, "arg", &o->arguments);
+
+    if (!err && o->type && json_object_set_new(arguments, "x-queue-type", json_string(o->type)))
+        err = err_set(E_INVALID, "--type: not UTF-8");
+    if (err) {
+        json_decref(arguments);
+        return admin_failed(err);
+    }
+    json_t *body = json_pack("{s:b, s:b, s:o}", "durable", !o->transient, "auto_delete",
+                             o->auto_delete, "arguments", arguments);
+    return admin_create(&o->common, queue, body, o->if_not_exists);
 }
 
 int queue_create_run(int argc, char **argv)
 {
     struct queue_options o;
+    struct admin_object queue;
+    int exit_code;
     const struct flag flags[] = {
+        {"type", FLAG_TEXT, "TYPE", "classic, quorum, ... [the vhost's]", &o.type},
         {"transient", FLAG_BOOL, "", "kept in memory, gone after a restart", &o.transient},
         {"auto-delete", FLAG_BOOL, "", "gone with its last consumer", &o.auto_delete},
-        NAMED_QUEUE_FLAGS(o),
+        {"arg", FLAG_LIST, "NAME=VALUE", "an argument; may be given many times", &o.arguments},
+        {"if-not-exists", FLAG_BOOL, "", "do nothing when there is one", &o.if_not_exists},
+        VHOST_FLAG(o.vhost),
+        API_FLAGS(o.common),
     };
     const struct arguments a = {
         .synopsis = "queue create NAME [options]",
         .about = "Create a queue, durable unless told otherwise.",
-        .examples = "  pabal queue create tasks\n",
+        .examples = "  pabal queue create tasks --arg x-max-length=1000\n",
         .flags = flags,
         .flag_count = sizeof flags / sizeof flags[0],
         .positional_least = 1,
@@ -99,20 +110,33 @@ int queue_create_run(int argc, char **argv)
     };
 
     options_init(&o);
-    return run(&a, argc, argv, &o, "queue.create", false);
+    return begin(&a, argc, argv, &o, &queue, &exit_code) ? create_queue(&o, &queue) : exit_code;
+}
+
+static const char *delete_query(const struct queue_options *o)
+{
+    if (o->if_empty && o->if_unused)
+        return "?if-empty=true&if-unused=true";
+    if (o->if_empty)
+        return "?if-empty=true";
+    return o->if_unused ? "?if-unused=true" : "";
 }
 
 int queue_delete_run(int argc, char **argv)
 {
     struct queue_options o;
+    struct admin_object queue;
+    int exit_code;
     const struct flag flags[] = {
         {"if-empty", FLAG_BOOL, "", "not when it has messages", &o.if_empty},
         {"if-unused", FLAG_BOOL, "", "not when it has consumers", &o.if_unused},
-        NAMED_QUEUE_FLAGS(o),
+        {"if-exists", FLAG_BOOL, "", "do nothing when there is none", &o.if_exists},
+        VHOST_FLAG(o.vhost),
+        API_FLAGS(o.common),
     };
     const struct arguments a = {
         .synopsis = "queue delete NAME [options]",
-        .about = "Delete a queue and its messages; tells how many there were.",
+        .about = "Delete a queue and its messages.",
         .examples = "",
         .flags = flags,
         .flag_count = sizeof flags / sizeof flags[0],
@@ -121,16 +145,20 @@ int queue_delete_run(int argc, char **argv)
     };
 
     options_init(&o);
-    return run(&a, argc, argv, &o, "queue.delete", false);
+    if (!begin(&a, argc, argv, &o, &queue, &exit_code))
+        return exit_code;
+    return admin_delete(&o.common, &queue, delete_query(&o), o.if_exists);
 }
 
 int queue_purge_run(int argc, char **argv)
 {
     struct queue_options o;
-    const struct flag flags[] = {NAMED_QUEUE_FLAGS(o)};
+    struct admin_object queue;
+    int exit_code;
+    const struct flag flags[] = {VHOST_FLAG(o.vhost), API_FLAGS(o.common)};
     const struct arguments a = {
         .synopsis = "queue purge NAME [options]",
-        .about = "Settle every message that is ready; tells how many. What consumers hold stays.",
+        .about = "Settle every message that is ready. What consumers hold stays.",
         .examples = "",
         .flags = flags,
         .flag_count = sizeof flags / sizeof flags[0],
@@ -139,5 +167,68 @@ int queue_purge_run(int argc, char **argv)
     };
 
     options_init(&o);
-    return run(&a, argc, argv, &o, "queue.purge", false);
+    if (!begin(&a, argc, argv, &o, &queue, &exit_code))
+        return exit_code;
+    enum err err = admin_ask(&o.common, &queue, "DELETE", "/contents", NULL, NULL);
+    return admin_done(&o.common, err, queue.name, "purged");
+}
+
+int queue_sync_run(int argc, char **argv)
+{
+    struct queue_options o;
+    struct admin_object queue;
+    int exit_code;
+    const struct flag flags[] = {VHOST_FLAG(o.vhost), API_FLAGS(o.common)};
+    const struct arguments a = {
+        .synopsis = "queue sync NAME [options]",
+        .about = "Return when everything that was done to the queue so far is durable.",
+        .examples = "",
+        .flags = flags,
+        .flag_count = sizeof flags / sizeof flags[0],
+        .positional_least = 1,
+        .positional_most = 1,
+    };
+
+    options_init(&o);
+    if (!begin(&a, argc, argv, &o, &queue, &exit_code))
+        return exit_code;
+    enum err err = admin_ask(&o.common, &queue, "POST", "/actions",
+                             json_pack("{s:s}", "action", "sync"), NULL);
+    return admin_done(&o.common, err, queue.name, "synced");
+}
+
+int queue_get_run(int argc, char **argv)
+{
+    struct queue_options o;
+    struct admin_object queue;
+    struct manage_answer answer;
+    bool keeps = false;
+    int exit_code;
+    const struct flag flags[] = {
+        {"count,c", FLAG_INT, "N", "at most so many [1]", &o.count},
+        {"keep", FLAG_BOOL, "", "put them back, marked as redelivered", &keeps},
+        VHOST_FLAG(o.vhost),
+        API_FLAGS(o.common),
+    };
+    const struct arguments a = {
+        .synopsis = "queue get NAME [options]",
+        .about = "Take messages that are ready, and show them with all that is known of them.",
+        .examples = "  pabal queue get tasks --count 10 --keep --output json\n",
+        .flags = flags,
+        .flag_count = sizeof flags / sizeof flags[0],
+        .positional_least = 1,
+        .positional_most = 1,
+    };
+
+    options_init(&o);
+    if (!begin(&a, argc, argv, &o, &queue, &exit_code))
+        return exit_code;
+    json_t *body = json_pack("{s:I, s:s, s:s}", "count", (json_int_t)o.count, "ackmode",
+                             keeps ? "ack_requeue_true" : "ack_requeue_false", "encoding", "auto");
+    enum err err = admin_ask(&o.common, &queue, "POST", "/get", body, &answer);
+    if (err)
+        return admin_failed(err);
+    output_rows(answer.body, "exchange routing_key:key redelivered payload_encoding payload",
+                common_wants_json(&o.common));
+    return EXIT_CODE_OK;
 }

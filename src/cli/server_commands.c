@@ -1,6 +1,7 @@
-/* Questions about a running server, over its control socket. */
+/* Questions about a running server, and about who is connected to it. */
 #include <string.h>
 
+#include "cli/admin.h"
 #include "cli/commands.h"
 #include "cli/control_client.h"
 
@@ -62,23 +63,70 @@ int metrics_run(int argc, char **argv)
     return exit_code;
 }
 
+/* ---- connections, channels, consumers ---- */
+
 int connection_list_run(int argc, char **argv)
 {
-    struct common common;
-    const struct flag flags[] = {CONTROL_FLAG(common), COMMON_FLAGS(common)};
-    const struct arguments a = {
+    static const struct listing listing = {
         .synopsis = "connection list [options]",
-        .about = "List the connections of Kafka and AMQP clients.",
-        .examples = "",
+        .about = "List the connections of clients.",
+        .collection = "connections",
+        .columns =
+            "name protocol user vhost state channels client_properties.connection_name:client "
+            "recv_oct:received send_oct:sent",
+    };
+
+    return listing_run(&listing, argc, argv);
+}
+
+int connection_close_run(int argc, char **argv)
+{
+    struct common common;
+    const char *positionals[POSITIONALS_MAX];
+    int exit_code;
+    const struct flag flags[] = {API_FLAGS(common)};
+    const struct arguments a = {
+        .synopsis = "connection close NAME [options]",
+        .about = "Close a client's connection: the NAME that `pabal connection list` prints.",
+        .examples = "  pabal connection close '127.0.0.1:45648 -> 127.0.0.1:5672'\n",
         .flags = flags,
         .flag_count = sizeof flags / sizeof flags[0],
+        .positional_least = 1,
+        .positional_most = 1,
     };
-    json_t *result;
-    int exit_code;
 
     common_init(&common);
-    if (ask(&a, argc, argv, &common, "connection.list", &result, &exit_code))
-        output_rows(result, "protocol peer user vhost client bytes_in bytes_out",
-                    common_wants_json(&common));
-    return exit_code;
+    if (!cli_begin(&a, argc, argv, positionals, &common, &exit_code))
+        return exit_code;
+    struct admin_object connection = {"connection", "connections", NULL, positionals[0]};
+    enum err err = admin_ask(&common, &connection, "DELETE", "", NULL, NULL);
+    return admin_done(&common, err, positionals[0], "closed");
+}
+
+int channel_list_run(int argc, char **argv)
+{
+    static const struct listing listing = {
+        .synopsis = "channel list [options]",
+        .about = "List the channels of AMQP connections.",
+        .collection = "channels",
+        .columns = "name user vhost state consumer_count:consumers prefetch_count:prefetch "
+                   "messages_unacknowledged:unacked messages_unconfirmed:unconfirmed",
+    };
+
+    return listing_run(&listing, argc, argv);
+}
+
+int consumer_list_run(int argc, char **argv)
+{
+    static const struct listing listing = {
+        .synopsis = "consumer list [options]",
+        .about = "List the consumers of queues.",
+        .collection = "consumers",
+        .columns =
+            "queue.name:queue queue.vhost:vhost consumer_tag:tag channel_details.name:channel "
+            "ack_required:acks prefetch_count:prefetch active",
+        .takes_vhost = true,
+    };
+
+    return listing_run(&listing, argc, argv);
 }

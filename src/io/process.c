@@ -6,8 +6,8 @@
 #include "io/io_internal.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -189,4 +189,23 @@ enum err process_read_file(const char *path, size_t limit, struct text *out)
 void process_trim_memory(void)
 {
     malloc_trim(0);
+}
+
+enum err process_write_file(const char *path, struct bytes content)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, S_IRUSR | S_IWUSR);
+
+    if (fd < 0)
+        return err_wrap(io_error("open"), "%s", path);
+    enum err err = OK;
+    while (content.size && !err) {
+        ssize_t written = write(fd, content.data, content.size);
+        if (written < 0 && errno != EINTR)
+            err = io_error("write");
+        size_t done = written > 0 ? (size_t)written : 0;
+        content = bytes_of(content.data + done, content.size - done);
+    }
+    if (close(fd) && !err)
+        err = io_error("close");
+    return err_wrap(err, "%s", path);
 }

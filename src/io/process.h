@@ -28,6 +28,8 @@ int process_cpu_count(void);
 void process_random(void *out, size_t size);
 /* Read a small text file whole, at most `limit` bytes. */
 must_use enum err process_read_file(const char *path, size_t limit, struct text *out);
+/* Write a small file whole, over what was there; only the owner may read it. */
+must_use enum err process_write_file(const char *path, struct bytes content);
 uint64_t process_id(void);
 
 #endif

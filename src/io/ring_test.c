@@ -162,6 +162,24 @@ TEST(a_small_file_is_read_whole_or_not_at_all)
     expect_null(text.data);
 }
 
+TEST(a_small_file_is_written_over_what_was_there)
+{
+    char path[] = "/tmp/pabal-process-XXXXXX";
+    struct text text = {0};
+    int fd = mkstemp(path);
+
+    expect_true(fd >= 0);
+    close(fd);
+    expect_ok(process_write_file(path, BYTES_LITERAL("longer\n")));
+    expect_ok(process_write_file(path, BYTES_LITERAL("new\n")));
+    expect_ok(process_read_file(path, 100, &text));
+    expect_string(text_string(&text), "new\n");
+    text_reset(&text);
+    unlink(path);
+    expect_err(process_write_file("/nonexistent/file", BYTES_LITERAL("x")), E_NOT_FOUND);
+    expect_err(process_write_file("/dev/full", BYTES_LITERAL("x")), E_NO_SPACE);
+}
+
 static void note_wake(void *ctx)
 {
     (*(volatile int *)ctx)++;

@@ -1,0 +1,537 @@
+/* `pabal vhost ...`, `pabal user ...` and `pabal permission ...`. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "cli/admin.h"
+#include "cli/commands.h"
+
+#define NAME_ARGUMENTS .positional_least = 1, .positional_most = 1
+
+/* A number that may be given, -1 to take the limit away; NULL: not given. */
+static enum err put_limit(const struct common *common, const struct admin_object *limits,
+                          const char *limit, const char *value)
+{
+    json_t *number = value ? json_loads(value, JSON_DECODE_ANY, NULL) : NULL;
+
+    if (!value)
+        return OK;
+    if (!json_is_integer(number)) {
+        json_decref(number);
+        return err_set(E_INVALID, "--%s %s: must be a number; -1: no limit", limit, value);
+    }
+    struct admin_object one = {"limit of", limits->collection, limits->name, limit};
+    if (json_integer_value(number) >= 0)
+        return admin_ask(common, &one, "PUT", "", json_pack("{s:o}", "value", number), NULL);
+    json_decref(number);
+    enum err err = admin_ask(common, &one, "DELETE", "", NULL, NULL);
+    return err == E_NOT_FOUND ? OK : err; /* there was none */
+}
+
+/* ---- vhosts ---- */
+
+struct vhost_options {
+    struct common common;
+    const char *description, *tags, *queue_type, *max_queues, *max_connections;
+    bool if_not_exists, if_exists;
+};
+
+static void vhost_options_init(struct vhost_options *o)
+{
+    *o = (struct vhost_options){0};
+    common_init(&o->common);
+}
+
+int vhost_list_run(int argc, char **argv)
+{
+    static const struct listing listing = {
+        .synopsis = "vhost list [options]",
+        .about = "List vhosts.",
+        .collection = "vhosts",
+        .columns = "name description tags default_queue_type messages",
+    };
+
+    return listing_run(&listing, argc, argv);
+}
+
+int vhost_show_run(int argc, char **argv)
+{
+    struct vhost_options o;
+    const char *positionals[POSITIONALS_MAX];
+    int exit_code;
+    const struct flag flags[] = {API_FLAGS(o.common)};
+    const struct arguments a = {
+        .synopsis = "vhost show NAME [options]",
+        .about = "Show one vhost.",
+        .examples = "",
+        .flags = flags,
+        .flag_count = sizeof flags / sizeof flags[0],
+        NAME_ARGUMENTS,
+    };
+
+    vhost_options_init(&o);
+    if (!cli_begin(&a, argc, argv, positionals, &o.common, &exit_code))
+        return exit_code;
+    struct admin_object vhost = {"vhost", "vhosts", NULL, positionals[0]};
+    return admin_show(&o.common, &vhost);
+}
+
+static json_t *vhost_body(const struct vhost_options *o)
+{
+    return json_pack("{s:s*, s:s*, s:s*}", "description", o->description, "tags", o->tags,
+                     "default_queue_type", o->queue_type);
+}
+
+#define VHOST_FLAGS(o)                                                                             \
+    {"description", FLAG_TEXT, "TEXT", "for people", &(o).description},                            \
+        {"tags", FLAG_TEXT, "TAG,...", "for people", &(o).tags},                                   \
+        {"default-queue-type", FLAG_TEXT, "TYPE", "of queues that do not say", &(o).queue_type},   \
+        API_FLAGS((o).common)
+
+int vhost_create_run(int argc, char **argv)
+{
+    struct vhost_options o;
+    const char *positionals[POSITIONALS_MAX];
+    int exit_code;
+    const struct flag flags[] = {
+        {"if-not-exists", FLAG_BOOL, "", "do nothing when there is one", &o.if_not_exists},
+        VHOST_FLAGS(o),
+    };
+    const struct arguments a = {
+        .synopsis = "vhost create NAME [options]",
+        .about = "Create a vhost. Nobody may use it before `pabal permission set`.",
+        .examples = "  pabal vhost create shop --description 'orders and bills'\n",
+        .flags = flags,
+        .flag_count = sizeof flags / sizeof flags[0],
+        NAME_ARGUMENTS,
+    };
+
+    vhost_options_init(&o);
+    if (!cli_begin(&a, argc, argv, positionals, &o.common, &exit_code))
+        return exit_code;
+    struct admin_object vhost = {"vhost", "vhosts", NULL, positionals[0]};
+    return admin_create(&o.common, &vhost, vhost_body(&o), o.if_not_exists);
+}
+
+static int alter_vhost(const struct vhost_options *o, const char *name)
+{
+    struct admin_object vhost = {"vhost", "vhosts", NULL, name};
+    struct admin_object limits = {"limits", "vhost-limits", NULL, name};
+    bool has_words = o->description || o->tags || o->queue_type;
+    json_t *found;
+
+    if (!has_words && !o->max_queues && !o->max_connections)
+        return admin_failed(err_set(E_INVALID, "what? --description, --tags, --default-queue-type, "
+                                               "--max-queues or --max-connections"));
+    enum err err = admin_find(&o->common, &vhost, &found);
+    if (!err)
+        json_decref(found);
+    if (!err && has_words)
+        err = admin_ask(&o->common, &vhost, "PUT", "", vhost_body(o), NULL);
+    if (!err)
+        err = put_limit(&o->common, &limits, "max-queues", o->max_queues);
+    if (!err)
+        err = put_limit(&o->common, &limits, "max-connections", o->max_connections);
+    return admin_done(&o->common, err, name, "altered");
+}
+
+int vhost_alter_run(int argc, char **argv)
+{
+    struct vhost_options o;
+    const char *positionals[POSITIONALS_MAX];
+    int exit_code;
+    const struct flag flags[] = {
+        {"max-queues", FLAG_TEXT, "N", "at most so many; -1: no limit", &o.max_queues},
+        {"max-connections", FLAG_TEXT, "N", "at most so many; -1: no limit", &o.max_connections},
+        VHOST_FLAGS(o),
+    };
+    const struct arguments a = {
+        .synopsis = "vhost alter NAME [options]",
+        .about = "Change what a vhost says of itself, or its limits.",
+        .examples = "  pabal vhost alter shop --max-queues 100\n",
+        .flags = flags,
+        .flag_count = sizeof flags / sizeof flags[0],
+        NAME_ARGUMENTS,
+    };
+
+    vhost_options_init(&o);
+    if (!cli_begin(&a, argc, argv, positionals, &o.common, &exit_code))
+        return exit_code;
+    return alter_vhost(&o, positionals[0]);
+}
+
+int vhost_delete_run(int argc, char **argv)
+{
+    struct vhost_options o;
+    const char *positionals[POSITIONALS_MAX];
+    int exit_code;
+    const struct flag flags[] = {
+        {"if-exists", FLAG_BOOL, "", "do nothing when there is none", &o.if_exists},
+        API_FLAGS(o.common),
+    };
+    const struct arguments a = {
+        .synopsis = "vhost delete NAME [options]",
+        .about = "Delete a vhost with its queues, exchanges, messages and permissions.",
+        .examples = "",
+        .flags = flags,
+        .flag_count = sizeof flags / sizeof flags[0],
+        NAME_ARGUMENTS,
+    };
+
+    vhost_options_init(&o);
+    if (!cli_begin(&a, argc, argv, positionals, &o.common, &exit_code))
+        return exit_code;
+    struct admin_object vhost = {"vhost", "vhosts", NULL, positionals[0]};
+    return admin_delete(&o.common, &vhost, "", o.if_exists);
+}
+
+/* ---- users ---- */
+
+struct user_options {
+    struct common common;
+    const char *password, *password_hash, *tags, *max_connections, *max_channels;
+    bool no_password, if_not_exists, if_exists;
+};
+
+static void user_options_init(struct user_options *o)
+{
+    *o = (struct user_options){0};
+    common_init(&o->common);
+}
+
+int user_list_run(int argc, char **argv)
+{
+    static const struct listing listing = {
+        .synopsis = "user list [options]",
+        .about = "List users.",
+        .collection = "users",
+        .columns = "name tags limits",
+    };
+
+    return listing_run(&listing, argc, argv);
+}
+
+int user_show_run(int argc, char **argv)
+{
+    struct user_options o;
+    const char *positionals[POSITIONALS_MAX];
+    int exit_code;
+    const struct flag flags[] = {API_FLAGS(o.common)};
+    const struct arguments a = {
+        .synopsis = "user show NAME [options]",
+        .about = "Show one user.",
+        .examples = "",
+        .flags = flags,
+        .flag_count = sizeof flags / sizeof flags[0],
+        NAME_ARGUMENTS,
+    };
+
+    user_options_init(&o);
+    if (!cli_begin(&a, argc, argv, positionals, &o.common, &exit_code))
+        return exit_code;
+    struct admin_object user = {"user", "users", NULL, positionals[0]};
+    return admin_show(&o.common, &user);
+}
+
+/* One of --password, --password-hash and --no-password, or none. */
+static enum err put_password(const struct user_options *o, json_t *body)
+{
+    int given = !!o->password + !!o->password_hash + o->no_password;
+
+    if (given > 1)
+        return err_set(E_INVALID, "one of --password, --password-hash and --no-password");
+    if (o->password)
+        json_object_set_new(body, "password", json_string(o->password));
+    if (o->password_hash || o->no_password)
+        json_object_set_new(body, "password_hash",
+                            json_string(o->password_hash ? o->password_hash : ""));
+    return OK;
+}
+
+#define USER_FLAGS(o)                                                                              \
+    {"password", FLAG_TEXT, "TEXT", "what the user logs in with", &(o).password},                  \
+        {"password-hash", FLAG_TEXT, "HASH", "its salted hash instead", &(o).password_hash},       \
+        {"no-password", FLAG_BOOL, "", "no login by password", &(o).no_password},                  \
+        {"tags", FLAG_TEXT, "TAG,...", "administrator, monitoring, policymaker, management",       \
+         &(o).tags},                                                                               \
+        API_FLAGS((o).common)
+
+static int create_user(const struct user_options *o, const char *name)
+{
+    struct admin_object user = {"user", "users", NULL, name};
+    json_t *body = json_pack("{s:s}", "tags", o->tags ? o->tags : "");
+    enum err err = put_password(o, body);
+
+    if (!err && !o->password && !o->password_hash && !o->no_password)
+        err = err_set(E_INVALID, "--password, --password-hash or --no-password is missing");
+    if (err) {
+        json_decref(body);
+        return admin_failed(err);
+    }
+    return admin_create(&o->common, &user, body, o->if_not_exists);
+}
+
+int user_create_run(int argc, char **argv)
+{
+    struct user_options o;
+    const char *positionals[POSITIONALS_MAX];
+    int exit_code;
+    const struct flag flags[] = {
+        {"if-not-exists", FLAG_BOOL, "", "do nothing when there is one", &o.if_not_exists},
+        USER_FLAGS(o),
+    };
+    const struct arguments a = {
+        .synopsis = "user create NAME [options]",
+        .about = "Create a user. What it may do is said by `pabal permission set`.",
+        .examples = "  pabal user create billing --password secret --tags monitoring\n",
+        .flags = flags,
+        .flag_count = sizeof flags / sizeof flags[0],
+        NAME_ARGUMENTS,
+    };
+
+    user_options_init(&o);
+    if (!cli_begin(&a, argc, argv, positionals, &o.common, &exit_code))
+        return exit_code;
+    return create_user(&o, positionals[0]);
+}
+
+/* The API takes a user whole: what is not changed is taken from what there is. */
+static enum err put_user(const struct user_options *o, const struct admin_object *user)
+{
+    json_t *body, *found;
+
+    enum err err = admin_find(&o->common, user, &found);
+    if (err)
+        return err;
+    bool has_password = o->password || o->password_hash || o->no_password;
+    body = json_object();
+    json_object_set(body, "tags", json_object_get(found, "tags"));
+    if (o->tags)
+        json_object_set_new(body, "tags", json_string(o->tags));
+    if (!has_password) {
+        json_object_set(body, "password_hash", json_object_get(found, "password_hash"));
+        json_object_set(body, "hashing_algorithm", json_object_get(found, "hashing_algorithm"));
+    }
+    json_decref(found);
+    err = put_password(o, body);
+    if (err) {
+        json_decref(body);
+        return err;
+    }
+    return admin_ask(&o->common, user, "PUT", "", body, NULL);
+}
+
+static int alter_user(const struct user_options *o, const char *name)
+{
+    struct admin_object user = {"user", "users", NULL, name};
+    struct admin_object limits = {"limits", "user-limits", NULL, name};
+    bool has_words = o->password || o->password_hash || o->no_password || o->tags;
+    json_t *found;
+
+    if (!has_words && !o->max_connections && !o->max_channels)
+        return admin_failed(err_set(E_INVALID, "what? --password, --password-hash, --no-password, "
+                                               "--tags, --max-connections or --max-channels"));
+    enum err err = admin_find(&o->common, &user, &found);
+    if (!err)
+        json_decref(found);
+    if (!err && has_words)
+        err = put_user(o, &user);
+    if (!err)
+        err = put_limit(&o->common, &limits, "max-connections", o->max_connections);
+    if (!err)
+        err = put_limit(&o->common, &limits, "max-channels", o->max_channels);
+    return admin_done(&o->common, err, name, "altered");
+}
+
+int user_alter_run(int argc, char **argv)
+{
+    struct user_options o;
+    const char *positionals[POSITIONALS_MAX];
+    int exit_code;
+    const struct flag flags[] = {
+        {"max-connections", FLAG_TEXT, "N", "at most so many; -1: no limit", &o.max_connections},
+        {"max-channels", FLAG_TEXT, "N", "at most so many; -1: no limit", &o.max_channels},
+        USER_FLAGS(o),
+    };
+    const struct arguments a = {
+        .synopsis = "user alter NAME [options]",
+        .about = "Change a user's password, tags or limits; what is not said stays.",
+        .examples = "  pabal user alter billing --password better\n",
+        .flags = flags,
+        .flag_count = sizeof flags / sizeof flags[0],
+        NAME_ARGUMENTS,
+    };
+
+    user_options_init(&o);
+    if (!cli_begin(&a, argc, argv, positionals, &o.common, &exit_code))
+        return exit_code;
+    return alter_user(&o, positionals[0]);
+}
+
+int user_delete_run(int argc, char **argv)
+{
+    struct user_options o;
+    const char *positionals[POSITIONALS_MAX];
+    int exit_code;
+    const struct flag flags[] = {
+        {"if-exists", FLAG_BOOL, "", "do nothing when there is none", &o.if_exists},
+        API_FLAGS(o.common),
+    };
+    const struct arguments a = {
+        .synopsis = "user delete NAME [options]",
+        .about = "Delete a user and its permissions.",
+        .examples = "",
+        .flags = flags,
+        .flag_count = sizeof flags / sizeof flags[0],
+        NAME_ARGUMENTS,
+    };
+
+    user_options_init(&o);
+    if (!cli_begin(&a, argc, argv, positionals, &o.common, &exit_code))
+        return exit_code;
+    struct admin_object user = {"user", "users", NULL, positionals[0]};
+    return admin_delete(&o.common, &user, "", o.if_exists);
+}
+
+/* ---- permissions ---- */
+
+struct permission_options {
+    struct common common;
+    const char *vhost, *configure, *write, *read, *exchange;
+    bool of_topics;
+};
+
+static void permission_options_init(struct permission_options *o)
+{
+    *o = (struct permission_options){.vhost = "/"};
+    common_init(&o->common);
+}
+
+int permission_list_run(int argc, char **argv)
+{
+    struct permission_options o;
+    const char *positionals[POSITIONALS_MAX];
+    json_t *rows;
+    int exit_code;
+    const struct flag flags[] = {
+        {"topics", FLAG_BOOL, "", "those about routing keys of topic exchanges", &o.of_topics},
+        API_FLAGS(o.common),
+    };
+    const struct arguments a = {
+        .synopsis = "permission list [options]",
+        .about = "List who may configure, write and read what: regular expressions for names.",
+        .examples = "",
+        .flags = flags,
+        .flag_count = sizeof flags / sizeof flags[0],
+    };
+
+    permission_options_init(&o);
+    if (!cli_begin(&a, argc, argv, positionals, &o.common, &exit_code))
+        return exit_code;
+    enum err err =
+        manage_get(&o.common, &rows, "GET %s", o.of_topics ? "topic-permissions" : "permissions");
+    if (err)
+        return admin_failed(err);
+    output_rows(rows,
+                o.of_topics ? "user vhost exchange write read" : "user vhost configure write read",
+                common_wants_json(&o.common));
+    return EXIT_CODE_OK;
+}
+
+/* The server's 404 does not say whether vhost or user is missing. */
+static int finish_permission(const struct permission_options *o, enum err err, const char *user,
+                             const char *done)
+{
+    if (err == E_NOT_FOUND || err == E_PRECONDITION) {
+        struct admin_object wanted[] = {{"user", "users", NULL, user},
+                                        {"vhost", "vhosts", NULL, o->vhost}};
+        char *reason = xstrdup(err_text());
+        enum err missing = OK;
+        for (int i = 0; i < 2 && !missing; i++) {
+            json_t *found;
+            missing = admin_find(&o->common, &wanted[i], &found);
+            if (!missing)
+                json_decref(found);
+        }
+        err = missing ? missing : err_set(err, "%s", reason);
+        free(reason);
+    }
+    return admin_done(&o->common, err, user, done);
+}
+
+static int set_permission(const struct permission_options *o, const char *user)
+{
+    const char *collection = o->exchange ? "topic-permissions" : "permissions";
+    struct admin_object permission = {"permission of", collection, o->vhost, user};
+    const char *write = o->write ? o->write : "", *read = o->read ? o->read : "";
+
+    if (o->exchange && o->configure)
+        return admin_failed(err_set(E_INVALID, "--topic goes with --write and --read"));
+    json_t *body =
+        o->exchange
+            ? json_pack("{s:s, s:s, s:s}", "exchange", o->exchange, "write", write, "read", read)
+            : json_pack("{s:s, s:s, s:s}", "configure", o->configure ? o->configure : "", "write",
+                        write, "read", read);
+    return finish_permission(o, admin_ask(&o->common, &permission, "PUT", "", body, NULL), user,
+                             "set");
+}
+
+int permission_set_run(int argc, char **argv)
+{
+    struct permission_options o;
+    const char *positionals[POSITIONALS_MAX];
+    int exit_code;
+    const struct flag flags[] = {
+        {"configure", FLAG_TEXT, "REGEX", "names to declare and delete [none]", &o.configure},
+        {"write", FLAG_TEXT, "REGEX", "names to publish to [none]", &o.write},
+        {"read", FLAG_TEXT, "REGEX", "names to consume from [none]", &o.read},
+        {"topic", FLAG_TEXT, "EXCHANGE", "routing keys of this topic exchange instead",
+         &o.exchange},
+        VHOST_FLAG(o.vhost),
+        API_FLAGS(o.common),
+    };
+    const struct arguments a = {
+        .synopsis = "permission set USER [options]",
+        .about =
+            "Say what a user may do in a vhost. The expressions are searched for in the name:\n"
+            "^ and $ hold them fast, and .* is everything.",
+        .examples =
+            "  pabal permission set billing --configure '^bill-' --write '.*' --read '.*'\n",
+        .flags = flags,
+        .flag_count = sizeof flags / sizeof flags[0],
+        NAME_ARGUMENTS,
+    };
+
+    permission_options_init(&o);
+    if (!cli_begin(&a, argc, argv, positionals, &o.common, &exit_code))
+        return exit_code;
+    return set_permission(&o, positionals[0]);
+}
+
+int permission_clear_run(int argc, char **argv)
+{
+    struct permission_options o;
+    const char *positionals[POSITIONALS_MAX];
+    int exit_code;
+    const struct flag flags[] = {
+        {"topics", FLAG_BOOL, "", "those about routing keys", &o.of_topics},
+        VHOST_FLAG(o.vhost),
+        API_FLAGS(o.common),
+    };
+    const struct arguments a = {
+        .synopsis = "permission clear USER [options]",
+        .about = "Take away what a user may do in a vhost.",
+        .examples = "",
+        .flags = flags,
+        .flag_count = sizeof flags / sizeof flags[0],
+        NAME_ARGUMENTS,
+    };
+
+    permission_options_init(&o);
+    if (!cli_begin(&a, argc, argv, positionals, &o.common, &exit_code))
+        return exit_code;
+    struct admin_object permission = {"permission of",
+                                      o.of_topics ? "topic-permissions" : "permissions", o.vhost,
+                                      positionals[0]};
+    return finish_permission(&o, admin_ask(&o.common, &permission, "DELETE", "", NULL, NULL),
+                             positionals[0], "cleared");
+}
