@@ -10,11 +10,15 @@
 #include "broker/topic_config.h"
 #include "broker/topic_internal.h"
 
-struct broker_configs *broker_configs_new(int32_t node_id)
+static void follow(struct deferred *work);
+
+struct broker_configs *broker_configs_new(struct core *core)
 {
     struct broker_configs *b = xzalloc(sizeof *b);
     struct broker_config_scope *own = &b->scopes[BROKER_SCOPE_NODE];
-    snprintf(own->node, sizeof own->node, "%d", node_id);
+    snprintf(own->node, sizeof own->node, "%d", core->config.node_id);
+    b->core = core;
+    b->follow.run = follow;
     return b;
 }
 
@@ -22,6 +26,8 @@ void broker_configs_free(struct broker_configs *b)
 {
     if (!b)
         return;
+    core_defer_cancel(&b->follow);
+    topic_walk_end(&b->following);
     for (int i = 0; i < BROKER_SCOPES; i++)
         config_set_reset(&b->scopes[i].set);
     free(b);
@@ -66,6 +72,40 @@ static enum err check_all(const struct core *core, const struct topic_config *co
     return err;
 }
 
+/* ---- changing ---- */
+
+enum { FOLLOW_SLICE_PARTITIONS = 1024 }; /* in one turn */
+
+/* A slice of the topics takes the new defaults. */
+static void follow(struct deferred *work)
+{
+    struct broker_configs *b = container_of(work, struct broker_configs, follow);
+    int32_t left = FOLLOW_SLICE_PARTITIONS;
+    struct topic *topic;
+    while (left > 0 && (topic = topic_walk_next(&b->following))) {
+        if (topic->deleted)
+            continue;
+        topic_config_apply(b->core, topic);
+        left -= topic->partition_count;
+    }
+    if (topic_walk_is_over(&b->following))
+        topic_walk_end(&b->following);
+    else
+        core_defer(b->core, work);
+}
+
+static void change_topics(struct broker_configs *b)
+{
+    topic_walk_end(&b->following);
+    topic_walk_begin(&b->following, b->core);
+    follow(&b->follow);
+}
+
+bool broker_config_is_in_force(const struct core *core)
+{
+    return !core->internal->broker_configs->following.core;
+}
+
 enum err broker_config_alter(struct core *core, enum broker_scope which, struct config_set *configs,
                              bool validate_only)
 {
@@ -78,7 +118,7 @@ enum err broker_config_alter(struct core *core, enum broker_scope which, struct 
     config_set_move(&scope->set, configs);
     catalog_put(core, &scope->entry, CATALOG_BROKER_CONFIG);
     broker_configs_resolve(core);
-    topics_apply_configs(core);
+    change_topics(core->internal->broker_configs);
     return OK;
 }
 

@@ -55,11 +55,13 @@ const struct config_set *broker_configs(const struct core *, enum broker_scope);
  * give effect to the value. */
 must_use enum err broker_config_check(const struct core *, const char *name, const char *value);
 
-/* The scope's configs are these from now on; all topics follow at once, durable when
- * core_catalog_ticket() is done. `configs` is empty then. With `validate_only`, or on an error,
+/* The scope's configs are these from now on, durable when core_catalog_ticket() is done; topics
+ * follow, many of them in later turns, until broker_config_is_in_force(). `configs` is empty then. With `validate_only`, or on an error,
  * nothing changes. As broker_config_check(), E_FROZEN, E_NO_SPACE. */
 must_use enum err broker_config_alter(struct core *, enum broker_scope, struct config_set *configs,
                                       bool validate_only);
+
+bool broker_config_is_in_force(const struct core *); /* of all topics, whatever was changed */
 
 /* The setting with this name; NULL: there is none. */
 const struct broker_setting *broker_setting_find(const struct core *, const char *name);

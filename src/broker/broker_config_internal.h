@@ -5,6 +5,7 @@
 #include "broker/broker_config.h"
 #include "broker/catalog.h"
 #include "broker/topic_config.h"
+#include "broker/topic_walk.h"
 
 struct broker_config_scope {
     struct config_set set;
@@ -18,9 +19,12 @@ struct broker_configs {
     struct broker_config_scope scopes[BROKER_SCOPES];
     /* The broker's default of each topic config, by its row, so that opening a topic looks none up. */
     struct config_values defaults[BROKER_DEFAULTS_MAX];
+    struct topic_walk following; /* topics that a change of the defaults has not reached yet */
+    struct deferred follow;
+    struct core *core;
 };
 
-struct broker_configs *broker_configs_new(int32_t node_id);
+struct broker_configs *broker_configs_new(struct core *core);
 void broker_configs_free(struct broker_configs *);
 
 /* Find the defaults again: the catalog was read, or a scope has changed. */

@@ -41,7 +41,7 @@ static struct core *core_new(const struct core_config *config, struct disk *disk
     list_init(&in->graveyard);
     in->packer = packer_new(core);
     in->feeds = feeds_new();
-    in->broker_configs = broker_configs_new(config->node_id);
+    in->broker_configs = broker_configs_new(core);
     in->producers = producer_expiry_new(core);
     in->groups = groups_new(core, &config->groups);
     queue_logging_init(core);

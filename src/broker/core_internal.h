@@ -50,6 +50,7 @@ struct core_internal {
     int64_t partition_count;          /* of all topics */
     struct broker_configs *broker_configs;
     struct list graveyard;       /* deleted topics that somebody may still refer to */
+    uint32_t topic_walks;        /* under way: they may refer to any */
     VEC(struct log *) condemned; /* to be deleted behind the catalog's record */
 
     struct route_cache *routes;

@@ -310,16 +310,6 @@ void topics_attach(struct core *core)
     topic_each(core, attach_one, core);
 }
 
-static void apply_one(void *ctx, struct topic *topic)
-{
-    topic_config_apply(ctx, topic);
-}
-
-void topics_apply_configs(struct core *core)
-{
-    topic_each(core, apply_one, core);
-}
-
 /* ---- deleting ---- */
 
 void topic_delete(struct core *core, struct topic *topic)
@@ -356,6 +346,8 @@ static bool is_watched(const struct topic *topic)
 
 void topics_bury(struct core *core)
 {
+    if (core->internal->topic_walks > 0)
+        return;
     list_each_safe (node, &core->internal->graveyard) {
         struct topic *topic = container_of(node, struct topic, graveyard);
         if (is_watched(topic))

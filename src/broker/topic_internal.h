@@ -15,7 +15,5 @@ must_use enum err topic_restore(struct core *core, struct bytes name, const uint
                                 int32_t partition_count, const struct topic_config *configs,
                                 size_t config_count, struct topic **out);
 void topics_attach(struct core *core);
-/* The broker's defaults have changed: every topic follows. */
-void topics_apply_configs(struct core *core);
 
 #endif

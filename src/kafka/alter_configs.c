@@ -191,7 +191,7 @@ static void go_on(struct request *r)
             return;
         alter(r, work, &work->items[work->next]);
     }
-    if (work->next < work->count)
+    if (work->next < work->count || !broker_config_is_in_force(request_core(r)))
         request_slice(r, &work->slice, go_on);
     else
         request_wait(r, core_catalog_ticket(request_core(r)), STAGE_COMMITTED, TIMEOUT_MS,
