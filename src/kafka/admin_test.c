@@ -373,6 +373,106 @@ TEST(log_dirs_tell_sizes_and_the_volume)
     broker_close(&b);
 }
 
+/* ---- very many topics ---- */
+
+enum { MANY = 3000 }; /* some slices */
+
+static struct bytes nth_name(struct test_broker *b, int i)
+{
+    return bytes_from_string(arena_printf(&b->arena, "topic-%d", i));
+}
+
+static void make_topics(struct test_broker *b)
+{
+    for (int i = 0; i < MANY; i++) {
+        struct topic_spec spec = {.name = nth_name(b, i), .partition_count = 2};
+        struct topic *topic;
+        expect_ok(topic_create(b->core, &spec, &topic));
+    }
+    broker_commit(b);
+}
+
+TEST(log_dirs_of_very_many_topics_leave_out_what_is_deleted_meanwhile)
+{
+    struct test_broker b;
+    broker_open(&b);
+    make_topics(&b);
+    struct test_client *c = broker_client(&b);
+    struct kafka_describe_log_dirs_request in = {0};
+    int32_t id = client_send(c, KAFKA_DESCRIBE_LOG_DIRS, 4, &in);
+    broker_turn(&b);
+    for (int i = 0; i < MANY / 2; i++)
+        topic_delete(b.core, topic_find(b.core, nth_name(&b, i)));
+    broker_commit(&b);
+    struct kafka_describe_log_dirs_response *reply =
+        client_receive(c, KAFKA_DESCRIBE_LOG_DIRS, 4, id);
+    const struct kafka_describe_log_dirs_response_dir *dir = &reply->results.items[0];
+    expect_true(dir->topics.count >= MANY / 2 && dir->topics.count < MANY);
+    for (int i = 0; i < dir->topics.count; i++)
+        expect_int(dir->topics.items[i].partitions.count, 2);
+    broker_close(&b);
+}
+
+TEST(log_dirs_of_many_partitions_that_are_named_are_told_in_order)
+{
+    enum { COUNT = 20000 };
+    struct test_broker b;
+    broker_open(&b);
+    broker_topic(&b, "orders", 2);
+    struct test_client *c = broker_client(&b);
+    struct kafka_describe_log_dirs_request in = {0};
+    struct kafka_describe_log_dirs_request_topic topics[3] = {
+        {.topic = BYTES_LITERAL("nothing")},
+        {.topic = BYTES_LITERAL("orders")},
+        {.topic = BYTES_LITERAL("missing")},
+    };
+    int32_t *asked = arena_zalloc(&b.arena, COUNT, sizeof *asked);
+    for (int i = 0; i < COUNT; i++)
+        asked[i] = i % 3; /* there are 0 and 1 */
+    for (int i = 1; i < 3; i++) {
+        topics[i].partitions.items = asked;
+        topics[i].partitions.count = COUNT;
+    }
+    in.topics.items = topics;
+    in.topics.count = 3;
+    struct kafka_describe_log_dirs_response *reply =
+        client_call(c, KAFKA_DESCRIBE_LOG_DIRS, 4, &in);
+    const struct kafka_describe_log_dirs_response_dir *dir = &reply->results.items[0];
+    expect_int(dir->topics.count, 1);
+    expect_int(dir->topics.items[0].partitions.count, COUNT - COUNT / 3);
+    for (int i = 0; i < dir->topics.items[0].partitions.count; i++)
+        expect_int(dir->topics.items[0].partitions.items[i].partition_index, i % 2);
+    broker_close(&b);
+}
+
+static int32_t change_default(struct test_client *c, const char *value)
+{
+    return client_send(c, KAFKA_INCREMENTAL_ALTER_CONFIGS, 1,
+                       change(c->broker, BROKER, "", "log.retention.ms", SET, value));
+}
+
+TEST(a_changed_default_is_in_force_for_very_many_topics_when_it_is_answered)
+{
+    struct test_broker b;
+    broker_open(&b);
+    make_topics(&b);
+    struct test_client *c = broker_client(&b), *other = broker_client(&b);
+    int32_t first = change_default(c, "111111");
+    broker_turn(&b);
+    expect_false(broker_config_is_in_force(b.core));
+    topic_delete(b.core, topic_find(b.core, nth_name(&b, MANY - 1)));
+    int32_t second = change_default(other, "222222"); /* the topics begin again */
+    broker_commit(&b);
+    expect_true(broker_config_is_in_force(b.core));
+    expect_not_null(client_receive(c, KAFKA_INCREMENTAL_ALTER_CONFIGS, 1, first));
+    expect_not_null(client_receive(other, KAFKA_INCREMENTAL_ALTER_CONFIGS, 1, second));
+    for (int i = 0; i < MANY - 1; i++)
+        expect_int(topic_find(b.core, nth_name(&b, i))->policy.retention_ms, 222222);
+    change_default(c, "333333"); /* and the broker stops in the middle of it */
+    broker_turn(&b);
+    broker_close(&b);
+}
+
 /* ---- pages ---- */
 
 TEST(topics_are_described_page_by_page_each_partition_once)

@@ -28,6 +28,9 @@ struct api {
     void (*release)(struct request *);
     /* Write the answer; NULL: the walker does it. */
     void (*write)(struct request *);
+    /* A large answer is encoded off the core: it refers to nothing but the request's arena and what
+     * lives as long as the process. */
+    bool owns_answer;
 };
 
 /* NULL: not served. *out_wire is the schema's row, which has the versions. */

@@ -16,6 +16,7 @@ void list_offsets_start(struct request *);
 void list_offsets_release(struct request *);
 
 void metadata_start(struct request *);
+void metadata_release(struct request *);
 
 void api_versions_start(struct request *);
 

@@ -184,6 +184,106 @@ TEST(metadata_answers_a_repeated_name_once)
     broker_close(&b);
 }
 
+/* ---- very many ---- */
+
+enum { MANY = 3000 }; /* some slices */
+
+static void make_topics(struct test_broker *b, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct topic_spec spec = {
+            .name =
+                arena_copy(&b->arena, bytes_from_string(arena_printf(&b->arena, "topic-%d", i))),
+            .partition_count = 2};
+        struct topic *topic;
+        expect_ok(topic_create(b->core, &spec, &topic));
+    }
+    broker_commit(b);
+}
+
+static int32_t ask_for_all(struct test_client *c)
+{
+    struct kafka_metadata_request *in = ask(c->broker, NULL);
+    in->topics.items = NULL;
+    return client_send(c, KAFKA_METADATA, 12, in);
+}
+
+static void delete_topics(struct test_broker *b, int from, int to)
+{
+    for (int i = from; i < to; i++)
+        topic_delete(b->core, topic_find(b->core, bytes_from_string(
+                                                      arena_printf(&b->arena, "topic-%d", i))));
+}
+
+TEST(metadata_of_very_many_topics_tells_those_of_the_first_slice_whole)
+{
+    struct test_broker b;
+    struct topic *late;
+    struct topic_spec spec = {.name = BYTES_LITERAL("late"), .partition_count = 1};
+    broker_open(&b);
+    make_topics(&b, MANY);
+    struct test_client *c = broker_client(&b);
+    int32_t id = ask_for_all(c);
+    broker_turn(&b);
+    delete_topics(&b, 0, MANY); /* among them some that are told already, and some that are not */
+    expect_ok(topic_create(b.core, &spec, &late));
+    broker_turn(&b);
+    expect_null(client_receive(c, KAFKA_METADATA, 12, id)); /* it takes more than these turns */
+    broker_commit(&b);
+    struct kafka_metadata_response *reply = client_receive(c, KAFKA_METADATA, 12, id);
+    expect_int(reply->topics.count, MANY);
+    for (int i = 0; i < MANY; i++) {
+        expect_int(reply->topics.items[i].error_code, KAFKA_NONE);
+        expect_int(reply->topics.items[i].partitions.count, 2);
+        expect_false(bytes_equal(reply->topics.items[i].name, spec.name));
+    }
+    broker_close(&b);
+}
+
+TEST(metadata_of_a_client_that_goes_in_the_middle_of_it_is_forgotten)
+{
+    struct test_broker b;
+    broker_open(&b);
+    make_topics(&b, MANY);
+    for (int turns = 0; turns < 12; turns++) { /* in slices, and while a large answer is encoded */
+        struct test_client *c = broker_client(&b);
+        ask_for_all(c);
+        for (int i = 0; i < turns; i++)
+            broker_turn(&b);
+        sim_link_free(c->link);
+        b.client_count--;
+        sim_jobs_drain(b.jobs);
+    }
+    delete_topics(&b, 0, MANY); /* nobody keeps them */
+    broker_commit(&b);
+    struct kafka_metadata_request *in = ask(&b, NULL);
+    in->topics.items = NULL;
+    struct kafka_metadata_response *reply = client_call(broker_client(&b), KAFKA_METADATA, 12, in);
+    expect_int(reply->topics.count, 0);
+    broker_close(&b);
+}
+
+TEST(metadata_of_many_names_creates_them_in_slices)
+{
+    struct test_broker b;
+    broker_open(&b);
+    struct kafka_metadata_request *in = ask(&b, NULL);
+    in->topics.count = MANY;
+    in->topics.items = wire_new(&kafka_metadata_request_topic_schema, &b.arena, MANY);
+    for (int i = 0; i < MANY; i++)
+        in->topics.items[i].name = bytes_from_string(arena_printf(&b.arena, "new-%d", i));
+    struct test_client *c = broker_client(&b);
+    int32_t id = client_send(c, KAFKA_METADATA, 12, in);
+    broker_turn(&b);
+    expect_null(topic_find(b.core, in->topics.items[MANY - 1].name));
+    broker_commit(&b);
+    struct kafka_metadata_response *reply = client_receive(c, KAFKA_METADATA, 12, id);
+    expect_int(reply->topics.count, MANY);
+    for (int i = 0; i < MANY; i++)
+        expect_int(reply->topics.items[i].partitions.count, 1);
+    broker_close(&b);
+}
+
 TEST(metadata_tells_operations_when_asked)
 {
     struct test_broker b;

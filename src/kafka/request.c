@@ -2,10 +2,13 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/check.h"
+#include "base/mem.h"
 #include "base/metrics.h"
 #include "base/say.h"
+#include "io/jobs.h"
 #include "kafka/api.h"
 #include "kafka/connection.h"
 #include "wire/wire.h"
@@ -21,6 +24,24 @@ void *request_alloc(struct request *r, size_t count, size_t size)
     if (!memory)
         request_fail(r, "the answer would take more than %d bytes", REPLY_MAX_BYTES);
     return memory;
+}
+
+void *request_room(struct request *r, size_t count, size_t size)
+{
+    size_t bytes;
+    void *memory =
+        __builtin_mul_overflow(count, size, &bytes) ? NULL : arena_alloc(&r->arena, bytes);
+    if (!memory)
+        request_fail(r, "the answer would take more than %d bytes", REPLY_MAX_BYTES);
+    return memory;
+}
+
+struct bytes request_copy(struct request *r, struct bytes b)
+{
+    struct bytes copy = arena_copy(&r->arena, b);
+    if (!copy.data)
+        request_fail(r, "the answer would take more than %d bytes", REPLY_MAX_BYTES);
+    return copy;
 }
 
 void *request_new(struct request *r, const struct wire_schema *schema, size_t count)
@@ -90,16 +111,107 @@ void request_wait(struct request *r, struct ticket ticket, enum stage stage, int
     request_wait_later(r, ticket, stage, timeout_ms, ready);
 }
 
+/* ---- encoding, where it would take the core long ---- */
+
+/* It owns what it reads: the request, in its input's memory, may be gone before the job has ended. */
+struct encoding {
+    struct job job;
+    struct request *request; /* NULL: it is gone */
+    struct arena arena;      /* the request's, with the answer and the handler's work */
+    const struct wire_api *wire;
+    const void *reply;
+    int16_t version;
+    int32_t correlation_id;
+    struct text text;
+};
+
+/* Size, correlation id and, in flexible versions, an empty tag buffer. */
+static size_t head_size(const struct wire_api *wire, int version)
+{
+    return 8 + (size_t)wire_response_header_version(wire, version);
+}
+
+static void put_head(uint8_t *at, size_t size, size_t body_size, int32_t correlation_id)
+{
+    put_u32(at, (uint32_t)(size - 4 + body_size));
+    put_u32(at + 4, (uint32_t)correlation_id);
+    if (size > 8)
+        at[8] = 0;
+}
+
+static void encode(struct job *job)
+{
+    struct encoding *e = container_of(job, struct encoding, job);
+    size_t head = head_size(e->wire, e->version), body;
+    if (wire_size(e->wire->response, e->version, e->reply, &body) != OK)
+        return; /* seen by the empty text */
+    uint8_t *at = text_reserve(&e->text, head + body);
+    put_head(at, head, body, e->correlation_id);
+    wire_put(e->wire->response, e->version, e->reply, at + head);
+    text_advance(&e->text, head + body);
+}
+
+static void encoding_free(void *ctx)
+{
+    struct encoding *e = ctx;
+    arena_reset(&e->arena);
+    text_reset(&e->text);
+    free(e);
+}
+
+static void answered(struct request *r)
+{
+    struct connection *c = r->connection;
+    r->is_answered = true;
+    connection_let_go(c, r); /* may free the request */
+    connection_flush(c);
+}
+
+static void encoded(struct job *job)
+{
+    struct encoding *e = container_of(job, struct encoding, job);
+    if (e->request)
+        answered(e->request);
+    else
+        encoding_free(e);
+}
+
+static void start_encoding(struct request *r)
+{
+    struct encoding *e = r->encoding = xzalloc(sizeof *e);
+    e->request = r;
+    e->wire = r->wire;
+    e->version = r->version;
+    e->correlation_id = r->correlation_id;
+    e->reply = r->reply;
+    e->arena = r->arena;
+    arena_init(&r->arena, REPLY_MAX_BYTES);
+    e->job.run = encode;
+    e->job.done = encoded;
+    jobs_submit(core_jobs(request_core(r)), LANE_COMPUTE, &e->job);
+}
+
+/* The request is written, or goes away: what is under way ends for nobody. */
+static void let_go_of_encoding(struct request *r)
+{
+    struct encoding *e = r->encoding;
+    r->encoding = NULL;
+    if (e && !r->is_answered)
+        e->request = NULL;
+    else if (e)
+        encoding_free(e);
+}
+
 /* ---- ends ---- */
 
 void request_answer(struct request *r, void *reply)
 {
-    check(!r->is_answered);
-    struct connection *c = r->connection;
+    check(!r->is_answered && !r->encoding);
     r->reply = reply;
-    r->is_answered = true;
-    connection_let_go(c, r); /* may free the request */
-    connection_flush(c);
+    if (r->api->owns_answer && r->arena.used_bytes > ENCODE_IN_CORE_MAX_BYTES)
+        start_encoding(r);
+    else
+        answered(r);
 }
 
 void request_drop(struct request *r)
@@ -160,11 +272,27 @@ void request_free(struct request *r)
     stop_waiting(r);
     if (r->is_started && r->api->release)
         r->api->release(r);
+    let_go_of_encoding(r);
     arena_reset(&r->arena);
     input_free(&r->input);
 }
 
-/* Size, correlation id and, in flexible versions, an empty tag buffer, then the body. */
+static void release_text(void *data)
+{
+    free(data);
+}
+
+static void write_encoded(struct request *r)
+{
+    struct encoding *e = r->encoding;
+    if (e->text.size == 0) {
+        request_fail(r, "answer of %s cannot be encoded", r->wire->name);
+        return;
+    }
+    link_write_ref(r->connection->link, text_bytes(&e->text), release_text, e->text.data);
+    e->text = (struct text){0};
+}
+
 void request_write(struct request *r)
 {
     metrics_add(METRIC_kafka_requests, 1);
@@ -172,16 +300,17 @@ void request_write(struct request *r)
         r->api->write(r);
         return;
     }
+    if (r->encoding) {
+        write_encoded(r);
+        return;
+    }
     size_t body_size;
-    size_t head_size = 4u + (size_t)wire_response_header_version(r->wire, r->version);
     if (wire_size(r->wire->response, r->version, r->reply, &body_size) != OK) {
         request_fail(r, "answer of %s: %s", r->wire->name, err_text());
         return;
     }
-    uint8_t *at = link_reserve(r->connection->link, 4 + head_size + body_size);
-    put_u32(at, (uint32_t)(head_size + body_size));
-    put_u32(at + 4, (uint32_t)r->correlation_id);
-    if (head_size > 4)
-        at[8] = 0;
-    wire_put(r->wire->response, r->version, r->reply, at + 4 + head_size);
+    size_t head = head_size(r->wire, r->version);
+    uint8_t *at = link_reserve(r->connection->link, head + body_size);
+    put_head(at, head, body_size, r->correlation_id);
+    wire_put(r->wire->response, r->version, r->reply, at + head);
 }

@@ -22,6 +22,7 @@
 
 struct api;
 struct connection;
+struct encoding;
 struct kafka_produce_response_record_error;
 struct wire_api;
 struct wire_schema;
@@ -57,15 +58,24 @@ struct request {
     struct wait wait;
     struct timer timer;
     void (*ready)(struct request *, bool in_time);
+    struct encoding *encoding; /* of a large answer, under way or done; NULL: written by the core */
 };
 
 enum { REPLY_MAX_BYTES = 64 << 20 }; /* of structs for one answer; record data is not counted */
+
+enum { ENCODE_IN_CORE_MAX_BYTES = 256 << 10 }; /* of an answer's structs, about 1 ms */
 
 struct core *request_core(const struct request *);
 
 /* `count` zeroed items of `size` bytes that live until the request is freed. NULL when the request
  * asks for more than an answer may take: the connection is closed then, and the handler returns. */
 void *request_alloc(struct request *, size_t count, size_t size);
+
+/* The same, not zeroed: the caller sets all items before it returns from the turn that counts them. */
+void *request_room(struct request *, size_t count, size_t size);
+
+/* A copy that lives as long as the request; null as above. */
+struct bytes request_copy(struct request *, struct bytes);
 
 /* As wire_new() from the request's memory; NULL as above. */
 void *request_new(struct request *, const struct wire_schema *, size_t count);

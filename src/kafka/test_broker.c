@@ -61,10 +61,15 @@ bool broker_step(struct test_broker *b)
     return worked;
 }
 
+static bool is_busy(const struct test_broker *b)
+{
+    return core_next_due(b->core) <= b->now_ns || sim_jobs_waiting_count(b->jobs) > 0;
+}
+
 void broker_commit(struct test_broker *b)
 {
     broker_turn(b);
-    for (int i = 0; i < 16; i++) {
+    for (int i = 0; i < 16 || (i < 1000 && is_busy(b)); i++) {
         sim_jobs_drain(b->jobs);
         broker_turn(b);
     }
