@@ -10,6 +10,7 @@
 #include "amqp/send.h"
 #include "base/mem.h"
 #include "base/say.h"
+#include "broker/user.h"
 #include "wire/amqp_table.h"
 
 static struct amqp_config configuration;
@@ -150,11 +151,13 @@ static void refuse_login(struct connection *c, struct bytes mechanism)
 static void log_in(struct connection *c, const struct amqp_connection_start_ok *in,
                    struct bytes name, struct bytes password)
 {
-    if (user_authenticate(c->core, name, password, c->link->peer.loopback)) {
+    struct user *user;
+
+    if (user_authenticate(c->core, name, password, c->link->peer.loopback, &user)) {
         refuse_login(c, in->mechanism);
         return;
     }
-    c->session.user = xasprintf("%.*s", BYTES_FORMAT(name));
+    session_log_in(&c->session, user);
     c->state = CONNECTION_TUNING;
     send_method(c, 0, AMQP_CONNECTION_TUNE,
                 &(struct amqp_connection_tune){
@@ -250,7 +253,7 @@ void method_connection_open(struct connection *c, const struct command *command)
                         BYTES_FORMAT(in->virtual_host));
         return;
     }
-    c->session.vhost = xasprintf("%.*s", BYTES_FORMAT(in->virtual_host));
+    session_enter(&c->session, c->vhost);
     c->state = CONNECTION_RUNNING;
     send_simple(c, 0, AMQP_CONNECTION_OPEN_OK);
     connection_start_heartbeats(c);

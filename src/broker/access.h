@@ -36,10 +36,10 @@ struct permission {
 struct topic_permission {
     struct user *user;
     struct vhost *vhost;
-    struct bytes exchange;                  /* it need not be there */
-    struct pattern patterns[ACCESS_RIGHTS]; /* write and read, names put in */
-    struct bytes write, read;               /* as given; owned */
-    struct bytes key; /* what the user's map is keyed by: vhost, NUL, exchange; owned */
+    struct bytes exchange;      /* it need not be there */
+    struct bytes write, read;   /* as given; owned */
+    struct pattern patterns[2]; /* write, read, with the names put in */
+    struct bytes key;           /* exchange in it; what the user's map is keyed by; owned */
     struct list of_vhost;
     struct catalog_entry entry;
 };
@@ -67,26 +67,30 @@ must_use enum err access_check_topic(const struct user *, const struct vhost *, 
 
 /* ---- a session's, asked for each message ---- */
 
-/* What was found out, until something changes. Zeroed: nothing yet. One for each (user, vhost):
- * a connection's. */
-enum { ACCESS_CACHED = 8 };
+/* What was found out, until something changes. One for each user and vhost: a connection's. */
+enum { ACCESS_KNOWN = 8, ACCESS_KNOWN_MAX_BYTES = 54 };
+
+struct access_known {
+    uint8_t right, kind; /* enum access_right, enum access_kind */
+    uint8_t size;        /* of the name; 0: nothing is known here */
+    char name[ACCESS_KNOWN_MAX_BYTES];
+};
+
 struct access {
-    const struct user *user;
+    const struct user *user; /* NULL: may do everything */
     const struct vhost *vhost;
     uint64_t version;
-    bool writes_all;       /* every exchange may be published to */
-    bool has_topic_limits; /* the user has topic permissions in this vhost */
-    struct access_known {
-        uint64_t hash; /* of right, kind and name */
-        uint16_t size;
-        char name[256];
-    } known[ACCESS_CACHED]; /* allowed */
-    uint32_t next;
+    bool all[ACCESS_RIGHTS];                 /* the right to everything in the vhost */
+    bool has_topic_permissions;              /* the user, anywhere */
+    struct access_known known[ACCESS_KNOWN]; /* allowed; the first is the last one asked for */
 };
+
+/* Both outlive it; user and vhost NULL: not asked yet. */
 void access_init(struct access *, const struct user *, const struct vhost *);
-/* As access_check(), some ns when it was asked before. */
+/* As access_check(), but some ns when it has been asked before. */
 must_use enum err access_ask(struct access *, enum access_right, enum access_kind,
                              struct bytes name);
+/* As access_check_topic(). */
 must_use enum err access_ask_topic(struct access *, enum access_right, struct bytes exchange,
                                    struct bytes routing_key);
 

@@ -5,11 +5,11 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/say.h"
+#include "broker/access_internal.h"
 #include "broker/catalog_internal.h"
 #include "broker/core_internal.h"
 #include "broker/exchange_internal.h"
 #include "broker/mutant.h"
-#include "broker/user.h"
 
 enum {
     /* Clean when more than twice as many records as objects are there, and this many more. */
@@ -333,6 +333,25 @@ static void make_cluster_id(struct core *core)
     id[22] = 0;
 }
 
+/* The vhost and the user that every RabbitMQ begins with. */
+static enum err create_defaults(struct core *core)
+{
+    struct bytes guest = BYTES_LITERAL("guest"), tag = BYTES_LITERAL("administrator"),
+                 all = BYTES_LITERAL(".*");
+    struct vhost_spec vhost_spec = {.description = BYTES_LITERAL("Default virtual host")};
+    struct user_spec user_spec = {
+        .tags = &tag, .tag_count = 1, .password = password_hash_of(&core->random, guest)};
+    struct vhost *vhost;
+    struct user *user;
+    bool created;
+    enum err err = vhost_create(core, BYTES_LITERAL("/"), &vhost_spec, &vhost);
+    if (!err)
+        err = user_put(core, guest, &user_spec, &user, &created);
+    if (!err)
+        err = permission_put(user, vhost, all, all, all, &created);
+    return err;
+}
+
 /* A first start: what a data directory has from its beginning. */
 static enum err create(struct core *core)
 {
@@ -345,10 +364,21 @@ static enum err create(struct core *core)
         make_cluster_id(core);
     c->next_log_id = c->reserved_log_id = CATALOG_LOG_ID + 1;
     catalog_put(core, &c->meta, CATALOG_META);
-    vhost_create(core, BYTES_LITERAL("/"));
-    user_create(core, BYTES_LITERAL("guest"), BYTES_LITERAL("guest"),
-                &(struct user_spec){.tags = BYTES_LITERAL("administrator"), .loopback_only = true});
-    return OK;
+    return create_defaults(core);
+}
+
+/* The first release had users without permissions, who might do everything. Their records are
+ * written anew, and with them the permissions that say so. */
+static void rewrite_user(void *ctx, struct user *user)
+{
+    catalog_put(ctx, &user->entry, CATALOG_USER);
+}
+
+static void upgrade(struct core *core)
+{
+    say_info("catalog", "users of an earlier release are given permissions for everything");
+    permissions_grant_all(core);
+    user_each(core, rewrite_user, core);
 }
 
 enum err catalog_open(struct core *core)
@@ -370,6 +400,8 @@ enum err catalog_open(struct core *core)
         err = apply(&load);
     if (!err && c->meta.kind != CATALOG_META)
         err = create(core);
+    if (!err && c->is_without_permissions)
+        upgrade(core);
 
     while (!list_is_empty(&load.in_order))
         drop_loaded(&load, container_of(load.in_order.next, struct catalog_loaded, node));

@@ -18,8 +18,9 @@ struct catalog {
     struct catalog_entry meta;
     uint64_t next_log_id, reserved_log_id;
     int64_t next_producer_id, reserved_producer_id;
-    struct idmap claimed;   /* while it is read: log ids that records name */
-    struct text key, value; /* scratch */
+    struct idmap claimed;        /* while it is read: log ids that records name */
+    bool is_without_permissions; /* a record of a user was read that is older than permissions */
+    struct text key, value;      /* scratch */
 };
 
 /* A record as read back. The bytes lie behind the struct. */

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/check.h"
+#include "broker/access_internal.h"
 #include "broker/broker_config_internal.h"
 #include "broker/catalog_internal.h"
 #include "broker/catalog_messages.h"
@@ -12,7 +13,6 @@
 #include "broker/exchange_internal.h"
 #include "broker/queue_internal.h"
 #include "broker/topic_internal.h"
-#include "broker/user.h"
 
 enum {
     HEAD_BYTES = 4, /* u16 id, u16 version */
@@ -31,6 +31,9 @@ static_assert((int)CATALOG_EXCHANGE_BINDING == (int)CATALOG_RECORD_EXCHANGE_BIND
               "one numbering");
 
 static_assert((int)CATALOG_BROKER_CONFIG == (int)CATALOG_RECORD_BROKER_CONFIG, "one numbering");
+static_assert((int)CATALOG_PERMISSION == (int)CATALOG_RECORD_PERMISSION, "one numbering");
+static_assert((int)CATALOG_TOPIC_PERMISSION == (int)CATALOG_RECORD_TOPIC_PERMISSION,
+              "one numbering");
 
 #define ENTRY_OF(pointer, type) container_of(pointer, type, entry)
 
@@ -79,6 +82,23 @@ static int binding_parts(const struct catalog_entry *e, struct bytes *parts)
     return 5;
 }
 
+static int permission_parts(const struct catalog_entry *e, struct bytes *parts)
+{
+    const struct permission *p = ENTRY_OF(e, struct permission);
+    parts[0] = p->vhost->name;
+    parts[1] = p->user->name;
+    return 2;
+}
+
+static int topic_permission_parts(const struct catalog_entry *e, struct bytes *parts)
+{
+    const struct topic_permission *p = ENTRY_OF(e, struct topic_permission);
+    parts[0] = p->vhost->name;
+    parts[1] = p->user->name;
+    parts[2] = p->exchange;
+    return 3;
+}
+
 static int entry_parts(const struct catalog_entry *e, struct bytes *parts)
 {
     switch ((enum catalog_kind)e->kind) {
@@ -90,6 +110,8 @@ static int entry_parts(const struct catalog_entry *e, struct bytes *parts)
     case CATALOG_QUEUE: return queue_parts(e, parts);
     case CATALOG_BINDING:
     case CATALOG_EXCHANGE_BINDING: return binding_parts(e, parts);
+    case CATALOG_PERMISSION: return permission_parts(e, parts);
+    case CATALOG_TOPIC_PERMISSION: return topic_permission_parts(e, parts);
     case CATALOG_BROKER_CONFIG:
         parts[0] = bytes_from_string(ENTRY_OF(e, struct broker_config_scope)->node);
         return 1;
@@ -119,14 +141,49 @@ static void put_meta(struct core *core, struct text *out)
     put_record(CATALOG_RECORD_META, &meta, out);
 }
 
+static void put_vhost(const struct vhost *vhost, struct text *out)
+{
+    struct catalog_vhost record = {
+        .description = vhost->description,
+        .default_queue_type = vhost->default_queue_type,
+        .is_protected = vhost->is_protected,
+        .max_connections = vhost->max_connections,
+        .max_queues = vhost->max_queues,
+        .doomed = vhost->doomed,
+    };
+    record.tags.items = vhost->tags.items;
+    record.tags.count = (int32_t)vhost->tags.count;
+    put_record(CATALOG_RECORD_VHOST, &record, out);
+}
+
 static void put_user(const struct user *user, struct text *out)
 {
     struct catalog_user record = {
-        .password_hash = bytes_of(user->password_hash, USER_HASH_BYTES),
-        .tags = user->tags,
+        .password_hash = bytes_of(user->password.bytes, user->password.size),
         .loopback_only = user->loopback_only,
+        .hashing = (int8_t)user->password.hashing,
+        .max_connections = user->max_connections,
+        .max_channels = user->max_channels,
     };
+    record.tags.items = user->tags.items;
+    record.tags.count = (int32_t)user->tags.count;
     put_record(CATALOG_RECORD_USER, &record, out);
+}
+
+static void put_permission(const struct permission *p, struct text *out)
+{
+    struct catalog_permission record = {
+        .configure = p->patterns[ACCESS_CONFIGURE].text,
+        .write = p->patterns[ACCESS_WRITE].text,
+        .read = p->patterns[ACCESS_READ].text,
+    };
+    put_record(CATALOG_RECORD_PERMISSION, &record, out);
+}
+
+static void put_topic_permission(const struct topic_permission *p, struct text *out)
+{
+    struct catalog_topic_permission record = {.write = p->write, .read = p->read};
+    put_record(CATALOG_RECORD_TOPIC_PERMISSION, &record, out);
 }
 
 static void put_configs(const struct config_set *set, struct catalog_config *out)
@@ -203,6 +260,7 @@ void catalog_encode_value(struct core *core, const struct catalog_entry *entry, 
     static const char nothing[1];
     switch ((enum catalog_kind)entry->kind) {
     case CATALOG_META: put_meta(core, out); return;
+    case CATALOG_VHOST: put_vhost(ENTRY_OF(entry, struct vhost), out); return;
     case CATALOG_USER: put_user(ENTRY_OF(entry, struct user), out); return;
     case CATALOG_TOPIC: put_topic(core, ENTRY_OF(entry, struct topic), out); return;
     case CATALOG_EXCHANGE:
@@ -212,7 +270,10 @@ void catalog_encode_value(struct core *core, const struct catalog_entry *entry, 
     case CATALOG_BROKER_CONFIG:
         put_broker_config(ENTRY_OF(entry, struct broker_config_scope), out);
         return;
-    case CATALOG_VHOST:
+    case CATALOG_PERMISSION: put_permission(ENTRY_OF(entry, struct permission), out); return;
+    case CATALOG_TOPIC_PERMISSION:
+        put_topic_permission(ENTRY_OF(entry, struct topic_permission), out);
+        return;
     case CATALOG_BINDING:
     case CATALOG_EXCHANGE_BINDING: put_record(entry->kind, nothing, out); return;
     case CATALOG_KIND_END: break;
@@ -237,6 +298,12 @@ static enum err get_record(struct bytes in, int want_id, struct arena *arena, vo
         return err_set(E_UNSUPPORTED, "%s record of version %d is from a newer release: start that",
                        record->name, version);
     return wire_decode(record->schema, version, &r, arena, out);
+}
+
+/* Of a record that get_record() takes. */
+static int record_version(struct bytes record)
+{
+    return get_u16(record.data + 2);
 }
 
 /* Keys that mean the same are the same bytes, or one object would have two records. */
@@ -311,12 +378,27 @@ static enum err apply_meta(struct reading *r)
     return OK;
 }
 
+/* Tags are bounded as limits of the objects that they are made into. */
 static enum err apply_vhost(struct reading *r)
 {
     struct catalog_vhost record;
+    struct vhost *vhost;
     enum err err = read_value(r, &record);
+    if (err)
+        return err;
+    struct vhost_saved saved = {
+        .spec = {.description = record.description,
+                 .tags = record.tags.items,
+                 .tag_count = (size_t)record.tags.count,
+                 .default_queue_type = record.default_queue_type,
+                 .is_protected = record.is_protected},
+        .max_connections = record.max_connections,
+        .max_queues = record.max_queues,
+        .doomed = record.doomed,
+    };
+    err = vhost_restore(r->core, r->parts[0], &saved, &vhost);
     if (!err)
-        r->loaded->entry = &vhost_restore(r->core, r->parts[0])->entry;
+        r->loaded->entry = &vhost->entry;
     return err;
 }
 
@@ -327,11 +409,25 @@ static enum err apply_user(struct reading *r)
     enum err err = read_value(r, &record);
     if (err)
         return err;
-    struct user_spec spec = {.tags = record.tags, .loopback_only = record.loopback_only};
-    err = user_restore(r->core, r->parts[0], record.password_hash, &spec, &user);
-    if (!err)
-        r->loaded->entry = &user->entry;
-    return err;
+    if (record.hashing < 0 || record.hashing >= PASSWORD_HASHINGS)
+        return err_set(E_MALFORMED, "password hashing %d", record.hashing);
+    bool is_old = record_version(r->loaded->value) == 0;
+    struct user_saved saved = {
+        .hashing = (enum password_hashing)record.hashing,
+        .password_hash = record.password_hash,
+        .tags = is_old ? NULL : record.tags.items,
+        .tag_count = (size_t)record.tags.count,
+        .tag_text = record.tag_text,
+        .loopback_only = record.loopback_only,
+        .max_connections = record.max_connections,
+        .max_channels = record.max_channels,
+    };
+    err = user_restore(r->core, r->parts[0], &saved, &user);
+    if (err)
+        return err;
+    r->core->catalog->is_without_permissions |= is_old;
+    r->loaded->entry = &user->entry;
+    return OK;
 }
 
 static struct topic_config *read_configs(struct reading *r, const struct catalog_config *in,
@@ -395,7 +491,7 @@ static enum err apply_topic(struct reading *r)
 
 static enum err find_vhost(struct reading *r, struct vhost **out)
 {
-    *out = vhost_find(r->core, r->parts[0]);
+    *out = vhost_lookup(r->core, r->parts[0]);
     return *out ? OK : err_set(E_MALFORMED, "vhost '%.*s' is missing", BYTES_FORMAT(r->parts[0]));
 }
 
@@ -502,6 +598,55 @@ static enum err apply_broker_config(struct reading *r)
                                   (size_t)record.configs.count, &r->loaded->entry);
 }
 
+static enum err find_user(struct reading *r, struct user **out)
+{
+    *out = user_find(r->core, r->parts[1]);
+    return *out ? OK : err_set(E_MALFORMED, "user '%.*s' is missing", BYTES_FORMAT(r->parts[1]));
+}
+
+static enum err apply_permission(struct reading *r)
+{
+    struct catalog_permission record;
+    struct vhost *vhost;
+    struct user *user;
+    struct permission *permission;
+    enum err err = read_value(r, &record);
+    if (!err)
+        err = find_vhost(r, &vhost);
+    if (!err)
+        err = find_user(r, &user);
+    if (err)
+        return err;
+    const struct bytes texts[ACCESS_RIGHTS] = {[ACCESS_CONFIGURE] = record.configure,
+                                               [ACCESS_WRITE] = record.write,
+                                               [ACCESS_READ] = record.read};
+    err = permission_restore(user, vhost, texts, &permission);
+    if (!err)
+        r->loaded->entry = &permission->entry;
+    return err;
+}
+
+static enum err apply_topic_permission(struct reading *r)
+{
+    struct catalog_topic_permission record;
+    struct vhost *vhost;
+    struct user *user;
+    struct topic_permission *permission;
+    enum err err = read_value(r, &record);
+    if (!err)
+        err = find_vhost(r, &vhost);
+    if (!err)
+        err = find_user(r, &user);
+    if (!err)
+        err = check_short(r, 2, 1);
+    if (!err)
+        err = topic_permission_restore(user, vhost, r->parts[2], record.write, record.read,
+                                       &permission);
+    if (!err)
+        r->loaded->entry = &permission->entry;
+    return err;
+}
+
 static const struct {
     enum err (*apply)(struct reading *);
     int parts;
@@ -515,6 +660,8 @@ static const struct {
     [CATALOG_BINDING] = {apply_binding, 5},
     [CATALOG_EXCHANGE_BINDING] = {apply_exchange_binding, 5},
     [CATALOG_BROKER_CONFIG] = {apply_broker_config, 1},
+    [CATALOG_PERMISSION] = {apply_permission, 2},
+    [CATALOG_TOPIC_PERMISSION] = {apply_topic_permission, 3},
 };
 
 enum err catalog_apply(struct core *core, struct catalog_loaded *loaded)

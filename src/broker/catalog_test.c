@@ -39,7 +39,7 @@ static void make_everything(struct test_core *t)
     struct queue *q = queue_create(test_vhost(t), &queue);
     exchange_bind(make_exchange(t, "x"), q, B("key"), BYTES_LITERAL(""));
     exchange_bind(exchange_find(test_vhost(t), B("amq.direct")), q, B("key2"), B("\2c"));
-    user_create(t->core, B("alice"), B("secret"), &(struct user_spec){.tags = B("monitoring")});
+    test_user(t, "alice", "secret", "monitoring");
 }
 
 static void expect_everything(struct test_core *t, const uint8_t topic_id[16])
@@ -62,7 +62,7 @@ static void expect_everything(struct test_core *t, const uint8_t topic_id[16])
     expect_int(route_count(t, "x", "key"), 1);
     expect_int(route_count(t, "amq.direct", "key2"), 1);
     expect_int(route_count(t, "x", "key2"), 0);
-    expect_ok(user_authenticate(t->core, B("alice"), B("secret"), false));
+    expect_ok(test_log_in(t, "alice", "secret", false));
 }
 
 TEST(everything_declared_is_there_again_after_a_restart_and_after_a_crash)
@@ -91,7 +91,7 @@ TEST(changes_whose_ticket_was_not_done_are_gone_after_a_crash_as_a_whole)
     expect_null(topic_find(t.core, B("orders")));
     expect_null(test_queue(&t, "q"));
     expect_null(exchange_find(test_vhost(&t), B("x")));
-    expect_err(user_authenticate(t.core, B("alice"), B("secret"), false), E_REFUSED);
+    expect_err(test_log_in(&t, "alice", "secret", false), E_REFUSED);
     test_core_end(&t);
 }
 
@@ -240,7 +240,7 @@ TEST(the_catalog_cleans_itself_and_loses_nothing)
         expect_not_null(test_queue(&t, name));
     }
     expect_null(test_queue(&t, "comes-and-goes"));
-    expect_ok(user_authenticate(t.core, B("guest"), B("guest"), true));
+    expect_ok(test_log_in(&t, "guest", "guest", true));
     test_core_end(&t);
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "broker/access_internal.h"
 #include "broker/broker_config_internal.h"
 #include "broker/feed.h"
 #include "broker/group_internal.h"
@@ -29,6 +30,7 @@ static struct core *core_new(const struct core_config *config, struct disk *disk
     core->internal = in;
     in->disk = disk;
     in->jobs = jobs;
+    in->access_version = 1; /* no session has seen it */
     random_init(&core->random, config->random_seed);
     for (int i = 0; i < WAIT_LISTS; i++)
         list_init(&in->waits[i]);
@@ -51,6 +53,7 @@ static struct core *core_new(const struct core_config *config, struct disk *disk
 static void core_free(struct core *core)
 {
     struct core_internal *in = core->internal;
+    permissions_free(core);
     vhosts_free(core);
     groups_free(in->groups);
     topics_free(core);

@@ -30,6 +30,8 @@ struct rates;
 struct session_view;
 struct catalog;
 struct link;
+struct user;
+struct vhost;
 
 struct core_config {
     struct store_config store;
@@ -143,8 +145,12 @@ struct session {
     struct list node;
     struct link *link;    /* NULL only in tests */
     const char *protocol; /* "kafka", "amqp" */
-    char *user, *vhost;   /* NULL before log-in */
-    char *client;         /* what the client calls itself */
+    char *user, *vhost;   /* names; NULL before log-in */
+    struct user *account; /* NULL before log-in; may be deleted meanwhile */
+    struct list of_user;  /* while it counts as one of the user's */
+    struct vhost *place;  /* NULL before it is on a vhost, and once it has been evicted */
+    struct list of_vhost;
+    char *client; /* what the client calls itself */
     int64_t opened_wall_ms;
     struct core *core;               /* the broker's; also below */
     struct list exclusive_queues;    /* those that die with the session */
@@ -153,12 +159,13 @@ struct session {
     void (*close)(struct session *, const char *reason); /* asked by management */
 };
 void session_add(struct core *, struct session *);
+void session_log_in(struct session *, struct user *);
+/* It counts for the limits of its user and of the vhost from here on. */
+void session_enter(struct session *, struct vhost *);
+/* Close it, because its user or its vhost goes away: it counts no more. */
+void session_evict(struct session *, const char *reason);
 /* Frees user, vhost, client. Its exclusive queues are gone before (queue_delete_exclusive()). */
 void session_remove(struct session *);
 void session_each(struct core *, void (*each)(void *ctx, struct session *), void *ctx);
-
-/* Is this a log-in that is allowed? PLAIN. `guest` only from a loopback peer. E_REFUSED. */
-must_use enum err user_authenticate(struct core *, struct bytes name, struct bytes password,
-                                    bool peer_is_loopback);
 
 #endif

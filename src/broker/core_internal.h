@@ -45,6 +45,7 @@ struct core_internal {
     struct idmap session_ids; /* by the link's id */
 
     struct map vhosts, users, topics; /* by name */
+    uint64_t access_version;          /* counts changes of what users may do */
     struct map topic_ids;             /* by the 16 bytes */
     struct map topic_shapes;          /* those with '.' or '_', by the name with only '_' */
     int64_t partition_count;          /* of all topics */

@@ -10,7 +10,7 @@ TEST(a_new_data_directory_has_a_cluster_id_a_vhost_and_guest)
     test_core_init(&t);
     expect_int(strlen(t.core->config.cluster_id), 22);
     expect_not_null(test_vhost(&t));
-    expect_ok(user_authenticate(t.core, BYTES_LITERAL("guest"), BYTES_LITERAL("guest"), true));
+    expect_ok(test_log_in(&t, "guest", "guest", true));
     test_core_end(&t);
 }
 

@@ -156,20 +156,10 @@ void exchange_delete(struct exchange *x)
     vec_reset(&doomed);
 }
 
-/* ---- vhosts ---- */
+/* ---- of a vhost ---- */
 
-struct vhost *vhost_find(struct core *core, struct bytes name)
+void exchanges_predeclare(struct vhost *vhost)
 {
-    return map_get(&core->internal->vhosts, name);
-}
-
-struct vhost *vhost_restore(struct core *core, struct bytes name)
-{
-    check(!vhost_find(core, name));
-    struct vhost *vhost = xzalloc(sizeof *vhost);
-    vhost->name = bytes_dup(name);
-    vhost->core = core;
-    map_put(&core->internal->vhosts, vhost->name, vhost);
     for (size_t i = 0; i < sizeof predeclared / sizeof *predeclared; i++) {
         struct exchange_spec spec = {
             .name = bytes_from_string(predeclared[i].name),
@@ -179,17 +169,9 @@ struct vhost *vhost_restore(struct core *core, struct bytes name)
         };
         exchange_new(vhost, &spec);
     }
-    return vhost;
 }
 
-struct vhost *vhost_create(struct core *core, struct bytes name)
-{
-    struct vhost *vhost = vhost_restore(core, name);
-    catalog_put(core, &vhost->entry, CATALOG_VHOST);
-    return vhost;
-}
-
-static void vhost_free(struct vhost *vhost)
+void exchanges_free(struct vhost *vhost)
 {
     size_t position = 0;
     struct exchange *x;
@@ -198,18 +180,4 @@ static void vhost_free(struct vhost *vhost)
     for (position = 0; (x = map_next(&vhost->exchanges, &position));)
         exchange_free(x);
     map_reset(&vhost->exchanges);
-    queues_free(vhost);
-    counters_free(vhost->counters);
-    bytes_free(vhost->name);
-    free(vhost);
-}
-
-void vhosts_free(struct core *core)
-{
-    size_t position = 0;
-    struct vhost *vhost;
-    while ((vhost = map_next(&core->internal->vhosts, &position)))
-        vhost_free(vhost);
-    map_reset(&core->internal->vhosts);
-    route_cache_free(core->internal->routes);
 }

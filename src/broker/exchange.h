@@ -1,5 +1,5 @@
 /*
- * Vhosts, exchanges and bindings. Names are unique within a vhost and kind. All changes go through
+ * Exchanges and bindings. Names are unique within a vhost and kind. All changes go through
  * the catalog (durable objects) or stay in memory (transient and exclusive ones).
  */
 #ifndef BROKER_EXCHANGE_H
@@ -8,21 +8,11 @@
 #include "broker/catalog.h"
 #include "broker/core.h"
 #include "broker/message.h"
+#include "broker/vhost.h"
 
 struct counters;
 struct queue;
 struct exchange;
-
-struct vhost {
-    struct bytes name;
-    struct map queues;
-    struct map exchanges;
-    struct core *core;
-    struct catalog_entry entry;
-    struct counters *counters; /* of channels that are gone; NULL: nothing has happened */
-};
-
-struct vhost *vhost_find(struct core *, struct bytes name); /* "/" is always there */
 
 enum exchange_kind {
     EXCHANGE_DIRECT,

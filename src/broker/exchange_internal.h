@@ -1,4 +1,4 @@
-/* Vhosts, exchanges and bindings, for the modules of this folder. */
+/* Exchanges and bindings, for the modules of this folder. */
 #ifndef BROKER_EXCHANGE_INTERNAL_H
 #define BROKER_EXCHANGE_INTERNAL_H
 
@@ -61,14 +61,15 @@ struct exchange_type {
 
 const struct exchange_type *exchange_type(enum exchange_kind kind);
 
-/* ---- bindings and vhosts ---- */
+/* ---- bindings ---- */
 
 struct route_cache;
 void route_cache_free(struct route_cache *cache); /* accepts NULL */
 
-/* With the exchanges that every vhost has. `name` must be free. */
-struct vhost *vhost_create(struct core *core, struct bytes name);
-struct vhost *vhost_restore(struct core *core, struct bytes name);
+/* Those that every vhost has, in a new one. */
+void exchanges_predeclare(struct vhost *vhost);
+/* All of them with their bindings, from memory. */
+void exchanges_free(struct vhost *vhost);
 struct exchange *exchange_restore(struct vhost *, const struct exchange_spec *);
 struct binding *binding_restore(struct exchange *, struct queue *, struct exchange *target,
                                 struct bytes key, struct bytes arguments);

@@ -18,6 +18,7 @@ enum { PATTERN_MAX_BYTES = 4096 };
 
 enum pattern_kind {
     PATTERN_NOTHING, /* no pattern at all; zeroed */
+    PATTERN_EMPTY,   /* the empty name only */
     PATTERN_ALL,     /* ".*" and its like: nobody has to look */
     PATTERN_REGEX,
 };
@@ -30,6 +31,8 @@ struct pattern {
 
 /* E_INVALID, with the place in the text; *out is not touched. */
 must_use enum err pattern_init(struct pattern *out, struct bytes text);
+/* The same, except that an empty one matches the empty name only (RabbitMQ: permissions). */
+must_use enum err pattern_init_permission(struct pattern *out, struct bytes text);
 void pattern_reset(struct pattern *); /* accepts a zeroed one */
 
 /* Is it found in the name? False too when the limits end the search. */

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/mem.h"
 #include "broker/core_internal.h"
+#include "broker/user.h"
+#include "broker/vhost.h"
 #include "io/link.h"
 
 void session_add(struct core *core, struct session *session)
@@ -19,6 +22,44 @@ void session_add(struct core *core, struct session *session)
         idmap_put(&core->internal->session_ids, session->link->id, session);
 }
 
+void session_log_in(struct session *session, struct user *user)
+{
+    check(!session->account);
+    session->account = user_ref(user);
+    session->user = xasprintf("%.*s", BYTES_FORMAT(user->name));
+    list_push_back(&user->sessions, &session->of_user);
+}
+
+void session_enter(struct session *session, struct vhost *vhost)
+{
+    check(session->account);
+    check(!session->place);
+    session->place = vhost;
+    session->vhost = xasprintf("%.*s", BYTES_FORMAT(vhost->name));
+    list_push_back(&vhost->sessions, &session->of_vhost);
+    vhost->session_count++;
+    session->account->session_count++;
+}
+
+/* It no longer counts as one of its user's and vhost's. */
+static void leave(struct session *session)
+{
+    list_remove(&session->of_user);
+    if (!session->place)
+        return;
+    list_remove(&session->of_vhost);
+    session->place->session_count--;
+    session->account->session_count--;
+    session->place = NULL;
+}
+
+void session_evict(struct session *session, const char *reason)
+{
+    leave(session);
+    if (session->close)
+        session->close(session, reason);
+}
+
 void session_remove(struct session *session)
 {
     if (list_is_linked(&session->node)) { /* queue_delete_exclusive() comes first */
@@ -28,6 +69,9 @@ void session_remove(struct session *session)
     }
     list_remove(&session->node);
     rates_free(session->rates);
+    leave(session);
+    user_unref(session->account);
+    session->account = NULL;
     free(session->user);
     free(session->vhost);
     free(session->client);

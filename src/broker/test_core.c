@@ -122,6 +122,45 @@ struct vhost *test_vhost(struct test_core *t)
     return vhost_find(t->core, BYTES_LITERAL("/"));
 }
 
+struct vhost *test_vhost_named(struct test_core *t, const char *name)
+{
+    struct vhost *vhost = NULL;
+    expect_ok(vhost_create(t->core, bytes_from_string(name), &(struct vhost_spec){0}, &vhost));
+    return vhost;
+}
+
+struct user *test_user(struct test_core *t, const char *name, const char *password,
+                       const char *tags)
+{
+    struct tag_list list;
+    struct user *user = NULL;
+    bool created;
+    expect_ok(tag_list_parse(&list, bytes_from_string(tags)));
+    struct user_spec spec = {.tags = list.items,
+                             .tag_count = list.count,
+                             .password =
+                                 password_hash_of(&t->core->random, bytes_from_string(password))};
+    expect_ok(user_put(t->core, bytes_from_string(name), &spec, &user, &created));
+    tag_list_reset(&list);
+    return user;
+}
+
+void test_permit(struct user *user, struct vhost *vhost, const char *configure, const char *write,
+                 const char *read)
+{
+    bool created;
+    expect_ok(permission_put(user, vhost, bytes_from_string(configure), bytes_from_string(write),
+                             bytes_from_string(read), &created));
+}
+
+enum err test_log_in(struct test_core *t, const char *name, const char *password,
+                     bool peer_is_loopback)
+{
+    struct user *user;
+    return user_authenticate(t->core, bytes_from_string(name), bytes_from_string(password),
+                             peer_is_loopback, &user);
+}
+
 struct queue *test_queue(struct test_core *t, const char *name)
 {
     return queue_find(test_vhost(t), bytes_from_string(name));

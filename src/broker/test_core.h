@@ -2,6 +2,7 @@
 #ifndef BROKER_TEST_CORE_H
 #define BROKER_TEST_CORE_H
 
+#include "broker/access.h"
 #include "broker/core.h"
 #include "broker/exchange.h"
 #include "broker/queue.h"
@@ -40,7 +41,15 @@ struct test_wait {
 };
 void test_wait(struct test_core *t, struct test_wait *w, struct ticket ticket);
 
-struct vhost *test_vhost(struct test_core *t);                           /* "/" */
+struct vhost *test_vhost(struct test_core *t);                         /* "/" */
+struct vhost *test_vhost_named(struct test_core *t, const char *name); /* made */
+/* Made; tags separated by commas. */
+struct user *test_user(struct test_core *t, const char *name, const char *password,
+                       const char *tags);
+void test_permit(struct user *user, struct vhost *vhost, const char *configure, const char *write,
+                 const char *read);
+enum err test_log_in(struct test_core *t, const char *name, const char *password,
+                     bool peer_is_loopback);
 struct queue *test_queue(struct test_core *t, const char *name);         /* or NULL */
 struct queue *test_durable_queue(struct test_core *t, const char *name); /* made */
 struct queue *test_transient_queue(struct test_core *t, const char *name);

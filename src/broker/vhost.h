@@ -21,6 +21,7 @@
 #include "base/map.h"
 #include "broker/catalog.h"
 #include "broker/core.h"
+#include "broker/tag_list.h"
 
 struct counters;
 
@@ -34,25 +35,31 @@ struct vhost {
     struct catalog_entry entry;
     struct counters *counters; /* of channels that are gone; NULL: nothing has happened */
 
-    struct bytes description;
-    struct bytes tags;               /* separated by commas, as given */
-    struct bytes default_queue_type; /* empty: none; otherwise classic, quorum, stream */
-    bool is_protected;               /* from deletion (RabbitMQ 4.1) */
-    bool is_tracing;
+    struct bytes description; /* owned, as the next two */
+    struct tag_list tags;
+    struct bytes default_queue_type;     /* empty: none; otherwise classic, quorum or stream */
+    bool is_protected;                   /* from deletion */
     int64_t max_connections, max_queues; /* LIMIT_NONE */
 
+    struct list sessions; /* of_vhost */
     uint32_t session_count;
     struct list permissions, topic_permissions; /* of_vhost */
-    struct vhost_deletion *deletion;            /* not NULL: doomed */
+
+    bool doomed;
+    struct deferred deletion; /* its slices */
+    size_t deletion_position; /* in the map that is being emptied */
+    struct list gone;         /* struct deferred: to be told when it is */
 };
 
 struct vhost *vhost_find(struct core *, struct bytes name); /* NULL: none, or doomed */
 
-/* What can be said about a vhost; NULL data: as it was. */
+/* What can be said about a vhost, as a whole. */
 struct vhost_spec {
-    struct bytes description, tags, default_queue_type;
-    bool set_protected, is_protected;
-    bool set_tracing, is_tracing;
+    struct bytes description;
+    const struct bytes *tags; /* copied */
+    size_t tag_count;
+    struct bytes default_queue_type;
+    bool is_protected;
 };
 /* With the exchanges that every vhost has. E_EXISTS; E_LOCKED: one of this name is being deleted;
  * E_INVALID: name or spec; E_FROZEN, E_NO_SPACE. */
@@ -63,14 +70,16 @@ must_use enum err vhost_update(struct vhost *, const struct vhost_spec *);
 /* Negative: none. */
 must_use enum err vhost_set_limits(struct vhost *, int64_t max_connections, int64_t max_queues);
 
-/* Delete it, however long that takes: `gone` (may be NULL) is deferred when it is done. E_REFUSED:
- * it is protected. */
+/* Delete it, however long that takes: `gone` (may be NULL) is deferred when it is done; what a client
+ * is told then waits for core_catalog_ticket(). core_defer_cancel() for who goes away first.
+ * E_PRECONDITION: it is protected; E_FROZEN, E_NO_SPACE. */
 must_use enum err vhost_delete(struct vhost *, struct deferred *gone);
 
 void vhost_each(struct core *, void (*each)(void *ctx, struct vhost *), void *ctx);
 
-/* ---- limits, asked before something is made; E_REFUSED with RabbitMQ's text ---- */
+/* ---- limits, asked before something is made, with RabbitMQ's texts ---- */
 
+/* E_REFUSED. */
 must_use enum err vhost_can_connect(const struct vhost *, struct bytes user_name);
 /* E_PRECONDITION. */
 must_use enum err vhost_can_declare_queue(const struct vhost *, struct bytes queue_name);

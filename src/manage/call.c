@@ -114,11 +114,12 @@ void manage_answer_durable(struct manage_call *call, int status, json_t *json)
 static bool log_in(struct manage_call *call)
 {
     struct manage_call_internal *c = call->internal;
+    struct user *user;
 
     if (c->is_trusted)
         return true;
     if (c->has_login &&
-        user_authenticate(call->core, c->user, c->password, c->peer_is_loopback) == OK)
+        user_authenticate(call->core, c->user, c->password, c->peer_is_loopback, &user) == OK)
         return true;
     manage_fail_as(call, 401, "not_authorized", "Login failed");
     return false;

@@ -1,24 +1,8 @@
 /* Who may do what: by the tags of the user and by the vhost in the path. */
 #include <string.h>
 
-#include "broker/exchange.h"
-#include "broker/user.h"
+#include "broker/access.h"
 #include "manage/call_internal.h"
-
-static bool has_tag(const struct user *user, const char *tag)
-{
-    struct bytes rest = user->tags;
-
-    while (rest.size) {
-        const uint8_t *end = memchr(rest.data, ',', rest.size);
-        size_t size = end ? (size_t)(end - rest.data) : rest.size;
-        if (bytes_equal_string(bytes_of(rest.data, size), tag))
-            return true;
-        size_t past = end ? size + 1 : size;
-        rest = bytes_of(rest.data + past, rest.size - past);
-    }
-    return false;
-}
 
 bool manage_has_right(const struct manage_call *call, enum manage_right right)
 {
@@ -28,15 +12,12 @@ bool manage_has_right(const struct manage_call *call, enum manage_right right)
         return true;
     if (!user)
         return false;
-    if (has_tag(user, "administrator"))
-        return true;
-    bool policymaker = has_tag(user, "policymaker"), monitoring = has_tag(user, "monitoring");
     switch (right) {
     case MANAGE_PUBLIC:
-    case MANAGE_LOGIN: return policymaker || monitoring || has_tag(user, "management");
-    case MANAGE_POLICYMAKER: return policymaker;
-    case MANAGE_MONITORING: return monitoring;
-    case MANAGE_ADMINISTRATOR: return false;
+    case MANAGE_LOGIN: return user_may(user, USER_MANAGEMENT);
+    case MANAGE_POLICYMAKER: return user_may(user, USER_POLICYMAKER);
+    case MANAGE_MONITORING: return user_may(user, USER_MONITORING);
+    case MANAGE_ADMINISTRATOR: return user_may(user, USER_ADMINISTRATOR);
     }
     return false;
 }
@@ -44,8 +25,7 @@ bool manage_has_right(const struct manage_call *call, enum manage_right right)
 /* Has the user permissions in the vhost? */
 static bool may_use(const struct manage_call *call, const struct vhost *vhost)
 {
-    (void)vhost;
-    return call->internal->is_trusted || call->user;
+    return call->internal->is_trusted || (call->user && permission_find(call->user, vhost));
 }
 
 bool manage_may_see(const struct manage_call *call, const struct vhost *vhost)

@@ -1,0 +1,298 @@
+#include "broker/vhost.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/say.h"
+#include "broker/access_internal.h"
+#include "broker/core_internal.h"
+#include "broker/counters.h"
+#include "broker/exchange_internal.h"
+#include "broker/queue_internal.h"
+
+/* What one turn deletes of a vhost: well below a millisecond. */
+enum { SESSION_SLICE = 16, QUEUE_SLICE = 64, EXCHANGE_SLICE = 64, PERMISSION_SLICE = 128 };
+
+struct vhost *vhost_lookup(struct core *core, struct bytes name)
+{
+    return map_get(&core->internal->vhosts, name);
+}
+
+struct vhost *vhost_find(struct core *core, struct bytes name)
+{
+    struct vhost *vhost = vhost_lookup(core, name);
+    return vhost && !vhost->doomed ? vhost : NULL;
+}
+
+void vhost_each(struct core *core, void (*each)(void *ctx, struct vhost *), void *ctx)
+{
+    size_t position = 0;
+    struct vhost *vhost;
+    while ((vhost = map_next(&core->internal->vhosts, &position)))
+        if (!vhost->doomed)
+            each(ctx, vhost);
+}
+
+/* ---- life ---- */
+
+static void delete_slice(struct deferred *);
+
+static struct vhost *vhost_new(struct core *core, struct bytes name)
+{
+    check(!vhost_lookup(core, name));
+    struct vhost *vhost = xzalloc(sizeof *vhost);
+    vhost->name = bytes_dup(name);
+    vhost->core = core;
+    vhost->max_connections = vhost->max_queues = LIMIT_NONE;
+    vhost->deletion.run = delete_slice;
+    list_init(&vhost->sessions);
+    list_init(&vhost->permissions);
+    list_init(&vhost->topic_permissions);
+    list_init(&vhost->gone);
+    map_put(&core->internal->vhosts, vhost->name, vhost);
+    exchanges_predeclare(vhost);
+    return vhost;
+}
+
+static void vhost_free(struct vhost *vhost)
+{
+    core_defer_cancel(&vhost->deletion);
+    exchanges_free(vhost);
+    queues_free(vhost);
+    counters_free(vhost->counters);
+    bytes_free(vhost->name);
+    bytes_free(vhost->description);
+    bytes_free(vhost->default_queue_type);
+    tag_list_reset(&vhost->tags);
+    free(vhost);
+}
+
+void vhosts_free(struct core *core)
+{
+    size_t position = 0;
+    struct vhost *vhost;
+    while ((vhost = map_next(&core->internal->vhosts, &position)))
+        vhost_free(vhost);
+    map_reset(&core->internal->vhosts);
+    route_cache_free(core->internal->routes);
+}
+
+/* ---- what it is ---- */
+
+static enum err check_name(struct bytes name)
+{
+    if (name.size == 0 || name.size > VHOST_NAME_MAX_BYTES)
+        return err_set(E_INVALID, "a vhost name of %zu bytes", name.size);
+    if (!bytes_are_utf8(name))
+        return err_set(E_INVALID, "a vhost name that is not UTF-8");
+    return OK;
+}
+
+static enum err check_spec(const struct vhost_spec *spec)
+{
+    struct bytes type = spec->default_queue_type;
+    if (type.size && !bytes_equal_string(type, "classic") && !bytes_equal_string(type, "quorum") &&
+        !bytes_equal_string(type, "stream"))
+        return err_set(E_INVALID, "Unsupported default queue type: '%.*s'", BYTES_FORMAT(type));
+    if (spec->description.size > UINT16_MAX)
+        return err_set(E_INVALID, "a description of %zu bytes", spec->description.size);
+    return OK;
+}
+
+static void replace(struct bytes *owned, struct bytes by)
+{
+    bytes_free(*owned);
+    *owned = bytes_dup(by);
+}
+
+/* Takes over the tags. */
+static void take_spec(struct vhost *vhost, const struct vhost_spec *spec, struct tag_list *tags)
+{
+    replace(&vhost->description, spec->description);
+    replace(&vhost->default_queue_type, spec->default_queue_type);
+    tag_list_reset(&vhost->tags);
+    vhost->tags = *tags;
+    vhost->is_protected = spec->is_protected;
+}
+
+enum err vhost_create(struct core *core, struct bytes name, const struct vhost_spec *spec,
+                      struct vhost **out)
+{
+    struct tag_list tags;
+    struct vhost *there = vhost_lookup(core, name);
+    if (there && there->doomed)
+        return err_set(E_LOCKED, "vhost '%.*s' is being deleted", BYTES_FORMAT(name));
+    if (there)
+        return err_set(E_EXISTS, "vhost '%.*s' already exists", BYTES_FORMAT(name));
+    enum err err = check_name(name);
+    if (!err)
+        err = check_spec(spec);
+    if (!err)
+        err = core_catalog_can_change(core);
+    if (!err)
+        err = tag_list_init(&tags, spec->tags, spec->tag_count);
+    if (err)
+        return err;
+    struct vhost *vhost = vhost_new(core, name);
+    take_spec(vhost, spec, &tags);
+    catalog_put(core, &vhost->entry, CATALOG_VHOST);
+    *out = vhost;
+    return OK;
+}
+
+enum err vhost_update(struct vhost *vhost, const struct vhost_spec *spec)
+{
+    struct tag_list tags;
+    enum err err = check_spec(spec);
+    if (!err)
+        err = core_catalog_can_change(vhost->core);
+    if (!err)
+        err = tag_list_init(&tags, spec->tags, spec->tag_count);
+    if (err)
+        return err;
+    take_spec(vhost, spec, &tags);
+    catalog_put(vhost->core, &vhost->entry, CATALOG_VHOST);
+    return OK;
+}
+
+enum err vhost_set_limits(struct vhost *vhost, int64_t max_connections, int64_t max_queues)
+{
+    enum err err = core_catalog_can_change(vhost->core);
+    if (err)
+        return err;
+    vhost->max_connections = max_connections < 0 ? LIMIT_NONE : max_connections;
+    vhost->max_queues = max_queues < 0 ? LIMIT_NONE : max_queues;
+    catalog_put(vhost->core, &vhost->entry, CATALOG_VHOST);
+    return OK;
+}
+
+enum err vhost_restore(struct core *core, struct bytes name, const struct vhost_saved *saved,
+                       struct vhost **out)
+{
+    struct tag_list tags;
+    enum err err = check_name(name);
+    if (!err)
+        err = check_spec(&saved->spec);
+    if (!err)
+        err = tag_list_init(&tags, saved->spec.tags, saved->spec.tag_count);
+    if (err)
+        return err;
+    struct vhost *vhost = vhost_new(core, name);
+    take_spec(vhost, &saved->spec, &tags);
+    vhost->max_connections = saved->max_connections;
+    vhost->max_queues = saved->max_queues;
+    vhost->doomed = saved->doomed;
+    if (vhost->doomed)
+        core_defer(core, &vhost->deletion);
+    *out = vhost;
+    return OK;
+}
+
+/* ---- deletion ---- */
+
+static bool sessions_are_gone(struct vhost *vhost)
+{
+    char reason[VHOST_NAME_MAX_BYTES + 32];
+    snprintf(reason, sizeof reason, "vhost '%.*s' is deleted", BYTES_FORMAT(vhost->name));
+    for (int i = 0; i < SESSION_SLICE && !list_is_empty(&vhost->sessions); i++)
+        session_evict(container_of(vhost->sessions.next, struct session, of_vhost), reason);
+    return list_is_empty(&vhost->sessions);
+}
+
+/* The next of a map that loses some while it is walked: what the walk leaves out it meets when it
+ * begins anew. */
+static void *next_of(struct vhost *vhost, const struct map *map)
+{
+    void *next = map_next(map, &vhost->deletion_position);
+    if (next)
+        return next;
+    vhost->deletion_position = 0;
+    return map_next(map, &vhost->deletion_position);
+}
+
+static bool queues_are_gone(struct vhost *vhost)
+{
+    struct queue *queue;
+    for (int i = 0; i < QUEUE_SLICE && (queue = next_of(vhost, &vhost->queues)); i++)
+        queue_delete(queue);
+    return vhost->queues.count == 0;
+}
+
+static bool exchanges_are_gone(struct vhost *vhost)
+{
+    struct exchange *x;
+    for (int i = 0; i < EXCHANGE_SLICE && (x = next_of(vhost, &vhost->exchanges)); i++)
+        exchange_delete(x);
+    return vhost->exchanges.count == 0;
+}
+
+/* Tell those who wait, and end. */
+static void finish(struct vhost *vhost)
+{
+    struct core *core = vhost->core;
+    struct list *node;
+    say_info("access", "vhost is deleted: '%.*s'", BYTES_FORMAT(vhost->name));
+    catalog_remove(core, &vhost->entry);
+    map_remove(&core->internal->vhosts, vhost->name);
+    while ((node = list_pop_front(&vhost->gone)))
+        core_defer(core, container_of(node, struct deferred, node));
+    vhost_free(vhost);
+}
+
+/* One turn's part. Bindings go with the queues and exchanges at their ends. */
+static void delete_slice(struct deferred *deferred)
+{
+    struct vhost *vhost = container_of(deferred, struct vhost, deletion);
+    if (sessions_are_gone(vhost) && queues_are_gone(vhost) && exchanges_are_gone(vhost) &&
+        !permissions_drop_some(vhost, PERMISSION_SLICE))
+        finish(vhost);
+    else
+        core_defer(vhost->core, &vhost->deletion);
+}
+
+enum err vhost_delete(struct vhost *vhost, struct deferred *gone)
+{
+    struct core *core = vhost->core;
+    if (vhost->is_protected)
+        return err_set(E_PRECONDITION,
+                       "Refusing to delete virtual host '%.*s' because it is protected from "
+                       "deletion",
+                       BYTES_FORMAT(vhost->name));
+    enum err err = core_catalog_can_change(core);
+    if (err)
+        return err;
+    check(!vhost->doomed);
+    say_info("access", "vhost is being deleted: '%.*s' queues=%zu sessions=%u",
+             BYTES_FORMAT(vhost->name), vhost->queues.count, vhost->session_count);
+    vhost->doomed = true;
+    catalog_put(core, &vhost->entry, CATALOG_VHOST);
+    core_defer(core, &vhost->deletion);
+    if (gone)
+        list_push_back(&vhost->gone, &gone->node);
+    return OK;
+}
+
+/* ---- limits ---- */
+
+enum err vhost_can_connect(const struct vhost *vhost, struct bytes user_name)
+{
+    if (vhost->max_connections == LIMIT_NONE || vhost->session_count < vhost->max_connections)
+        return OK;
+    return err_set(E_REFUSED,
+                   "access to vhost '%.*s' refused for user '%.*s': connection limit (%lld) is "
+                   "reached",
+                   BYTES_FORMAT(vhost->name), BYTES_FORMAT(user_name),
+                   (long long)vhost->max_connections);
+}
+
+enum err vhost_can_declare_queue(const struct vhost *vhost, struct bytes queue_name)
+{
+    if (vhost->max_queues == LIMIT_NONE || (int64_t)vhost->queues.count < vhost->max_queues)
+        return OK;
+    return err_set(E_PRECONDITION,
+                   "cannot declare queue '%.*s': queue limit in vhost '%.*s' (%lld) is reached",
+                   BYTES_FORMAT(queue_name), BYTES_FORMAT(vhost->name),
+                   (long long)vhost->max_queues);
+}
