@@ -250,6 +250,11 @@ static void take_body(struct request *r, struct bytes piece)
         text_append(&r->body, piece);
 }
 
+static bool is_of_metrics(const char *target)
+{
+    return bytes_has_prefix(bytes_from_string(target), "/metrics");
+}
+
 /* libmicrohttpd calls it with the headers, with each piece of the body, at the end of the body, and
  * once more when the answer is there. */
 static enum MHD_Result handle(void *cls, struct MHD_Connection *conn, const char *url,
@@ -262,8 +267,11 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *conn, const char
     r->conn = conn;
     if (!r->has_begun)
         return begin(r);
-    if (r->is_login)
+    if (r->is_login) {
         end_login(r);
+        if (!*size)
+            return MHD_YES; /* the body comes now */
+    }
     if (*size) {
         take_body(r, bytes_of(data, *size));
         *size = 0;
@@ -276,6 +284,8 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *conn, const char
         return send_too_large(r);
     if (r->call)
         return send_answer_of(r);
+    if (r->http->config.metrics_only && !is_of_metrics(r->target))
+        return send_error(r, MHD_HTTP_NOT_FOUND, "Object Not Found", "Not Found");
     r->call = make_call(r, method, r->target);
     text_reset(&r->body);
     hand_over(r);

@@ -29,6 +29,7 @@ struct http_config {
     uint32_t max_connections;
     size_t body_max_bytes;
     uint32_t idle_timeout_s; /* of a connection that says nothing */
+    bool metrics_only;       /* nothing but /metrics is there */
 };
 
 /* "HOST:PORT", as hub_listen(). Several may be open: each has its thread. */

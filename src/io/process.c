@@ -209,3 +209,11 @@ enum err process_write_file(const char *path, struct bytes content)
         err = io_error("close");
     return err_wrap(err, "%s", path);
 }
+
+void process_host_name(char *out, size_t size)
+{
+    if (gethostname(out, size))
+        snprintf(out, size, "localhost");
+    out[size - 1] = 0;
+    out[strcspn(out, ".")] = 0;
+}

@@ -31,5 +31,7 @@ must_use enum err process_read_file(const char *path, size_t limit, struct text 
 /* Write a small file whole, over what was there; only the owner may read it. */
 must_use enum err process_write_file(const char *path, struct bytes content);
 uint64_t process_id(void);
+/* The machine's name, up to the first dot; cut to fit. */
+void process_host_name(char *out, size_t size);
 
 #endif

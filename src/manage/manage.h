@@ -44,6 +44,7 @@
 #include "base/err.h"
 #include "broker/core.h"
 
+struct disk;
 struct hub;
 struct manage;
 struct user;
@@ -61,6 +62,7 @@ struct manage_listener {
 struct manage_config {
     struct core *core;
     struct hub *hub;              /* NULL in tests */
+    struct disk *disk;            /* likewise */
     const char *product;          /* as AMQP clients are told: "Pabal" */
     const char *version;          /* our own */
     const char *rabbitmq_version; /* whose behaviour clients may expect */
@@ -68,10 +70,10 @@ struct manage_config {
     const char *data_dir;
     const char *config_file; /* NULL: none */
     int64_t started_wall_ms;
-    uint64_t memory_limit_bytes, disk_reserve_bytes;
+    uint64_t memory_limit_bytes, disk_reserve_bytes, file_limit;
     uint32_t max_connections;
     const struct manage_listener *listeners; /* those that are open */
-    size_t listener_count;
+    const size_t *listener_count;            /* the API's own may open later */
 };
 
 struct manage *manage_new(const struct manage_config *config); /* copies the struct */
@@ -87,6 +89,7 @@ struct manage_request {
     struct bytes method;       /* "GET", "HEAD", ... */
     struct bytes target;       /* "/api/queues/%2F?page=1" */
     struct bytes body;         /* null or empty: none */
+    json_t *json;              /* the body instead, when it was JSON already; borrowed */
     struct bytes content_type; /* null: JSON */
     struct bytes cause;        /* X-Reason, or null */
     struct bytes user, password;

@@ -161,6 +161,9 @@ struct manage_call *manage_call_new(const struct manage_request *request)
     if (request->cause.data)
         call->cause = arena_copy(&call->arena, request->cause);
     manage_parse_target(call, request->target);
-    manage_parse_body(call, request->body);
+    if (request->json)
+        call->body = json_incref(request->json);
+    else
+        manage_parse_body(call, request->body);
     return call;
 }

@@ -12,6 +12,7 @@ void test_manage_init(struct test_manage *t)
     test_core_init(&t->core);
     static const struct manage_listener listeners[] = {{"amqp", "127.0.0.1", 5672},
                                                        {"http", "127.0.0.1", 15672}};
+    static const size_t listener_count = 2;
     struct manage_config config = {.core = t->core.core,
                                    .product = "Pabal",
                                    .version = "0.1.0",
@@ -23,7 +24,7 @@ void test_manage_init(struct test_manage *t)
                                    .disk_reserve_bytes = 64 << 20,
                                    .max_connections = 1000,
                                    .listeners = listeners,
-                                   .listener_count = 2};
+                                   .listener_count = &listener_count};
     t->manage = manage_new(&config);
 }
 

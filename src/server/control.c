@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "server/control_internal.h"
 
-enum { LINE_MAX_BYTES = 64 * 1024 };
+enum { LINE_MAX_BYTES = 32 << 20 }; /* definitions are one line */
 
 /* ---- the framing half: lines ---- */
 
@@ -111,6 +111,50 @@ static void finish_request(struct control_session *s)
     input_free(input);
 }
 
+/* {"status": 200, "body": ...}; "text" instead of "body" is what is no JSON. */
+static void answer_api(struct control_session *s)
+{
+    const struct manage_answer *from = &s->api->answer;
+    json_t *result = json_pack("{s:i}", "status", from->status);
+
+    if (from->json)
+        json_object_set(result, "body", from->json);
+    if (from->text.size)
+        json_object_set_new(result, "text",
+                            json_stringn((const char *)from->text.data, from->text.size));
+    manage_call_free(s->api);
+    s->api = NULL;
+    answer(s, result);
+    finish_request(s);
+}
+
+static void go_on(struct control_session *s);
+
+static void api_is_done(struct manage_call *call, void *session)
+{
+    struct control_session *s = session;
+
+    (void)call;
+    s->api_is_done = true;
+    if (s->api_is_starting)
+        return;
+    s->is_waiting = false;
+    answer_api(s);
+    go_on(s);
+}
+
+static void start_api(struct control_session *s, struct manage_call *call)
+{
+    s->api = call;
+    s->api_is_done = false;
+    s->api_is_starting = true;
+    manage_call_start(s->server->management.manage, call, api_is_done, s);
+    s->api_is_starting = false;
+    s->is_waiting = !s->api_is_done;
+    if (s->api_is_done)
+        answer_api(s);
+}
+
 static void wait_is_over(struct wait *wait);
 
 /* Answer what has come in, in order, until one has to wait. */
@@ -124,6 +168,10 @@ static void go_on(struct control_session *s)
         if (err) {
             answer_error(s, err);
             finish_request(s);
+            continue;
+        }
+        if (call.api) {
+            start_api(s, call.api);
             continue;
         }
         s->result = call.result;
@@ -180,8 +228,11 @@ static void session_gone(void *session)
 {
     struct control_session *s = session;
 
-    if (s->is_waiting)
+    if (s->api)
+        manage_call_cancel(s->api);
+    else if (s->is_waiting)
         core_wait_cancel(&s->wait);
+    manage_call_free(s->api);
     while (s->requests.first)
         finish_request(s);
     json_decref(s->result);

@@ -117,6 +117,25 @@ static enum err connection_list_run(struct control_call *call)
     return OK;
 }
 
+/* ---- the management API ---- */
+
+/* {"command": "api", "method": "PUT", "path": "/api/vhosts/v", "body": {...}} */
+static enum err api_run(struct control_call *call)
+{
+    struct manage_request request = {.is_trusted = true,
+                                     .json = json_object_get(call->request, "body")};
+
+    enum err err = get_string(call, "method", &request.method);
+    if (!err)
+        err = get_string(call, "path", &request.target);
+    if (err)
+        return err;
+    if (json_is_null(request.json))
+        request.json = NULL;
+    call->api = manage_call_new(&request);
+    return OK;
+}
+
 /* ---- topics ---- */
 
 static void add_topic(void *ctx, struct topic *topic)
@@ -375,6 +394,7 @@ static enum err queue_purge_run(struct control_call *call)
 static const struct control_command commands[] = {
     {"health", health_run},
     {"metrics", metrics_run},
+    {"api", api_run},
     {"config.show", config_show_run},
     {"connection.list", connection_list_run},
     {"topic.list", topic_list_run},

@@ -46,8 +46,16 @@ enum option_change { AT_START, AT_RUNTIME };
       "listeners.tcp.default",                                                                     \
       "Where AMQP 0-9-1 clients connect. The user guest is let in from loopback only.")            \
     X(LISTENER_HTTP, "listener.http", ADDRESS, 0, 0, "127.0.0.1:15672", AT_START, "none", "",      \
-      "Where the management API and the web page will be served. Not available yet: does not "     \
-      "open.")                                                                                     \
+      "Where the management API and /metrics are served. The user guest is let in from loopback "  \
+      "only; /metrics needs no log-in.")                                                           \
+    X(LISTENER_METRICS, "listener.metrics", ADDRESS, 0, 0, "none", AT_START, "none", "",           \
+      "A listener of its own for /metrics alone.")                                                 \
+    X(HTTP_MAX_CONNECTIONS, "http.max.connections", INT, 1, 100000, "256", AT_START, "", "",       \
+      "HTTP connections at a time, of each listener.")                                             \
+    X(HTTP_BODY_MAX_BYTES, "http.body.max.bytes", SIZE, OPTION_KIB, OPTION_GIB, "20MiB", AT_START, \
+      "", "management.http.max_body_size", "Largest body of an HTTP request.")                     \
+    X(HTTP_IDLE_TIMEOUT, "http.idle.timeout", DURATION, OPTION_SECOND, 3600 * OPTION_SECOND,       \
+      "60s", AT_START, "", "", "An HTTP connection that says nothing for so long is closed.")      \
     X(ADVERTISED_KAFKA, "advertised.kafka", ADDRESS, 0, 0, "auto", AT_START, "auto",               \
       "advertised.listeners",                                                                      \
       "The address that Kafka clients are told to connect to; auto is the one they came by.")      \
@@ -156,11 +164,15 @@ enum option_change { AT_START, AT_RUNTIME };
       "How long an AMQP client may keep a delivery without settling it, in ms, where the queue "   \
       "does not say; then its channel fails. 0 is for ever.")                                      \
     X(AMQP_PRODUCT, "amqp.product", TEXT, 1, 100, "Pabal", AT_START, "", "",                       \
-      "The product that AMQP clients are told. Some tools look for RabbitMQ here.")                \
-    X(AMQP_VERSION, "amqp.version", TEXT, 1, 100, "4.0.0", AT_START, "", "",                       \
-      "The version that AMQP clients are told: that of RabbitMQ whose behaviour they may expect.") \
+      "The product that AMQP clients and the management API's are told. Some tools look for "      \
+      "RabbitMQ here.")                                                                            \
+    X(AMQP_VERSION, "amqp.version", TEXT, 1, 100, "4.2.0", AT_START, "", "",                       \
+      "The version that AMQP clients and the management API's are told: that of RabbitMQ whose "   \
+      "behaviour they may expect.")                                                                \
     X(NODE_ID, "node.id", INT, 0, INT32_MAX, "1", AT_START, "", "broker.id",                       \
       "This node's number, as Kafka clients see it.")                                              \
+    X(NODE_NAME, "node.name", TEXT, 1, 255, "auto", AT_START, "", "nodename",                      \
+      "This node's name in the management API; auto is pabal@ and the host's name.")               \
     X(SHUTDOWN_TIMEOUT, "shutdown.timeout", DURATION, 0, 600 * OPTION_SECOND, "3s", AT_START, "",  \
       "", "How long a stop waits for connections to take their last answers.")                     \
     X(LOG_LEVEL, "log.level", ENUM, 0, 0, "info", AT_START, "debug|info|warn|error", "",           \

@@ -29,6 +29,7 @@ static void turn(struct server *s, int64_t deadline_ns)
     core_turn_begin(s->core, now_ns, clock_wall_ms());
     jobs_poll(s->jobs);
     hub_dispatch(s->hub, now_ns);
+    management_dispatch(&s->management);
     core_turn_end(s->core);
     hub_flush(s->hub);
 }
@@ -53,9 +54,11 @@ static void let_go(struct server *s)
     uint32_t count = hub_connection_count(s->hub);
 
     hub_stop_listening(s->hub);
+    management_stop_listening(&s->management);
     session_each(s->core, close_session, NULL);
     hub_flush(s->hub);
-    while (hub_connection_count(s->hub) && clock_now_ns() < deadline_ns)
+    while ((hub_connection_count(s->hub) || !management_is_idle(&s->management)) &&
+           clock_now_ns() < deadline_ns)
         turn(s, deadline_ns);
     hub_each_link(s->hub, close_link, NULL);
     if (hub_connection_count(s->hub))
@@ -97,6 +100,7 @@ static enum err listen_on(struct server *s, enum option_id id, const char *name,
     enum err err = hub_listen(s->hub, address, protocol, &port);
     if (err)
         return err_wrap(err, "%s", option_get(id)->name);
+    management_add_listener(&s->management, name, address, port);
     size_t host_size = (size_t)(strrchr(address, ':') - address);
     text_printf(ready, " %s=%.*s:%u", name, (int)host_size, address, (unsigned)port);
     return OK;
@@ -122,10 +126,7 @@ static enum err listen_on_all(struct server *s, const struct settings *settings,
         err = listen_on(s, OPT_LISTENER_KAFKA, "kafka", &s->kafka.protocol, ready);
     if (!err)
         err = listen_on(s, OPT_LISTENER_AMQP, "amqp", &amqp_protocol, ready);
-    if (!config_is_word(s->config, OPT_LISTENER_HTTP))
-        say_info("server", "not available in this version, does not open: listener.http=%s",
-                 config_text(s->config, OPT_LISTENER_HTTP));
-    return err;
+    return err ? err : management_open(s, settings, ready);
 }
 
 static void warn_of_strangers(const struct config *config)
@@ -167,7 +168,8 @@ static enum err start(struct server *s, const struct settings *settings)
 static void finish(struct server *s)
 {
     if (s->hub)
-        hub_stop(s->hub);
+        hub_stop(s->hub); /* the control socket's sessions let go of their calls */
+    management_close(&s->management);
     free(s->listeners);
     core_close(s->core);
     if (s->jobs)

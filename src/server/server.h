@@ -3,7 +3,7 @@
  * core's loop: wait, take inputs and ended jobs, end the turn, send.
  *
  * Start: lock the data directory, recover, open the listeners, print one line
- *   ready kafka=127.0.0.1:9092 amqp=127.0.0.1:5672
+ *   ready kafka=127.0.0.1:9092 amqp=127.0.0.1:5672 http=127.0.0.1:15672
  * on stdout and tell the service manager. Stop (SIGTERM, SIGINT): listeners close, sessions are
  * told why and get their last answers, what is staged is committed, rows are written.
  */
@@ -13,6 +13,7 @@
 #include "kafka/kafka.h"
 #include "server/config.h"
 #include "server/control.h"
+#include "server/management.h"
 
 struct disk;
 struct jobs;
@@ -27,6 +28,7 @@ struct server {
     struct core *core;
     struct kafka_listener kafka;
     struct control_listener control;
+    struct management management;
     int64_t started_wall_ms;
     char *listeners; /* "kafka=HOST:PORT amqp=HOST:PORT", those that are open */
 };

@@ -68,6 +68,7 @@ static void split_memory(const struct config *c, const struct machine *m, struct
     uint64_t limit = size_or(c, OPT_MEMORY_LIMIT, m->memory_bytes / 10 * 4);
 
     limit = larger(limit, 16 * MIB);
+    s->memory_limit_bytes = limit;
     s->core.store.cache_bytes = size_or(c, OPT_CACHE_BYTES, smaller(limit / 8, 64 * MIB));
     s->core.store.backlog_bytes = smaller(limit / 8, 32 * MIB);
     s->core.store.memory_level_bytes = limit / 2;
@@ -140,6 +141,7 @@ void settings_make(const struct config *config, const struct machine *machine, s
     store_config_default(&out->core.store);
     make_core(config, out);
     split_memory(config, machine, out);
+    out->file_limit = machine->file_limit;
     out->hub.threads = thread_count(config, machine);
     out->hub.max_connections = (uint32_t)connection_limit(config, machine);
     make_kafka(config, out);

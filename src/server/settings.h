@@ -24,6 +24,7 @@ struct settings {
     struct kafka_config kafka;
     struct amqp_config amqp;
     char advertised_host[256];
+    uint64_t memory_limit_bytes, file_limit; /* to be told */
 };
 
 /* Strings in *out are borrowed from `config`. */
