@@ -133,6 +133,8 @@ void groups_free(struct groups *groups)
     core_defer_cancel(&groups->load);
     core_defer_cancel(&groups->sweep);
     map_reset(&groups->by_id);
+    check(groups->offset_names.count == 0);
+    map_reset(&groups->offset_names);
     text_reset(&groups->key);
     text_reset(&groups->value);
     free(groups->shards);

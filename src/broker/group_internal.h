@@ -70,8 +70,17 @@ struct group {
     bool is_deleting;                      /* until that is committed */
 };
 
+/* A topic that some groups have offsets of: who they are, for when it is deleted. */
+struct offset_name {
+    struct bytes name;    /* owned */
+    struct list by_group; /* struct offset_topic */
+};
+
 struct offset_topic {
-    struct bytes name;                  /* owned */
+    struct list node; /* the name's */
+    struct group *group;
+    struct offset_name *shared;
+    struct bytes name;                  /* the shared one */
     VEC(struct offset_entry *) entries; /* by partition */
 };
 
@@ -109,9 +118,10 @@ struct groups {
     struct group_shard *shards;
     int32_t shard_count, loaded_count;
     struct map by_id;
-    struct list all;        /* struct group */
-    struct list recovering; /* those whose shard is being read */
-    size_t bytes;           /* against config.memory_max_bytes */
+    struct map offset_names; /* struct offset_name by name */
+    struct list all;         /* struct group */
+    struct list recovering;  /* those whose shard is being read */
+    size_t bytes;            /* against config.memory_max_bytes */
 
     struct text key, value; /* scratch for a record */
 

@@ -37,14 +37,49 @@ struct offset_entry *offsets_entry(const struct group *group, struct bytes name,
     return topic ? entry_at(topic, place_of(topic, partition), partition) : NULL;
 }
 
+static struct offset_name *shared_name(struct groups *groups, struct bytes name)
+{
+    struct offset_name *shared = map_get(&groups->offset_names, name);
+    if (shared)
+        return shared;
+    shared = xzalloc(sizeof *shared);
+    shared->name = group_copy(name);
+    list_init(&shared->by_group);
+    map_put(&groups->offset_names, shared->name, shared);
+    return shared;
+}
+
+static struct offset_topic *make_topic(struct group *group, struct bytes name)
+{
+    struct offset_topic *topic = xzalloc(sizeof *topic);
+    topic->group = group;
+    topic->shared = shared_name(group->groups, name);
+    topic->name = topic->shared->name;
+    list_push_back(&topic->shared->by_group, &topic->node);
+    map_put(&group->topics, topic->name, topic);
+    return topic;
+}
+
+static void free_topic(struct offset_topic *topic)
+{
+    struct group *group = topic->group;
+    struct offset_name *shared = topic->shared;
+    map_remove(&group->topics, topic->name);
+    list_remove(&topic->node);
+    vec_reset(&topic->entries);
+    free(topic);
+    if (!list_is_empty(&shared->by_group))
+        return;
+    map_remove(&group->groups->offset_names, shared->name);
+    group_drop(&shared->name);
+    free(shared);
+}
+
 struct offset_entry *offsets_make_entry(struct group *group, struct bytes name, int32_t partition)
 {
     struct offset_topic *topic = map_get(&group->topics, name);
-    if (!topic) {
-        topic = xzalloc(sizeof *topic);
-        topic->name = group_copy(name);
-        map_put(&group->topics, topic->name, topic);
-    }
+    if (!topic)
+        topic = make_topic(group, name);
     size_t place = place_of(topic, partition);
     struct offset_entry *entry = entry_at(topic, place, partition);
     if (entry)
@@ -64,16 +99,6 @@ static void clear_value(struct group *group, struct offset_entry *entry)
     entry->has_value = false;
 }
 
-static void free_topic_if_empty(struct group *group, struct offset_topic *topic)
-{
-    if (topic->entries.count > 0)
-        return;
-    map_remove(&group->topics, topic->name);
-    vec_reset(&topic->entries);
-    group_drop(&topic->name);
-    free(topic);
-}
-
 /* An entry stays while something is committed or on its way. */
 static void free_entry_if_unused(struct group *group, struct offset_entry *entry)
 {
@@ -85,7 +110,8 @@ static void free_entry_if_unused(struct group *group, struct offset_entry *entry
     vec_remove(&topic->entries, place);
     group->groups->bytes -= OFFSET_FIXED_BYTES;
     free(entry);
-    free_topic_if_empty(group, topic);
+    if (topic->entries.count == 0)
+        free_topic(topic);
 }
 
 void offsets_set(struct group *group, struct offset_entry *entry, const struct offset_value *value)

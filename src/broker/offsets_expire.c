@@ -21,6 +21,8 @@ static void append_removals(struct group *group, struct list *changes)
                  BYTES_FORMAT(group->id));
 }
 
+/* Those of a group that is still being read go when that has ended. No topic of a group is freed here:
+ * an entry that is to be removed stays until that is committed, or stays. */
 void offsets_topic_deleted(struct core *core, struct bytes name)
 {
     struct groups *groups = core_groups(core);
@@ -28,11 +30,14 @@ void offsets_topic_deleted(struct core *core, struct bytes name)
         return;
     if (!groups_are_loaded(groups))
         vec_push(&groups->load_deleted, group_copy(name));
-    list_each (node, &groups->all) {
-        struct group *group = container_of(node, struct group, node);
-        const struct offset_topic *topic = map_get(&group->topics, name);
+    const struct offset_name *shared = map_get(&groups->offset_names, name);
+    if (!shared)
+        return;
+    list_each (node, &shared->by_group) {
+        const struct offset_topic *topic = container_of(node, struct offset_topic, node);
+        struct group *group = topic->group;
         struct list changes;
-        if (!topic || group->is_deleting)
+        if (group->is_deleting || !groups->shards[group->shard].is_loaded)
             continue;
         list_init(&changes);
         note_topic_removal(&changes, group, topic);
