@@ -3,13 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <microhttpd.h>
-
 #include "base/check.h"
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/number.h"
 #include "base/say.h"
+#include "http/library.h"
+#include "io/doorbell.h"
 #include "io/hub.h"
 #include "io/listener.h"
 #include "io/mailbox.h"
@@ -23,7 +23,12 @@ enum {
 
 struct http {
     struct http_config config;
-    struct MHD_Daemon *daemon;
+    uint16_t port;
+    int fd;                    /* listens; the library's once it has started; -1: closed */
+    struct doorbell *doorbell; /* until the listener closes */
+    /* The doorbell's thread sets these, others look when it has ended, or from the library. */
+    struct http_library mhd;
+    struct MHD_Daemon *daemon; /* NULL: nobody has connected yet */
     struct mailbox mailbox;
     struct list running; /* the core's: struct request */
 };
@@ -49,7 +54,7 @@ struct request {
 
 static void resume(struct request *r)
 {
-    MHD_resume_connection(r->conn); /* r may be gone at once */
+    r->http->mhd.resume_connection(r->conn); /* r may be gone at once */
 }
 
 static void call_is_done(struct manage_call *call, void *ctx)
@@ -85,40 +90,45 @@ static const char *content_type_of(const struct manage_answer *answer)
     return answer->content_type ? answer->content_type : "application/json";
 }
 
-static void add_headers(struct MHD_Response *response, const struct manage_answer *answer,
-                        bool has_login)
+static const char *header(const struct request *r, const char *name)
 {
-    for (size_t i = 0; i < answer->header_count; i++)
-        MHD_add_response_header(response, answer->headers[i].name,
-                                (const char *)answer->headers[i].value.data);
-    if (answer->json || answer->content_type)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type_of(answer));
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
-    MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, "origin");
-    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    if (answer->status == MHD_HTTP_UNAUTHORIZED && !has_login)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
-                                "Basic realm=\"RabbitMQ Management\"");
+    return r->http->mhd.lookup_connection_value(r->conn, MHD_HEADER_KIND, name);
 }
 
-static enum MHD_Result send_answer(struct MHD_Connection *conn, const struct manage_answer *answer,
+static void add_headers(const struct request *r, struct MHD_Response *response,
+                        const struct manage_answer *answer)
+{
+    const struct http_library *mhd = &r->http->mhd;
+
+    for (size_t i = 0; i < answer->header_count; i++)
+        mhd->add_response_header(response, answer->headers[i].name,
+                                 (const char *)answer->headers[i].value.data);
+    if (answer->json || answer->content_type)
+        mhd->add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type_of(answer));
+    mhd->add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
+    mhd->add_response_header(response, MHD_HTTP_HEADER_VARY, "origin");
+    mhd->add_response_header(response, "X-Content-Type-Options", "nosniff");
+    if (answer->status == MHD_HTTP_UNAUTHORIZED && !header(r, MHD_HTTP_HEADER_AUTHORIZATION))
+        mhd->add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
+                                 "Basic realm=\"RabbitMQ Management\"");
+}
+
+/* Takes what `body` holds. */
+static enum MHD_Result send_answer(const struct request *r, const struct manage_answer *answer,
                                    struct text *body)
 {
-    bool has_login =
-        MHD_lookup_connection_value(conn, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        body->size, body->size ? body->data : NULL,
-        body->size ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+    const struct http_library *mhd = &r->http->mhd;
+    struct MHD_Response *response =
+        body->size ? mhd->create_response_from_buffer(body->size, body->data, MHD_RESPMEM_MUST_FREE)
+                   : mhd->create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
 
-    if (!response) {
+    if (!response || !body->size)
         text_reset(body);
+    if (!response)
         return MHD_NO;
-    }
-    if (!body->size)
-        text_reset(body);
-    add_headers(response, answer, has_login);
-    enum MHD_Result result = MHD_queue_response(conn, (unsigned)answer->status, response);
-    MHD_destroy_response(response);
+    add_headers(r, response, answer);
+    enum MHD_Result result = mhd->queue_response(r->conn, (unsigned)answer->status, response);
+    mhd->destroy_response(response);
     return result;
 }
 
@@ -127,7 +137,7 @@ static enum MHD_Result send_answer_of(struct request *r)
     struct text body = {0};
 
     manage_answer_body(r->call, &body);
-    return send_answer(r->conn, &r->call->answer, &body);
+    return send_answer(r, &r->call->answer, &body);
 }
 
 static enum MHD_Result send_error(struct request *r, int status, const char *error,
@@ -137,20 +147,15 @@ static enum MHD_Result send_error(struct request *r, int status, const char *err
     struct text body = {0};
 
     text_printf(&body, "{\"error\":\"%s\",\"reason\":\"%s\"}", error, reason);
-    return send_answer(r->conn, &answer, &body);
+    return send_answer(r, &answer, &body);
 }
 
 /* ---- requests ---- */
 
-static const char *header(const struct request *r, const char *name)
-{
-    return MHD_lookup_connection_value(r->conn, MHD_HEADER_KIND, name);
-}
-
-static bool is_from_loopback(struct MHD_Connection *conn)
+static bool is_from_loopback(const struct request *r)
 {
     const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        r->http->mhd.get_connection_info(r->conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     struct endpoint peer;
 
     if (!info || !info->client_addr)
@@ -162,7 +167,8 @@ static bool is_from_loopback(struct MHD_Connection *conn)
 static struct manage_call *make_call(struct request *r, const char *method, const char *target)
 {
     char *password = NULL;
-    char *user = MHD_basic_auth_get_username_password(r->conn, &password);
+    const struct http_library *mhd = &r->http->mhd;
+    char *user = mhd->basic_auth_get_username_password(r->conn, &password);
     struct manage_request request = {.method = bytes_from_string(method),
                                      .target = bytes_from_string(target),
                                      .body = text_bytes(&r->body),
@@ -172,22 +178,22 @@ static struct manage_call *make_call(struct request *r, const char *method, cons
                                      .user = bytes_from_string(user),
                                      .password = bytes_from_string(password),
                                      .has_login = user != NULL,
-                                     .peer_is_loopback = is_from_loopback(r->conn)};
+                                     .peer_is_loopback = is_from_loopback(r)};
     struct manage_call *call = manage_call_new(&request);
 
-    MHD_free(user);
-    MHD_free(password);
+    mhd->free(user);
+    mhd->free(password);
     return call;
 }
 
 /* Suspended first: the answer may come before this returns. */
 static void hand_over(struct request *r)
 {
-    MHD_suspend_connection(r->conn);
+    r->http->mhd.suspend_connection(r->conn);
     if (mailbox_post(&r->http->mailbox, &r->mail))
         return;
     r->is_cut = true;
-    MHD_resume_connection(r->conn);
+    resume(r);
 }
 
 static bool body_is_large(const struct request *r)
@@ -337,13 +343,42 @@ static void log_line(void *cls, const char *format, va_list arguments)
 
 /* ---- open, close ---- */
 
+static struct MHD_Daemon *start_daemon(struct http *http)
+{
+    return http->mhd.start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
+            MHD_USE_ERROR_LOG,
+        0, NULL, NULL, handle, http, MHD_OPTION_EXTERNAL_LOGGER, log_line, NULL,
+        MHD_OPTION_LISTEN_SOCKET, http->fd, MHD_OPTION_URI_LOG_CALLBACK, request_new, http,
+        MHD_OPTION_NOTIFY_COMPLETED, request_free, NULL, MHD_OPTION_UNESCAPE_CALLBACK,
+        leave_escaped, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)http->config.max_connections,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)http->config.idle_timeout_s,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADERS_MAX_BYTES, MHD_OPTION_THREAD_STACK_SIZE,
+        (size_t)STACK_BYTES, MHD_OPTION_END);
+}
+
+/* Somebody has connected for the first time. */
+static void start_library(void *ctx)
+{
+    struct http *http = ctx;
+
+    enum err err = http_library_open(&http->mhd);
+    if (!err)
+        http->daemon = start_daemon(http);
+    if (http->daemon)
+        return;
+    say_error("http", "listener closed: port=%u %s", (unsigned)http->port,
+              err ? err_text() : "the HTTP library does not start");
+    listener_close(http->fd);
+    http->fd = -1;
+}
+
 enum err http_open(const struct http_config *config, const char *address, struct http **out,
                    uint16_t *out_port)
 {
     struct http *http = xzalloc(sizeof *http);
-    int fd = -1;
 
-    enum err err = listener_open(address, &fd, out_port);
+    enum err err = listener_open(address, &http->fd, &http->port);
     if (err) {
         free(http);
         return err;
@@ -351,30 +386,25 @@ enum err http_open(const struct http_config *config, const char *address, struct
     http->config = *config;
     list_init(&http->running);
     mailbox_init(&http->mailbox, hub_wake, config->hub);
-    http->daemon = MHD_start_daemon(
-        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
-            MHD_USE_ERROR_LOG,
-        0, NULL, NULL, handle, http, MHD_OPTION_EXTERNAL_LOGGER, log_line, NULL,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK, request_new, http,
-        MHD_OPTION_NOTIFY_COMPLETED, request_free, NULL, MHD_OPTION_UNESCAPE_CALLBACK,
-        leave_escaped, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->max_connections,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)config->idle_timeout_s,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADERS_MAX_BYTES, MHD_OPTION_THREAD_STACK_SIZE,
-        (size_t)STACK_BYTES, MHD_OPTION_END);
-    if (!http->daemon) {
-        listener_close(fd);
+    err = doorbell_new(http->fd, start_library, http, &http->doorbell);
+    if (err) {
+        listener_close(http->fd);
         free(http);
-        return err_set(E_IO, "the HTTP library does not start on %s", address);
+        return err;
     }
     *out = http;
+    *out_port = http->port;
     return OK;
 }
 
 void http_stop_listening(struct http *http)
 {
-    int fd = MHD_quiesce_daemon(http->daemon);
-
-    if (fd != MHD_INVALID_SOCKET)
+    if (!http->doorbell)
+        return;
+    doorbell_free(http->doorbell);
+    http->doorbell = NULL;
+    int fd = http->daemon ? http->mhd.quiesce_daemon(http->daemon) : http->fd;
+    if (fd >= 0)
         listener_close(fd);
 }
 
@@ -391,6 +421,7 @@ void http_close(struct http *http)
 
     if (!http)
         return;
+    http_stop_listening(http);
     for (struct mail *mail = mailbox_close(&http->mailbox); mail; mail = next) {
         next = mail->next;
         cut((struct request *)mail);
@@ -401,6 +432,7 @@ void http_close(struct http *http)
         list_remove(node);
         cut(r);
     }
-    MHD_stop_daemon(http->daemon);
+    if (http->daemon)
+        http->mhd.stop_daemon(http->daemon);
     free(http);
 }

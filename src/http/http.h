@@ -1,6 +1,7 @@
 /*
- * HTTP: the management API's transport, over libmicrohttpd. The library has a thread of its own that
- * sleeps until a socket has something; what it has received whole is handed to the core by a
+ * HTTP: the management API's transport, over libmicrohttpd. The library is loaded when the first
+ * client connects (library.h). It has a thread of its own that sleeps until a socket has something;
+ * what it has received whole is handed to the core by a
  * mailbox, while its connection is suspended; the core resumes it with the answer.
  *
  *   socket -> HTTP thread: manage_call_new() -> mailbox -> core: manage_call_start() ...
