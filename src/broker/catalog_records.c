@@ -11,6 +11,8 @@
 #include "broker/catalog_messages.h"
 #include "broker/core_internal.h"
 #include "broker/exchange_internal.h"
+#include "broker/parameter.h"
+#include "broker/policy_internal.h"
 #include "broker/queue_internal.h"
 #include "broker/topic_internal.h"
 
@@ -31,6 +33,8 @@ static_assert((int)CATALOG_EXCHANGE_BINDING == (int)CATALOG_RECORD_EXCHANGE_BIND
               "one numbering");
 
 static_assert((int)CATALOG_BROKER_CONFIG == (int)CATALOG_RECORD_BROKER_CONFIG, "one numbering");
+static_assert((int)CATALOG_POLICY == (int)CATALOG_RECORD_POLICY, "one numbering");
+static_assert((int)CATALOG_PARAMETER == (int)CATALOG_RECORD_PARAMETER, "one numbering");
 static_assert((int)CATALOG_PERMISSION == (int)CATALOG_RECORD_PERMISSION, "one numbering");
 static_assert((int)CATALOG_TOPIC_PERMISSION == (int)CATALOG_RECORD_TOPIC_PERMISSION,
               "one numbering");
@@ -99,6 +103,24 @@ static int topic_permission_parts(const struct catalog_entry *e, struct bytes *p
     return 3;
 }
 
+static int policy_parts(const struct catalog_entry *e, struct bytes *parts)
+{
+    const struct policy_slot *slot = ENTRY_OF(e, struct policy_slot);
+    parts[0] = slot->vhost->name;
+    parts[1] = bytes_from_string(policy_author_name(slot->author));
+    parts[2] = slot->policy->name;
+    return 3;
+}
+
+static int parameter_parts(const struct catalog_entry *e, struct bytes *parts)
+{
+    const struct parameter *p = ENTRY_OF(e, struct parameter);
+    parts[0] = p->vhost ? p->vhost->name : bytes_of("", 0);
+    parts[1] = p->component;
+    parts[2] = p->name;
+    return 3;
+}
+
 static int entry_parts(const struct catalog_entry *e, struct bytes *parts)
 {
     switch ((enum catalog_kind)e->kind) {
@@ -115,6 +137,8 @@ static int entry_parts(const struct catalog_entry *e, struct bytes *parts)
     case CATALOG_BROKER_CONFIG:
         parts[0] = bytes_from_string(ENTRY_OF(e, struct broker_config_scope)->node);
         return 1;
+    case CATALOG_POLICY: return policy_parts(e, parts);
+    case CATALOG_PARAMETER: return parameter_parts(e, parts);
     case CATALOG_KIND_END: break;
     }
     check(false);
@@ -255,6 +279,23 @@ static void put_queue(struct core *core, const struct queue *q, struct text *out
     put_record(CATALOG_RECORD_QUEUE, &record, out);
 }
 
+static void put_policy(const struct policy *policy, struct text *out)
+{
+    struct catalog_policy record = {
+        .pattern = policy->pattern.text,
+        .apply_to = policy->apply_to,
+        .definition = policy->definition,
+        .priority = policy->priority,
+    };
+    put_record(CATALOG_RECORD_POLICY, &record, out);
+}
+
+static void put_parameter(const struct parameter *parameter, struct text *out)
+{
+    struct catalog_parameter record = {.value = parameter->value};
+    put_record(CATALOG_RECORD_PARAMETER, &record, out);
+}
+
 void catalog_encode_value(struct core *core, const struct catalog_entry *entry, struct text *out)
 {
     static const char nothing[1];
@@ -274,6 +315,8 @@ void catalog_encode_value(struct core *core, const struct catalog_entry *entry, 
     case CATALOG_TOPIC_PERMISSION:
         put_topic_permission(ENTRY_OF(entry, struct topic_permission), out);
         return;
+    case CATALOG_POLICY: put_policy(ENTRY_OF(entry, struct policy_slot)->policy, out); return;
+    case CATALOG_PARAMETER: put_parameter(ENTRY_OF(entry, struct parameter), out); return;
     case CATALOG_BINDING:
     case CATALOG_EXCHANGE_BINDING: put_record(entry->kind, nothing, out); return;
     case CATALOG_KIND_END: break;
@@ -647,6 +690,41 @@ static enum err apply_topic_permission(struct reading *r)
     return err;
 }
 
+static enum err apply_policy(struct reading *r)
+{
+    struct catalog_policy record;
+    struct vhost *vhost;
+    enum err err = read_value(r, &record);
+    if (!err)
+        err = find_vhost(r, &vhost);
+    if (!err)
+        err = amqp_table_validate(record.definition, AMQP_TABLE_DEPTH_MAX);
+    if (err)
+        return err;
+    struct policy_spec spec = {
+        .name = r->parts[2],
+        .pattern = record.pattern,
+        .apply_to = record.apply_to,
+        .definition = record.definition,
+        .priority = record.priority,
+    };
+    return policy_restore(vhost, r->parts[1], &spec, &r->loaded->entry);
+}
+
+static enum err apply_parameter(struct reading *r)
+{
+    struct catalog_parameter record;
+    struct vhost *vhost = NULL;
+    enum err err = read_value(r, &record);
+    if (!err && r->parts[0].size > 0)
+        err = find_vhost(r, &vhost);
+    if (err)
+        return err;
+    r->loaded->entry =
+        &parameter_restore(r->core, vhost, r->parts[1], r->parts[2], record.value)->entry;
+    return OK;
+}
+
 static const struct {
     enum err (*apply)(struct reading *);
     int parts;
@@ -660,6 +738,8 @@ static const struct {
     [CATALOG_BINDING] = {apply_binding, 5},
     [CATALOG_EXCHANGE_BINDING] = {apply_exchange_binding, 5},
     [CATALOG_BROKER_CONFIG] = {apply_broker_config, 1},
+    [CATALOG_POLICY] = {apply_policy, 3},
+    [CATALOG_PARAMETER] = {apply_parameter, 3},
     [CATALOG_PERMISSION] = {apply_permission, 2},
     [CATALOG_TOPIC_PERMISSION] = {apply_topic_permission, 3},
 };

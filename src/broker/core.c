@@ -58,6 +58,7 @@ static void core_free(struct core *core)
     groups_free(in->groups);
     topics_free(core);
     users_free(core);
+    parameters_free(core);
     catalog_free(core->catalog);
     packer_free(in->packer);
     feeds_free(in->feeds);

@@ -46,6 +46,7 @@ struct core_internal {
 
     struct map vhosts, users, topics; /* by name */
     uint64_t access_version;          /* counts changes of what users may do */
+    struct map parameters; /* struct parameter, by vhost, component and name */
     struct map topic_ids;             /* by the 16 bytes */
     struct map topic_shapes;          /* those with '.' or '_', by the name with only '_' */
     int64_t partition_count;          /* of all topics */
@@ -129,5 +130,6 @@ void catalog_free(struct catalog *catalog);
 void topics_free(struct core *core);
 void vhosts_free(struct core *core);
 void users_free(struct core *core);
+void parameters_free(struct core *core);
 
 #endif

@@ -205,9 +205,9 @@ static enum err publish(struct dying *d, struct exchange *exchange)
 enum err dead_letter(struct queue *from, const struct message *m, enum death reason)
 {
     struct core *core = from->internal->core;
-    struct exchange *exchange =
-        exchange_find(from->vhost, from->internal->rules->settings.dead_letter_exchange);
-    if (!exchange)
+    struct bytes name = from->internal->rules->settings.dead_letter_exchange;
+    struct exchange *exchange = name.data ? exchange_find(from->vhost, name) : NULL;
+    if (!exchange) /* or the policy that named it has gone since */
         return OK;
     struct dying d = {.from = from, .message = m, .reason = reason, .now_ms = core->wall_ms};
     put_headers(&d);

@@ -7,6 +7,7 @@
 #include "base/metrics.h"
 #include "broker/core_internal.h"
 #include "broker/exchange_internal.h"
+#include "broker/policy_internal.h"
 #include "broker/queue_internal.h"
 #include "wire/amqp_table.h"
 
@@ -47,6 +48,16 @@ struct exchange *exchange_find(struct vhost *vhost, struct bytes name)
     return map_get(&vhost->exchanges, name);
 }
 
+/* The argument wins (RabbitMQ). */
+void exchange_policies_changed(struct exchange *x)
+{
+    struct amqp_value v;
+    bool found = amqp_table_find(x->arguments, "alternate-exchange", &v) ||
+                 policy_value(exchange_policies(x), "alternate-exchange", &v);
+    x->internal_state->alternate = found ? v.bytes : BYTES_NULL;
+    x->vhost->core->internal->topology++;
+}
+
 /* In memory only. */
 static struct exchange *exchange_new(struct vhost *vhost, const struct exchange_spec *spec)
 {
@@ -63,10 +74,9 @@ static struct exchange *exchange_new(struct vhost *vhost, const struct exchange_
     x->auto_delete = spec->auto_delete;
     x->internal = spec->internal;
     x->arguments = bytes_dup(spec->arguments);
-    struct amqp_value alternate;
-    if (amqp_table_find(x->arguments, "alternate-exchange", &alternate))
-        x->internal_state->alternate = alternate.bytes;
-    vhost->core->internal->topology++; /* it may be somebody's alternate */
+    if (x->name.size) /* nobody changes the default exchange */
+        policies_add_exchange(x);
+    exchange_policies_changed(x); /* and it may be somebody's alternate */
     map_put(&vhost->exchanges, x->name, x);
     return x;
 }
@@ -75,6 +85,7 @@ static void exchange_free(struct exchange *x)
 {
     map_reset(&x->internal_state->by_identity);
     counters_free(x->internal_state->counters);
+    policies_remove_exchange(x);
     bytes_free(x->name);
     bytes_free(x->arguments);
     free(x->internal_state);

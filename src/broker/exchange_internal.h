@@ -8,6 +8,7 @@
 #include "broker/counters.h"
 #include "broker/exchange.h"
 #include "broker/pattern_trie.h"
+#include "broker/policy.h"
 
 struct binding {
     struct exchange *exchange; /* from here */
@@ -29,7 +30,9 @@ struct bucket {
 
 struct exchange_internal {
     struct exchange *exchange;
-    struct bytes alternate; /* name of the alternate exchange, in `arguments`; NULL data: none */
+    struct bytes alternate; /* name of the alternate exchange, borrowed; NULL data: none */
+    struct list of_vhost;   /* struct policies: the vhost's exchanges */
+    struct policy_pair policies;
     struct map by_identity; /* of struct binding */
     struct list bindings;   /* from it, in the order of their making */
     struct list incoming;   /* to it: of_destination */
@@ -75,6 +78,8 @@ struct binding *binding_restore(struct exchange *, struct queue *, struct exchan
                                 struct bytes key, struct bytes arguments);
 /* Remove from memory and catalog. Returns where it came from. */
 struct exchange *binding_drop(struct binding *binding);
+/* Its policies, which may name an alternate exchange. */
+void exchange_policies_changed(struct exchange *x);
 /* Auto-delete, and nothing is bound any more. */
 bool exchange_is_unwanted(const struct exchange *x);
 /* When the queue goes away: no auto-delete exchange survives its last one. */

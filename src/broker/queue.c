@@ -7,6 +7,7 @@
 #include "base/metrics.h"
 #include "broker/exchange_internal.h"
 #include "broker/packer.h"
+#include "broker/policy_internal.h"
 #include "broker/queue_internal.h"
 #include "broker/queue_rules.h"
 
@@ -51,6 +52,7 @@ static struct queue *queue_new(struct vhost *vhost, const struct queue_spec *spe
     in->owner.kind = OWNER_QUEUE;
     list_init(&in->bindings);
     queue_dispatch_init(queue);
+    policies_add_queue(queue);
     queue_rules_init(queue);
     map_put(&vhost->queues, queue->name, queue);
     if (queue->owner)
@@ -65,6 +67,7 @@ static void queue_free(struct queue *queue)
     feed_free(queue->internal->feed);
     queue_rules_free(queue->internal->rules);
     counters_free(queue->internal->counters);
+    policies_remove_queue(queue);
     bytes_free(queue->name);
     bytes_free(queue->arguments);
     free(queue->internal);
@@ -174,6 +177,7 @@ void queue_delete(struct queue *queue)
     queue_drop_consumers(queue);
     queue_rules_free(in->rules);
     in->rules = NULL;
+    policies_remove_queue(queue);
     queue_unref(queue);
 }
 

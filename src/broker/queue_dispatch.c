@@ -78,25 +78,29 @@ static void learn(struct queue *queue, const struct record *record)
         queue_priorities_add(r->priorities, record->offset, message_priority(&m));
     if (subscription_is_ready(queue->subscription, record->offset))
         r->sizes.ready_bytes += (int64_t)m.body.size;
+    else if (subscription_is_out(queue->subscription, record->offset))
+        queue_sizes_note_out(&r->sizes, record->offset, m.body.size);
 }
 
-/* After a restart: read once what is there, when priorities or sizes have to be known. OK: they are;
- * E_COLD: later. */
+/* After a restart, or when a policy asks for it: read once what is there, when priorities or sizes
+ * have to be known. OK: they are; E_COLD: later. */
 static enum err learn_some(struct queue *queue, struct queue_rules *r)
 {
     enum { SLICE = 4096 };
     struct record record;
-    for (int i = 0; i < SLICE && r->learn_at < r->learn_end; i++) {
-        enum err err = feed_at(feed_of(queue), r->learn_at, r->learn_end, &record);
+    int64_t visible = queue->subscription->visible; /* the rest is not committed yet */
+    int64_t end = r->learn_end < visible ? r->learn_end : visible;
+    for (int i = 0; i < SLICE && r->learn_at < end; i++) {
+        enum err err = feed_at(feed_of(queue), r->learn_at, end, &record);
         if (err == E_NOT_FOUND)
-            record.offset = r->learn_end;
+            record.offset = end;
         else if (!err)
             learn(queue, &record);
         else if (err != E_CORRUPT)
             return err;
         r->learn_at = err ? record.offset : record.offset + 1;
     }
-    if (r->learn_at == r->learn_end)
+    if (r->learn_at == end)
         return OK;
     queue_wake_getters(queue);
     queue_run_later(queue);

@@ -6,6 +6,7 @@
 #include "broker/core_internal.h"
 #include "broker/counters.h"
 #include "broker/feed.h"
+#include "broker/policy.h"
 #include "broker/queue.h"
 #include "broker/subscription.h"
 
@@ -20,6 +21,8 @@ struct queue_internal {
     struct log_owner owner;
     struct catalog_entry entry;
     struct list bindings;      /* of struct binding: of_destination */
+    struct list of_vhost;      /* struct policies: the vhost's queues */
+    struct policy_pair policies;
     struct list parked;        /* consumers without credit */
     struct list getters;       /* of struct wait: to be called when what they want has been read */
     struct list of_session;    /* exclusive: the owner's list */

@@ -16,16 +16,22 @@ static void is_unused(struct timer *timer, int64_t now_ns);
 static void run_moves(struct deferred *work);
 static void retry_moves(struct timer *timer, int64_t now_ns);
 
+static void read_settings(struct queue *queue, struct queue_settings *out)
+{
+    const char *argument;
+    enum err err = queue_settings_read(queue->arguments, out, &argument);
+    check(!err); /* of a queue that was declared by a release which checked less: see catalog */
+    queue_settings_apply(out, queue->arguments, &queue->internal->policies);
+}
+
 struct queue_rules *queue_rules_need(struct queue *queue)
 {
     struct queue_internal *in = queue->internal;
-    const char *argument;
     if (in->rules)
         return in->rules;
     struct queue_rules *r = in->rules = xzalloc(sizeof *r);
     r->queue = queue;
-    enum err err = queue_settings_read(queue->arguments, &r->settings, &argument);
-    check(!err); /* of a queue that was declared by a release which checked less: see catalog */
+    read_settings(queue, &r->settings);
     r->may_expire = r->settings.message_ttl_ms >= 0;
     r->fresh_from = INT64_MAX;
     r->head_timer.fire = head_is_due;
@@ -38,10 +44,71 @@ struct queue_rules *queue_rules_need(struct queue *queue)
     return r;
 }
 
+static bool has_policy(const struct queue *queue)
+{
+    const struct policy_pair *policies = &queue->internal->policies;
+    return policies->of[POLICY_USER] || policies->of[POLICY_OPERATOR];
+}
+
 void queue_rules_init(struct queue *queue)
 {
-    if (queue->arguments.size > 0)
+    if (queue->arguments.size > 0 || has_policy(queue))
         queue_rules_need(queue);
+}
+
+/* The bytes of what is there are learnt as after a start; what comes is counted when it comes. */
+static void count_bytes_from_now(struct queue *queue, struct queue_rules *r)
+{
+    queue_sizes_reset(&r->sizes);
+    r->learn_at = queue->subscription->floor;
+    r->learn_end = queue->log->end;
+}
+
+static void stop_counting_bytes(struct queue_rules *r)
+{
+    queue_sizes_reset(&r->sizes);
+    if (!r->priorities)
+        r->learn_at = r->learn_end = 0;
+}
+
+static void change_settings(struct queue *queue, struct queue_rules *r)
+{
+    bool counted = queue_counts_bytes(r);
+    int64_t expires_ms = r->settings.expires_ms;
+    read_settings(queue, &r->settings);
+    r->may_expire = r->may_expire || r->settings.message_ttl_ms >= 0;
+    if (counted && !queue_counts_bytes(r))
+        stop_counting_bytes(r);
+    if (!counted && queue_counts_bytes(r))
+        count_bytes_from_now(queue, r);
+    if (r->settings.expires_ms == expires_ms)
+        return;
+    timer_stop(&queue->internal->core->timers, &r->unused_timer);
+    if (queue->consumer_count == 0)
+        queue_used(queue);
+}
+
+void queue_rules_changed(struct queue *queue)
+{
+    struct queue_internal *in = queue->internal;
+    if (queue->deleted)
+        return;
+    if (!in->rules && !has_policy(queue))
+        return;
+    if (!queue->log) { /* not attached yet: nothing is there to be changed */
+        queue_rules_free(in->rules);
+        in->rules = NULL;
+        queue_rules_init(queue);
+        return;
+    }
+    if (!in->rules) {
+        struct queue_rules *r = queue_rules_need(queue);
+        if (queue_counts_bytes(r))
+            count_bytes_from_now(queue, r);
+    } else {
+        change_settings(queue, in->rules);
+    }
+    queue_run_later(queue);
 }
 
 void queue_rules_free(struct queue_rules *r)

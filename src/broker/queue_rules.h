@@ -1,5 +1,5 @@
 /*
- * What some queues do by themselves, as their arguments or their messages ask: let messages expire,
+ * What some queues do by themselves, as their arguments, policies or messages ask: let messages expire,
  * keep no more than so many, give dead letters to an exchange, serve one consumer at a time, go away
  * when unused. A queue without any of that has no rules and pays nothing.
  *
@@ -49,8 +49,10 @@ struct queue_rules {
 
 /* The queue's rules; made when it has none. */
 struct queue_rules *queue_rules_need(struct queue *queue);
-/* From the arguments, which were checked; none when they ask for nothing. */
+/* From the arguments, which were checked, and policies; none when there is nothing to ask for. */
 void queue_rules_init(struct queue *queue);
+/* The queue's policies have changed: what is there already follows. */
+void queue_rules_changed(struct queue *queue);
 void queue_rules_free(struct queue_rules *rules); /* accepts NULL */
 
 /* ---- expiry and length ---- */

@@ -1,5 +1,6 @@
 #include "broker/queue_settings.h"
 
+#include "broker/policy.h"
 #include "wire/amqp_table.h"
 
 enum { QUORUM_DELIVERY_LIMIT = 20 };             /* RabbitMQ 4's default */
@@ -51,19 +52,24 @@ static enum err read_bool(struct bytes table, const char *name, bool *out)
     return OK;
 }
 
-static enum err read_overflow(struct bytes table, enum queue_overflow *out)
+static bool parse_overflow(struct bytes name, enum queue_overflow *out)
 {
     static const char *const names[] = {"drop-head", "reject-publish", "reject-publish-dlx"};
-    struct bytes name = BYTES_NULL;
-    enum err err = read_string(table, "x-overflow", &name);
-    if (err || !name.data)
-        return err;
     for (int i = 0; i < 3; i++) {
         if (bytes_equal_string(name, names[i])) {
             *out = (enum queue_overflow)i;
-            return OK;
+            return true;
         }
     }
+    return false;
+}
+
+static enum err read_overflow(struct bytes table, enum queue_overflow *out)
+{
+    struct bytes name = BYTES_NULL;
+    enum err err = read_string(table, "x-overflow", &name);
+    if (err || !name.data || parse_overflow(name, out))
+        return err;
     return err_set(E_INVALID, "{invalid_overflow,<<\"%.*s\">>}", BYTES_FORMAT(name));
 }
 
@@ -128,4 +134,70 @@ enum err queue_settings_read(struct bytes arguments, struct queue_settings *out,
     if (!err)
         err = read_bool(arguments, *out_argument = "x-single-active-consumer", &out->single_active);
     return err;
+}
+
+/* ---- policies ---- */
+
+/* The least of both; negative is none. */
+static void apply_least(const struct policy_pair *policies, const char *key, int64_t max,
+                        int64_t *setting)
+{
+    struct amqp_value v;
+    int64_t value;
+    if (!policy_value(policies, key, &v) || !amqp_value_integer(&v, &value))
+        return;
+    if (value > max)
+        value = max;
+    if (*setting < 0 || value < *setting)
+        *setting = value;
+}
+
+static void apply_string(const struct policy_pair *policies, const char *key, struct bytes *setting)
+{
+    struct amqp_value v;
+    if (!setting->data && policy_value(policies, key, &v))
+        *setting = v.bytes;
+}
+
+/* Negative is no limit, and the greater of the two then. */
+static void apply_delivery_limit(const struct policy_pair *policies, struct bytes arguments,
+                                 struct queue_settings *s)
+{
+    struct amqp_value v;
+    int64_t limit;
+    if (!s->is_quorum || !policy_value(policies, "delivery-limit", &v) ||
+        !amqp_value_integer(&v, &limit))
+        return;
+    if (limit > INT32_MAX)
+        limit = INT32_MAX;
+    if (limit < 0)
+        limit = -1;
+    bool take_greater = limit < 0 || s->delivery_limit < 0;
+    if (!amqp_table_find(arguments, "x-delivery-limit", &v) ||
+        (limit > s->delivery_limit) == take_greater)
+        s->delivery_limit = limit;
+}
+
+static void apply_overflow(const struct policy_pair *policies, struct bytes arguments,
+                           struct queue_settings *s)
+{
+    struct amqp_value v;
+    bool is_declared = amqp_table_find(arguments, "x-overflow", &v);
+    if ((!is_declared || s->is_quorum) && policy_value(policies, "overflow", &v))
+        (void)parse_overflow(v.bytes, &s->overflow);
+}
+
+void queue_settings_apply(struct queue_settings *s, struct bytes arguments,
+                          const struct policy_pair *policies)
+{
+    apply_least(policies, "message-ttl", TIME_MAX_MS, &s->message_ttl_ms);
+    apply_least(policies, "expires", TIME_MAX_MS, &s->expires_ms);
+    apply_least(policies, "max-length", INT64_MAX, &s->max_length);
+    apply_least(policies, "max-length-bytes", INT64_MAX, &s->max_length_bytes);
+    apply_delivery_limit(policies, arguments, s);
+    apply_overflow(policies, arguments, s);
+    apply_string(policies, "dead-letter-exchange", &s->dead_letter_exchange);
+    apply_string(policies, "dead-letter-routing-key", &s->dead_letter_key);
+    if (!s->dead_letter_exchange.data)
+        s->dead_letter_key = BYTES_NULL;
 }

@@ -1,6 +1,6 @@
 /*
- * What a queue's declared arguments ask of it. The arguments themselves are kept as they came and
- * are what redeclares compare (design rule 15); these are the effective values.
+ * What a queue's declared arguments and policies ask of it. The arguments themselves are kept as they
+ * came and are what redeclares compare (design rule 15); these are the effective values.
  */
 #ifndef BROKER_QUEUE_SETTINGS_H
 #define BROKER_QUEUE_SETTINGS_H
@@ -10,6 +10,8 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+
+struct policy_pair;
 
 enum queue_overflow { OVERFLOW_DROP_HEAD, OVERFLOW_REJECT, OVERFLOW_REJECT_DLX };
 
@@ -32,5 +34,10 @@ struct queue_settings {
  * is wrong as RabbitMQ words it ("{value_negative,-1}"). */
 must_use enum err queue_settings_read(struct bytes arguments, struct queue_settings *out,
                                       const char **out_argument);
+/* What the policies add to what these arguments asked for. Times and lengths: the least of both.
+ * Otherwise the argument wins where there is one; but of a quorum queue's overflow and delivery
+ * limit as RabbitMQ has it. Strings are borrowed from the policies. */
+void queue_settings_apply(struct queue_settings *, struct bytes arguments,
+                          const struct policy_pair *);
 
 #endif

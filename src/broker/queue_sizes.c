@@ -29,6 +29,11 @@ void queue_sizes_extend(struct queue_sizes *z, int64_t visible)
 void queue_sizes_take(struct queue_sizes *z, int64_t offset, size_t size)
 {
     z->ready_bytes -= (int64_t)size;
+    queue_sizes_note_out(z, offset, size);
+}
+
+void queue_sizes_note_out(struct queue_sizes *z, int64_t offset, size_t size)
+{
     idmap_put(&z->out, (uint64_t)offset, (void *)(size + 1));
 }
 

@@ -25,6 +25,8 @@ void queue_sizes_append(struct queue_sizes *z, int64_t end, int64_t bytes);
 /* What was appended below `visible` is ready. */
 void queue_sizes_extend(struct queue_sizes *z, int64_t visible);
 void queue_sizes_take(struct queue_sizes *z, int64_t offset, size_t size);
+/* It was taken before anybody counted. */
+void queue_sizes_note_out(struct queue_sizes *z, int64_t offset, size_t size);
 void queue_sizes_return(struct queue_sizes *z, int64_t offset);
 void queue_sizes_settle(struct queue_sizes *z, int64_t offset);
 

@@ -151,6 +151,12 @@ bool subscription_is_ready(const struct subscription *s, int64_t offset)
     return !is_done(s, offset);
 }
 
+bool subscription_is_out(const struct subscription *s, int64_t offset)
+{
+    return offset >= s->floor && offset < s->next && !is_done(s, offset) &&
+           !subscription_is_ready(s, offset);
+}
+
 /* What is ready in [next, offset) stays so, below a `next` that is now `offset`. */
 static void pass_over(struct subscription *s, int64_t offset)
 {

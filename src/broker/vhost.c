@@ -10,6 +10,8 @@
 #include "broker/core_internal.h"
 #include "broker/counters.h"
 #include "broker/exchange_internal.h"
+#include "broker/parameter.h"
+#include "broker/policy_internal.h"
 #include "broker/queue_internal.h"
 
 /* What one turn deletes of a vhost: well below a millisecond. */
@@ -61,6 +63,7 @@ static void vhost_free(struct vhost *vhost)
     core_defer_cancel(&vhost->deletion);
     exchanges_free(vhost);
     queues_free(vhost);
+    policies_free(vhost);
     counters_free(vhost->counters);
     bytes_free(vhost->name);
     bytes_free(vhost->description);
@@ -234,6 +237,8 @@ static void finish(struct vhost *vhost)
     struct core *core = vhost->core;
     struct list *node;
     say_info("access", "vhost is deleted: '%.*s'", BYTES_FORMAT(vhost->name));
+    policies_drop(vhost);
+    parameters_drop(vhost);
     catalog_remove(core, &vhost->entry);
     map_remove(&core->internal->vhosts, vhost->name);
     while ((node = list_pop_front(&vhost->gone)))

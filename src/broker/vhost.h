@@ -25,6 +25,8 @@
 
 struct counters;
 
+struct policies;
+
 enum { LIMIT_NONE = -1, VHOST_NAME_MAX_BYTES = 255 };
 
 struct vhost {
@@ -33,6 +35,7 @@ struct vhost {
     struct map exchanges;
     struct core *core;
     struct catalog_entry entry;
+    struct policies *policies; /* NULL until something could have some */
     struct counters *counters; /* of channels that are gone; NULL: nothing has happened */
 
     struct bytes description; /* owned, as the next two */
