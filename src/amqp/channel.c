@@ -29,6 +29,7 @@ struct channel *channel_new(struct connection *c, uint16_t id)
     publish_init(ch);
     deliveries_init(ch);
     metrics_add(METRIC_channels_opened, 1);
+    c->session.account->channel_count++;
     return ch;
 }
 
@@ -77,6 +78,7 @@ void channel_free(struct channel *ch)
     confirms_reset(&ch->confirms);
     map_reset(&ch->consumers);
     tx_free(ch->tx);
+    ch->conn->session.account->channel_count--;
     free((void *)ch->last_queue.data);
     metrics_add(METRIC_channels_closed, 1);
     free(ch);
@@ -130,7 +132,17 @@ void channel_fail_as(struct channel *ch, enum err err)
 
 struct declarer channel_declarer(const struct channel *ch)
 {
-    return (struct declarer){.session = &ch->conn->session};
+    return (struct declarer){.session = &ch->conn->session, .user = ch->conn->session.account};
+}
+
+bool channel_may(struct channel *ch, enum access_right right, enum access_kind kind,
+                 struct bytes name)
+{
+    enum err err = access_ask(&ch->conn->access, right, kind, name);
+
+    if (err)
+        channel_fail_as(ch, err);
+    return !err;
 }
 
 /* ---- execution ---- */

@@ -92,11 +92,15 @@ void channel_fail_err(struct channel *, enum err, const char *what);
 void channel_fail_as(struct channel *, enum err);
 /* On whose behalf this channel declares. */
 struct declarer channel_declarer(const struct channel *);
+/* False: it failed (403), because the user has no such right. */
+bool channel_may(struct channel *, enum access_right, enum access_kind, struct bytes name);
 /* A name as it counts: without CR and LF (RabbitMQ). Valid as long as the current command. */
 struct bytes channel_name(struct channel *, struct bytes name);
 /* The queue a method names, empty meaning the last one declared; NULL: it failed (404, or 405 when
  * it is another connection's own). */
 struct queue *channel_find_queue(struct channel *, struct bytes name);
+/* The same, if its messages may be taken (403). */
+struct queue *channel_find_readable_queue(struct channel *, struct bytes name);
 /* NULL: it failed (404). */
 struct exchange *channel_find_exchange(struct channel *, struct bytes name);
 /* Stop consumers, give back what is unacked, forget confirms and parked commands. */

@@ -209,6 +209,10 @@ static struct channel *channel_of(struct connection *c, const struct command *co
             c->channels.count, c->channel_max);
         return NULL;
     }
+    if (user_can_open_channel(c->session.account)) {
+        connection_fail(c, REPLY_NOT_ALLOWED, command->method_id, "%s", err_text());
+        return NULL;
+    }
     ch = channel_new(c, command->channel);
     idmap_put(&c->channels, command->channel, ch);
     return ch;
@@ -367,6 +371,7 @@ static void connection_gone(void *session)
         channel_free(ch);
     idmap_reset(&c->channels);
     timer_stop(&c->core->timers, &c->timer);
+    access_reset(&c->access);
     session_remove(&c->session);
     bytes_free(c->client_properties);
     free(c);

@@ -17,6 +17,7 @@
 
 #include "amqp/command.h"
 #include "amqp/reply.h"
+#include "broker/access.h"
 #include "broker/core.h"
 #include "broker/exchange.h"
 
@@ -39,6 +40,7 @@ struct connection {
     struct link *link;
     enum connection_state state;
     struct vhost *vhost;
+    struct access access;           /* what the user may do in it */
     const char *mechanism;          /* of the log-in; NULL before */
     struct bytes client_properties; /* field table without its size; owned */
     uint32_t frame_max;

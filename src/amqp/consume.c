@@ -272,7 +272,7 @@ void method_basic_consume(struct channel *ch, const void *arguments)
         reply_to_consume(ch, in);
         return;
     }
-    struct queue *queue = channel_find_queue(ch, in->queue);
+    struct queue *queue = channel_find_readable_queue(ch, in->queue);
     if (!queue || !arguments_are_built(ch, queue, in->arguments) ||
         !priority_is_good(ch, queue, in->arguments))
         return;

@@ -45,7 +45,7 @@ static void get_head(struct channel *ch)
 void method_basic_get(struct channel *ch, const void *arguments)
 {
     const struct amqp_basic_get *in = arguments;
-    struct queue *queue = channel_find_queue(ch, in->queue);
+    struct queue *queue = channel_find_readable_queue(ch, in->queue);
 
     if (queue && queue_is_single_active(queue))
         channel_fail(ch, REPLY_RESOURCE_LOCKED,

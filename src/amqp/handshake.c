@@ -10,7 +10,6 @@
 #include "amqp/send.h"
 #include "base/mem.h"
 #include "base/say.h"
-#include "broker/user.h"
 #include "wire/amqp_table.h"
 
 static struct amqp_config configuration;
@@ -241,19 +240,30 @@ void method_connection_tune_ok(struct connection *c, const struct command *comma
 
 /* ---- open ---- */
 
+/* False: not in this vhost, by this user, or not one more. */
+static bool may_open(struct connection *c, struct bytes name)
+{
+    const struct user *user = c->session.account;
+
+    c->vhost = vhost_find(c->core, name);
+    if (!c->vhost)
+        (void)err_set(E_NOT_FOUND, "vhost %.*s not found", BYTES_FORMAT(name));
+    return c->vhost && !vhost_can_connect(c->vhost, user->name) && !user_can_connect(user) &&
+           !access_check_vhost(user, c->vhost);
+}
+
 void method_connection_open(struct connection *c, const struct command *command)
 {
     const struct amqp_connection_open *in = command->arguments;
 
     if (is_misplaced(c, command, CONNECTION_OPENING))
         return;
-    c->vhost = vhost_find(c->core, in->virtual_host);
-    if (!c->vhost) {
-        connection_fail(c, REPLY_NOT_ALLOWED, command->method_id, "vhost %.*s not found",
-                        BYTES_FORMAT(in->virtual_host));
+    if (!may_open(c, in->virtual_host)) {
+        connection_fail(c, REPLY_NOT_ALLOWED, command->method_id, "%s", err_text());
         return;
     }
     session_enter(&c->session, c->vhost);
+    access_init(&c->access, c->session.account, c->vhost);
     c->state = CONNECTION_RUNNING;
     send_simple(c, 0, AMQP_CONNECTION_OPEN_OK);
     connection_start_heartbeats(c);

@@ -113,14 +113,9 @@ static bool expiration_is_wrong(struct bytes expiration, char *out, size_t size)
     return true;
 }
 
-/* What is rare and must be refused, not ignored. */
-static bool is_acceptable(struct channel *ch, const struct command_publish *publish)
+/* What is refused whatever exchange it is for. */
+static bool is_possible(struct channel *ch, const struct command_publish *publish)
 {
-    const struct message *m = &publish->message;
-    const char *user = ch->conn->session.user;
-    struct properties properties;
-    char why[300];
-
     if (publish->flags & PUBLISH_IMMEDIATE) {
         channel_fail(ch, REPLY_NOT_IMPLEMENTED, "immediate=true");
         return false;
@@ -132,6 +127,17 @@ static bool is_acceptable(struct channel *ch, const struct command_publish *publ
                      (unsigned long long)amqp_configuration()->message_max_bytes);
         return false;
     }
+    return true;
+}
+
+/* Properties that are rare, and must be refused where they are wrong, not ignored. */
+static bool is_acceptable(struct channel *ch, const struct command_publish *publish)
+{
+    const struct message *m = &publish->message;
+    const struct user *user = ch->conn->session.account;
+    struct properties properties;
+    char why[300];
+
     if (publish->flags & PUBLISH_BAD_PROPERTIES || !properties_read(m->properties, &properties)) {
         channel_fail(ch, REPLY_SYNTAX_ERROR, "malformed properties of a message");
         return false;
@@ -146,19 +152,49 @@ static bool is_acceptable(struct channel *ch, const struct command_publish *publ
                      BYTES_FORMAT(properties.expiration), why);
         return false;
     }
-    if (publish->flags & PUBLISH_HAS_USER_ID && !bytes_equal_string(properties.user_id, user)) {
+    if (publish->flags & PUBLISH_HAS_USER_ID && !bytes_equal(properties.user_id, user->name) &&
+        !user_may(user, USER_IMPERSONATOR)) {
         channel_fail(ch, REPLY_PRECONDITION_FAILED,
-                     "user_id property set to '%.*s' but authenticated user was '%s'",
-                     BYTES_FORMAT(properties.user_id), user);
+                     "user_id property set to '%.*s' but authenticated user was '%.*s'",
+                     BYTES_FORMAT(properties.user_id), BYTES_FORMAT(user->name));
         return false;
     }
     return true;
 }
 
+/* Of a message's own keys, CC and BCC. */
+static enum err ask_extra_keys(struct channel *ch, const struct message *m)
+{
+    struct extra_keys extra = {0};
+    enum err err = extra_keys_read(m, &extra);
+
+    if (err)
+        err = err_set(E_PRECONDITION, "invalid message: %s", err_text());
+    for (size_t i = 0; i < extra.keys.count && !err; i++)
+        err = access_ask_topic(&ch->conn->access, ACCESS_WRITE, m->exchange, extra.keys.items[i]);
+    extra_keys_reset(&extra);
+    return err;
+}
+
+/* May the user publish with these keys to a topic exchange? */
+static bool may_use_keys(struct channel *ch, const struct command_publish *publish)
+{
+    const struct message *m = &publish->message;
+    enum err err = access_ask_topic(&ch->conn->access, ACCESS_WRITE, m->exchange, m->routing_key);
+
+    if (!err && publish->flags & PUBLISH_HAS_EXTRA_KEYS && ch->conn->access.has_topic_permissions)
+        err = ask_extra_keys(ch, m);
+    if (err)
+        channel_fail_as(ch, err);
+    return !err;
+}
+
 /* The exchange a message is for; NULL: it failed. */
 static struct exchange *find_exchange(struct channel *ch, struct bytes name)
 {
-    struct exchange *exchange = channel_find_exchange(ch, name);
+    struct exchange *exchange = channel_may(ch, ACCESS_WRITE, ACCESS_EXCHANGE, name)
+                                    ? channel_find_exchange(ch, name)
+                                    : NULL;
 
     if (exchange && exchange->internal) {
         channel_fail(ch, REPLY_ACCESS_REFUSED,
@@ -273,14 +309,16 @@ void publish_now(struct channel *ch, struct command_publish *publish)
 void channel_publish(struct channel *ch, struct command_publish *publish)
 {
     enum {
-        UNUSUAL = PUBLISH_HAS_FAST_REPLY_TO | PUBLISH_IMMEDIATE | PUBLISH_TOO_LARGE |
-                  PUBLISH_BAD_PROPERTIES | PUBLISH_HAS_EXPIRATION | PUBLISH_HAS_USER_ID
+        IMPOSSIBLE = PUBLISH_IMMEDIATE | PUBLISH_TOO_LARGE,
+        UNUSUAL = PUBLISH_HAS_FAST_REPLY_TO | PUBLISH_BAD_PROPERTIES | PUBLISH_HAS_EXPIRATION |
+                  PUBLISH_HAS_USER_ID
     };
 
-    if (publish->flags & UNUSUAL && !is_acceptable(ch, publish))
+    if (publish->flags & IMPOSSIBLE && !is_possible(ch, publish))
         return;
     struct exchange *exchange = find_exchange(ch, publish->message.exchange);
-    if (!exchange)
+    if (!exchange || (publish->flags & UNUSUAL && !is_acceptable(ch, publish)) ||
+        (exchange->kind == EXCHANGE_TOPIC && !may_use_keys(ch, publish)))
         return;
     struct text properties = {0};
     if (publish->flags & PUBLISH_HAS_FAST_REPLY_TO) {

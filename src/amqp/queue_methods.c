@@ -61,6 +61,13 @@ struct queue *channel_find_queue(struct channel *ch, struct bytes name)
     return queue;
 }
 
+struct queue *channel_find_readable_queue(struct channel *ch, struct bytes name)
+{
+    return name_or_last(ch, name, &name) && channel_may(ch, ACCESS_READ, ACCESS_QUEUE, name)
+               ? channel_find_queue(ch, name)
+               : NULL;
+}
+
 /* ---- declare ---- */
 
 static uint32_t count_u32(uint64_t count)
@@ -255,7 +262,7 @@ static void purge(struct channel *ch)
 void method_queue_purge(struct channel *ch, const void *arguments)
 {
     const struct amqp_queue_purge *in = arguments;
-    struct queue *queue = channel_find_queue(ch, in->queue);
+    struct queue *queue = channel_find_readable_queue(ch, in->queue);
 
     if (queue)
         channel_wait(ch, queue_barrier(queue), purge);
@@ -298,7 +305,8 @@ void method_queue_delete(struct channel *ch, const void *arguments)
     struct queue *queue;
     struct bytes name;
 
-    if (!name_or_last(ch, in->queue, &name))
+    if (!name_or_last(ch, in->queue, &name) ||
+        !channel_may(ch, ACCESS_CONFIGURE, ACCESS_QUEUE, name))
         return;
     enum err err = declare_find_queue(ch->conn->vhost, name, &by, &queue);
     if (!err)

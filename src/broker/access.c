@@ -403,14 +403,20 @@ void access_init(struct access *a, const struct user *user, const struct vhost *
     *a = (struct access){.user = user, .vhost = vhost};
 }
 
+void access_reset(struct access *a)
+{
+    free(a->known);
+    *a = (struct access){0};
+}
+
 static void look_again(struct access *a, uint64_t version)
 {
     const struct permission *p = permission_find(a->user, a->vhost);
     for (int i = 0; i < ACCESS_RIGHTS; i++)
         a->all[i] = p && p->patterns[i].kind == PATTERN_ALL;
     a->has_topic_permissions = a->user->topic_permissions.count > 0;
-    for (int i = 0; i < ACCESS_KNOWN; i++)
-        a->known[i].size = 0;
+    free(a->known);
+    a->known = NULL;
     a->version = version;
 }
 
@@ -439,6 +445,8 @@ static void move_to_front(struct access *a, int i)
 static void note(struct access *a, enum access_right right, enum access_kind kind,
                  struct bytes name)
 {
+    if (!a->known)
+        a->known = xzalloc(ACCESS_KNOWN * sizeof *a->known);
     struct access_known *last = &a->known[ACCESS_KNOWN - 1];
     last->right = (uint8_t)right;
     last->kind = (uint8_t)kind;
@@ -457,7 +465,7 @@ enum err access_ask(struct access *a, enum access_right right, enum access_kind 
         return OK;
     struct bytes shown = shown_name(kind, name);
     bool fits = shown.size > 0 && shown.size <= ACCESS_KNOWN_MAX_BYTES;
-    for (int i = 0; fits && i < ACCESS_KNOWN; i++) {
+    for (int i = 0; fits && a->known && i < ACCESS_KNOWN; i++) {
         if (!is_known(&a->known[i], right, kind, shown))
             continue;
         if (i > 0)

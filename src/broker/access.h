@@ -80,13 +80,14 @@ struct access {
     const struct user *user; /* NULL: may do everything */
     const struct vhost *vhost;
     uint64_t version;
-    bool all[ACCESS_RIGHTS];                 /* the right to everything in the vhost */
-    bool has_topic_permissions;              /* the user, anywhere */
-    struct access_known known[ACCESS_KNOWN]; /* allowed; the first is the last one asked for */
+    bool all[ACCESS_RIGHTS];    /* the right to everything in the vhost */
+    bool has_topic_permissions; /* the user, anywhere */
+    struct access_known *known; /* allowed; the first is the last one asked for; NULL: none yet */
 };
 
-/* Both outlive it; user and vhost NULL: not asked yet. */
+/* User and vhost outlive it. */
 void access_init(struct access *, const struct user *, const struct vhost *);
+void access_reset(struct access *); /* accepts a zeroed one */
 /* As access_check(), but some ns when it has been asked before. */
 must_use enum err access_ask(struct access *, enum access_right, enum access_kind,
                              struct bytes name);

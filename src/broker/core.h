@@ -148,8 +148,8 @@ struct session {
     char *user, *vhost;   /* names; NULL before log-in */
     struct user *account; /* NULL before log-in; may be deleted meanwhile */
     struct list of_user;  /* while it counts as one of the user's */
-    struct vhost *place;  /* NULL before it is on a vhost, and once it has been evicted */
-    struct list of_vhost;
+    struct vhost *place;  /* NULL before it is on a vhost; may be deleted meanwhile */
+    struct list of_vhost; /* likewise */
     char *client; /* what the client calls itself */
     int64_t opened_wall_ms;
     struct core *core;               /* the broker's; also below */

@@ -1,6 +1,7 @@
 #include "broker/declare.h"
 
 #include "base/check.h"
+#include "broker/access.h"
 #include "broker/arguments.h"
 #include "wire/amqp_table.h"
 
@@ -96,6 +97,19 @@ static enum err can_change(const struct vhost *vhost, const char *what)
     return err_wrap(core_catalog_can_change(vhost->core), "%s", what);
 }
 
+/* What has a place to go to when it is dead, or not routed, may be read by whoever declares it, and
+ * that place written. */
+static enum err check_next_exchange(const struct vhost *vhost, const struct declarer *by,
+                                    enum access_kind kind, struct bytes name,
+                                    struct bytes arguments, const char *argument)
+{
+    struct amqp_value next;
+    if (!amqp_table_find(arguments, argument, &next) || next.tag != 'S')
+        return OK;
+    enum err err = access_check(by->user, vhost, ACCESS_READ, kind, name);
+    return err ? err : access_check(by->user, vhost, ACCESS_WRITE, ACCESS_EXCHANGE, next.bytes);
+}
+
 static enum err create_queue(struct vhost *vhost, const struct queue_declaration *in,
                              const struct declarer *by, struct queue **out)
 {
@@ -114,9 +128,14 @@ static enum err create_queue(struct vhost *vhost, const struct queue_declaration
     if (!err)
         err = check_properties(&subject, in);
     if (!err)
+        err = check_next_exchange(vhost, by, ACCESS_QUEUE, in->name, in->arguments,
+                                  "x-dead-letter-exchange");
+    if (!err)
         err = can_change(vhost, "cannot declare the queue");
     if (!err)
         err = check_spec(&subject, &spec);
+    if (!err)
+        err = vhost_can_declare_queue(vhost, in->name);
     if (!err)
         *out = queue_create(vhost, &spec);
     return err;
@@ -129,9 +148,12 @@ enum err declare_queue(struct vhost *vhost, const struct queue_declaration *in,
     if (!queue && !in->may_be_reserved && bytes_has_prefix(in->name, "amq."))
         return err_set(E_REFUSED, "queue name '%.*s' contains reserved prefix 'amq.*'",
                        BYTES_FORMAT(in->name));
+    enum err err = access_check(by->user, vhost, ACCESS_CONFIGURE, ACCESS_QUEUE, in->name);
+    if (err)
+        return err;
     if (!queue)
         return create_queue(vhost, in, by, out);
-    enum err err = same_queue(queue, in, by);
+    err = same_queue(queue, in, by);
     if (err)
         return err;
     queue_redeclared(queue);
@@ -143,7 +165,9 @@ enum err declare_delete_queue(struct vhost *vhost, struct bytes name, const stru
                               bool if_unused, bool if_empty, uint64_t *out_count)
 {
     struct queue *queue = queue_find(vhost, name);
-    enum err err = queue ? check_reach(queue, by) : OK;
+    enum err err = access_check(by->user, vhost, ACCESS_CONFIGURE, ACCESS_QUEUE, name);
+    if (!err && queue)
+        err = check_reach(queue, by);
     if (err)
         return err;
     uint64_t count = queue ? queue_ready_count(queue) : 0;
@@ -194,7 +218,8 @@ static enum err same_exchange(const struct exchange *x, const struct exchange_de
 }
 
 static enum err create_exchange(struct vhost *vhost, const struct exchange_declaration *in,
-                                enum exchange_kind kind, struct exchange **out)
+                                const struct declarer *by, enum exchange_kind kind,
+                                struct exchange **out)
 {
     const struct exchange_spec spec = {.name = in->name,
                                        .kind = kind,
@@ -206,6 +231,9 @@ static enum err create_exchange(struct vhost *vhost, const struct exchange_decla
         return err_set(E_REFUSED, "exchange name '%.*s' contains reserved prefix 'amq.*'",
                        BYTES_FORMAT(in->name));
     enum err err = check_short("exchange name", in->name);
+    if (!err)
+        err = check_next_exchange(vhost, by, ACCESS_EXCHANGE, in->name, in->arguments,
+                                  "alternate-exchange");
     if (err)
         return err;
     err = exchange_check(&spec);
@@ -222,15 +250,16 @@ enum err declare_exchange(struct vhost *vhost, const struct exchange_declaration
                           const struct declarer *by, struct exchange **out)
 {
     enum exchange_kind kind;
-    (void)by;
     if (!exchange_kind_parse(in->type, &kind))
         return err_set(E_INVALID, "unknown exchange type '%.*s'", BYTES_FORMAT(in->type));
     enum err err = declare_not_default(in->name);
+    if (!err)
+        err = access_check(by->user, vhost, ACCESS_CONFIGURE, ACCESS_EXCHANGE, in->name);
     if (err)
         return err;
     struct exchange *x = exchange_find(vhost, in->name);
     if (!x)
-        return create_exchange(vhost, in, kind, out);
+        return create_exchange(vhost, in, by, kind, out);
     err = same_exchange(x, in, kind);
     if (!err)
         *out = x;
@@ -240,13 +269,14 @@ enum err declare_exchange(struct vhost *vhost, const struct exchange_declaration
 enum err declare_delete_exchange(struct vhost *vhost, struct bytes name, const struct declarer *by,
                                  bool if_unused)
 {
-    (void)by;
     enum err err = declare_not_default(name);
+    if (!err && bytes_has_prefix(name, "amq."))
+        err = err_set(E_REFUSED, "deletion of system exchange '%.*s' in vhost '%.*s' not allowed",
+                      BYTES_FORMAT(name), BYTES_FORMAT(vhost->name));
+    if (!err)
+        err = access_check(by->user, vhost, ACCESS_CONFIGURE, ACCESS_EXCHANGE, name);
     if (err)
         return err;
-    if (bytes_has_prefix(name, "amq."))
-        return err_set(E_REFUSED, "deletion of system exchange '%.*s' in vhost '%.*s' not allowed",
-                       BYTES_FORMAT(name), BYTES_FORMAT(vhost->name));
     struct exchange *x = exchange_find(vhost, name);
     if (x && if_unused && exchange_has_bindings(x))
         return err_set(E_IN_USE, "exchange '%.*s' in vhost '%.*s' in use", BYTES_FORMAT(name),
@@ -264,10 +294,26 @@ struct binding_ends {
     struct queue *queue;
 };
 
-static enum err check_names(const struct binding_declaration *in)
+/* Names, and what the declarer may do with them: what is bound is written to, from what is read. */
+static enum err check_ends(struct vhost *vhost, const struct binding_declaration *in,
+                           const struct declarer *by)
 {
-    enum err err = declare_not_default(in->source);
-    return err || !in->to_exchange ? err : declare_not_default(in->destination);
+    enum access_kind kind = in->to_exchange ? ACCESS_EXCHANGE : ACCESS_QUEUE;
+    enum err err = check_short("routing key", in->key);
+    if (!err)
+        err = access_check(by->user, vhost, ACCESS_WRITE, kind, in->destination);
+    if (!err && in->to_exchange)
+        err = declare_not_default(in->destination);
+    if (!err)
+        err = declare_not_default(in->source);
+    if (!err)
+        err = access_check(by->user, vhost, ACCESS_READ, ACCESS_EXCHANGE, in->source);
+    if (err)
+        return err;
+    const struct exchange *source = exchange_find(vhost, in->source);
+    return source && source->kind == EXCHANGE_TOPIC
+               ? access_check_topic(by->user, vhost, ACCESS_READ, in->source, in->key)
+               : OK;
 }
 
 static enum err find_ends(struct vhost *vhost, const struct binding_declaration *in,
@@ -285,9 +331,7 @@ enum err declare_binding(struct vhost *vhost, const struct binding_declaration *
                          const struct declarer *by)
 {
     struct binding_ends ends;
-    enum err err = check_names(in);
-    if (!err)
-        err = check_short("routing key", in->key);
+    enum err err = check_ends(vhost, in, by);
     if (!err)
         err = find_ends(vhost, in, by, &ends);
     if (!err)
@@ -306,9 +350,7 @@ enum err declare_binding(struct vhost *vhost, const struct binding_declaration *
 enum err declare_unbinding(struct vhost *vhost, const struct binding_declaration *in,
                            const struct declarer *by)
 {
-    enum err err = check_names(in);
-    if (!err)
-        err = check_short("routing key", in->key);
+    enum err err = check_ends(vhost, in, by);
     if (err)
         return err;
     struct exchange *source = exchange_find(vhost, in->source);

@@ -34,7 +34,7 @@ void session_enter(struct session *session, struct vhost *vhost)
 {
     check(session->account);
     check(!session->place);
-    session->place = vhost;
+    session->place = vhost_ref(vhost);
     session->vhost = xasprintf("%.*s", BYTES_FORMAT(vhost->name));
     list_push_back(&vhost->sessions, &session->of_vhost);
     vhost->session_count++;
@@ -45,12 +45,11 @@ void session_enter(struct session *session, struct vhost *vhost)
 static void leave(struct session *session)
 {
     list_remove(&session->of_user);
-    if (!session->place)
+    if (!list_is_linked(&session->of_vhost))
         return;
     list_remove(&session->of_vhost);
     session->place->session_count--;
     session->account->session_count--;
-    session->place = NULL;
 }
 
 void session_evict(struct session *session, const char *reason)
@@ -70,7 +69,9 @@ void session_remove(struct session *session)
     list_remove(&session->node);
     rates_free(session->rates);
     leave(session);
+    vhost_unref(session->place);
     user_unref(session->account);
+    session->place = NULL;
     session->account = NULL;
     free(session->user);
     free(session->vhost);

@@ -48,6 +48,7 @@ static struct vhost *vhost_new(struct core *core, struct bytes name)
     vhost->name = bytes_dup(name);
     vhost->core = core;
     vhost->max_connections = vhost->max_queues = LIMIT_NONE;
+    vhost->references = 1;
     vhost->deletion.run = delete_slice;
     list_init(&vhost->sessions);
     list_init(&vhost->permissions);
@@ -72,12 +73,27 @@ static void vhost_free(struct vhost *vhost)
     free(vhost);
 }
 
+struct vhost *vhost_ref(struct vhost *vhost)
+{
+    vhost->references++;
+    return vhost;
+}
+
+void vhost_unref(struct vhost *vhost)
+{
+    if (!vhost)
+        return;
+    check(vhost->references > 0);
+    if (--vhost->references == 0)
+        vhost_free(vhost);
+}
+
 void vhosts_free(struct core *core)
 {
     size_t position = 0;
     struct vhost *vhost;
     while ((vhost = map_next(&core->internal->vhosts, &position)))
-        vhost_free(vhost);
+        vhost_unref(vhost);
     map_reset(&core->internal->vhosts);
     route_cache_free(core->internal->routes);
 }
@@ -243,7 +259,7 @@ static void finish(struct vhost *vhost)
     map_remove(&core->internal->vhosts, vhost->name);
     while ((node = list_pop_front(&vhost->gone)))
         core_defer(core, container_of(node, struct deferred, node));
-    vhost_free(vhost);
+    vhost_unref(vhost);
 }
 
 /* One turn's part. Bindings go with the queues and exchanges at their ends. */

@@ -46,6 +46,7 @@ struct vhost {
 
     struct list sessions; /* of_vhost */
     uint32_t session_count;
+    uint32_t references;                        /* by sessions, and one by the map of vhosts */
     struct list permissions, topic_permissions; /* of_vhost */
 
     bool doomed;
@@ -77,6 +78,10 @@ must_use enum err vhost_set_limits(struct vhost *, int64_t max_connections, int6
  * is told then waits for core_catalog_ticket(). core_defer_cancel() for who goes away first.
  * E_PRECONDITION: it is protected; E_FROZEN, E_NO_SPACE. */
 must_use enum err vhost_delete(struct vhost *, struct deferred *gone);
+
+/* For who keeps a pointer to it: it does not go away, though it may be deleted. */
+struct vhost *vhost_ref(struct vhost *);
+void vhost_unref(struct vhost *); /* accepts NULL */
 
 void vhost_each(struct core *, void (*each)(void *ctx, struct vhost *), void *ctx);
 
