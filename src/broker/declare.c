@@ -141,8 +141,8 @@ static enum err create_queue(struct vhost *vhost, const struct queue_declaration
     return err;
 }
 
-enum err declare_queue(struct vhost *vhost, const struct queue_declaration *in,
-                       const struct declarer *by, struct queue **out)
+static enum err declare_whole(struct vhost *vhost, const struct queue_declaration *in,
+                              const struct declarer *by, struct queue **out)
 {
     struct queue *queue = queue_find(vhost, in->name);
     if (!queue && !in->may_be_reserved && bytes_has_prefix(in->name, "amq."))
@@ -159,6 +159,31 @@ enum err declare_queue(struct vhost *vhost, const struct queue_declaration *in,
     queue_redeclared(queue);
     *out = queue;
     return OK;
+}
+
+/* Does the vhost say of which type it is? A queue that only a classic one can be is one. */
+static bool takes_default_type(const struct vhost *vhost, const struct queue_declaration *in)
+{
+    struct amqp_value type;
+    return vhost->default_queue_type.size > 0 &&
+           !bytes_equal_string(vhost->default_queue_type, "classic") && in->durable &&
+           !in->exclusive && !in->auto_delete &&
+           !amqp_table_find(in->arguments, "x-queue-type", &type);
+}
+
+enum err declare_queue(struct vhost *vhost, const struct queue_declaration *in,
+                       const struct declarer *by, struct queue **out)
+{
+    if (!takes_default_type(vhost, in))
+        return declare_whole(vhost, in, by, out);
+    struct text arguments = {0};
+    struct queue_declaration whole = *in;
+    text_append(&arguments, in->arguments);
+    amqp_table_put_string(&arguments, "x-queue-type", vhost->default_queue_type);
+    whole.arguments = text_bytes(&arguments);
+    enum err err = declare_whole(vhost, &whole, by, out);
+    text_reset(&arguments);
+    return err;
 }
 
 enum err declare_delete_queue(struct vhost *vhost, struct bytes name, const struct declarer *by,
