@@ -38,6 +38,10 @@ struct password_hash password_hash_of(struct random *, struct bytes password);
 /* A hash made elsewhere. E_INVALID: its size. */
 must_use enum err password_hash_take(enum password_hashing, struct bytes bytes,
                                      struct password_hash *out);
+/* The same in base64, as RabbitMQ's definitions have it. E_INVALID. */
+must_use enum err password_hash_parse(enum password_hashing, struct bytes base64,
+                                      struct password_hash *out);
+void password_hash_put(const struct password_hash *, struct text *out);
 /* In constant time, also against no password, which never matches. */
 bool password_matches(const struct password_hash *, struct bytes password);
 

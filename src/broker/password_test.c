@@ -52,6 +52,48 @@ TEST(a_hash_of_another_size_is_refused)
     expect_err_text("a password hash of 69 bytes, where rabbit_password_hashing_sha256 has 36");
 }
 
+TEST(a_hash_is_the_same_after_base64_and_back)
+{
+    struct password_hash hash;
+    struct text text = {0};
+    expect_ok(password_hash_parse(
+        PASSWORD_SHA256, BYTES_LITERAL("kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"), &hash));
+    expect_true(password_matches(&hash, BYTES_LITERAL("test12")));
+    password_hash_put(&hash, &text);
+    expect_string(text_string(&text), "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR");
+
+    text.size = 0;
+    hash = take(PASSWORD_SHA512, known_sha512, sizeof known_sha512);
+    password_hash_put(&hash, &text);
+    expect_ok(password_hash_parse(PASSWORD_SHA512, text_bytes(&text), &hash));
+    expect_bytes(bytes_of(hash.bytes, hash.size), bytes_of(known_sha512, sizeof known_sha512));
+    text.size = 0;
+    hash = take(PASSWORD_MD5, known_md5, sizeof known_md5);
+    password_hash_put(&hash, &text);
+    expect_ok(password_hash_parse(PASSWORD_MD5, text_bytes(&text), &hash));
+    expect_int(hash.size, sizeof known_md5);
+
+    expect_ok(password_hash_parse(PASSWORD_MD5, BYTES_LITERAL(""), &hash));
+    expect_int(hash.size, 0);
+    text_reset(&text);
+}
+
+TEST(what_is_no_hash_in_base64_is_refused)
+{
+    static const char *const wrong[] = {
+        "AAAA", "!!!!", "kI3GCq",
+        "=",    "====", "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2PO\xff"};
+    struct password_hash hash;
+    struct text large = {0};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        expect_err(password_hash_parse(PASSWORD_SHA256, bytes_from_string(wrong[i]), &hash),
+                   E_INVALID);
+    for (int i = 0; i < 100; i++)
+        text_append_string(&large, "AAAA");
+    expect_err(password_hash_parse(PASSWORD_SHA256, text_bytes(&large), &hash), E_INVALID);
+    text_reset(&large);
+}
+
 TEST(no_password_matches_no_password)
 {
     struct password_hash none = take(PASSWORD_SHA256, NULL, 0);

@@ -158,8 +158,8 @@ enum err user_set_limits(struct user *user, int64_t max_connections, int64_t max
     enum err err = core_catalog_can_change(user->core);
     if (err)
         return err;
-    user->max_connections = max_connections < 0 ? LIMIT_NONE : max_connections;
-    user->max_channels = max_channels < 0 ? LIMIT_NONE : max_channels;
+    user->max_connections = max_connections;
+    user->max_channels = max_channels;
     catalog_put(user->core, &user->entry, CATALOG_USER);
     return OK;
 }
@@ -237,7 +237,7 @@ enum err user_authenticate(struct core *core, struct bytes name, struct bytes pa
 
 enum err user_can_connect(const struct user *user)
 {
-    if (user->max_connections == LIMIT_NONE || user->session_count < user->max_connections)
+    if (user->max_connections < 0 || user->session_count < user->max_connections)
         return OK;
     return err_set(E_REFUSED,
                    "connection refused for user '%.*s': user connection limit (%lld) is reached",
@@ -246,7 +246,7 @@ enum err user_can_connect(const struct user *user)
 
 enum err user_can_open_channel(const struct user *user)
 {
-    if (user->max_channels == LIMIT_NONE || user->channel_count < user->max_channels)
+    if (user->max_channels < 0 || user->channel_count < user->max_channels)
         return OK;
     return err_set(E_REFUSED,
                    "number of channels opened for user '%.*s' has reached the maximum allowed user "

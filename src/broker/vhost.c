@@ -181,8 +181,8 @@ enum err vhost_set_limits(struct vhost *vhost, int64_t max_connections, int64_t 
     enum err err = core_catalog_can_change(vhost->core);
     if (err)
         return err;
-    vhost->max_connections = max_connections < 0 ? LIMIT_NONE : max_connections;
-    vhost->max_queues = max_queues < 0 ? LIMIT_NONE : max_queues;
+    vhost->max_connections = max_connections;
+    vhost->max_queues = max_queues;
     catalog_put(vhost->core, &vhost->entry, CATALOG_VHOST);
     return OK;
 }
@@ -258,7 +258,8 @@ static void finish(struct vhost *vhost)
     catalog_remove(core, &vhost->entry);
     map_remove(&core->internal->vhosts, vhost->name);
     while ((node = list_pop_front(&vhost->gone)))
-        core_defer(core, container_of(node, struct deferred, node));
+        core_wait(core, container_of(node, struct wait, node), core_catalog_ticket(core),
+                  STAGE_COMMITTED);
     vhost_unref(vhost);
 }
 
@@ -273,7 +274,7 @@ static void delete_slice(struct deferred *deferred)
         core_defer(vhost->core, &vhost->deletion);
 }
 
-enum err vhost_delete(struct vhost *vhost, struct deferred *gone)
+enum err vhost_delete(struct vhost *vhost, struct wait *gone)
 {
     struct core *core = vhost->core;
     if (vhost->is_protected)
@@ -299,7 +300,7 @@ enum err vhost_delete(struct vhost *vhost, struct deferred *gone)
 
 enum err vhost_can_connect(const struct vhost *vhost, struct bytes user_name)
 {
-    if (vhost->max_connections == LIMIT_NONE || vhost->session_count < vhost->max_connections)
+    if (vhost->max_connections < 0 || vhost->session_count < vhost->max_connections)
         return OK;
     return err_set(E_REFUSED,
                    "access to vhost '%.*s' refused for user '%.*s': connection limit (%lld) is "
@@ -310,7 +311,7 @@ enum err vhost_can_connect(const struct vhost *vhost, struct bytes user_name)
 
 enum err vhost_can_declare_queue(const struct vhost *vhost, struct bytes queue_name)
 {
-    if (vhost->max_queues == LIMIT_NONE || (int64_t)vhost->queues.count < vhost->max_queues)
+    if (vhost->max_queues < 0 || (int64_t)vhost->queues.count < vhost->max_queues)
         return OK;
     return err_set(E_PRECONDITION,
                    "cannot declare queue '%.*s': queue limit in vhost '%.*s' (%lld) is reached",

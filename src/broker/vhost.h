@@ -27,7 +27,10 @@ struct counters;
 
 struct policies;
 
-enum { LIMIT_NONE = -1, VHOST_NAME_MAX_BYTES = 255 };
+enum { VHOST_NAME_MAX_BYTES = 255 };
+
+/* A limit that nobody has set. Any negative one limits nothing, but is told as it was set. */
+#define LIMIT_NONE INT64_MIN
 
 struct vhost {
     struct bytes name;
@@ -52,7 +55,7 @@ struct vhost {
     bool doomed;
     struct deferred deletion; /* its slices */
     size_t deletion_position; /* in the map that is being emptied */
-    struct list gone;         /* struct deferred: to be told when it is */
+    struct list gone;         /* struct wait: to be told when it is */
 };
 
 struct vhost *vhost_find(struct core *, struct bytes name); /* NULL: none, or doomed */
@@ -71,13 +74,11 @@ must_use enum err vhost_create(struct core *, struct bytes name, const struct vh
                                struct vhost **out);
 must_use enum err vhost_update(struct vhost *, const struct vhost_spec *);
 
-/* Negative: none. */
 must_use enum err vhost_set_limits(struct vhost *, int64_t max_connections, int64_t max_queues);
 
-/* Delete it, however long that takes: `gone` (may be NULL) is deferred when it is done; what a client
- * is told then waits for core_catalog_ticket(). core_defer_cancel() for who goes away first.
+/* Delete it, however long that takes: `gone` (may be NULL) is ready when it is done and durable.
  * E_PRECONDITION: it is protected; E_FROZEN, E_NO_SPACE. */
-must_use enum err vhost_delete(struct vhost *, struct deferred *gone);
+must_use enum err vhost_delete(struct vhost *, struct wait *gone);
 
 /* For who keeps a pointer to it: it does not go away, though it may be deleted. */
 struct vhost *vhost_ref(struct vhost *);
