@@ -148,7 +148,7 @@ TEST(what_is_made_and_deleted_in_one_turn_is_never_written)
     test_core_end(&t);
 }
 
-TEST(all_changes_of_a_turn_are_one_batch)
+TEST(all_changes_of_one_turn_are_one_record)
 {
     struct test_core t;
     test_core_init(&t);

@@ -12,6 +12,23 @@ static void commit_ok(struct test_core *t, const char *group, const char *topic,
     expect_int(test_offset(t, group, topic), offset);
 }
 
+TEST(group_state_is_never_ahead_of_the_log_as_recovered)
+{
+    struct test_core t;
+    struct ticket ticket;
+    test_core_init(&t);
+    test_topic(&t, "orders", 1);
+    expect_int(test_commit(&t, "g", NULL, "orders", 5, NULL), GROUP_OK);
+    test_core_settle(&t);
+    expect_int(test_commit(&t, "g", NULL, "orders", 6, &ticket), GROUP_OK);
+    test_core_turn(&t);
+    expect_false(store_is_done(t.core->store, ticket, STAGE_COMMITTED));
+    expect_int(test_offset(&t, "g", "orders"), 5);
+    test_crash_and_load(&t); /* what was not synced is lost */
+    expect_int(test_offset(&t, "g", "orders"), 5);
+    test_core_end(&t);
+}
+
 TEST(offset_counts_when_it_is_committed)
 {
     struct test_core t;

@@ -408,7 +408,7 @@ TEST(producers_expire_a_day_after_their_last_batch_also_across_a_restart)
     test_core_end(&t);
 }
 
-TEST(a_cut_log_knows_no_more_than_it_holds)
+TEST(producer_state_is_never_ahead_of_the_log_as_recovered)
 {
     struct test_core t;
     struct sent s;

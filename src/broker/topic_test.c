@@ -291,7 +291,7 @@ static void count_topic(void *ctx, struct topic *topic)
     (*(int *)ctx)++;
 }
 
-TEST(a_deleted_topic_can_be_made_again_with_another_id)
+TEST(topic_ids_are_never_used_again)
 {
     struct test_core t;
     uint8_t id[16];

@@ -371,7 +371,7 @@ TEST(list_offsets_inflates_on_a_helper)
     broker_close(&b);
 }
 
-TEST(list_offsets_tells_of_a_batch_that_cannot_be_inflated)
+TEST(stored_bytes_are_never_trusted_when_times_are_looked_up)
 {
     struct test_broker b;
     broker_open(&b);

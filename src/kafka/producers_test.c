@@ -162,7 +162,7 @@ TEST(five_batches_in_flight_of_one_connection_are_taken_in_one_turn)
     broker_close(&b);
 }
 
-TEST(a_duplicate_is_not_answered_before_the_first_one_is_committed)
+TEST(a_repeated_request_waits_for_and_gets_the_first_one_s_committed_answer)
 {
     struct test_broker b;
     broker_open(&b);

@@ -54,7 +54,7 @@ def test_both_protocols_work_at_once(broker, name):
     together(*(lambda n=n: kafka_side(n) for n in range(2)), *(lambda n=n: amqp_side(n) for n in range(2)))
 
 
-def test_a_topic_and_a_queue_of_one_name_are_two_things(broker, name):
+def test_topics_and_queues_are_two_name_spaces(broker, name):
     need_both(broker)
     create_topic(broker.kafka, name)
     producer = Producer(broker.kafka)
@@ -69,8 +69,12 @@ def test_a_topic_and_a_queue_of_one_name_are_two_things(broker, name):
     assert values_of(consume(broker.kafka, name, 1)) == [b"value"]
 
 
-def test_a_private_queue_is_not_visible_to_kafka(broker, name):
+def test_state_records_and_private_queues_are_never_visible_to_kafka(broker, name):
     need_both(broker)
     with amqp_connect(broker.amqp) as connection:
-        connection.channel().queue_declare(name, durable=True)
-    assert not [topic for topic in topics(broker.kafka) if name in topic]
+        channel = connection.channel()
+        channel.queue_declare(name, durable=True)
+        publish(channel, name, b"body", b"other")
+        assert channel.basic_get(name)[2] == b"body"  # a delivery, and its settle, are recorded
+        assert get_all(channel, name) == [b"other"]
+        assert not [topic for topic in topics(broker.kafka) if name in topic]

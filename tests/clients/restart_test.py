@@ -126,7 +126,7 @@ def test_unacknowledged_messages_come_back_after_kill_9(own_broker, own_amqp, na
         assert get_all(connection.channel(), name) == [str(i).encode() for i in range(10)]
 
 
-def test_the_number_of_threads_may_change_between_runs(pabal, name):
+def test_nothing_on_disk_depends_on_the_number_of_threads(pabal, name):
     first = pabal({"io.threads": "0"})
     create_topic(first.kafka, name)
     produce(first.kafka, name, VALUES)
