@@ -30,6 +30,19 @@ void queue_each(struct core *core, void (*each)(void *ctx, struct queue *), void
     }
 }
 
+struct queue *queue_walk_next(struct core *core, struct queue_walk *walk)
+{
+    size_t at_vhost = walk->at_vhost;
+    struct vhost *vhost;
+    while ((vhost = map_next(&core->internal->vhosts, &at_vhost))) {
+        struct queue *queue = map_next(&vhost->queues, &walk->at_queue);
+        if (queue)
+            return queue;
+        *walk = (struct queue_walk){.at_vhost = at_vhost};
+    }
+    return NULL;
+}
+
 /* ---- making ---- */
 
 /* In memory and in the vhost's map; the log comes by attach(). */

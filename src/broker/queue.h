@@ -87,7 +87,7 @@ struct delivery {
     int64_t due_ms; /* when it expires, Unix; INT64_MAX: never */
     /* Borrowed for the call; its properties may lie in memory that the next delivery uses again. */
     struct message message;
-    struct chunk *chunk;    /* holds its bytes, chunk_ref() keeps them; NULL: copy them */
+    struct chunk *chunk; /* holds its bytes, chunk_ref() keeps them; NULL: copy them */
 };
 
 struct consumer {
@@ -104,7 +104,7 @@ struct consumer {
     /* The queue is gone; the consumer is detached already. Called from within queue_delete(). */
     void (*cancelled)(struct consumer *);
     void (*describe)(const struct consumer *, struct consumer_description *out); /* session.h */
-    bool parked, standby; /* the engine's */
+    bool parked, standby;                                                        /* the engine's */
 };
 /* E_LOCKED: an exclusive consumer is there, or this one wants to be and others are. Deliveries
  * start at the end of the turn or later, after all appended before this call is committed
@@ -142,5 +142,12 @@ void queue_unref(struct queue *);
 struct counters *queue_counters(const struct queue *);
 
 void queue_each(struct core *, void (*each)(void *ctx, struct queue *), void *ctx);
+
+/* All queues, some in each turn: zeroed to begin with. While queues come and go meanwhile, one may be
+ * left out or come twice: for what only counts. */
+struct queue_walk {
+    size_t at_vhost, at_queue;
+};
+struct queue *queue_walk_next(struct core *, struct queue_walk *); /* NULL: that was the last */
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/number.h"
 #include "io/io_internal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -101,6 +102,17 @@ uint64_t process_total_memory_bytes(void)
         total = limit < total ? limit : total;
     }
     return total;
+}
+
+uint64_t process_open_files(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    uint64_t count = 0;
+    while (dir && readdir(dir))
+        count++;
+    if (dir)
+        closedir(dir);
+    return count > 3 ? count - 3 : 0; /* ".", ".." and the directory itself */
 }
 
 int process_cpu_count(void)

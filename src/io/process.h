@@ -22,6 +22,7 @@ void process_notify(const char *state);
 /* Give memory that was freed back to the system; may take milliseconds. */
 void process_trim_memory(void);
 uint64_t process_rss_bytes(void);
+uint64_t process_open_files(void);         /* how many; takes long when there are many */
 uint64_t process_total_memory_bytes(void); /* of the machine, or of the cgroup when smaller */
 int process_cpu_count(void);
 /* 16 random bytes from the kernel. */

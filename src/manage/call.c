@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/say.h"
 #include "broker/user.h"
 #include "manage/call_internal.h"
 
@@ -16,6 +17,10 @@ struct manage *manage_new(const struct manage_config *config)
 
 void manage_free(struct manage *m)
 {
+    if (!m)
+        return;
+    facts_forget(m->facts_job);
+    rates_free(m->rates);
     free(m);
 }
 
@@ -111,17 +116,27 @@ void manage_answer_durable(struct manage_call *call, int status, json_t *json)
 
 /* ---- the first step ---- */
 
+const struct user *manage_log_in(struct manage_call *call, struct bytes name, struct bytes password)
+{
+    struct user *user;
+
+    if (user_authenticate(call->core, name, password, call->internal->peer_is_loopback, &user) ==
+        OK)
+        return user;
+    say_warn("manage", "HTTP access denied: %s", err_text());
+    manage_fail_as(call, 401, "not_authorized", "Not_Authorized");
+    return NULL;
+}
+
 static bool log_in(struct manage_call *call)
 {
     struct manage_call_internal *c = call->internal;
-    struct user *user;
 
     if (c->is_trusted)
         return true;
-    if (c->has_login &&
-        user_authenticate(call->core, c->user, c->password, c->peer_is_loopback, &user) == OK)
-        return true;
-    manage_fail_as(call, 401, "not_authorized", "Login failed");
+    if (c->has_login)
+        return manage_log_in(call, c->user, c->password);
+    manage_answer(call, 401, NULL);
     return false;
 }
 
@@ -156,6 +171,8 @@ static void first_step(struct manage_call *call)
         return;
     else if (c->broken)
         manage_fail_as(call, 400, "bad_request", c->broken);
+    else if (c->is_not_json && !(route->method & MANAGE_ANY_BODY))
+        manage_fail_as(call, 400, "bad_request", "not_json");
     else
         route->handler(call);
 }

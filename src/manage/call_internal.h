@@ -2,10 +2,18 @@
 #ifndef MANAGE_CALL_INTERNAL_H
 #define MANAGE_CALL_INTERNAL_H
 
+#include "broker/rates.h"
+#include "manage/facts.h"
 #include "manage/manage.h"
+
+struct counting;
 
 struct manage {
     struct manage_config config;
+    struct facts facts;
+    int64_t facts_ms; /* when they were read; 0: never */
+    struct manage_facts_job *facts_job;
+    struct rates *rates; /* of the whole broker */
 };
 
 struct manage_call_internal {
@@ -14,6 +22,7 @@ struct manage_call_internal {
     size_t segment_count;
     bool below_api;              /* "/api" was in front of the segments */
     bool is_options, is_known;   /* a method that we have */
+    bool is_not_json;            /* the body: 400, where that matters */
     const char *broken;          /* what is wrong with the request: 400 */
     struct bytes user, password; /* as given */
     bool has_login, peer_is_loopback, is_trusted;
@@ -23,6 +32,7 @@ struct manage_call_internal {
     struct wait wait;
     struct deferred deferred;
     bool is_waiting, is_answered;
+    struct counting *counting; /* totals_gather() */
     void (*done)(struct manage_call *call, void *ctx);
     void *ctx;
 };
@@ -37,8 +47,10 @@ bool manage_check_right(struct manage_call *call);
 /* Forget the answer: something came between. */
 void manage_answer_drop(struct manage_call *call);
 
-/* Take apart what came: sets segments, query, body, or broken. */
-void manage_parse_target(struct manage_call *call, struct bytes target);
-void manage_parse_body(struct manage_call *call, struct bytes body);
+/* "a=b&c=d" into an object of strings. False: malformed. */
+bool manage_parse_form(struct manage_call *call, struct bytes form, json_t *out);
+/* The user with this name and password, or NULL and the call is answered. */
+const struct user *manage_log_in(struct manage_call *call, struct bytes name,
+                                 struct bytes password);
 
 #endif

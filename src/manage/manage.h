@@ -155,11 +155,13 @@ enum manage_right {
 
 typedef void manage_handler(struct manage_call *call);
 
+enum { MANAGE_ANY_BODY = 8 }; /* it need not be JSON: call->raw_body */
+
 /* `path` is below "/api/", without a '/' in front ("/metrics": from the root). A segment ":x" takes
  * any text, manage_param(call, "x"). Of two routes that fit, the one with the earlier fixed
  * segment wins. */
 struct manage_route {
-    enum manage_method method;
+    unsigned method; /* enum manage_method, maybe with MANAGE_ANY_BODY */
     const char *path;
     enum manage_right right;
     manage_handler *handler;

@@ -79,11 +79,11 @@ static void parse_path(struct manage_call *call, struct bytes path)
     }
 }
 
-static void parse_query(struct manage_call *call, struct bytes query)
+bool manage_parse_form(struct manage_call *call, struct bytes form, json_t *out)
 {
     struct bytes pair, name;
 
-    while (cut(&query, '&', &pair)) {
+    while (cut(&form, '&', &pair)) {
         struct bytes rest = pair;
         if (!cut(&rest, '=', &name) || name.size == 0)
             continue;
@@ -91,23 +91,21 @@ static void parse_query(struct manage_call *call, struct bytes query)
         struct bytes value =
             percent_decode(&call->arena, rest.data ? rest : BYTES_LITERAL(""), true);
         json_t *text = value.data ? json_stringn((const char *)value.data, value.size) : NULL;
-        if (!key.data || !text ||
-            json_object_set_new(call->query, (const char *)key.data, text) != 0) {
-            call->internal->broken = "bad query";
-            return;
-        }
+        if (!key.data || !text || json_object_set_new(out, (const char *)key.data, text) != 0)
+            return false;
     }
+    return true;
 }
 
-void manage_parse_target(struct manage_call *call, struct bytes target)
+static void parse_target(struct manage_call *call, struct bytes target)
 {
     struct bytes path = {0};
 
     call->query = json_object();
     (void)cut(&target, '?', &path);
     parse_path(call, path);
-    if (!call->internal->broken)
-        parse_query(call, target);
+    if (!call->internal->broken && !manage_parse_form(call, target, call->query))
+        call->internal->broken = "bad query";
 }
 
 static bool is_json(struct bytes content_type)
@@ -116,7 +114,7 @@ static bool is_json(struct bytes content_type)
            !bytes_has_prefix(content_type, "multipart/");
 }
 
-void manage_parse_body(struct manage_call *call, struct bytes body)
+static void parse_body(struct manage_call *call, struct bytes body)
 {
     if (body.size == 0)
         return;
@@ -124,8 +122,7 @@ void manage_parse_body(struct manage_call *call, struct bytes body)
     if (!is_json(call->content_type))
         return;
     call->body = json_loadb((const char *)body.data, body.size, JSON_REJECT_DUPLICATES, NULL);
-    if (!call->body && !call->internal->broken)
-        call->internal->broken = "not_json";
+    call->internal->is_not_json = !call->body;
 }
 
 static bool take_method(struct manage_call *call, struct bytes method)
@@ -160,10 +157,10 @@ struct manage_call *manage_call_new(const struct manage_request *request)
         call->content_type = arena_copy(&call->arena, request->content_type);
     if (request->cause.data)
         call->cause = arena_copy(&call->arena, request->cause);
-    manage_parse_target(call, request->target);
+    parse_target(call, request->target);
     if (request->json)
         call->body = json_incref(request->json);
     else
-        manage_parse_body(call, request->body);
+        parse_body(call, request->body);
     return call;
 }

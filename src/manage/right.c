@@ -65,7 +65,7 @@ static bool check_vhost(struct manage_call *call)
     bool allowed =
         call->method == MANAGE_GET ? manage_may_see(call, call->vhost) : may_use(call, call->vhost);
     if (!allowed)
-        manage_fail_as(call, 401, "not_authorized", "User not authorised to access virtual host");
+        manage_fail_as(call, 401, "not_authorised", "User not authorised to access virtual host");
     return allowed;
 }
 
@@ -77,7 +77,7 @@ bool manage_check_right(struct manage_call *call)
         return check_vhost(call);
     call->user = call->internal->is_trusted ? NULL : user_find(call->core, call->internal->user);
     if (!manage_has_right(call, route->right)) {
-        manage_fail_as(call, 401, "not_authorized", lacking[route->right]);
+        manage_fail_as(call, 401, "not_authorised", lacking[route->right]);
         return false;
     }
     return check_vhost(call);

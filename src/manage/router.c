@@ -5,7 +5,10 @@
 #include "manage/routes.h"
 
 static const struct manage_routes *const tables[] = {
+    &manage_health_routes,
+    &manage_node_routes,
     &manage_overview_routes,
+    &manage_service_routes,
 };
 
 enum { TABLE_COUNT = sizeof tables / sizeof tables[0] };
@@ -74,6 +77,11 @@ static const struct manage_route *closest(const struct manage_call *call)
     return best;
 }
 
+static enum manage_method method_of(const struct manage_route *route)
+{
+    return (enum manage_method)(route->method & (MANAGE_ANY_BODY - 1));
+}
+
 static bool is_sibling(const struct manage_route *a, const struct manage_route *b)
 {
     return !route_is_closer(a, b) && !route_is_closer(b, a);
@@ -91,8 +99,8 @@ const struct manage_route *manage_find_route(const struct manage_call *call, uns
             const struct manage_route *route = &tables[t]->items[i];
             if (!route_fits(route, call->internal) || !is_sibling(route, best))
                 continue;
-            *out_methods |= 1u << route->method;
-            if (call->internal->is_known && route->method == call->method)
+            *out_methods |= 1u << method_of(route);
+            if (call->internal->is_known && method_of(route) == call->method)
                 found = route;
         }
     return found;

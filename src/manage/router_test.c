@@ -59,10 +59,10 @@ TEST(who_does_not_log_in_is_told_nothing)
     t.user = "guest";
     t.password = "wrong";
     test_call(&t, "GET", "/api/whoami", NULL);
-    expect_error(&t, 401, "not_authorized", "Login failed");
+    expect_error(&t, 401, "not_authorized", "Not_Authorized");
     t.user = "nobody";
     test_call(&t, "GET", "/api/whoami", NULL);
-    expect_error(&t, 401, "not_authorized", "Login failed");
+    expect_error(&t, 401, "not_authorized", "Not_Authorized");
     t.user = "guest";
     t.password = "guest";
     expect_int(test_call(&t, "GET", "/api/whoami", NULL), 200);

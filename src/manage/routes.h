@@ -4,6 +4,9 @@
 
 #include "manage/manage.h"
 
+extern const struct manage_routes manage_health_routes;
+extern const struct manage_routes manage_node_routes;
 extern const struct manage_routes manage_overview_routes;
+extern const struct manage_routes manage_service_routes;
 
 #endif

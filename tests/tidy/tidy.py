@@ -113,7 +113,7 @@ FOR_TESTS = {
     "wire_random": "properties of all messages",
 }
 FOR_TESTS_HEADERS = ("src/io/sim_", "src/io/test_", "src/wire/golden", "src/wire/round_trip",
-                     "src/log/test_", "src/broker/test_")  # beginnings of paths
+                     "src/log/test_", "src/broker/test_", "src/manage/test_")  # beginnings of paths
 
 FORBIDDEN_WORDS = {
     r"\b(FIXME|XXX|HACK)\b": "open work belongs into an issue",

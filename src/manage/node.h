@@ -1,0 +1,16 @@
+/* What more than one answer tells of the node. */
+#ifndef MANAGE_NODE_H
+#define MANAGE_NODE_H
+
+#include "manage/manage.h"
+
+json_t *node_exchange_types(void);
+/* Where HTTP is served. */
+json_t *node_contexts(const struct manage_config *config, bool with_node);
+
+/* Less is free on the disk than is reserved, or it has failed: nothing more is accepted. */
+bool node_disk_alarm(const struct manage_call *call);
+/* More memory is used than is allowed. After facts_gather(), as the above. */
+bool node_memory_alarm(const struct manage_call *call);
+
+#endif
