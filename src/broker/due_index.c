@@ -3,7 +3,7 @@
 #include "base/check.h"
 
 enum {
-    OPEN_AT_ONCE = 1 << 16, /* entries that one call sorts, so that none takes long */
+    OPEN_AT_ONCE = 1 << 14, /* entries that one call sorts, so that none takes long */
     SAMPLE = 1024,
     AHEAD_MS = 2000, /* the next scan begins so long before the horizon at the latest */
 };
