@@ -272,6 +272,7 @@ static void put_queue(struct core *core, const struct queue *q, struct text *out
         .log_id = (int64_t)q->internal->log_id,
         .auto_delete = q->auto_delete,
         .arguments = q->arguments,
+        .is_timed = q->internal->is_timed,
         .leader = core->config.node_id,
     };
     record.replicas.items = record.isr.items = &core->config.node_id;
@@ -591,7 +592,7 @@ static enum err apply_queue(struct reading *r)
     err = queue_check(&spec, &argument);
     if (err)
         return err_wrap(err, "argument %s of queue '%.*s'", argument, BYTES_FORMAT(spec.name));
-    struct queue *queue = queue_restore(vhost, &spec, (uint64_t)record.log_id);
+    struct queue *queue = queue_restore(vhost, &spec, (uint64_t)record.log_id, record.is_timed);
     r->loaded->entry = &queue->internal->entry;
     return OK;
 }

@@ -41,6 +41,7 @@ static struct core *core_new(const struct core_config *config, struct disk *disk
     list_init(&in->sessions);
     list_init(&in->attachments);
     list_init(&in->graveyard);
+    in->due.max = DUE_NEAR_MAX;
     in->packer = packer_new(core);
     in->feeds = feeds_new();
     in->broker_configs = broker_configs_new(core);

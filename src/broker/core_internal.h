@@ -6,6 +6,7 @@
 #include "base/vec.h"
 #include "broker/catalog.h"
 #include "broker/core.h"
+#include "broker/due_index.h"
 #include "broker/rates.h"
 #include "log/batch.h"
 
@@ -57,6 +58,7 @@ struct core_internal {
 
     struct route_cache *routes;
     int dying;         /* dead letters on the stack */
+    struct due_budget due;
     uint64_t topology; /* counts changes to what routes depend on */
     struct packer *packer;
     struct feeds *feeds;

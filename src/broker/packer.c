@@ -6,8 +6,14 @@
 #include "base/mem.h"
 #include "base/say.h"
 #include "broker/core_internal.h"
+#include "broker/queue_expiry.h"
 #include "broker/queue_internal.h"
 #include "broker/queue_rules.h"
+
+struct timed_message {
+    int32_t index; /* in the pack */
+    int64_t due_ms;
+};
 
 struct pack {
     struct list node; /* open ones in the order of opening; or free */
@@ -18,6 +24,7 @@ struct pack {
     struct ticket ticket;
     VEC(uint8_t) priorities; /* of the messages, when any of the queues has an order by them */
     bool by_priority;
+    VEC(struct timed_message) timed; /* those with a time of their own */
     struct log *on_disk, *in_memory; /* one of each kind, to ask whether an append would be taken */
     int64_t body_bytes;              /* of the messages */
     size_t promised;                 /* bytes that were said to fit and are not appended yet */
@@ -43,6 +50,7 @@ static void pack_free(struct pack *p)
 {
     batch_builder_reset(&p->builder);
     vec_reset(&p->priorities);
+    vec_reset(&p->timed);
     vec_reset(&p->queues);
     vec_reset(&p->logs);
     free(p);
@@ -66,6 +74,7 @@ static void put_away(struct pack *p)
     vec_clear(&p->queues);
     vec_clear(&p->logs);
     vec_clear(&p->priorities);
+    vec_clear(&p->timed);
     packer->promised -= p->promised;
     p->promised = 0;
     list_remove(&p->node);
@@ -95,6 +104,16 @@ static void note_priorities(const struct pack *p)
     }
 }
 
+static void note_times(const struct pack *p)
+{
+    for (size_t i = 0; i < p->queues.count; i++) {
+        int64_t first = p->logs.items[i]->end - (int64_t)p->builder.count;
+        for (size_t k = 0; k < p->timed.count; k++)
+            queue_expiry_note(p->queues.items[i], first + p->timed.items[k].index,
+                              p->timed.items[k].due_ms);
+    }
+}
+
 static void note_sizes(const struct pack *p)
 {
     for (size_t i = 0; i < p->queues.count; i++)
@@ -121,6 +140,7 @@ static void append(struct pack *p)
         if (p->by_priority)
             note_priorities(p);
         note_sizes(p);
+        note_times(p);
     }
     put_away(p);
 }
@@ -221,6 +241,9 @@ static void add(struct core *core, struct pack *p, const struct message *m)
     struct bytes value = m->body.data ? m->body : bytes_of("", 0);
     batch_builder_add_parts(&p->builder, core->wall_ms, key, 2, &value, 1);
     p->body_bytes += (int64_t)m->body.size;
+    int64_t ttl_ms = message_ttl_ms(m);
+    if (ttl_ms >= 0)
+        vec_push(&p->timed, ((struct timed_message){p->builder.count - 1, core->wall_ms + ttl_ms}));
     if (p->by_priority)
         vec_push(&p->priorities, message_priority(m));
 }
@@ -286,7 +309,7 @@ enum err queue_publish(struct core *core, struct route route, const struct messa
     check(route.count > 0);
     if (message_ttl_ms(m) >= 0)
         for (size_t i = 0; i < route.count; i++)
-            queue_rules_need(route.queues[i])->may_expire = true;
+            queue_expiry_expect(route.queues[i]);
     if (any_is_full(route))
         return publish_to_open(core, route, m, out);
     return publish(core, route, m, out);

@@ -8,6 +8,7 @@
 #include "broker/exchange_internal.h"
 #include "broker/packer.h"
 #include "broker/policy_internal.h"
+#include "broker/queue_expiry.h"
 #include "broker/queue_internal.h"
 #include "broker/queue_rules.h"
 
@@ -108,6 +109,8 @@ static void attach(struct queue *queue)
         in->rules->learn_at = queue->subscription->floor;
         in->rules->learn_end = queue->log->hw;
     }
+    if (in->is_timed)
+        queue_expiry_learn(queue);
     if (in->rules)
         queue_run_later(queue);
 }
@@ -134,10 +137,12 @@ struct queue *queue_create(struct vhost *vhost, const struct queue_spec *spec)
     return queue;
 }
 
-struct queue *queue_restore(struct vhost *vhost, const struct queue_spec *spec, uint64_t log_id)
+struct queue *queue_restore(struct vhost *vhost, const struct queue_spec *spec, uint64_t log_id,
+                            bool is_timed)
 {
     struct queue *queue = queue_new(vhost, spec);
     queue->internal->log_id = log_id;
+    queue->internal->is_timed = is_timed;
     return queue;
 }
 
@@ -316,6 +321,8 @@ void queue_return(struct queue *queue, int64_t offset, uint32_t number)
         queue_priorities_returned(r->priorities, offset);
     if (queue_counts_bytes(r))
         queue_sizes_return(&queue->internal->rules->sizes, offset);
+    if (r && r->expiry)
+        queue_expiry_returned(queue, offset);
     queue_changed(queue);
     if (queue_trims(queue))
         queue_run_later(queue);

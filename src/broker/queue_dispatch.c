@@ -56,9 +56,7 @@ static struct feed *feed_of(struct queue *queue)
     return in->feed;
 }
 
-/* Records that nobody can be given, because they cannot be decoded or are not there: settled,
- * counted, told once in a while. */
-static void skip_damage(struct queue *queue, int64_t from, int64_t to)
+void queue_skip_damage(struct queue *queue, int64_t from, int64_t to)
 {
     uint64_t count = subscription_settle_ready(queue->subscription, from, to);
     metrics_add(METRIC_records_undecodable, count);
@@ -107,8 +105,9 @@ static enum err learn_some(struct queue *queue, struct queue_rules *r)
     return E_COLD;
 }
 
-/* The offset of the next message; E_NOT_FOUND: nothing is ready; or not known yet. */
-static enum err find_head(struct queue *queue, int64_t *out)
+/* The offset of the next message, or of the oldest one; E_NOT_FOUND: nothing is ready; or not known
+ * yet. */
+static enum err find_head(struct queue *queue, bool oldest, int64_t *out)
 {
     struct queue_rules *r = queue->internal->rules;
     if (r && r->learn_at < r->learn_end) {
@@ -116,23 +115,23 @@ static enum err find_head(struct queue *queue, int64_t *out)
         if (err)
             return err;
     }
-    *out = r && r->priorities ? queue_priorities_head(r->priorities, queue->subscription)
-                              : subscription_head(queue->subscription);
+    *out = r && r->priorities && !oldest ? queue_priorities_head(r->priorities, queue->subscription)
+                                         : subscription_head(queue->subscription);
     return *out < 0 ? E_NOT_FOUND : OK;
 }
 
-enum err queue_next_message(struct queue *queue, struct delivery *out)
+static enum err read_head(struct queue *queue, bool oldest, struct delivery *out)
 {
     struct subscription *s = queue->subscription;
     struct record record;
     for (;;) {
         int64_t offset;
-        enum err err = find_head(queue, &offset);
+        enum err err = find_head(queue, oldest, &offset);
         if (err)
             return err;
         err = feed_at(feed_of(queue), offset, s->visible, &record);
         if (err == E_CORRUPT) {
-            skip_damage(queue, offset, record.offset);
+            queue_skip_damage(queue, offset, record.offset);
             continue;
         }
         if (err == E_NOT_FOUND)
@@ -140,11 +139,11 @@ enum err queue_next_message(struct queue *queue, struct delivery *out)
         else if (err)
             return err;
         if (record.offset > offset) {
-            skip_damage(queue, offset, record.offset);
+            queue_skip_damage(queue, offset, record.offset);
             continue;
         }
         if (message_from_record(record.key, record.value, &out->message) != OK) {
-            skip_damage(queue, offset, offset + 1);
+            queue_skip_damage(queue, offset, offset + 1);
             continue;
         }
         out->queue = queue;
@@ -155,6 +154,16 @@ enum err queue_next_message(struct queue *queue, struct delivery *out)
         out->chunk = feed_chunk(queue->internal->feed);
         return OK;
     }
+}
+
+enum err queue_next_message(struct queue *queue, struct delivery *out)
+{
+    return read_head(queue, false, out);
+}
+
+enum err queue_oldest_message(struct queue *queue, struct delivery *out)
+{
+    return read_head(queue, true, out);
 }
 
 /* RabbitMQ ext: a quorum queue tells how often the message was delivered before. What a crash has left
@@ -274,7 +283,7 @@ static void dispatch(struct queue *queue)
             break;
         if (!has_expired(queue, &d))
             hand_over(queue, c, &d);
-        else if (!queue_drop_head(queue, &d, DEATH_EXPIRED))
+        else if ((err = queue_drop(queue, &d, DEATH_EXPIRED)))
             break;
         else
             in->deliveries_left--;
@@ -450,8 +459,7 @@ enum err queue_get(struct queue *queue, bool no_ack, struct wait *again, struct 
     queue_used(queue);
     enum err err = queue_next_message(queue, out);
     while (!err && out->due_ms <= in->core->wall_ms)
-        err = queue_drop_head(queue, out, DEATH_EXPIRED) ? queue_next_message(queue, out)
-                                                         : E_NOT_FOUND;
+        err = queue_drop(queue, out, DEATH_EXPIRED) ? E_NOT_FOUND : queue_next_message(queue, out);
     if (err == E_COLD)
         list_push_back(&in->getters, &again->node);
     if (err == E_NOT_FOUND) {

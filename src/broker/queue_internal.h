@@ -31,6 +31,7 @@ struct queue_internal {
     struct list unmarked;      /* in the core's list: only a mark to log */
     uint64_t routed;           /* stamp of the last routing that found it */
     struct queue_rules *rules; /* NULL: a plain queue */
+    bool is_timed;             /* there was ever a message with a time of its own; in the catalog */
     uint64_t coming;           /* messages appended and not committed yet */
     struct pack *pack;         /* what is published to it and not appended yet */
     struct feed *feed;         /* while it is read */
@@ -53,7 +54,8 @@ static inline void queue_count(struct queue *queue, enum counter c, uint64_t n)
 /* queue.c */
 /* Done with it, without a client's word. */
 void queue_finish(struct queue *queue, int64_t offset, uint32_t number);
-struct queue *queue_restore(struct vhost *vhost, const struct queue_spec *spec, uint64_t log_id);
+struct queue *queue_restore(struct vhost *vhost, const struct queue_spec *spec, uint64_t log_id,
+                            bool is_timed);
 void queues_attach(struct core *core);
 /* Free what refers to the store, before it closes. */
 void queues_let_go(struct core *core);
@@ -71,9 +73,14 @@ void queue_run_later(struct queue *queue);
 /* Read the record at the head. E_NOT_FOUND: nothing is ready. E_COLD and other errors: not now; the
  * queue runs when it has been read. */
 must_use enum err queue_next_message(struct queue *queue, struct delivery *out);
+/* Likewise, of the one that is ready for the longest time. */
+must_use enum err queue_oldest_message(struct queue *queue, struct delivery *out);
 /* Messages that were published and are not committed yet. */
 uint64_t queue_coming_count(const struct queue *queue);
 void queue_wake_getters(struct queue *queue);
+/* Records that nobody can be given, because they cannot be decoded or are not there: settled, counted,
+ * told once in a while. */
+void queue_skip_damage(struct queue *queue, int64_t from, int64_t to);
 /* Stop handing out: detach the consumers and tell them. */
 void queue_drop_consumers(struct queue *queue);
 

@@ -7,6 +7,7 @@
 #include "base/metrics.h"
 #include "base/say.h"
 #include "broker/packer.h"
+#include "broker/queue_expiry.h"
 #include "broker/queue_internal.h"
 
 enum { RETRY_MS = 100 };
@@ -121,6 +122,7 @@ void queue_rules_free(struct queue_rules *r)
     timer_stop(&core->timers, &r->retry_timer);
     core_defer_cancel(&r->run_moves);
     feed_free(r->feed);
+    queue_expiry_free(r->expiry);
     queue_priorities_free(r->priorities);
     queue_sizes_reset(&r->sizes);
     vec_reset(&r->moves);
@@ -135,13 +137,21 @@ static int64_t after_ms(const struct core *core, int64_t ms)
 
 /* ---- expiry and length ---- */
 
+int64_t queue_message_own_due(const struct queue *queue, int64_t arrival_ms,
+                              const struct message *m)
+{
+    (void)queue;
+    int64_t own_ms = message_ttl_ms(m);
+    return own_ms < 0 || own_ms > INT64_MAX - arrival_ms ? INT64_MAX : arrival_ms + own_ms;
+}
+
 int64_t queue_message_due(const struct queue *queue, int64_t arrival_ms, const struct message *m)
 {
     const struct queue_rules *r = queue->internal->rules;
-    int64_t ttl_ms = r ? r->settings.message_ttl_ms : -1, own_ms = message_ttl_ms(m);
-    if (ttl_ms < 0 || (own_ms >= 0 && own_ms < ttl_ms))
-        ttl_ms = own_ms;
-    return ttl_ms < 0 ? INT64_MAX : arrival_ms + ttl_ms;
+    int64_t own_ms = queue_message_own_due(queue, arrival_ms, m), of_queue_ms = INT64_MAX;
+    if (r && r->settings.message_ttl_ms >= 0)
+        of_queue_ms = arrival_ms + r->settings.message_ttl_ms;
+    return own_ms < of_queue_ms ? own_ms : of_queue_ms;
 }
 
 static bool has_dead_letters(const struct queue_rules *r)
@@ -156,17 +166,24 @@ static void end_move(struct queue *queue, int64_t offset, uint32_t number)
     queue_finish(queue, offset, number);
 }
 
-bool queue_drop_head(struct queue *queue, const struct delivery *d, enum death reason)
+enum err queue_drop(struct queue *queue, const struct delivery *d, enum death reason)
 {
     const struct queue_rules *r = queue->internal->rules;
     struct subscription *s = queue->subscription;
-    if (has_dead_letters(r) && dead_letter(queue, &d->message, reason))
-        return false;
+    enum err err = has_dead_letters(r) ? dead_letter(queue, &d->message, reason) : OK;
+    if (err)
+        return err;
     subscription_settle_ready(s, d->offset, d->offset + 1);
     if (queue_counts_bytes(r))
         queue->internal->rules->sizes.ready_bytes -= (int64_t)d->message.body.size;
     queue_changed(queue);
-    return true;
+    return OK;
+}
+
+bool queue_reads_what_expires(const struct queue *queue)
+{
+    const struct queue_rules *r = queue->internal->rules;
+    return has_dead_letters(r) || queue_counts_bytes(r);
 }
 
 static bool is_too_long(const struct queue *queue)
@@ -212,24 +229,52 @@ void queue_refuse(struct queue *queue, const struct message *m)
                  BYTES_FORMAT(queue->name));
 }
 
-/* One step; false: nothing more to do now. */
-static bool trim_head(struct queue *queue)
+/* It could not be stored elsewhere now. */
+static void try_again_later(struct queue *queue)
+{
+    struct queue_rules *r = queue->internal->rules;
+    struct core *core = queue->internal->core;
+    timer_start(&core->timers, &r->head_timer, after_ms(core, RETRY_MS));
+}
+
+static bool drop(struct queue *queue, const struct delivery *d, enum death reason)
+{
+    if (queue_drop(queue, d, reason) == OK)
+        return true;
+    try_again_later(queue);
+    return false;
+}
+
+/* The oldest message is due first by the queue's own time to live. */
+static bool expire_oldest(struct queue *queue)
 {
     struct queue_rules *r = queue->internal->rules;
     struct core *core = queue->internal->core;
     struct delivery d;
-    if (!is_too_long(queue) && !r->may_expire && r->learn_at == r->learn_end)
+    if (!r->may_expire || queue_oldest_message(queue, &d)) /* or it is being read, and wakes us */
         return false;
-    if (queue_next_message(queue, &d)) /* there is none; or it is being read, and wakes us */
-        return false;
-    bool too_long = is_too_long(queue);
-    if (too_long && d.due_ms > core->wall_ms)
-        return queue_drop_head(queue, &d, DEATH_MAXLEN);
     if (d.due_ms <= core->wall_ms)
-        return queue_drop_head(queue, &d, DEATH_EXPIRED);
+        return drop(queue, &d, DEATH_EXPIRED);
     if (d.due_ms < INT64_MAX)
         timer_start(&core->timers, &r->head_timer, after_ms(core, d.due_ms - core->wall_ms));
     return false;
+}
+
+static bool shorten(struct queue *queue)
+{
+    const struct queue_rules *r = queue->internal->rules;
+    struct delivery d;
+    if (!is_too_long(queue) && r->learn_at == r->learn_end)
+        return false;
+    if (queue_next_message(queue, &d) || !is_too_long(queue))
+        return false;
+    return drop(queue, &d, DEATH_MAXLEN);
+}
+
+/* One step; false: nothing more to do now. */
+static bool trim_head(struct queue *queue)
+{
+    return expire_oldest(queue) || shorten(queue);
 }
 
 void queue_trim(struct queue *queue)
@@ -241,12 +286,13 @@ void queue_trim(struct queue *queue)
     if (!queue_trims(queue))
         return;
     r->fresh_from = INT64_MAX;
-    while (in->deliveries_left > 0) {
-        if (!trim_head(queue))
-            return;
+    r->offered_to = queue->subscription->visible;
+    bool more = true;
+    while (in->deliveries_left > 0 && (more = trim_head(queue)))
         in->deliveries_left--;
-    }
-    queue_run_later(queue); /* the next turn goes on */
+    queue_expire(queue);
+    if (more)
+        queue_run_later(queue); /* the next turn goes on */
 }
 
 static void head_is_due(struct timer *timer, int64_t now_ns)

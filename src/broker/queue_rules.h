@@ -4,9 +4,9 @@
  * when unused. A queue without any of that has no rules and pays nothing.
  *
  *   expiry      due = arrival + the least of the queue's and the message's own time to live. The
- *               head is looked at when records become ready, after they were offered to waiting
- *               consumers (so a time of 0 means "now or never"), and by a timer. A message's own
- *               time counts when the message comes to the head (as RabbitMQ's classic queues).
+ *               oldest is looked at when records become ready, after they were offered to waiting
+ *               consumers (so a time of 0 means "now or never"), and by a timer. Messages with
+ *               a time of their own: see queue_expiry.h
  *   priority    which ready record is the head, see queue_priorities.h
  *   length      counted in ready messages or the bytes of their bodies; drop-head, or refusal when it is published
  *   moves       rejected messages with a dead letter exchange stay taken until they are read
@@ -21,6 +21,8 @@
 #include "broker/queue_settings.h"
 #include "broker/queue_sizes.h"
 
+struct queue_expiry;
+
 struct move {
     int64_t offset;
     uint32_t number; /* of the delivery that ended */
@@ -30,9 +32,11 @@ struct move {
 struct queue_rules {
     struct queue *queue;
     struct queue_settings settings;
-    bool may_expire;         /* a time to live, the queue's or some message's */
-    int64_t fresh_from;      /* records from here on were never offered to anybody */
-    struct timer head_timer; /* the head is due */
+    bool may_expire;             /* a time to live, the queue's or some message's */
+    int64_t fresh_from;          /* records from here on were never offered to anybody */
+    int64_t offered_to;          /* all below were */
+    struct queue_expiry *expiry; /* NULL: no message has a time of its own */
+    struct timer head_timer;     /* the head is due */
     struct timer unused_timer;
     struct queue_priorities *priorities; /* NULL: messages are all alike */
     struct queue_sizes sizes;            /* with a limit of bytes */
@@ -57,10 +61,15 @@ void queue_rules_free(struct queue_rules *rules); /* accepts NULL */
 
 /* ---- expiry and length ---- */
 
-/* When the message expires, Unix ms; INT64_MAX: never. */
+/* When the message is due by itself, Unix ms; INT64_MAX: never. */
+int64_t queue_message_own_due(const struct queue *queue, int64_t arrival_ms,
+                              const struct message *m);
+/* The same, by its own time or the queue's. */
 int64_t queue_message_due(const struct queue *queue, int64_t arrival_ms, const struct message *m);
-/* Drop the ready record at the head, which is `d`. False: its dead letter cannot be stored now. */
-bool queue_drop_head(struct queue *queue, const struct delivery *d, enum death reason);
+/* Drop the ready record `d`. An error: its dead letter cannot be stored now. */
+must_use enum err queue_drop(struct queue *queue, const struct delivery *d, enum death reason);
+/* Does what expires have to be read first? */
+bool queue_reads_what_expires(const struct queue *queue);
 /* Look at the head: drop what has expired or is too much, within this turn's budget. */
 void queue_trim(struct queue *queue);
 /* Does anything have to be done when nobody consumes? */

@@ -41,7 +41,7 @@ static void check_state(const struct subscription *s)
                (uint64_t)(s->next - s->floor));
 }
 
-static bool is_done(const struct subscription *s, int64_t offset)
+bool subscription_is_done(const struct subscription *s, int64_t offset)
 {
     return offset < s->floor ||
            (!offset_set_is_empty(&s->done) && offset_set_has(&s->done, offset));
@@ -82,7 +82,7 @@ static void cut_returns(struct subscription *s, int64_t end)
     for (size_t i = 0; i < s->returns.capacity; i++) {
         const struct idmap_slot *slot = &s->returns.slots[i];
         int64_t offset = (int64_t)slot->key;
-        if (slot->value && offset < end && !is_done(s, offset))
+        if (slot->value && offset < end && !subscription_is_done(s, offset))
             idmap_put(&kept, slot->key, slot->value);
     }
     idmap_reset(&s->returns);
@@ -148,12 +148,12 @@ bool subscription_is_ready(const struct subscription *s, int64_t offset)
         return false;
     if (offset < s->next)
         return s->returned_count > 0 && offset_set_has(&s->returned, offset);
-    return !is_done(s, offset);
+    return !subscription_is_done(s, offset);
 }
 
 bool subscription_is_out(const struct subscription *s, int64_t offset)
 {
-    return offset >= s->floor && offset < s->next && !is_done(s, offset) &&
+    return offset >= s->floor && offset < s->next && !subscription_is_done(s, offset) &&
            !subscription_is_ready(s, offset);
 }
 
@@ -197,7 +197,7 @@ bool subscription_is_taken(const struct subscription *s, int64_t offset, uint32_
 {
     if (offset < s->floor || offset >= s->next)
         return false;
-    if (offset > s->floor && is_done(s, offset)) /* the floor itself never is */
+    if (offset > s->floor && subscription_is_done(s, offset)) /* the floor itself never is */
         return false;
     if (s->returned_count > 0 && offset_set_has(&s->returned, offset))
         return false;
@@ -321,6 +321,6 @@ void subscription_recover_done(struct subscription *s, int64_t from, int64_t to)
 
 void subscription_recover_return(struct subscription *s, int64_t offset, uint32_t number)
 {
-    if (number > returns_of(s, offset) && !is_done(s, offset))
+    if (number > returns_of(s, offset) && !subscription_is_done(s, offset))
         idmap_put(&s->returns, (uint64_t)offset, (void *)(uintptr_t)number);
 }

@@ -82,6 +82,7 @@ static inline uint64_t subscription_ready_count(const struct subscription *s)
 
 bool subscription_is_ready(const struct subscription *s, int64_t offset);
 bool subscription_is_out(const struct subscription *s, int64_t offset); /* taken */
+bool subscription_is_done(const struct subscription *s, int64_t offset);
 /* The lowest ready offset, or -1. */
 int64_t subscription_head(const struct subscription *s);
 struct taking {
