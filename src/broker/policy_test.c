@@ -285,11 +285,12 @@ static int64_t merged(const char *key, bool quorum, int64_t argument, int64_t us
         limit(&t, "o", "q");
     }
     const struct queue_settings *s = settings_of(&t, "q");
-    int64_t value = strcmp(key, "message-ttl") == 0      ? s->message_ttl_ms
-                    : strcmp(key, "expires") == 0        ? s->expires_ms
-                    : strcmp(key, "max-length") == 0     ? s->max_length
-                    : strcmp(key, "delivery-limit") == 0 ? s->delivery_limit
-                                                         : s->max_length_bytes;
+    int64_t value = strcmp(key, "message-ttl") == 0        ? s->message_ttl_ms
+                    : strcmp(key, "expires") == 0          ? s->expires_ms
+                    : strcmp(key, "max-length") == 0       ? s->max_length
+                    : strcmp(key, "delivery-limit") == 0   ? s->delivery_limit
+                    : strcmp(key, "consumer-timeout") == 0 ? s->consumer_timeout_ms
+                                                           : s->max_length_bytes;
     test_core_end(&t);
     return value;
 }
@@ -308,6 +309,14 @@ TEST(of_times_and_lengths_the_least_counts)
         expect_int(merged(keys[i], true, 10, 20, 30), 10);
     }
     expect_int(merged("message-ttl", false, NONE, INT64_MAX, NONE), 315360000000);
+}
+
+TEST(a_consumer_timeout_is_the_least_of_argument_and_policy)
+{
+    expect_int(merged("consumer-timeout", false, 50, NONE, NONE), 50);
+    expect_int(merged("consumer-timeout", false, NONE, 40, NONE), 40);
+    expect_int(merged("consumer-timeout", false, 50, 40, NONE), 40);
+    expect_int(merged("consumer-timeout", false, 50, 60, NONE), 50);
 }
 
 TEST(delivery_limits_are_merged_as_rabbitmq_does)

@@ -192,6 +192,7 @@ void queue_settings_apply(struct queue_settings *s, struct bytes arguments,
 {
     apply_least(policies, "message-ttl", TIME_MAX_MS, &s->message_ttl_ms);
     apply_least(policies, "expires", TIME_MAX_MS, &s->expires_ms);
+    apply_least(policies, "consumer-timeout", TIME_MAX_MS, &s->consumer_timeout_ms);
     apply_least(policies, "max-length", INT64_MAX, &s->max_length);
     apply_least(policies, "max-length-bytes", INT64_MAX, &s->max_length_bytes);
     apply_delivery_limit(policies, arguments, s);
