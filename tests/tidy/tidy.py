@@ -662,6 +662,25 @@ def architecture_shows_the_layers(tree: Tree) -> Iterator[Complaint]:
         yield Complaint(page.path, 1, "lacks the picture that tidy.py --layers prints")
 
 
+@check(
+    bad={"docs/rules.md": "| 1 | Rain falls down. | `rain_falls_down`, `test_rain` |\n",
+         "src/log/rain_test.c": "TEST(rain_falls_down)\n"},
+    good={"docs/rules.md": "| 1 | Rain falls down. | `rain_falls_down`, `test_rain` |\n",
+          "src/log/rain_test.c": "TEST(rain_falls_down)\n", "tests/clients/rain_test.py": "def test_rain():\n"},
+    says="test_rain is no test",
+)
+def rules_have_their_tests(tree: Tree) -> Iterator[Complaint]:
+    page = tree.by_path.get("docs/rules.md")
+    if not page:
+        return
+    tests = {name for source in tree.sources if source.path.endswith(("_test.c", "_test.py"))
+             for name in re.findall(r"^(?:TEST\(|def )(\w+)", source.text, re.M)}
+    for number, line in enumerate(page.text.split("\n"), 1):
+        for name in re.findall(r"`(\w+)`", line):
+            if name not in tests:
+                yield Complaint(page.path, number, f"{name} is no test")
+
+
 def self_test(function, bad, good, says) -> str:
     """What is wrong with the check, or nothing."""
     found = list(function(Tree(bad)))
