@@ -33,8 +33,11 @@ static void describe(const struct session *session, struct session_description *
     out->channel_count = c->channels.count;
 }
 
-static void describe_channel(const struct channel *ch, struct channel_description *out)
+/* False: it is about to end. */
+static bool describe_channel(const struct channel *ch, struct channel_description *out)
 {
+    if (ch->state != CHANNEL_OPEN)
+        return false;
     *out = (struct channel_description){
         .session = &ch->conn->session,
         .number = ch->id,
@@ -52,6 +55,15 @@ static void describe_channel(const struct channel *ch, struct channel_descriptio
         out->uncommitted = ch->tx->publishes.count;
         out->acks_uncommitted = ch->tx->settles.count;
     }
+    return true;
+}
+
+static bool find_channel(struct session *session, uint16_t number, struct channel_description *out)
+{
+    const struct connection *c = (const struct connection *)session;
+    const struct channel *ch = idmap_get(&c->channels, number);
+
+    return ch && describe_channel(ch, out);
 }
 
 static void each_channel(struct session *session, channel_fn *each, void *ctx)
@@ -62,10 +74,8 @@ static void each_channel(struct session *session, channel_fn *each, void *ctx)
 
     while ((ch = idmap_next(&c->channels, &position)) != NULL) {
         struct channel_description d;
-        if (ch->state != CHANNEL_OPEN)
-            continue;
-        describe_channel(ch, &d);
-        each(ctx, &d);
+        if (describe_channel(ch, &d))
+            each(ctx, &d);
     }
 }
 
@@ -103,4 +113,8 @@ static void each_consumer(struct session *session, uint16_t channel, consumer_fn
 }
 
 const struct session_view amqp_session_view = {
-    .describe = describe, .each_channel = each_channel, .each_consumer = each_consumer};
+    .describe = describe,
+    .each_channel = each_channel,
+    .describe_channel = find_channel,
+    .each_consumer = each_consumer,
+};

@@ -101,6 +101,10 @@ TEST(channels_are_described_with_what_is_open_on_them)
     turn(&b);
     turn(&b);
     session_each_channel(session, put_channel, NULL);
+    struct channel_description d;
+    expect_true(session_describe_channel(session, 1, &d));
+    expect_int(d.unacked, 1);
+    expect_false(session_describe_channel(session, 2, &d));
     expect_seen("1 running confirms prefetch=5 global=0 consumers=1 unacked=1 unconfirmed=0 "
                 "uncommitted=0,0\n");
     peer_close(p);

@@ -87,32 +87,6 @@ static void confirm_later(struct channel *ch, struct ticket ticket, enum stage s
 
 /* ---- publishing ---- */
 
-/* What is wrong with an expiration, as RabbitMQ words it; false: nothing. */
-static bool expiration_is_wrong(struct bytes expiration, char *out, size_t size)
-{
-    const int64_t ten_years_ms = 315360000000;
-    struct bytes digits = expiration, rest;
-    int64_t value = 0;
-
-    if (digits.size && (digits.data[0] == '-' || digits.data[0] == '+'))
-        digits = bytes_of(digits.data + 1, digits.size - 1);
-    for (rest = digits; rest.size && rest.data[0] >= '0' && rest.data[0] <= '9';
-         rest = bytes_of(rest.data + 1, rest.size - 1))
-        if (value <= ten_years_ms)
-            value = value * 10 + (rest.data[0] - '0');
-    if (rest.size == digits.size)
-        snprintf(out, size, "no_integer");
-    else if (rest.size)
-        snprintf(out, size, "{leftover_string,\"%.*s\"}", BYTES_FORMAT(rest));
-    else if (expiration.data[0] == '-' && value)
-        snprintf(out, size, "{value_negative,-%.*s}", BYTES_FORMAT(digits));
-    else if (value > ten_years_ms)
-        snprintf(out, size, "{value_too_large,%.*s}", BYTES_FORMAT(digits));
-    else
-        return false;
-    return true;
-}
-
 /* What is refused whatever exchange it is for. */
 static bool is_possible(struct channel *ch, const struct command_publish *publish)
 {
@@ -147,7 +121,7 @@ static bool is_acceptable(struct channel *ch, const struct command_publish *publ
         return false;
     }
     if (publish->flags & PUBLISH_HAS_EXPIRATION &&
-        expiration_is_wrong(properties.expiration, why, sizeof why)) {
+        message_expiration_is_wrong(properties.expiration, why, sizeof why)) {
         channel_fail(ch, REPLY_PRECONDITION_FAILED, "invalid expiration '%.*s': %s",
                      BYTES_FORMAT(properties.expiration), why);
         return false;

@@ -136,6 +136,43 @@ struct binding *binding_restore(struct exchange *x, struct queue *queue, struct 
     return b;
 }
 
+/* ---- lists ---- */
+
+static void describe(const struct binding *b, binding_fn *each, void *ctx)
+{
+    each(ctx,
+         &(struct binding_description){b->exchange, b->queue, b->target, b->key, b->arguments});
+}
+
+void exchange_each_binding(const struct exchange *x, binding_fn *each, void *ctx)
+{
+    list_each (node, &x->internal_state->bindings)
+        describe(container_of(node, struct binding, of_exchange), each, ctx);
+}
+
+void exchange_each_incoming(const struct exchange *x, binding_fn *each, void *ctx)
+{
+    list_each (node, &x->internal_state->incoming)
+        describe(container_of(node, struct binding, of_destination), each, ctx);
+}
+
+void queue_each_binding(const struct queue *queue, binding_fn *each, void *ctx)
+{
+    list_each (node, &queue->internal->bindings)
+        describe(container_of(node, struct binding, of_destination), each, ctx);
+}
+
+void exchange_each_with_key(struct exchange *x, struct queue *queue, struct exchange *target,
+                            struct bytes key, binding_fn *each, void *ctx)
+{
+    const struct ends e = {x, queue, target};
+    const struct binding *b = key.size <= UINT8_MAX ? find_first(&e, key) : NULL;
+    for (; b; b = b->next)
+        describe(b, each, ctx);
+}
+
+/* ---- binding and unbinding ---- */
+
 enum err exchange_check_binding(const struct exchange *x, struct bytes key, struct bytes arguments)
 {
     const struct exchange_type *type = exchange_type(x->kind);

@@ -63,6 +63,21 @@ void exchange_unbind(struct exchange *, struct queue *, struct bytes key, struct
 void exchange_unbind_exchange(struct exchange *, struct exchange *target, struct bytes key,
                               struct bytes arguments);
 
+/* A binding as lists show it; borrowed. The default exchange has none, although it routes. */
+struct binding_description {
+    const struct exchange *source;
+    const struct queue *queue; /* to one of these two */
+    const struct exchange *target;
+    struct bytes key, arguments;
+};
+typedef void binding_fn(void *ctx, const struct binding_description *binding);
+void exchange_each_binding(const struct exchange *, binding_fn *each, void *ctx); /* from it */
+void exchange_each_incoming(const struct exchange *, binding_fn *each, void *ctx);
+void queue_each_binding(const struct queue *, binding_fn *each, void *ctx);
+/* Those with these ends and key, whatever their arguments; one of the destinations is NULL. */
+void exchange_each_with_key(struct exchange *, struct queue *, struct exchange *target,
+                            struct bytes key, binding_fn *each, void *ctx);
+
 /* The queues a message goes to, each once, by way of bindings between exchanges, and of alternate
  * exchanges where nothing matched. Valid until the next routing or change of the catalog, at most
  * this turn. Where only the routing key decides, repeats are found in a cache. */

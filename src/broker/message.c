@@ -1,5 +1,7 @@
 #include "broker/message.h"
 
+#include <stdio.h>
+
 #include "base/check.h"
 #include "base/number.h"
 
@@ -77,6 +79,31 @@ int64_t message_ttl_ms(const struct message *m)
     int64_t ttl_ms;
     struct bytes text = message_property(m, PROPERTY_EXPIRATION);
     return text.data && number_parse_i64(text, &ttl_ms) && ttl_ms >= 0 ? ttl_ms : -1;
+}
+
+bool message_expiration_is_wrong(struct bytes expiration, char *out, size_t size)
+{
+    const int64_t ten_years_ms = 315360000000;
+    struct bytes digits = expiration, rest;
+    int64_t value = 0;
+
+    if (digits.size && (digits.data[0] == '-' || digits.data[0] == '+'))
+        digits = bytes_of(digits.data + 1, digits.size - 1);
+    for (rest = digits; rest.size && rest.data[0] >= '0' && rest.data[0] <= '9';
+         rest = bytes_of(rest.data + 1, rest.size - 1))
+        if (value <= ten_years_ms)
+            value = value * 10 + (rest.data[0] - '0');
+    if (rest.size == digits.size)
+        snprintf(out, size, "no_integer");
+    else if (rest.size)
+        snprintf(out, size, "{leftover_string,\"%.*s\"}", BYTES_FORMAT(rest));
+    else if (expiration.data[0] == '-' && value)
+        snprintf(out, size, "{value_negative,-%.*s}", BYTES_FORMAT(digits));
+    else if (value > ten_years_ms)
+        snprintf(out, size, "{value_too_large,%.*s}", BYTES_FORMAT(digits));
+    else
+        return false;
+    return true;
 }
 
 void message_put_properties(const struct message *m, enum property_flag replaced,

@@ -43,6 +43,8 @@ struct bytes message_property(const struct message *m, enum property_flag flag);
 uint8_t message_priority(const struct message *m); /* 0 when it says none */
 /* The `expiration` in ms; -1: none. */
 int64_t message_ttl_ms(const struct message *m);
+/* What is wrong with an `expiration`, as RabbitMQ words it; false: nothing. */
+bool message_expiration_is_wrong(struct bytes expiration, char *out, size_t size);
 /* Append the property list with `value` for this property, there before or not, and without the one
  * that is `dropped` (0: none is). */
 void message_put_properties(const struct message *m, enum property_flag replaced,

@@ -253,6 +253,14 @@ uint64_t queue_unacked_count(const struct queue *queue)
     return queue->subscription->taken - queue_moving_count(queue);
 }
 
+uint64_t queue_message_bytes(const struct queue *queue)
+{
+    const struct queue_rules *r = queue->internal->rules;
+    if (queue_ready_count(queue) + queue_unacked_count(queue) == 0)
+        return 0;
+    return queue_counts_bytes(r) ? (uint64_t)r->sizes.ready_bytes : log_size_bytes(queue->log);
+}
+
 uint64_t queue_purge(struct queue *queue, struct ticket *out)
 {
     *out = (struct ticket){0};

@@ -62,6 +62,9 @@ void queue_delete_exclusive(struct core *, struct session *owner);
 struct ticket queue_barrier(struct queue *);
 uint64_t queue_ready_count(const struct queue *); /* committed and not taken */
 uint64_t queue_unacked_count(const struct queue *);
+/* About how many bytes its messages take: those of their bodies where a limit counts them, else those
+ * of its log. */
+uint64_t queue_message_bytes(const struct queue *);
 /* Settle what is ready; returns how many. Ticket: durable then. */
 uint64_t queue_purge(struct queue *, struct ticket *out);
 
@@ -127,6 +130,8 @@ bool queue_is_single_active(const struct queue *);
  * message's bytes), E_NOT_FOUND when empty, E_COLD: being read, `again` is called when to retry.
  * The caller waits for queue_barrier() first. */
 must_use enum err queue_get(struct queue *, bool no_ack, struct wait *again, struct delivery *out);
+/* `again` is called when what queue_get() has found cold, without an `again` of its own, is read. */
+void queue_wait_readable(struct queue *queue, struct wait *again);
 
 /* Done with it (ack). */
 void queue_settle(struct queue *, int64_t offset, uint32_t number);

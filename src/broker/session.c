@@ -145,6 +145,13 @@ void session_each_channel(struct session *session, channel_fn *each, void *ctx)
         session->view->each_channel(session, each, ctx);
 }
 
+bool session_describe_channel(struct session *session, uint16_t number,
+                              struct channel_description *out)
+{
+    return session->view && session->view->describe_channel &&
+           session->view->describe_channel(session, number, out);
+}
+
 void session_each_consumer(struct session *session, uint16_t channel, consumer_fn *each, void *ctx)
 {
     if (session->view && session->view->each_consumer)

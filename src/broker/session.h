@@ -70,11 +70,14 @@ struct session_view {
     void (*describe)(const struct session *, struct session_description *out);
     /* NULL: the protocol has no channels. */
     void (*each_channel)(struct session *, channel_fn *each, void *ctx);
+    /* False: there is no such channel. */
+    bool (*describe_channel)(struct session *, uint16_t number, struct channel_description *out);
     void (*each_consumer)(struct session *, uint16_t channel, consumer_fn *each, void *ctx);
 };
 
 void session_describe(const struct session *, struct session_description *out);
 void session_each_channel(struct session *, channel_fn *each, void *ctx);
+bool session_describe_channel(struct session *, uint16_t number, struct channel_description *out);
 void session_each_consumer(struct session *, uint16_t channel, consumer_fn *each, void *ctx);
 void queue_each_consumer(struct queue *, consumer_fn *each, void *ctx);
 

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/number.h"
 #include "base/vec.h"
+#include "broker/pattern.h"
 #include "manage/json.h"
 
 enum {
@@ -243,16 +244,33 @@ static bool contains(struct bytes name, const char *part)
     return false;
 }
 
-static void filter_keys(struct manage_list *list)
+static bool is_wanted(const struct list_query *q, const struct pattern *pattern, struct bytes name)
 {
-    size_t kept = 0;
+    return q->is_regex ? pattern_matches(pattern, name) : contains(name, q->name);
+}
 
-    if (!list->query.has_page || !list->query.name || !*list->query.name)
-        return;
-    for (size_t i = 0; i < list->keys.count; i++)
-        if (contains(list->keys.items[i].name, list->query.name))
+/* E_INVALID: the expression is none. */
+static enum err filter_keys(struct manage_list *list)
+{
+    const struct list_query *q = &list->query;
+    struct pattern pattern = {0};
+    struct text caseless = {0};
+    size_t kept = 0;
+    enum err err = OK;
+
+    if (!q->has_page || !q->name || !*q->name)
+        return OK;
+    if (q->is_regex) {
+        text_printf(&caseless, "(?i)%s", q->name);
+        err = pattern_init(&pattern, text_bytes(&caseless));
+        text_reset(&caseless);
+    }
+    for (size_t i = 0; !err && i < list->keys.count; i++)
+        if (is_wanted(q, &pattern, list->keys.items[i].name))
             list->keys.items[kept++] = list->keys.items[i];
+    pattern_reset(&pattern);
     list->keys.count = kept;
+    return err;
 }
 
 /* ---- the page ---- */
@@ -378,7 +396,11 @@ void manage_list(struct manage_call *call, const struct manage_list_kind *kind)
     list->rows = json_array();
     kind->collect(call, list);
     list->total = list->keys.count;
-    filter_keys(list);
+    enum err err = filter_keys(list);
+    if (err) {
+        manage_fail(call, err);
+        return;
+    }
     list->filtered = list->keys.count;
     qsort(list->keys.items, list->keys.count, sizeof *list->keys.items, compare_keys);
     if (!list->query.sort && !kind->rows_are_many) {

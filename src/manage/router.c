@@ -5,9 +5,9 @@
 #include "manage/routes.h"
 
 static const struct manage_routes *const tables[] = {
-    &manage_health_routes,
-    &manage_node_routes,
-    &manage_overview_routes,
+    &manage_binding_routes,  &manage_channel_routes,  &manage_connection_routes,
+    &manage_exchange_routes, &manage_health_routes,   &manage_message_routes,
+    &manage_node_routes,     &manage_overview_routes, &manage_queue_routes,
     &manage_service_routes,
 };
 

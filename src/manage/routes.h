@@ -4,9 +4,15 @@
 
 #include "manage/manage.h"
 
+extern const struct manage_routes manage_binding_routes;
+extern const struct manage_routes manage_channel_routes;
+extern const struct manage_routes manage_connection_routes;
+extern const struct manage_routes manage_exchange_routes;
 extern const struct manage_routes manage_health_routes;
+extern const struct manage_routes manage_message_routes;
 extern const struct manage_routes manage_node_routes;
 extern const struct manage_routes manage_overview_routes;
+extern const struct manage_routes manage_queue_routes;
 extern const struct manage_routes manage_service_routes;
 
 #endif
