@@ -43,6 +43,19 @@ bool exchange_kind_parse(struct bytes name, enum exchange_kind *out)
 
 /* ---- exchanges ---- */
 
+struct exchange *exchange_walk_next(struct core *core, struct exchange_walk *walk)
+{
+    size_t at_vhost = walk->at_vhost;
+    struct vhost *vhost;
+    while ((vhost = map_next(&core->internal->vhosts, &at_vhost))) {
+        struct exchange *exchange = map_next(&vhost->exchanges, &walk->at_exchange);
+        if (exchange)
+            return exchange;
+        *walk = (struct exchange_walk){.at_vhost = at_vhost};
+    }
+    return NULL;
+}
+
 struct exchange *exchange_find(struct vhost *vhost, struct bytes name)
 {
     return map_get(&vhost->exchanges, name);

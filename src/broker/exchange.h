@@ -63,6 +63,11 @@ void exchange_unbind(struct exchange *, struct queue *, struct bytes key, struct
 void exchange_unbind_exchange(struct exchange *, struct exchange *target, struct bytes key,
                               struct bytes arguments);
 
+/* All exchanges, some in each turn, as queue_walk_next(). */
+struct exchange_walk {
+    size_t at_vhost, at_exchange;
+};
+struct exchange *exchange_walk_next(struct core *, struct exchange_walk *); /* NULL: the last was */
 /* A binding as lists show it; borrowed. The default exchange has none, although it routes. */
 struct binding_description {
     const struct exchange *source;

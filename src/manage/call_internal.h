@@ -32,6 +32,7 @@ struct manage_call_internal {
     struct wait wait;
     struct deferred deferred;
     bool is_waiting, is_answered;
+    bool sees_all;             /* of what is counted, although nobody has logged in */
     struct counting *counting; /* totals_gather() */
     void (*done)(struct manage_call *call, void *ctx);
     void *ctx;

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "broker/counters.h"
 #include "broker/exchange.h"
 #include "broker/queue.h"
 #include "broker/session.h"
@@ -131,6 +132,13 @@ static bool may_see_session(const struct manage_call *call, const struct session
            (session->user && bytes_equal_string(manage_user_name(call), session->user));
 }
 
+static void count_channel(void *ctx, const struct channel_description *channel)
+{
+    struct totals *totals = ctx;
+
+    totals->publishers += channel->counters && channel->counters->count[COUNTER_publish] > 0;
+}
+
 static void count_session(void *ctx, struct session *session)
 {
     const struct counted *c = ctx;
@@ -141,6 +149,7 @@ static void count_session(void *ctx, struct session *session)
     session_describe(session, &description);
     c->totals->connections++;
     c->totals->channels += description.channel_count;
+    session_each_channel(session, count_channel, c->totals);
 }
 
 void totals_gather(struct manage_call *call, manage_handler *next)

@@ -18,8 +18,9 @@ void facts_gather(struct manage_call *call, manage_handler *next);
 const struct facts *manage_facts(const struct manage_call *call);
 
 struct totals { /* of what the user may see */
-    uint64_t ready, unacked, bytes;
+    uint64_t ready, unacked;
     uint64_t queues, exchanges, consumers, channels, connections;
+    uint64_t publishers; /* channels that have published */
 };
 /* Go on with `next` when they are counted: *out lies in the call's arena. */
 void totals_gather(struct manage_call *call, manage_handler *next);

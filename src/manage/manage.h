@@ -176,7 +176,7 @@ struct manage_routes {
 
 /* The segment that ":name" stands for, decoded, with a NUL behind. It is a bug if there is none. */
 struct bytes manage_param(const struct manage_call *call, const char *name);
-/* Of the query, or NULL. */
+/* Of the query, or NULL. What is given several times is joined by commas. */
 const char *manage_query(const struct manage_call *call, const char *name);
 bool manage_query_is_true(const struct manage_call *call, const char *name); /* "true" */
 

@@ -79,6 +79,16 @@ static void parse_path(struct manage_call *call, struct bytes path)
     }
 }
 
+/* A second one goes behind the first, with a comma: lists of names are given either way. */
+static bool put_value(json_t *out, const char *key, struct bytes value)
+{
+    const json_t *before = json_object_get(out, key);
+    json_t *text = before ? json_sprintf("%s,%.*s", json_string_value(before), BYTES_FORMAT(value))
+                          : json_stringn((const char *)value.data, value.size);
+
+    return text && json_object_set_new(out, key, text) == 0;
+}
+
 bool manage_parse_form(struct manage_call *call, struct bytes form, json_t *out)
 {
     struct bytes pair, name;
@@ -90,8 +100,7 @@ bool manage_parse_form(struct manage_call *call, struct bytes form, json_t *out)
         struct bytes key = percent_decode(&call->arena, name, true);
         struct bytes value =
             percent_decode(&call->arena, rest.data ? rest : BYTES_LITERAL(""), true);
-        json_t *text = value.data ? json_stringn((const char *)value.data, value.size) : NULL;
-        if (!key.data || !text || json_object_set_new(out, (const char *)key.data, text) != 0)
+        if (!key.data || !value.data || !put_value(out, (const char *)key.data, value))
             return false;
     }
     return true;

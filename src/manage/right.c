@@ -10,6 +10,8 @@ bool manage_has_right(const struct manage_call *call, enum manage_right right)
 
     if (call->internal->is_trusted || right == MANAGE_PUBLIC)
         return true;
+    if (call->internal->sees_all && right == MANAGE_MONITORING)
+        return true;
     if (!user)
         return false;
     switch (right) {

@@ -9,6 +9,7 @@ extern const struct manage_routes manage_channel_routes;
 extern const struct manage_routes manage_connection_routes;
 extern const struct manage_routes manage_exchange_routes;
 extern const struct manage_routes manage_health_routes;
+extern const struct manage_routes manage_metrics_routes;
 extern const struct manage_routes manage_message_routes;
 extern const struct manage_routes manage_node_routes;
 extern const struct manage_routes manage_overview_routes;
