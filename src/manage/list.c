@@ -12,8 +12,8 @@
 enum {
     PAGE_SIZE_DEFAULT = 100,
     PAGE_SIZE_MAX = 500,
-    FILTER_MAX_BYTES = 1000,
-    SLICE_ROWS = 100, /* made in one turn */
+    FILTER_MAX_BYTES = 1000, /* of a regex */
+    SLICE_ROWS = 100,        /* made in one turn */
     KEYS_MAX_BYTES = 1 << 30,
 };
 
@@ -27,6 +27,7 @@ struct list_query {
 
 struct manage_list {
     const struct manage_list_kind *kind;
+    struct pattern pattern; /* of the names that are wanted, if it is a regex */
     struct list_query query;
     struct arena arena; /* of the keys */
     VEC(struct manage_key) keys;
@@ -40,6 +41,7 @@ static void list_free(void *state)
     struct manage_list *list = state;
 
     json_decref(list->rows);
+    pattern_reset(&list->pattern);
     arena_reset(&list->arena);
     vec_reset(&list->keys);
     free(list);
@@ -371,6 +373,19 @@ static void make_slice(struct manage_call *call)
         finish(call);
 }
 
+/* A regex that is none wants nothing, as in RabbitMQ. Upper and lower case are the same. */
+static void make_pattern(struct manage_list *list)
+{
+    struct text text = {0};
+
+    if (!list->query.has_page || !list->query.name || !list->query.is_regex)
+        return;
+    text_printf(&text, "(?i)%s", list->query.name);
+    if (pattern_init(&list->pattern, text_bytes(&text)))
+        err_clear();
+    text_reset(&text);
+}
+
 static struct manage_list *list_new(struct manage_call *call)
 {
     struct list_query query;
@@ -383,6 +398,7 @@ static struct manage_list *list_new(struct manage_call *call)
     arena_init(&list->arena, KEYS_MAX_BYTES);
     call->state = list;
     call->free_state = list_free;
+    make_pattern(list);
     return list;
 }
 
@@ -443,7 +459,7 @@ void manage_answer_list(struct manage_call *call, json_t *rows)
     json_array_foreach(rows, i, row)
     {
         struct bytes name = manage_bytes_of(json_object_get(row, "name"));
-        if (!list->query.has_page || !list->query.name || contains(name, list->query.name))
+        if (is_wanted(list, name))
             json_array_append(list->rows, row);
     }
     json_decref(rows);

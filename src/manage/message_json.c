@@ -1,6 +1,6 @@
 #include "manage/message_json.h"
 
-#include "manage/base64.h"
+#include "base/base64.h"
 #include "manage/json.h"
 
 enum property_type { TEXT, NUMBER, SECONDS, TABLE };
@@ -131,7 +131,7 @@ void message_put_payload(json_t *to, struct bytes body, size_t truncate, bool al
     bool is_text = !always_base64 && bytes_are_utf8(shown);
 
     if (!is_text) {
-        base64_encode(shown, &encoded);
+        base64_encode(&encoded, shown);
         shown = text_bytes(&encoded);
     }
     json_object_set_new(to, "payload", manage_json(shown));

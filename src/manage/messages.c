@@ -1,8 +1,8 @@
 /* Messages: get some from a queue, publish one to an exchange. For looking and trying, as in
  * RabbitMQ's API: clients of queues speak AMQP. */
+#include "base/base64.h"
 #include "broker/access.h"
 #include "broker/extra_keys.h"
-#include "manage/base64.h"
 #include "manage/message_json.h"
 #include "manage/objects.h"
 #include "manage/routes.h"
@@ -204,7 +204,7 @@ static bool read_body(struct manage_call *call, struct publishing *p)
         objects_fail_pair(call, "unsupported_encoding",
                           json_object_get(call->body, "payload_encoding"));
         return false;
-    } else if (!base64_decode(payload, &p->body)) {
+    } else if (!base64_decode(&p->body, payload)) {
         objects_fail_pair(call, "not_base64", json_object_get(call->body, "payload"));
         return false;
     }

@@ -215,7 +215,7 @@ static void put_own(const struct manage_call *call, struct text *out)
                    (double)stats.staged_bytes);
 }
 
-void scrape_totals(const struct manage_call *call, struct text *out)
+static void put_broker(const struct manage_call *call, struct text *out)
 {
     put_identity(call, out);
     put_node(call, out);
@@ -230,7 +230,7 @@ static void answer_aggregated(struct manage_call *call)
 {
     struct text out = {0};
 
-    scrape_totals(call, &out);
+    put_broker(call, &out);
     put_queue_totals(call, &out);
     manage_answer_text(call, 200, EXPOSITION_TYPE, &out);
 }
@@ -250,7 +250,7 @@ static void answer_per_object(struct manage_call *call)
 {
     struct text out = {0};
 
-    scrape_totals(call, &out);
+    put_broker(call, &out);
     scrape_objects(call, &out);
 }
 

@@ -6,7 +6,6 @@
 #include "broker/counters.h"
 #include "broker/session.h"
 #include "io/link.h"
-#include "manage/base64.h"
 #include "manage/test_manage.h"
 #include "tests/test.h"
 #include "wire/amqp_table.h"
@@ -305,31 +304,6 @@ TEST(a_binding_that_cannot_be_is_refused_in_the_words_of_amqp)
 }
 
 /* ---- messages ---- */
-
-TEST(base64_is_what_it_was_when_it_comes_back)
-{
-    struct text encoded = {0}, plain = {0};
-    base64_encode(BYTES_LITERAL("\xff\x00"), &encoded);
-    expect_bytes(text_bytes(&encoded), BYTES_LITERAL("/wA="));
-    expect_true(base64_decode(BYTES_LITERAL("aGk="), &plain));
-    expect_bytes(text_bytes(&plain), BYTES_LITERAL("hi"));
-    static const char *const wrong[] = {"!!", "abc", "a===", "ab c", "=aaa"};
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        expect_false(base64_decode(bytes_from_string(wrong[i]), &plain));
-    expect_bytes(text_bytes(&plain), BYTES_LITERAL("hi"));
-    encoded.size = plain.size = 0;
-    size_t size = (7 << 20) + 1;
-    uint8_t *large = xzalloc(size);
-    large[size - 1] = 'x';
-    base64_encode(bytes_of(large, size), &encoded);
-    expect_true(base64_decode(text_bytes(&encoded), &plain));
-    expect_bytes(text_bytes(&plain), bytes_of(large, size));
-    free(large);
-    text_reset(&encoded);
-    text_reset(&plain);
-}
-
-#define PUBLISH "/api/exchanges/%2F/amq.default/publish"
 
 TEST(a_message_is_published_and_got_with_all_its_properties)
 {
