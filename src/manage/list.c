@@ -246,33 +246,23 @@ static bool contains(struct bytes name, const char *part)
     return false;
 }
 
-static bool is_wanted(const struct list_query *q, const struct pattern *pattern, struct bytes name)
-{
-    return q->is_regex ? pattern_matches(pattern, name) : contains(name, q->name);
-}
-
-/* E_INVALID: the expression is none. */
-static enum err filter_keys(struct manage_list *list)
+static bool is_wanted(const struct manage_list *list, struct bytes name)
 {
     const struct list_query *q = &list->query;
-    struct pattern pattern = {0};
-    struct text caseless = {0};
-    size_t kept = 0;
-    enum err err = OK;
 
     if (!q->has_page || !q->name || !*q->name)
-        return OK;
-    if (q->is_regex) {
-        text_printf(&caseless, "(?i)%s", q->name);
-        err = pattern_init(&pattern, text_bytes(&caseless));
-        text_reset(&caseless);
-    }
-    for (size_t i = 0; !err && i < list->keys.count; i++)
-        if (is_wanted(q, &pattern, list->keys.items[i].name))
+        return true;
+    return q->is_regex ? pattern_matches(&list->pattern, name) : contains(name, q->name);
+}
+
+static void filter_keys(struct manage_list *list)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < list->keys.count; i++)
+        if (is_wanted(list, list->keys.items[i].name))
             list->keys.items[kept++] = list->keys.items[i];
-    pattern_reset(&pattern);
     list->keys.count = kept;
-    return err;
 }
 
 /* ---- the page ---- */
@@ -373,19 +363,20 @@ static void make_slice(struct manage_call *call)
         finish(call);
 }
 
-/* A regex that is none wants nothing, as in RabbitMQ. Upper and lower case are the same. */
-static void make_pattern(struct manage_list *list)
+/* Upper and lower case are the same. */
+static enum err make_pattern(struct manage_list *list)
 {
     struct text text = {0};
 
     if (!list->query.has_page || !list->query.name || !list->query.is_regex)
-        return;
+        return OK;
     text_printf(&text, "(?i)%s", list->query.name);
-    if (pattern_init(&list->pattern, text_bytes(&text)))
-        err_clear();
+    enum err err = pattern_init(&list->pattern, text_bytes(&text));
     text_reset(&text);
+    return err;
 }
 
+/* NULL: the call is answered. */
 static struct manage_list *list_new(struct manage_call *call)
 {
     struct list_query query;
@@ -398,8 +389,10 @@ static struct manage_list *list_new(struct manage_call *call)
     arena_init(&list->arena, KEYS_MAX_BYTES);
     call->state = list;
     call->free_state = list_free;
-    make_pattern(list);
-    return list;
+    enum err err = make_pattern(list);
+    if (err)
+        manage_fail(call, err);
+    return err ? NULL : list;
 }
 
 void manage_list(struct manage_call *call, const struct manage_list_kind *kind)
@@ -412,11 +405,7 @@ void manage_list(struct manage_call *call, const struct manage_list_kind *kind)
     list->rows = json_array();
     kind->collect(call, list);
     list->total = list->keys.count;
-    enum err err = filter_keys(list);
-    if (err) {
-        manage_fail(call, err);
-        return;
-    }
+    filter_keys(list);
     list->filtered = list->keys.count;
     qsort(list->keys.items, list->keys.count, sizeof *list->keys.items, compare_keys);
     if (!list->query.sort && !kind->rows_are_many) {
