@@ -305,6 +305,8 @@ TEST(a_binding_that_cannot_be_is_refused_in_the_words_of_amqp)
 
 /* ---- messages ---- */
 
+#define PUBLISH "/api/exchanges/%2F/amq.default/publish"
+
 TEST(a_message_is_published_and_got_with_all_its_properties)
 {
     test_manage_init(&t);
