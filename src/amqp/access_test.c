@@ -401,7 +401,7 @@ TEST(the_connections_on_a_deleted_vhost_are_closed)
     say(p, "1 basic.consume queue=q");
     commit(&b);
     heard(p);
-    expect_ok(vhost_delete(other, NULL));
+    expect_ok(vhost_delete(other));
     commit(&b);
     expect_heard(p, "0 connection.close reply_code=320 reply_text=CONNECTION_FORCED - vhost "
                     "'other' is deleted failing_class_id=0 failing_method_id=0\n");

@@ -3,6 +3,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include "base/base64.h"
 #include "base/check.h"
 #include "base/random.h"
 
@@ -74,25 +75,17 @@ enum err password_hash_take(enum password_hashing hashing, struct bytes bytes,
 enum err password_hash_parse(enum password_hashing hashing, struct bytes base64,
                              struct password_hash *out)
 {
-    enum { BASE64_MAX_BYTES = (PASSWORD_HASH_MAX_BYTES + 2) / 3 * 4 };
-    uint8_t decoded[BASE64_MAX_BYTES / 4 * 3];
-    if (base64.size == 0)
-        return password_hash_take(hashing, BYTES_NULL, out);
-    int size = base64.size > BASE64_MAX_BYTES
-                   ? -1
-                   : EVP_DecodeBlock(decoded, base64.data, (int)base64.size);
-    if (size < 0 || base64.size % 4)
-        return err_set(E_INVALID, "a password hash that is not base64 of one");
-    for (size_t i = 1; i <= 2 && base64.data[base64.size - i] == '='; i++)
-        size--; /* it decodes padding as zeros */
-    return password_hash_take(hashing, bytes_of(decoded, (size_t)size), out);
+    struct text bytes = {0};
+    enum err err = base64_decode(&bytes, base64)
+                       ? password_hash_take(hashing, text_bytes(&bytes), out)
+                       : err_set(E_INVALID, "a password hash that is not base64");
+    text_reset(&bytes);
+    return err;
 }
 
 void password_hash_put(const struct password_hash *hash, struct text *out)
 {
-    uint8_t encoded[(PASSWORD_HASH_MAX_BYTES + 2) / 3 * 4 + 1];
-    int size = EVP_EncodeBlock(encoded, hash->bytes, hash->size);
-    text_append(out, bytes_of(encoded, (size_t)size));
+    base64_encode(out, bytes_of(hash->bytes, hash->size));
 }
 
 bool password_matches(const struct password_hash *hash, struct bytes password)

@@ -274,7 +274,17 @@ static void delete_slice(struct deferred *deferred)
         core_defer(vhost->core, &vhost->deletion);
 }
 
-enum err vhost_delete(struct vhost *vhost, struct wait *gone)
+enum err vhost_protect(struct vhost *vhost, bool is_protected)
+{
+    enum err err = core_catalog_can_change(vhost->core);
+    if (err)
+        return err;
+    vhost->is_protected = is_protected;
+    catalog_put(vhost->core, &vhost->entry, CATALOG_VHOST);
+    return OK;
+}
+
+enum err vhost_delete(struct vhost *vhost)
 {
     struct core *core = vhost->core;
     if (vhost->is_protected)
@@ -291,9 +301,13 @@ enum err vhost_delete(struct vhost *vhost, struct wait *gone)
     vhost->doomed = true;
     catalog_put(core, &vhost->entry, CATALOG_VHOST);
     core_defer(core, &vhost->deletion);
-    if (gone)
-        list_push_back(&vhost->gone, &gone->node);
     return OK;
+}
+
+void vhost_wait_gone(struct vhost *vhost, struct wait *wait)
+{
+    check(vhost->doomed);
+    list_push_back(&vhost->gone, &wait->node);
 }
 
 /* ---- limits ---- */

@@ -130,7 +130,8 @@ TEST(deleting_a_vhost_takes_turns_and_leaves_nothing)
     expect_ok(topic_permission_put(user, vhost, B("amq.topic"), B("a"), B("b"), &created));
     fill(&t, vhost, 400);
     test_core_settle(&t);
-    expect_ok(vhost_delete(vhost, &gone.wait));
+    expect_ok(vhost_delete(vhost));
+    vhost_wait_gone(vhost, &gone.wait);
     expect_null(vhost_find(t.core, B("v")));
     expect_err(vhost_create(t.core, B("v"), &(struct vhost_spec){0}, &vhost), E_LOCKED);
     expect_err_text("vhost 'v' is being deleted");
@@ -163,7 +164,7 @@ TEST(a_deletion_goes_on_after_a_crash_wherever_that_came)
         test_permit(user_find(t.core, B("guest")), vhost, "", "", "");
         fill(&t, vhost, 200);
         test_core_settle(&t);
-        expect_ok(vhost_delete(vhost, NULL));
+        expect_ok(vhost_delete(vhost));
         test_core_turn(&t);
         for (int i = 0; i < turns_before; i++) {
             t.jobs.poll(&t.jobs);
@@ -193,10 +194,10 @@ TEST(a_protected_vhost_is_not_deleted)
     struct vhost *vhost;
     test_core_init(&t);
     expect_ok(vhost_create(t.core, B("v"), &(struct vhost_spec){.is_protected = true}, &vhost));
-    expect_err(vhost_delete(vhost, NULL), E_PRECONDITION);
+    expect_err(vhost_delete(vhost), E_PRECONDITION);
     expect_err_text("Refusing to delete virtual host 'v' because it is protected from deletion");
-    expect_ok(vhost_update(vhost, &(struct vhost_spec){0}));
-    expect_ok(vhost_delete(vhost, NULL));
+    expect_ok(vhost_protect(vhost, false));
+    expect_ok(vhost_delete(vhost));
     test_core_settle(&t);
     expect_null(vhost_find(t.core, B("v")));
     test_core_end(&t);
@@ -224,7 +225,7 @@ TEST(deleting_a_vhost_closes_the_sessions_on_it_first)
     session_log_in(&s.session, user_find(t.core, B("guest")));
     session_enter(&s.session, vhost);
     queue_create(vhost, &(struct queue_spec){.name = B("mine"), .exclusive_owner = &s.session});
-    expect_ok(vhost_delete(vhost, NULL));
+    expect_ok(vhost_delete(vhost));
     test_core_settle(&t);
     expect_string(s.reason, "vhost 'v' is deleted");
     expect_null(vhost_lookup(t.core, B("v")));

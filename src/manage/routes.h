@@ -13,7 +13,10 @@ extern const struct manage_routes manage_metrics_routes;
 extern const struct manage_routes manage_message_routes;
 extern const struct manage_routes manage_node_routes;
 extern const struct manage_routes manage_overview_routes;
+extern const struct manage_routes manage_permission_routes;
 extern const struct manage_routes manage_queue_routes;
 extern const struct manage_routes manage_service_routes;
+extern const struct manage_routes manage_user_routes;
+extern const struct manage_routes manage_vhost_routes;
 
 #endif
