@@ -5,11 +5,9 @@
 #include "manage/routes.h"
 
 static const struct manage_routes *const tables[] = {
-    &manage_binding_routes,    &manage_channel_routes, &manage_connection_routes,
-    &manage_exchange_routes,   &manage_health_routes,  &manage_message_routes,
-    &manage_metrics_routes,    &manage_node_routes,    &manage_overview_routes,
-    &manage_permission_routes, &manage_queue_routes,   &manage_service_routes,
-    &manage_user_routes,       &manage_vhost_routes,
+#define TABLE_OF(name) &manage_##name##_routes,
+    MANAGE_ROUTES(TABLE_OF)
+#undef TABLE_OF
 };
 
 enum { TABLE_COUNT = sizeof tables / sizeof tables[0] };

@@ -1,22 +1,30 @@
-/* The tables of all routes: one for each file of handlers. */
+/*
+ * The tables of all routes: one for each file of handlers, which defines
+ * `const struct manage_routes manage_<name>_routes`.
+ */
 #ifndef MANAGE_ROUTES_H
 #define MANAGE_ROUTES_H
 
 #include "manage/manage.h"
 
-extern const struct manage_routes manage_binding_routes;
-extern const struct manage_routes manage_channel_routes;
-extern const struct manage_routes manage_connection_routes;
-extern const struct manage_routes manage_exchange_routes;
-extern const struct manage_routes manage_health_routes;
-extern const struct manage_routes manage_metrics_routes;
-extern const struct manage_routes manage_message_routes;
-extern const struct manage_routes manage_node_routes;
-extern const struct manage_routes manage_overview_routes;
-extern const struct manage_routes manage_permission_routes;
-extern const struct manage_routes manage_queue_routes;
-extern const struct manage_routes manage_service_routes;
-extern const struct manage_routes manage_user_routes;
-extern const struct manage_routes manage_vhost_routes;
+#define MANAGE_ROUTES(X)                                                                           \
+    X(binding)                                                                                     \
+    X(channel)                                                                                     \
+    X(connection)                                                                                  \
+    X(exchange)                                                                                    \
+    X(health)                                                                                      \
+    X(message)                                                                                     \
+    X(metrics)                                                                                     \
+    X(node)                                                                                        \
+    X(overview)                                                                                    \
+    X(permission)                                                                                  \
+    X(queue)                                                                                       \
+    X(service)                                                                                     \
+    X(user)                                                                                        \
+    X(vhost)
+
+#define MANAGE_ROUTES_EXTERN(name) extern const struct manage_routes manage_##name##_routes;
+MANAGE_ROUTES(MANAGE_ROUTES_EXTERN)
+#undef MANAGE_ROUTES_EXTERN
 
 #endif
