@@ -36,6 +36,7 @@ enum counter {
 
 struct counters {
     uint64_t count[COUNTERS];
+    uint64_t bytes;      /* of the bodies that were published, where the owner counts them */
     int64_t active_ms;   /* when something last happened, as far as the owner notes it */
     struct rates *rates; /* the owner's, of whatever it likes */
 };

@@ -81,6 +81,8 @@ TEST(a_queue_counts_what_comes_and_goes)
         expect_ok(test_publish(&t, "q", "x", NULL));
     test_core_settle(&t);
     expect_int(counted(q, COUNTER_publish), 5);
+    expect_int(queue_counters(q)->bytes, 5);
+    expect_int(queue_message_bytes(q), 5);
     expect_int(queue_counters(q)->active_ms, t.wall_ms);
 
     expect_ok(queue_get(q, false, &again, &d));

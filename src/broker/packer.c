@@ -128,6 +128,7 @@ static void append(struct pack *p)
     for (size_t i = 0; i < p->queues.count; i++) {
         p->queues.items[i]->internal->coming += (uint64_t)p->builder.count;
         queue_count(p->queues.items[i], COUNTER_publish, (uint64_t)p->builder.count);
+        p->queues.items[i]->internal->counters->bytes += (uint64_t)p->body_bytes;
     }
     struct bytes batch = batch_builder_end(&p->builder);
     enum err err = log_append_many(p->logs.items, p->logs.count, batch, &ticket);

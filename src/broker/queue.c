@@ -255,10 +255,14 @@ uint64_t queue_unacked_count(const struct queue *queue)
 
 uint64_t queue_message_bytes(const struct queue *queue)
 {
-    const struct queue_rules *r = queue->internal->rules;
-    if (queue_ready_count(queue) + queue_unacked_count(queue) == 0)
+    const struct counters *counters = queue->internal->counters;
+    uint64_t messages = queue_ready_count(queue) + queue_unacked_count(queue);
+    if (messages == 0)
         return 0;
-    return queue_counts_bytes(r) ? (uint64_t)r->sizes.ready_bytes : log_size_bytes(queue->log);
+    if (!counters || counters->count[COUNTER_publish] == 0)
+        return log_size_bytes(queue->log);
+    double each = (double)counters->bytes / (double)counters->count[COUNTER_publish];
+    return (uint64_t)(each * (double)messages + 0.5);
 }
 
 uint64_t queue_purge(struct queue *queue, struct ticket *out)

@@ -62,8 +62,8 @@ void queue_delete_exclusive(struct core *, struct session *owner);
 struct ticket queue_barrier(struct queue *);
 uint64_t queue_ready_count(const struct queue *); /* committed and not taken */
 uint64_t queue_unacked_count(const struct queue *);
-/* About how many bytes its messages take: those of their bodies where a limit counts them, else those
- * of its log. */
+/* About how many bytes its messages' bodies have: as many for each as those on average that were
+ * published in this run; when there were none, what the log takes. */
 uint64_t queue_message_bytes(const struct queue *);
 /* Settle what is ready; returns how many. Ticket: durable then. */
 uint64_t queue_purge(struct queue *, struct ticket *out);

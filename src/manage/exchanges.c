@@ -35,7 +35,6 @@ static json_t *object(const struct manage_call *call, const struct exchange *x)
     json_object_set_new(json, "auto_delete", json_boolean(x->auto_delete));
     json_object_set_new(json, "internal", json_boolean(x->internal));
     json_object_set_new(json, "arguments", manage_json_table(x->arguments));
-    json_object_set_new(json, "policy", json_null());
     json_object_set_new(json, "user_who_performed_action",
                         json_string(is_ours ? "rmq-internal" : ""));
     if (exchange_counters(x))

@@ -139,15 +139,16 @@ json_t *queue_object(const struct manage_call *call, struct queue *queue, bool i
     json_t *json = json_object();
 
     put_identity(call, json, queue);
-    json_object_set_new(json, "policy", json_null());
-    json_object_set_new(json, "operator_policy", json_null());
     json_object_set_new(json, "effective_policy_definition", json_object());
     objects_put_count(json, "consumers", queue->consumer_count);
     json_object_set_new(json, "consumer_capacity", json_real(capacity));
     json_object_set_new(json, "consumer_utilisation", json_real(capacity));
     put_activity(call, json, queue);
-    objects_put_process(json);
-    if (is_whole)
+    if (is_whole) {
+        json_object_set_new(json, "policy", json_null());
+        json_object_set_new(json, "operator_policy", json_null());
+        objects_put_process(json);
         put_consumers(call, json, queue);
+    }
     return json;
 }
