@@ -31,7 +31,9 @@ if ! command -v dpkg-query >/dev/null; then
 fi
 
 # What somebody may have from elsewhere is asked for by its command: package:command.
-[ "$1" != clients ] || tools="default-jdk-headless:javac maven:mvn nodejs:node npm:npm golang-go:go"
+[ "$1" != clients ] || tools="default-jdk-headless:javac maven:mvn nodejs:node npm:npm golang-go:go \
+cargo-web:cargo redis-server:redis-server"
+[ "$1" != clients ] || libraries="ruby-bunny php-amqplib php-cli"
 
 is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
@@ -43,6 +45,9 @@ for package in $wanted; do
 done
 for tool in ${tools:-}; do
     command -v "${tool#*:}" >/dev/null || optional="${optional:-} ${tool%:*}"
+done
+for package in ${libraries:-}; do
+    is_installed "$package" || optional="${optional:-} $package"
 done
 if [ -n "${optional:-}" ] && [ "$(id -u)" != 0 ]; then
     echo "without these packages the tests leave some clients out:$optional" >&2

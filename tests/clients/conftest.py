@@ -17,6 +17,7 @@ import pika
 import pytest
 
 import brokers
+import clients
 import kafka_raw
 
 pytest_plugins = ["matrix_plugin"]
@@ -54,6 +55,15 @@ def pytest_generate_tests(metafunc):
         ids=[f"io{count}" for count in counts],
         scope="session",
     )
+
+
+def installed(*names):
+    """Where drivers/install.sh has put these."""
+    paths = [os.path.join(clients.INSTALLED, name) for name in names]
+    if not all(map(os.path.exists, paths)):
+        text = f"{names} not installed: tests/clients/drivers/install.sh does that"
+        pytest.fail(text) if os.environ.get("CI") else pytest.skip(text)
+    return paths
 
 
 @pytest.fixture

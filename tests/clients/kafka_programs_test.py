@@ -9,9 +9,8 @@ import urllib.request
 
 import pytest
 
-import clients
 from brokers import free_ports, wait_until
-from conftest import consume, create_topic, produce, values_of
+from conftest import consume, create_topic, installed, produce, values_of
 
 JAVA = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
@@ -23,15 +22,6 @@ FRANZ_GO = """TestPing TestIssue1034 TestIssue325 TestConsumeRegex TestIssue337 
     TestIssue810 TestIssue865 TestPooling TestGroupSimple TestHookPollStart TestGroupETL TestClient_Produce
     TestIssue769 TestIssueProduceSyncManualPartitionNegativeDoesNotPanic TestIssue831
     TestClient_ProduceLargeMessages""".split()
-
-
-def installed(*names):
-    """Where drivers/install.sh has put these."""
-    paths = [os.path.join(clients.INSTALLED, name) for name in names]
-    if not all(map(os.path.exists, paths)):
-        text = f"{names} not installed: tests/clients/drivers/install.sh does that"
-        pytest.fail(text) if os.environ.get("CI") else pytest.skip(text)
-    return paths
 
 
 @pytest.mark.timeout(200)

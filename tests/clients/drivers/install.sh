@@ -62,17 +62,42 @@ find_go() {
     echo "$root/bin/go"
 }
 
-# Also franz-go's own tests, out of its module.
+# Also the own tests of franz-go and amqp091-go, out of their modules.
 install_go() (
     go=$(find_go) || return
     go="env -u GOROOT GOTOOLCHAIN=local GOFLAGS=-buildvcs=false $go"
     (cd "$here/go" && $go build -o "$to/go-driver" .) || return
+    cache=$($go env GOMODCACHE)
     franz=github.com/twmb/franz-go@v1.21.0
-    $go mod download "$franz" && cd "$($go env GOMODCACHE)/$franz" && $go test -c -o "$to/kgo.test" ./pkg/kgo
+    $go mod download "$franz" && (cd "$cache/$franz" && $go test -c -o "$to/kgo.test" ./pkg/kgo) || return
+    amqp=github.com/rabbitmq/amqp091-go@v1.10.0
+    $go mod download "$amqp" && cd "$cache/$amqp" && $go test -c -tags integration -o "$to/amqp091.test" .
 )
+
+install_spring() {
+    mvn -q -B -f "$here/spring/pom.xml" dependency:copy-dependencies "-DoutputDirectory=$to/spring" &&
+        javac -parameters -nowarn -d "$to/spring-classes" -cp "$to/spring/*" "$here/spring/SpringDriver.java"
+}
+
+install_rust() {
+    cargo build --quiet --locked --manifest-path "$here/amqp/lapin/Cargo.toml" --target-dir "$to/rust"
+}
+
+# Celery's and kombu's own tests are in their source distributions, and want a Python of their own.
+install_celery() {
+    packages=$(grep -E '^(celery|kombu)' "$here/celery-requirements.txt" | sed 's/\[.*\]//')
+    python3 -m venv "$to/celery" &&
+        "$to/celery/bin/pip" install -q --disable-pip-version-check -r "$here/celery-requirements.txt" &&
+        # shellcheck disable=SC2086
+        "$to/celery/bin/pip" download -q --disable-pip-version-check --no-deps --no-binary :all: -d "$to" $packages &&
+        for package in celery kombu; do tar -xzf "$to/$package"-*.tar.gz -C "$to" || return; done
+}
 
 part java "$here/java/pom.xml" "$here/java/Driver.java"
 part programs "$here/java/programs/pom.xml" "$here/java/programs/WordCount.java"
 part node "$here/node/package.json" "$here/node/package-lock.json"
 part go "$here"/go/*.go "$here/go/go.mod" "$here/go/go.sum"
+part spring "$here/spring/pom.xml" "$here/spring/SpringDriver.java"
+part rust "$here/amqp/lapin/src/main.rs" "$here/amqp/lapin/Cargo.toml" "$here/amqp/lapin/Cargo.lock"
+part celery "$here/celery-requirements.txt"
 exit "$failed"
