@@ -209,7 +209,10 @@ static void take_header(struct parse *p, struct assembly *a, const struct frame 
                         "expected content header for class %d, got one for class %u instead",
                         CLASS_BASIC, get_u16(frame->payload.data));
         else
-            parse_break(p, REPLY_FRAME_ERROR, AMQP_BASIC_PUBLISH, "malformed content header");
+            parse_break(p, REPLY_UNEXPECTED_FRAME, AMQP_BASIC_PUBLISH,
+                        "expected content header for class %d, got non content header frame "
+                        "instead",
+                        CLASS_BASIC);
         return;
     }
     if (header.body_size > AMQP_BODY_MAX_BYTES) {
@@ -306,7 +309,7 @@ size_t parse_publish(struct parse *p, const struct frame *frame, struct bytes re
     if (!*ok)
         return 0;
     if (!bytes_are_utf8(method.routing_key) || !bytes_are_utf8(method.exchange)) {
-        parse_break_utf8(p, AMQP_BASIC_PUBLISH);
+        parse_break_utf8(p);
         return 0;
     }
     size_t taken = take_content(p, frame->channel, &method, rest);

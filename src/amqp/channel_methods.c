@@ -54,4 +54,3 @@ void method_confirm_select(struct channel *ch, const void *arguments)
     if (!in->nowait)
         send_simple(ch->conn, ch->id, AMQP_CONFIRM_SELECT_OK);
 }
-

@@ -204,7 +204,7 @@ static struct channel *channel_of(struct connection *c, const struct command *co
     }
     if (c->channels.count >= c->channel_max) {
         connection_fail(
-            c, REPLY_NOT_ALLOWED, command->method_id,
+            c, REPLY_NOT_ALLOWED, 0, /* RabbitMQ names no method */
             "number of channels opened (%zu) has reached the negotiated channel_max (%u)",
             c->channels.count, c->channel_max);
         return NULL;

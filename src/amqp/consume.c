@@ -252,10 +252,11 @@ static bool priority_is_good(struct channel *ch, const struct queue *queue, stru
     if (!amqp_table_find(arguments, "x-priority", &v) ||
         (amqp_value_integer(&v, &priority) && priority >= INT32_MIN && priority <= INT32_MAX))
         return true;
-    channel_fail(
-        ch, REPLY_PRECONDITION_FAILED,
-        "invalid arg 'x-priority' for queue '%.*s' in vhost '%.*s': not an integer of 32 bits",
-        BYTES_FORMAT(queue->name), BYTES_FORMAT(queue->vhost->name));
+    channel_fail(ch, REPLY_PRECONDITION_FAILED,
+                 "invalid arg 'x-priority' for queue '%.*s' in vhost '%.*s': \"expected integer, "
+                 "got %s\"",
+                 BYTES_FORMAT(queue->name), BYTES_FORMAT(queue->vhost->name),
+                 amqp_type_name(v.tag));
     return false;
 }
 

@@ -12,12 +12,12 @@
 struct amqp_consumer {
     struct consumer base; /* first: the queue sees this */
     struct channel *channel;
-    struct list node;   /* the channel's: who was served longest ago is in front */
-    struct bytes tag;   /* owned */
+    struct list node;       /* the channel's: who was served longest ago is in front */
+    struct bytes tag;       /* owned */
     struct bytes arguments; /* field table without its size; owned */
-    uint32_t window;    /* 0: no limit */
-    int64_t timeout_ms; /* of its deliveries; below 0: the queue's */
-    uint32_t in_window; /* deliveries that are not settled */
+    uint32_t window;        /* 0: no limit */
+    int64_t timeout_ms;     /* of its deliveries; below 0: the queue's */
+    uint32_t in_window;     /* deliveries that are not settled */
     bool hungry;
     bool is_orphan;         /* the queue is gone, and the client is about to be told */
     struct deferred notice; /* behind the answer to whoever deleted it */

@@ -325,7 +325,7 @@ TEST(what_a_consumer_may_not_ask_is_refused)
          "consumer of queue 'q' in vhost '/'"},
         {"1 basic.consume queue=q arguments=x-priority:S:high",
          "reply_code=406 reply_text=PRECONDITION_FAILED - invalid arg 'x-priority' for queue 'q' "
-         "in vhost '/': not an integer of 32 bits"},
+         "in vhost '/': \"expected integer, got longstr\""},
         {"1 basic.consume queue=nope", "reply_code=404 reply_text=NOT_FOUND - no queue 'nope'"},
         {"1 basic.qos prefetch_size=1",
          "reply_code=540 reply_text=NOT_IMPLEMENTED - prefetch_size!=0 (1)"},

@@ -185,9 +185,9 @@ static void note_tune_ok(struct framing_half *half, const struct amqp_connection
         half->frame_max = AMQP_FRAME_MIN_BYTES; /* the core half refuses it anyway */
 }
 
-void parse_break_utf8(struct parse *p, uint32_t method_id)
+void parse_break_utf8(struct parse *p)
 {
-    parse_break(p, REPLY_FRAME_ERROR, method_id, "Malformed UTF-8 in shortstr");
+    parse_break(p, REPLY_FRAME_ERROR, 0, "Malformed UTF-8 in shortstr");
 }
 
 /* Tables are kept as received and looked into later, which then cannot fail. */
@@ -234,7 +234,7 @@ static bool parse_method(struct parse *p, const struct frame *frame, uint32_t id
     }
     if (!strings_are_utf8(method->schema, command->arguments)) {
         command->method = NULL;
-        parse_break_utf8(p, id);
+        parse_break_utf8(p);
     }
     if (id == AMQP_CONNECTION_TUNE_OK && frame->channel == 0)
         note_tune_ok(p->half, command->arguments);

@@ -51,7 +51,7 @@ struct command *command_batch_add(struct command_batch *batch, enum command_kind
 void parse_break(struct parse *p, enum reply_code code, uint32_t method_id, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-void parse_break_utf8(struct parse *p, uint32_t method_id);
+void parse_break_utf8(struct parse *p);
 
 /* ---- contents (assembly.c) ---- */
 

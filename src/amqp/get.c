@@ -47,10 +47,10 @@ void method_basic_get(struct channel *ch, const void *arguments)
     const struct amqp_basic_get *in = arguments;
     struct queue *queue = channel_find_readable_queue(ch, in->queue);
 
-    if (queue && queue_is_single_active(queue))
+    if (queue && queue_is_single_active(queue) && queue_is_quorum(queue))
         channel_fail(ch, REPLY_RESOURCE_LOCKED,
                      "cannot obtain access to locked queue '%.*s' in vhost '%.*s'. basic.get "
-                     "operations are not supported by queues with single active consumer",
+                     "operations are not supported by quorum queues with single active consumer",
                      BYTES_FORMAT(queue->name), BYTES_FORMAT(queue->vhost->name));
     else if (queue)
         channel_wait(ch, queue_barrier(queue), get_head);

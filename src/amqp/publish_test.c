@@ -147,21 +147,21 @@ TEST(what_a_publish_may_not_ask_ends_the_connection_or_the_channel)
          "failing_class_id=60 failing_method_id=40\n"},
         {"1 basic.publish routing_key=q | headers=CC:V: | a",
          "1 channel.close reply_code=406 reply_text=PRECONDITION_FAILED - invalid message: "
-         "unacceptable type in header 'CC': not an array failing_class_id=60 "
+         "{unacceptable_type_in_header,\"CC\",void} failing_class_id=60 "
          "failing_method_id=40\n"},
         {"1 basic.publish routing_key=q | headers=a:I:1,BCC:V: | a",
          "1 channel.close reply_code=406 reply_text=PRECONDITION_FAILED - invalid message: "
-         "unacceptable type in header 'BCC': not an array failing_class_id=60 "
+         "{unacceptable_type_in_header,\"BCC\",void} failing_class_id=60 "
          "failing_method_id=40\n"},
         {"1 basic.publish routing_key=q | reply_to=amq.rabbitmq.reply-to | a",
          "1 channel.close reply_code=406 reply_text=PRECONDITION_FAILED - fast reply consumer does "
          "not exist failing_class_id=60 failing_method_id=40\n"},
         {"1 basic.publish routing_key=\xff | | a",
          "0 connection.close reply_code=501 reply_text=FRAME_ERROR - Malformed UTF-8 in shortstr "
-         "failing_class_id=60 failing_method_id=40\n"},
+         "failing_class_id=0 failing_method_id=0\n"},
         {"1 queue.declare queue=\xff",
          "0 connection.close reply_code=501 reply_text=FRAME_ERROR - Malformed UTF-8 in shortstr "
-         "failing_class_id=50 failing_method_id=10\n"},
+         "failing_class_id=0 failing_method_id=0\n"},
         {"1 basic.publish routing_key=q | expiration=abc | a",
          "1 channel.close reply_code=406 reply_text=PRECONDITION_FAILED - invalid expiration "
          "'abc': "

@@ -469,15 +469,14 @@ TEST(exchanges_bind_to_exchanges)
 TEST(exchanges_and_bindings_that_mean_nothing_are_refused)
 {
     struct peer *p = connected();
-    expect_refused(
-        p, "1 exchange.declare exchange=x type=direct arguments=alternate-exchange:I:1",
-        "reply_code=406 reply_text=PRECONDITION_FAILED - invalid arg for exchange 'x' in "
-        "vhost '/': alternate-exchange is not a string failing_class_id=40 "
-        "failing_method_id=10");
+    expect_refused(p, "1 exchange.declare exchange=x type=direct arguments=alternate-exchange:I:1",
+                   "reply_code=406 reply_text=PRECONDITION_FAILED - invalid type 'signedint' for "
+                   "arg 'alternate-exchange' in exchange 'x' in vhost '/' failing_class_id=40 "
+                   "failing_method_id=10");
     say(p, "1 queue.declare queue=q nowait");
     expect_refused(p, "1 queue.bind queue=q exchange=amq.headers arguments=x-match:S:most",
                    "reply_code=406 reply_text=PRECONDITION_FAILED - Invalid x-match field value "
-                   "\"most\"; expected all, any, all-with-x, or any-with-x failing_class_id=50 "
+                   "<<\"most\">>; expected all, any, all-with-x, or any-with-x failing_class_id=50 "
                    "failing_method_id=20");
     broker_close(&b);
 }
@@ -497,8 +496,8 @@ TEST(arguments_that_make_no_sense_are_refused)
                   "1 queue.declare_ok queue=q message_count=0 consumer_count=0");
     expect_refused(p, "1 queue.declare queue=q durable",
                    "reply_code=406 reply_text=PRECONDITION_FAILED - inequivalent arg "
-                   "'x-queue-type' for queue 'q' in vhost '/': received none but current is the "
-                   "value 'quorum' of type 'longstr' failing_class_id=50 failing_method_id=10");
+                   "'x-queue-type' for queue 'q' in vhost '/': received 'classic' but current "
+                   "is 'quorum' failing_class_id=50 failing_method_id=10");
     broker_close(&b);
 }
 
@@ -523,13 +522,15 @@ TEST(a_rejected_message_is_a_dead_letter_and_one_that_is_too_much_is_nacked)
     broker_close(&b);
 }
 
-TEST(get_is_not_for_queues_with_a_single_active_consumer)
+TEST(get_is_not_for_quorum_queues_with_a_single_active_consumer)
 {
     struct peer *p = connected();
-    say(p, "1 queue.declare queue=q nowait arguments=x-single-active-consumer:t:1");
-    expect_refused(p, "1 basic.get queue=q",
-                   "reply_code=405 reply_text=RESOURCE_LOCKED - cannot obtain access to locked "
-                   "queue 'q' in vhost '/'. basic.get operations are not supported by queues with "
-                   "single active consumer failing_class_id=60 failing_method_id=70");
+    say(p, "1 queue.declare queue=q durable nowait "
+           "arguments=x-queue-type:S:quorum,x-single-active-consumer:t:1");
+    expect_refused(
+        p, "1 basic.get queue=q",
+        "reply_code=405 reply_text=RESOURCE_LOCKED - cannot obtain access to locked "
+        "queue 'q' in vhost '/'. basic.get operations are not supported by quorum queues "
+        "with single active consumer failing_class_id=60 failing_method_id=70");
     broker_close(&b);
 }

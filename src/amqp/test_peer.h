@@ -6,8 +6,7 @@
  *   expect_heard(peer, "1 queue.declare_ok queue=q message_count=0 consumer_count=0\n");
  *   say(peer, "1 basic.publish routing_key=q mandatory | delivery_mode=2 | hello");
  *
- * Channel, method, arguments (a bit by its name alone, a table as key:tag:value,...), then for
- * contents the properties and the body. The broker is always inside a turn; heard() ends it, and
+ * The lines are those of test_lines.h. The broker is always inside a turn; heard() ends it, and
  * the disk does nothing before commit() or step().
  */
 #ifndef AMQP_TEST_PEER_H
@@ -15,6 +14,7 @@
 
 #include "amqp/amqp.h"
 #include "amqp/amqp_messages.h"
+#include "amqp/test_lines.h"
 #include "broker/queue.h"
 #include "io/sim_disk.h"
 #include "io/sim_jobs.h"
@@ -22,16 +22,13 @@
 #include "tests/test.h"
 #include "wire/amqp_table.h"
 
-enum { PEERS_MAX = 4 };
+enum { PEERS_MAX = 16 };
 
 struct peer {
     struct test_broker *broker;
     struct sim_link *link;
     size_t read_bytes; /* of the link's output */
-    struct text lines;
-    struct text content; /* the line of a content that is not whole yet */
-    uint64_t content_left;
-    uint32_t frame_max; /* what it cuts bodies to */
+    struct hearing hearing;
 };
 
 struct test_broker {
@@ -64,9 +61,6 @@ struct peer *peer_connect(struct test_broker *b);
 struct peer *peer_connect_with(struct test_broker *b, uint32_t frame_max, uint16_t heartbeat_s);
 void peer_close(struct peer *p); /* as when the TCP connection breaks */
 
-/* Encode without sending; appends to `out`. */
-void put_method(struct text *out, uint16_t channel, uint32_t method_id, const void *arguments);
-void put_line(struct text *out, const char *line, uint32_t frame_max);
 void say(struct peer *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void say_bytes(struct peer *p, struct bytes b);
 /* End the turn; what was heard since the last call. */

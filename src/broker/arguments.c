@@ -78,10 +78,54 @@ static enum err check_queue_type(const struct argument_subject *subject, struct 
                    SUBJECT_ARGS(subject), BYTES_FORMAT(value.bytes));
 }
 
+/* Words that have no effect here are still looked at, so that a typing error is found. */
+static enum err check_queue_mode(const struct argument_subject *subject, struct bytes table)
+{
+    struct amqp_value v;
+    int64_t version;
+
+    if (amqp_table_find(table, "x-queue-mode", &v) && v.tag != 'S')
+        return err_set(E_INVALID,
+                       "invalid arg 'x-queue-mode' for " SUBJECT ": {unacceptable_type,%s}",
+                       SUBJECT_ARGS(subject), amqp_type_name(v.tag));
+    if (amqp_table_find(table, "x-queue-mode", &v) && !bytes_equal_string(v.bytes, "lazy") &&
+        !bytes_equal_string(v.bytes, "default"))
+        return err_set(E_INVALID,
+                       "invalid arg 'x-queue-mode' for " SUBJECT
+                       ": \"unsupported queue mode '%.*s'\"",
+                       SUBJECT_ARGS(subject), BYTES_FORMAT(v.bytes));
+    if (amqp_table_find(table, "x-queue-version", &v) && amqp_value_integer(&v, &version) &&
+        version != 1 && version != 2)
+        return err_set(E_INVALID,
+                       "invalid arg 'x-queue-version' for " SUBJECT
+                       ": \"unsupported queue version '%lld'\"",
+                       SUBJECT_ARGS(subject), (long long)version);
+    return OK;
+}
+
+/* The name of an exchange is told otherwise than all else (RabbitMQ). */
+static enum err check_dead_letter_exchange(const struct argument_subject *subject,
+                                           struct bytes table)
+{
+    struct amqp_value v;
+
+    if (!amqp_table_find(table, "x-dead-letter-exchange", &v) || v.tag == 'S')
+        return OK;
+    return err_set(E_INVALID,
+                   "invalid type '%s' for arg 'x-dead-letter-exchange' in queue '%.*s' in vhost "
+                   "'%.*s'",
+                   amqp_type_name(v.tag), BYTES_FORMAT(subject->name),
+                   BYTES_FORMAT(subject->vhost));
+}
+
 enum err arguments_check_queue(const struct argument_subject *subject, struct bytes table)
 {
     struct amqp_value value;
     enum err err = check_queue_type(subject, table);
+    if (!err)
+        err = check_queue_mode(subject, table);
+    if (!err)
+        err = check_dead_letter_exchange(subject, table);
     if (err)
         return err;
     for (size_t i = 0; i < COUNT(queue_arguments); i++)
@@ -184,23 +228,25 @@ static enum err same_argument(const struct argument_subject *subject, const char
 }
 
 /* A queue that says it is classic and one that says nothing are the same. */
-static bool is_classic(struct bytes table)
+static const char *queue_type(struct bytes table)
 {
+    static const char *const types[] = {"quorum", "stream"};
     struct amqp_value value;
 
-    return !amqp_table_find(table, "x-queue-type", &value) ||
-           bytes_equal_string(value.bytes, "classic");
+    if (amqp_table_find(table, "x-queue-type", &value))
+        for (size_t i = 0; i < COUNT(types); i++)
+            if (bytes_equal_string(value.bytes, types[i]))
+                return types[i];
+    return "classic";
 }
 
 enum err arguments_same_queue(const struct argument_subject *subject, struct bytes asked,
                               struct bytes is)
 {
-    enum err err = OK;
+    enum err err = arguments_same_word(subject, "x-queue-type", queue_type(asked), queue_type(is));
 
     for (size_t i = 0; !err && i < COUNT(queue_arguments); i++)
         err = same_argument(subject, queue_arguments[i].name, asked, is);
-    if (!err && !(is_classic(asked) && is_classic(is)))
-        err = same_argument(subject, "x-queue-type", asked, is);
     return err;
 }
 

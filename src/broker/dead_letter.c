@@ -123,41 +123,43 @@ static bool is_circle(const struct dying *d, const struct queue *target)
 
 static bool is_rewritten(const struct dying *d, struct bytes name)
 {
-    return bytes_equal_string(name, "x-death") || bytes_has_prefix(name, "x-last-death-") ||
+    return bytes_equal_string(name, "x-death") || bytes_has_prefix(name, "x-first-death-") ||
+           bytes_has_prefix(name, "x-last-death-") ||
            (d->from->internal->rules->settings.dead_letter_key.data &&
             bytes_equal_string(name, "CC"));
 }
 
-static void put_summary(const struct dying *d, const char *prefix)
+/* Where and why it died; of its first death as it has been told before. */
+static void put_summary(struct dying *d, const char *prefix, struct bytes told)
 {
     char name[32];
     struct amqp_value v;
     const struct {
         const char *what;
         struct bytes value;
-    } fields[] = {{"reason", bytes_from_string(reasons[d->reason])},
+    } fields[] = {{"exchange", d->message->exchange},
                   {"queue", d->from->name},
-                  {"exchange", d->message->exchange}};
+                  {"reason", bytes_from_string(reasons[d->reason])}};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         snprintf(name, sizeof name, "%s%s", prefix, fields[i].what);
-        if (!amqp_table_find(message_headers(d->message), name, &v) || prefix[2] == 'l')
-            amqp_table_put_string((struct text *)&d->headers, name, fields[i].value);
+        bool is_told = amqp_table_find(told, name, &v) && v.tag == 'S';
+        amqp_table_put_string(&d->headers, name, is_told ? v.bytes : fields[i].value);
     }
 }
 
 static void put_headers(struct dying *d)
 {
-    struct bytes headers = message_headers(d->message);
+    struct bytes headers = message_headers(d->message), past = past_deaths(headers);
     struct reader r = reader_of(headers);
     struct amqp_entry entry;
-    put_deaths(d, past_deaths(headers));
+    put_deaths(d, past);
     while (amqp_table_next(&r, &entry))
         if (!is_rewritten(d, entry.name))
             amqp_table_put_named(&d->headers, entry.name, &entry.value);
     amqp_table_put(&d->headers, "x-death",
                    &(struct amqp_value){.tag = 'A', .bytes = text_bytes(&d->deaths)});
-    put_summary(d, "x-first-death-");
-    put_summary(d, "x-last-death-");
+    put_summary(d, "x-first-death-", past.size ? headers : past);
+    put_summary(d, "x-last-death-", BYTES_NULL);
     message_put_properties(d->message, PROPERTY_HEADERS, text_bytes(&d->headers),
                            PROPERTY_EXPIRATION, &d->properties);
 }

@@ -255,6 +255,13 @@ static enum err create_exchange(struct vhost *vhost, const struct exchange_decla
     if (!in->may_be_reserved && bytes_has_prefix(in->name, "amq."))
         return err_set(E_REFUSED, "exchange name '%.*s' contains reserved prefix 'amq.*'",
                        BYTES_FORMAT(in->name));
+    struct amqp_value alternate;
+    if (amqp_table_find(in->arguments, "alternate-exchange", &alternate) && alternate.tag != 'S')
+        return err_set(E_INVALID,
+                       "invalid type '%s' for arg 'alternate-exchange' in exchange '%.*s' in vhost "
+                       "'%.*s'",
+                       amqp_type_name(alternate.tag), BYTES_FORMAT(in->name),
+                       BYTES_FORMAT(vhost->name));
     enum err err = check_short("exchange name", in->name);
     if (!err)
         err = check_next_exchange(vhost, by, ACCESS_EXCHANGE, in->name, in->arguments,
@@ -276,7 +283,8 @@ enum err declare_exchange(struct vhost *vhost, const struct exchange_declaration
 {
     enum exchange_kind kind;
     if (!exchange_kind_parse(in->type, &kind))
-        return err_set(E_INVALID, "unknown exchange type '%.*s'", BYTES_FORMAT(in->type));
+        return err_set(E_INVALID, "%s exchange type '%.*s'", in->type.size ? "unknown" : "invalid",
+                       BYTES_FORMAT(in->type));
     enum err err = declare_not_default(in->name);
     if (!err)
         err = access_check(by->user, vhost, ACCESS_CONFIGURE, ACCESS_EXCHANGE, in->name);

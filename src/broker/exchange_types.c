@@ -126,12 +126,14 @@ static enum err headers_check(const struct exchange *x, struct bytes key, struct
     if (!amqp_table_find(arguments, "x-match", &mode))
         return OK;
     if (mode.tag != 'S')
-        return err_set(E_INVALID, "Invalid x-match field type '%c'; expected a string", mode.tag);
+        return err_set(E_INVALID, "Invalid x-match field type %s (value %lld); expected longstr",
+                       amqp_type_name(mode.tag), (long long)mode.number);
     if (parse_mode(mode.bytes) == MATCH_UNKNOWN)
-        return err_set(E_INVALID,
-                       "Invalid x-match field value \"%.*s\"; expected all, any, all-with-x, or "
-                       "any-with-x",
-                       BYTES_FORMAT(mode.bytes));
+        return err_set(
+            E_INVALID,
+            "Invalid x-match field value <<\"%.*s\">>; expected all, any, all-with-x, or "
+            "any-with-x",
+            BYTES_FORMAT(mode.bytes));
     return OK;
 }
 

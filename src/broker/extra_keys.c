@@ -10,7 +10,8 @@ static enum err read_keys(struct bytes headers, const char *name, struct extra_k
     if (!amqp_table_find(headers, name, &array))
         return OK;
     if (array.tag != 'A')
-        return err_set(E_INVALID, "unacceptable type in header '%s': not an array", name);
+        return err_set(E_INVALID, "{unacceptable_type_in_header,\"%s\",%s}", name,
+                       amqp_type_name(array.tag));
     struct reader r = reader_of(array.bytes);
     while (amqp_array_next(&r, &key)) {
         if (key.tag != 'S')

@@ -365,6 +365,11 @@ bool queue_is_single_active(const struct queue *queue)
     return queue->internal->rules && queue->internal->rules->settings.single_active;
 }
 
+bool queue_is_quorum(const struct queue *queue)
+{
+    return queue->internal->rules && queue->internal->rules->settings.is_quorum;
+}
+
 uint64_t queue_coming_count(const struct queue *queue)
 {
     return queue->internal->coming + packer_open_count(queue);

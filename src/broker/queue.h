@@ -125,6 +125,7 @@ int64_t queue_consumer_timeout_ms(const struct queue *);
 void queue_redeclared(struct queue *);
 /* Its messages go to one consumer at a time. */
 bool queue_is_single_active(const struct queue *);
+bool queue_is_quorum(const struct queue *); /* declared as one: RabbitMQ's differ in details */
 
 /* Take the head, if any is ready and in memory. OK with *out valid until the end of the turn (the
  * message's bytes), E_NOT_FOUND when empty, E_COLD: being read, `again` is called when to retry.

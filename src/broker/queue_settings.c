@@ -20,12 +20,14 @@ static enum err read_integer(struct bytes table, const char *name, int64_t min, 
     if (!amqp_table_find(table, name, &v))
         return OK;
     if (!amqp_value_integer(&v, &value))
-        return wrong_type(&v);
+        return err_set(E_INVALID, "\"expected integer, got %s\"", amqp_type_name(v.tag));
     if (value < min)
         return value == 0 ? err_set(E_INVALID, "{value_zero,0}")
                           : err_set(E_INVALID, "{value_negative,%lld}", (long long)value);
     if (value > max)
-        return err_set(E_INVALID, "{max_value_exceeded,%lld}", (long long)value);
+        return err_set(E_INVALID, "{%s,%lld}",
+                       max == TIME_MAX_MS ? "value_too_large" : "max_value_exceeded",
+                       (long long)value);
     *out = value;
     return OK;
 }
@@ -70,7 +72,7 @@ static enum err read_overflow(struct bytes table, enum queue_overflow *out)
     enum err err = read_string(table, "x-overflow", &name);
     if (err || !name.data || parse_overflow(name, out))
         return err;
-    return err_set(E_INVALID, "{invalid_overflow,<<\"%.*s\">>}", BYTES_FORMAT(name));
+    return err_set(E_INVALID, "invalid_overflow");
 }
 
 static enum err read_dead_letter_key(struct bytes table, struct queue_settings *out)
