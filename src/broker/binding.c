@@ -67,7 +67,7 @@ static struct core *core_of(const struct binding *b)
 static void link_binding(struct binding *b, struct binding *first)
 {
     struct exchange_internal *in = b->exchange->internal_state;
-    const struct exchange_type *type = exchange_type(b->exchange->kind);
+    const struct exchange_type *type = exchange_type(b->exchange->matching);
     if (first) {
         b->next = first->next;
         first->next = b;
@@ -99,7 +99,7 @@ static void unlink_identity(struct exchange_internal *in, struct binding *b)
 static void unlink_binding(struct binding *b)
 {
     struct exchange_internal *in = b->exchange->internal_state;
-    const struct exchange_type *type = exchange_type(b->exchange->kind);
+    const struct exchange_type *type = exchange_type(b->exchange->matching);
     list_remove(&b->of_exchange);
     list_remove(&b->of_destination);
     unlink_identity(in, b);
@@ -175,7 +175,7 @@ void exchange_each_with_key(struct exchange *x, struct queue *queue, struct exch
 
 enum err exchange_check_binding(const struct exchange *x, struct bytes key, struct bytes arguments)
 {
-    const struct exchange_type *type = exchange_type(x->kind);
+    const struct exchange_type *type = exchange_type(x->matching);
     return type->check_binding ? type->check_binding(x, key, arguments) : OK;
 }
 
@@ -186,6 +186,9 @@ static void add(const struct ends *e, bool durable, struct bytes key, struct byt
     struct binding *b = binding_restore(e->exchange, e->queue, e->target, key, arguments);
     if (durable)
         catalog_put(core_of(b), &b->entry, b->queue ? CATALOG_BINDING : CATALOG_EXCHANGE_BINDING);
+    const struct exchange_type *type = exchange_type(b->exchange->matching);
+    if (type->bound)
+        type->bound(b->exchange->internal_state, b);
 }
 
 void exchange_bind(struct exchange *x, struct queue *queue, struct bytes key,

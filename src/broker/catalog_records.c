@@ -263,6 +263,8 @@ static void put_exchange(const struct exchange *x, struct text *out)
         .internal = x->internal,
         .arguments = x->arguments,
     };
+    if (x->internal_state->delays)
+        record.delays_log_id = (int64_t)x->internal_state->delays->internal->log_id;
     put_record(CATALOG_RECORD_EXCHANGE, &record, out);
 }
 
@@ -565,7 +567,14 @@ static enum err apply_exchange(struct reading *r)
         .internal = record.internal,
         .arguments = record.arguments,
     };
-    r->loaded->entry = &exchange_restore(vhost, &spec)->internal_state->entry;
+    if (kind == EXCHANGE_DELAYED && !err)
+        err = claim_log(r, record.delays_log_id);
+    if (!err)
+        err = exchange_check(&spec);
+    if (err)
+        return err_wrap(err, "exchange '%.*s'", BYTES_FORMAT(spec.name));
+    struct exchange *x = exchange_restore(vhost, &spec, (uint64_t)record.delays_log_id);
+    r->loaded->entry = &x->internal_state->entry;
     return OK;
 }
 

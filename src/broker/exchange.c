@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "broker/core_internal.h"
+#include "broker/delays.h"
 #include "broker/exchange_internal.h"
 #include "broker/policy_internal.h"
 #include "broker/queue_internal.h"
@@ -83,6 +84,7 @@ static struct exchange *exchange_new(struct vhost *vhost, const struct exchange_
     x->name = bytes_dup(spec->name);
     x->vhost = vhost;
     x->kind = spec->kind;
+    x->matching = spec->kind == EXCHANGE_DELAYED ? delays_matching(spec->arguments) : spec->kind;
     x->durable = spec->durable;
     x->auto_delete = spec->auto_delete;
     x->internal = spec->internal;
@@ -96,6 +98,9 @@ static struct exchange *exchange_new(struct vhost *vhost, const struct exchange_
 
 static void exchange_free(struct exchange *x)
 {
+    if (x->internal_state->delays)
+        queue_unref(x->internal_state->delays);
+    history_reset(&x->internal_state->history);
     map_reset(&x->internal_state->by_identity);
     counters_free(x->internal_state->counters);
     policies_remove_exchange(x);
@@ -105,9 +110,13 @@ static void exchange_free(struct exchange *x)
     free(x);
 }
 
-struct exchange *exchange_restore(struct vhost *vhost, const struct exchange_spec *spec)
+struct exchange *exchange_restore(struct vhost *vhost, const struct exchange_spec *spec,
+                                  uint64_t delays_log_id)
 {
-    return exchange_new(vhost, spec);
+    struct exchange *x = exchange_new(vhost, spec);
+    if (x->kind == EXCHANGE_DELAYED)
+        x->internal_state->delays = queue_new_delays(x, delays_log_id);
+    return x;
 }
 
 enum err exchange_check(const struct exchange_spec *spec)
@@ -122,6 +131,10 @@ enum err exchange_check(const struct exchange_spec *spec)
 struct exchange *exchange_create(struct vhost *vhost, const struct exchange_spec *spec)
 {
     struct exchange *x = exchange_new(vhost, spec);
+    if (x->kind == EXCHANGE_DELAYED) {
+        x->internal_state->delays = queue_new_delays(x, queue_new_log_id(vhost->core, x->durable));
+        queue_attach(x->internal_state->delays);
+    }
     if (x->durable)
         catalog_put(vhost->core, &x->internal_state->entry, CATALOG_EXCHANGE);
     return x;
@@ -138,6 +151,11 @@ void exchange_count(struct exchange *x, size_t queue_count)
 struct counters *exchange_counters(const struct exchange *x)
 {
     return x->internal_state->counters;
+}
+
+uint64_t exchange_delayed_count(const struct exchange *x)
+{
+    return x->internal_state->delays ? queue_ready_count(x->internal_state->delays) : 0;
 }
 
 bool exchange_has_bindings(const struct exchange *x)
@@ -173,11 +191,37 @@ void exchange_delete(struct exchange *x)
             }
         }
         catalog_remove(x->vhost->core, &in->entry);
+        if (in->delays)
+            queue_delete_delays(in->delays);
+        in->delays = NULL;
         map_remove(&x->vhost->exchanges, x->name);
         x->vhost->core->internal->topology++;
         exchange_free(x);
     }
     vec_reset(&doomed);
+}
+
+static void each_delays(struct core *core, void (*each)(struct queue *delays))
+{
+    size_t at_vhost = 0;
+    struct vhost *vhost;
+    while ((vhost = map_next(&core->internal->vhosts, &at_vhost))) {
+        size_t position = 0;
+        struct exchange *x;
+        while ((x = map_next(&vhost->exchanges, &position)))
+            if (x->internal_state->delays)
+                each(x->internal_state->delays);
+    }
+}
+
+void exchanges_attach(struct core *core)
+{
+    each_delays(core, queue_attach);
+}
+
+void exchanges_let_go(struct core *core)
+{
+    each_delays(core, queue_let_go);
 }
 
 /* ---- of a vhost ---- */

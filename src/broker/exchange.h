@@ -21,6 +21,9 @@ enum exchange_kind {
     EXCHANGE_HEADERS,
     EXCHANGE_CONSISTENT_HASH,
     EXCHANGE_RANDOM,
+    EXCHANGE_MODULUS_HASH,
+    EXCHANGE_RECENT_HISTORY,
+    EXCHANGE_DELAYED,
     EXCHANGE_KINDS
 };
 
@@ -28,6 +31,7 @@ struct exchange {
     struct bytes name;
     struct vhost *vhost;
     enum exchange_kind kind;
+    enum exchange_kind matching; /* how it matches: its kind, or what a delayed one delays for */
     bool durable, auto_delete, internal;
     struct bytes arguments; /* field table verbatim, without its size */
     struct exchange_internal *internal_state;
@@ -48,6 +52,8 @@ must_use enum err exchange_check(const struct exchange_spec *);
 /* The name must be free (the protocol checks equivalence first) and the spec checked. */
 struct exchange *exchange_create(struct vhost *, const struct exchange_spec *);
 void exchange_delete(struct exchange *); /* with its bindings, in both directions */
+/* How many messages wait for their time. */
+uint64_t exchange_delayed_count(const struct exchange *);
 bool exchange_has_bindings(const struct exchange *);
 
 /* E_INVALID: a key or arguments that mean nothing to this kind of exchange. */
@@ -91,6 +97,8 @@ struct route {
     size_t count;
 };
 struct route exchange_route(struct exchange *, const struct message *);
+/* The same for a message that is not published yet: nothing remembers it. */
+struct route exchange_ask_route(struct exchange *, const struct message *);
 /* A message that came to the exchange went to so many queues. */
 void exchange_count(struct exchange *, size_t queue_count);
 struct counters *exchange_counters(const struct exchange *); /* NULL: nothing has come */

@@ -7,6 +7,7 @@
 #include "base/vec.h"
 #include "broker/counters.h"
 #include "broker/exchange.h"
+#include "broker/history.h"
 #include "broker/pattern_trie.h"
 #include "broker/policy.h"
 
@@ -33,11 +34,13 @@ struct exchange_internal {
     struct bytes alternate; /* name of the alternate exchange, borrowed; NULL data: none */
     struct list of_vhost;   /* struct policies: the vhost's exchanges */
     struct policy_pair policies;
-    struct map by_identity; /* of struct binding */
-    struct list bindings;   /* from it, in the order of their making */
-    struct list incoming;   /* to it: of_destination */
-    struct map buckets;     /* direct: by routing key */
+    struct map by_identity;       /* of struct binding */
+    struct list bindings;         /* from it, in the order of their making */
+    struct list incoming;         /* to it: of_destination */
+    struct map buckets;           /* direct: by routing key */
     struct pattern_trie patterns; /* topic */
+    struct queue *delays;         /* x-delayed-message: see delays.h */
+    struct history history;       /* x-recent-history */
     uint64_t visited;             /* stamp of the last routing that came here */
     bool doomed;
     struct catalog_entry entry;
@@ -57,6 +60,9 @@ struct exchange_type {
     /* Append the bindings that match; the same destination may come more than once. */
     void (*match)(struct exchange_internal *, const struct message *, struct bytes key,
                   binding_list *out);
+    /* A message came; something was bound. NULL: nothing happens. */
+    void (*note)(struct exchange_internal *, const struct message *);
+    void (*bound)(struct exchange_internal *, const struct binding *);
     /* NULL: every binding is good. E_INVALID. */
     enum err (*check_binding)(const struct exchange *, struct bytes key, struct bytes arguments);
     enum err (*check_arguments)(struct bytes arguments);
@@ -73,7 +79,11 @@ void route_cache_free(struct route_cache *cache); /* accepts NULL */
 void exchanges_predeclare(struct vhost *vhost);
 /* All of them with their bindings, from memory. */
 void exchanges_free(struct vhost *vhost);
-struct exchange *exchange_restore(struct vhost *, const struct exchange_spec *);
+struct exchange *exchange_restore(struct vhost *, const struct exchange_spec *,
+                                  uint64_t delays_log_id);
+/* Attach the delayed messages of all exchanges to their logs; let them go before the store closes. */
+void exchanges_attach(struct core *core);
+void exchanges_let_go(struct core *core);
 struct binding *binding_restore(struct exchange *, struct queue *, struct exchange *target,
                                 struct bytes key, struct bytes arguments);
 /* Remove from memory and catalog. Returns where it came from. */

@@ -9,6 +9,9 @@
  *                      binding's key is its weight. The choice changes for few messages when a
  *                      binding comes or goes, and not by a restart.
  *   x-random           one binding, by chance
+ *   x-modulus-hash     one destination, by the hash of the key and their number
+ *   x-recent-history   always; who is bound gets the newest messages too, see history.h
+ *   x-delayed-message  as another type, after a delay, see delays.h
  */
 #include <math.h>
 #include <stdio.h>
@@ -18,8 +21,11 @@
 #include "base/crc32c.h"
 #include "base/mem.h"
 #include "base/number.h"
+#include "base/say.h"
 #include "broker/core_internal.h"
+#include "broker/delays.h"
 #include "broker/exchange_internal.h"
+#include "broker/extra_keys.h"
 #include "broker/queue_internal.h"
 #include "wire/amqp_table.h"
 
@@ -321,6 +327,77 @@ static void random_match(struct exchange_internal *in, const struct message *m, 
     out->count = before + 1;
 }
 
+/* ---- modulus hash ---- */
+
+/* Exchanges before queues, by name: the order does not depend on that of the bindings. */
+static int compare_destinations(const void *left, const void *right)
+{
+    const struct binding *a = *(struct binding *const *)left, *b = *(struct binding *const *)right;
+    if (!a->queue != !b->queue)
+        return a->queue ? 1 : -1;
+    struct bytes x = destination_name(a), y = destination_name(b);
+    int order = memcmp(x.data, y.data, x.size < y.size ? x.size : y.size);
+    return order ? order : (x.size > y.size) - (x.size < y.size);
+}
+
+static void modulus_match(struct exchange_internal *in, const struct message *m, struct bytes key,
+                          binding_list *out)
+{
+    size_t before = out->count, count = 0;
+    fanout_match(in, m, key, out);
+    struct binding **found = out->items + before;
+    if (out->count == before)
+        return;
+    qsort(found, out->count - before, sizeof(struct binding *), compare_destinations);
+    for (size_t i = 0; i < out->count - before; i++) /* each destination once */
+        if (i == 0 || compare_destinations(&found[count - 1], &found[i]) != 0)
+            found[count++] = found[i];
+    found[0] = found[mix(crc32c(key.data, key.size)) % count];
+    out->count = before + 1;
+}
+
+/* ---- recent history ---- */
+
+static enum err history_check_arguments(struct bytes arguments)
+{
+    struct amqp_value length;
+    int64_t value = 0;
+    if (!amqp_table_find(arguments, "x-recent-history-length", &length) ||
+        (amqp_value_integer(&length, &value) && value > 0))
+        return OK;
+    return err_set(E_INVALID,
+                   "Invalid argument %lld, 'x-recent-history-length' must be a positive integer",
+                   (long long)value);
+}
+
+static void history_note(struct exchange_internal *in, const struct message *m)
+{
+    struct amqp_value v;
+    int64_t length = HISTORY_LENGTH;
+    if (amqp_table_find(in->exchange->arguments, "x-recent-history-length", &v))
+        (void)amqp_value_integer(&v, &length);
+    history_add(&in->history, m, length);
+}
+
+/* As if they were published now, to the new destination alone. */
+static void history_bound(struct exchange_internal *in, const struct binding *b)
+{
+    struct core *core = in->exchange->vhost->core;
+    for (size_t i = in->history.first; i < in->history.messages.count; i++) {
+        struct message m = in->history.messages.items[i];
+        struct extra_keys extra = {0};
+        struct ticket ignored;
+        struct route route =
+            b->queue ? (struct route){&b->queue->internal->self, 1} : exchange_route(b->target, &m);
+        if (extra_keys_read(&m, &extra) == OK && extra.properties.size)
+            m.properties = text_bytes(&extra.properties);
+        if (route.count > 0 && queue_publish(core, route, &m, &ignored))
+            say_warn("exchange", "a recent message cannot be stored: %s exchange=%.*s", err_text(),
+                     BYTES_FORMAT(in->exchange->name));
+        extra_keys_reset(&extra);
+    }
+}
+
 /* ---- the table ---- */
 
 static const struct exchange_type types[EXCHANGE_KINDS] = {
@@ -343,6 +420,13 @@ static const struct exchange_type types[EXCHANGE_KINDS] = {
                                   .check_binding = hash_check_binding,
                                   .check_arguments = hash_check_arguments},
     [EXCHANGE_RANDOM] = {.name = "x-random", .match = random_match},
+    [EXCHANGE_MODULUS_HASH] = {.name = "x-modulus-hash", .match = modulus_match},
+    [EXCHANGE_RECENT_HISTORY] = {.name = "x-recent-history",
+                                 .match = fanout_match,
+                                 .note = history_note,
+                                 .bound = history_bound,
+                                 .check_arguments = history_check_arguments},
+    [EXCHANGE_DELAYED] = {.name = "x-delayed-message", .check_arguments = delays_check_arguments},
 };
 
 const struct exchange_type *exchange_type(enum exchange_kind kind)

@@ -6,13 +6,15 @@
 #include "base/mem.h"
 #include "base/say.h"
 #include "broker/core_internal.h"
+#include "broker/delays.h"
 #include "broker/queue_expiry.h"
 #include "broker/queue_internal.h"
 #include "broker/queue_rules.h"
 
 struct timed_message {
     int32_t index; /* in the pack */
-    int64_t due_ms;
+    int64_t expires_ms,
+        released_ms; /* in queues, and where delayed messages wait; INT64_MAX: never */
 };
 
 struct pack {
@@ -24,6 +26,7 @@ struct pack {
     struct ticket ticket;
     VEC(uint8_t) priorities; /* of the messages, when any of the queues has an order by them */
     bool by_priority;
+    bool has_delays;                 /* one of the queues is where delayed messages wait */
     VEC(struct timed_message) timed; /* those with a time of their own */
     struct log *on_disk, *in_memory; /* one of each kind, to ask whether an append would be taken */
     int64_t body_bytes;              /* of the messages */
@@ -108,9 +111,13 @@ static void note_times(const struct pack *p)
 {
     for (size_t i = 0; i < p->queues.count; i++) {
         int64_t first = p->logs.items[i]->end - (int64_t)p->builder.count;
-        for (size_t k = 0; k < p->timed.count; k++)
-            queue_expiry_note(p->queues.items[i], first + p->timed.items[k].index,
-                              p->timed.items[k].due_ms);
+        for (size_t k = 0; k < p->timed.count; k++) {
+            const struct timed_message *timed = &p->timed.items[k];
+            int64_t due_ms =
+                p->queues.items[i]->internal->delays_of ? timed->released_ms : timed->expires_ms;
+            if (due_ms < INT64_MAX)
+                queue_expiry_note(p->queues.items[i], first + timed->index, due_ms);
+        }
     }
 }
 
@@ -194,7 +201,7 @@ static void pack_begin(struct packer *packer, struct pack *p, struct route route
     p->packer = packer;
     p->ticket = (struct ticket){0};
     p->on_disk = p->in_memory = NULL;
-    p->by_priority = false;
+    p->by_priority = p->has_delays = false;
     p->body_bytes = 0;
     for (size_t i = 0; i < route.count; i++) {
         struct queue *queue = route.queues[i];
@@ -203,6 +210,7 @@ static void pack_begin(struct packer *packer, struct pack *p, struct route route
         ticket_join(&p->ticket, log_next_ticket(queue->log));
         *(queue->log->level == LEVEL_MEMORY ? &p->in_memory : &p->on_disk) = queue->log;
         queue->internal->pack = p;
+        p->has_delays = p->has_delays || queue->internal->delays_of;
         if (priorities_of(queue))
             p->by_priority = true;
     }
@@ -235,6 +243,18 @@ static struct pack *pack_for(struct packer *packer, struct route route, size_t s
     return pack_open(packer, route);
 }
 
+static void note_time(const struct core *core, struct pack *p, const struct message *m)
+{
+    int64_t ttl_ms = message_ttl_ms(m), delay_ms = p->has_delays ? delays_of_message(m) : 0;
+    struct timed_message timed = {p->builder.count - 1, INT64_MAX, INT64_MAX};
+    if (ttl_ms >= 0 && ttl_ms < INT64_MAX - core->wall_ms)
+        timed.expires_ms = core->wall_ms + ttl_ms;
+    if (delay_ms > 0)
+        timed.released_ms = core->wall_ms + delay_ms;
+    if (timed.expires_ms < INT64_MAX || timed.released_ms < INT64_MAX)
+        vec_push(&p->timed, timed);
+}
+
 static void add(struct core *core, struct pack *p, const struct message *m)
 {
     uint8_t envelope[MESSAGE_ENVELOPE_MAX];
@@ -242,9 +262,7 @@ static void add(struct core *core, struct pack *p, const struct message *m)
     struct bytes value = m->body.data ? m->body : bytes_of("", 0);
     batch_builder_add_parts(&p->builder, core->wall_ms, key, 2, &value, 1);
     p->body_bytes += (int64_t)m->body.size;
-    int64_t ttl_ms = message_ttl_ms(m);
-    if (ttl_ms >= 0)
-        vec_push(&p->timed, ((struct timed_message){p->builder.count - 1, core->wall_ms + ttl_ms}));
+    note_time(core, p, m);
     if (p->by_priority)
         vec_push(&p->priorities, message_priority(m));
 }

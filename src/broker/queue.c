@@ -46,10 +46,8 @@ struct queue *queue_walk_next(struct core *core, struct queue_walk *walk)
 
 /* ---- making ---- */
 
-/* In memory and in the vhost's map; the log comes by attach(). */
-static struct queue *queue_new(struct vhost *vhost, const struct queue_spec *spec)
+static struct queue *queue_make(struct vhost *vhost, const struct queue_spec *spec)
 {
-    check(!queue_find(vhost, spec->name));
     struct queue *queue = xzalloc(sizeof *queue);
     struct queue_internal *in = queue->internal = xzalloc(sizeof *in);
     queue->name = bytes_dup(spec->name);
@@ -66,12 +64,37 @@ static struct queue *queue_new(struct vhost *vhost, const struct queue_spec *spe
     in->owner.kind = OWNER_QUEUE;
     list_init(&in->bindings);
     queue_dispatch_init(queue);
+    return queue;
+}
+
+/* In memory and in the vhost's map; the log comes by queue_attach(). */
+static struct queue *queue_new(struct vhost *vhost, const struct queue_spec *spec)
+{
+    check(!queue_find(vhost, spec->name));
+    struct queue *queue = queue_make(vhost, spec);
     policies_add_queue(queue);
     queue_rules_init(queue);
     map_put(&vhost->queues, queue->name, queue);
     if (queue->owner)
-        list_push_back(&queue->owner->exclusive_queues, &in->of_session);
+        list_push_back(&queue->owner->exclusive_queues, &queue->internal->of_session);
     return queue;
+}
+
+struct queue *queue_new_delays(struct exchange *x, uint64_t log_id)
+{
+    struct queue *queue =
+        queue_make(x->vhost, &(struct queue_spec){.name = x->name, .durable = x->durable});
+    queue->internal->log_id = log_id;
+    queue->internal->is_timed = true;
+    queue->internal->delays_of = x;
+    queue_rules_need(queue);
+    return queue;
+}
+
+uint64_t queue_new_log_id(struct core *core, bool is_kept)
+{
+    return is_kept ? catalog_new_log_id(core)
+                   : (uint64_t)1 << TRANSIENT_ID | ++core->internal->last_transient_id;
 }
 
 static void queue_free(struct queue *queue)
@@ -93,7 +116,7 @@ static bool is_kept(const struct queue *queue)
     return queue->durable && !queue->exclusive;
 }
 
-static void attach(struct queue *queue)
+void queue_attach(struct queue *queue)
 {
     struct queue_internal *in = queue->internal;
     struct core *core = in->core;
@@ -125,15 +148,12 @@ struct queue *queue_create(struct vhost *vhost, const struct queue_spec *spec)
 {
     struct core *core = vhost->core;
     struct queue *queue = queue_new(vhost, spec);
-    if (is_kept(queue)) {
-        queue->internal->log_id = catalog_new_log_id(core);
+    queue->internal->log_id = queue_new_log_id(core, is_kept(queue));
+    if (is_kept(queue))
         catalog_put(core, &queue->internal->entry, CATALOG_QUEUE);
-    } else {
-        queue->internal->log_id = (uint64_t)1 << TRANSIENT_ID | ++core->internal->last_transient_id;
-    }
     metrics_add(METRIC_queues_declared, 1);
     metrics_add(METRIC_queues_created, 1);
-    attach(queue);
+    queue_attach(queue);
     return queue;
 }
 
@@ -149,12 +169,13 @@ struct queue *queue_restore(struct vhost *vhost, const struct queue_spec *spec, 
 static void attach_one(void *ctx, struct queue *queue)
 {
     (void)ctx;
-    attach(queue);
+    queue_attach(queue);
 }
 
 void queues_attach(struct core *core)
 {
     queue_each(core, attach_one, NULL);
+    exchanges_attach(core);
 }
 
 /* ---- going away ---- */
@@ -171,19 +192,12 @@ void queue_unref(struct queue *queue)
         queue_free(queue);
 }
 
-void queue_delete(struct queue *queue)
+/* Let go of the log and of all that is in it. */
+static void drop_log(struct queue *queue)
 {
     struct queue_internal *in = queue->internal;
     struct core *core = in->core;
-    if (queue->deleted)
-        return;
-    packer_flush_queue(queue); /* it may have other queues' messages too */
-    metrics_add(METRIC_queues_deleted, 1);
     queue->deleted = true;
-    bindings_drop_queue(queue);
-    catalog_remove(core, &in->entry);
-    map_remove(&queue->vhost->queues, queue->name);
-    list_remove(&in->of_session);
     list_remove(&in->owner.moved);
     core_defer_cancel(&in->dispatch);
     queue_unlog(queue);
@@ -195,7 +209,29 @@ void queue_delete(struct queue *queue)
     queue_drop_consumers(queue);
     queue_rules_free(in->rules);
     in->rules = NULL;
+}
+
+void queue_delete(struct queue *queue)
+{
+    struct queue_internal *in = queue->internal;
+    if (queue->deleted)
+        return;
+    packer_flush_queue(queue); /* it may have other queues' messages too */
+    metrics_add(METRIC_queues_deleted, 1);
+    queue->deleted = true;
+    bindings_drop_queue(queue);
+    catalog_remove(in->core, &in->entry);
+    map_remove(&queue->vhost->queues, queue->name);
+    list_remove(&in->of_session);
+    drop_log(queue);
     policies_remove_queue(queue);
+    queue_unref(queue);
+}
+
+void queue_delete_delays(struct queue *queue)
+{
+    packer_flush_queue(queue);
+    drop_log(queue);
     queue_unref(queue);
 }
 
@@ -207,18 +243,24 @@ void queue_delete_exclusive(struct core *core, struct session *owner)
             container_of(owner->exclusive_queues.next, struct queue_internal, of_session)->self);
 }
 
-static void let_go(void *ctx, struct queue *queue)
+void queue_let_go(struct queue *queue)
 {
-    (void)ctx;
     feed_free(queue->internal->feed);
     queue->internal->feed = NULL;
     queue_rules_free(queue->internal->rules);
     queue->internal->rules = NULL;
 }
 
+static void let_go(void *ctx, struct queue *queue)
+{
+    (void)ctx;
+    queue_let_go(queue);
+}
+
 void queues_let_go(struct core *core)
 {
     queue_each(core, let_go, NULL);
+    exchanges_let_go(core);
 }
 
 void queues_free(struct vhost *vhost)

@@ -20,8 +20,8 @@ struct queue_internal {
     uint32_t references;
     struct log_owner owner;
     struct catalog_entry entry;
-    struct list bindings;      /* of struct binding: of_destination */
-    struct list of_vhost;      /* struct policies: the vhost's queues */
+    struct list bindings; /* of struct binding: of_destination */
+    struct list of_vhost; /* struct policies: the vhost's queues */
     struct policy_pair policies;
     struct list parked;        /* consumers without credit */
     struct list getters;       /* of struct wait: to be called when what they want has been read */
@@ -31,10 +31,12 @@ struct queue_internal {
     struct list unmarked;      /* in the core's list: only a mark to log */
     uint64_t routed;           /* stamp of the last routing that found it */
     struct queue_rules *rules; /* NULL: a plain queue */
-    bool is_timed;             /* there was ever a message with a time of its own; in the catalog */
-    uint64_t coming;           /* messages appended and not committed yet */
-    struct pack *pack;         /* what is published to it and not appended yet */
-    struct feed *feed;         /* while it is read */
+    struct exchange
+        *delays_of;    /* what is due in this queue is routed by it; NULL: an ordinary one */
+    bool is_timed;     /* there was ever a message with a time of its own; in the catalog */
+    uint64_t coming;   /* messages appended and not committed yet */
+    struct pack *pack; /* what is published to it and not appended yet */
+    struct feed *feed; /* while it is read */
     struct counters *counters; /* NULL: nothing has happened */
 };
 
@@ -52,6 +54,13 @@ static inline void queue_count(struct queue *queue, enum counter c, uint64_t n)
 }
 
 /* queue.c */
+/* The queue without a name of an exchange of type x-delayed-message. */
+struct queue *queue_new_delays(struct exchange *x, uint64_t log_id);
+void queue_delete_delays(struct queue *queue);
+uint64_t queue_new_log_id(struct core *core, bool is_kept);
+/* Begin to use its log. */
+void queue_attach(struct queue *queue);
+void queue_let_go(struct queue *queue); /* of the store, before it closes */
 /* Done with it, without a client's word. */
 void queue_finish(struct queue *queue, int64_t offset, uint32_t number);
 struct queue *queue_restore(struct vhost *vhost, const struct queue_spec *spec, uint64_t log_id,

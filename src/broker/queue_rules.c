@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/say.h"
+#include "broker/delays.h"
 #include "broker/packer.h"
 #include "broker/queue_expiry.h"
 #include "broker/queue_internal.h"
@@ -140,8 +141,9 @@ static int64_t after_ms(const struct core *core, int64_t ms)
 int64_t queue_message_own_due(const struct queue *queue, int64_t arrival_ms,
                               const struct message *m)
 {
-    (void)queue;
     int64_t own_ms = message_ttl_ms(m);
+    if (queue->internal->delays_of)
+        own_ms = delays_of_message(m);
     return own_ms < 0 || own_ms > INT64_MAX - arrival_ms ? INT64_MAX : arrival_ms + own_ms;
 }
 
@@ -170,7 +172,11 @@ enum err queue_drop(struct queue *queue, const struct delivery *d, enum death re
 {
     const struct queue_rules *r = queue->internal->rules;
     struct subscription *s = queue->subscription;
-    enum err err = has_dead_letters(r) ? dead_letter(queue, &d->message, reason) : OK;
+    enum err err = OK;
+    if (queue->internal->delays_of)
+        err = delays_release(queue->internal->delays_of, &d->message);
+    else if (has_dead_letters(r))
+        err = dead_letter(queue, &d->message, reason);
     if (err)
         return err;
     subscription_settle_ready(s, d->offset, d->offset + 1);
@@ -183,7 +189,7 @@ enum err queue_drop(struct queue *queue, const struct delivery *d, enum death re
 bool queue_reads_what_expires(const struct queue *queue)
 {
     const struct queue_rules *r = queue->internal->rules;
-    return has_dead_letters(r) || queue_counts_bytes(r);
+    return queue->internal->delays_of || has_dead_letters(r) || queue_counts_bytes(r);
 }
 
 static bool is_too_long(const struct queue *queue)
@@ -251,7 +257,8 @@ static bool expire_oldest(struct queue *queue)
     struct queue_rules *r = queue->internal->rules;
     struct core *core = queue->internal->core;
     struct delivery d;
-    if (!r->may_expire || queue_oldest_message(queue, &d)) /* or it is being read, and wakes us */
+    if (r->settings.message_ttl_ms < 0 ||
+        queue_oldest_message(queue, &d)) /* or it is being read, and wakes us */
         return false;
     if (d.due_ms <= core->wall_ms)
         return drop(queue, &d, DEATH_EXPIRED);

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "broker/core_internal.h"
+#include "broker/delays.h"
 #include "broker/exchange_internal.h"
 #include "broker/queue_internal.h"
 
@@ -57,7 +58,8 @@ struct walk {
     const struct message *message;
     const struct bytes *more_keys;
     size_t more_count;
-    bool by_key; /* nothing but the key has decided so far */
+    bool by_key;    /* nothing but the key has decided so far */
+    bool is_asking; /* nothing is published */
     queue_list *out;
 };
 
@@ -89,7 +91,7 @@ static void visit_alternate(struct walk *w, struct exchange *x)
 static void match_key(struct walk *w, struct exchange *x, struct bytes key)
 {
     if (x->name.size > 0) {
-        exchange_type(x->kind)->match(x->internal_state, w->message, key, &w->cache->matched);
+        exchange_type(x->matching)->match(x->internal_state, w->message, key, &w->cache->matched);
         return;
     }
     struct queue *queue = queue_find(x->vhost, key);
@@ -105,7 +107,14 @@ static void visit(struct walk *w, struct exchange *x)
     if (in->visited == w->cache->stamp)
         return;
     in->visited = w->cache->stamp;
-    w->by_key = w->by_key && exchange_type(x->kind)->by_key;
+    const struct exchange_type *type = exchange_type(x->matching);
+    w->by_key = w->by_key && !in->delays && type->by_key;
+    if (in->delays && delays_of_message(w->message) > 0) {
+        take_queue(w, in->delays);
+        return;
+    }
+    if (type->note && !w->is_asking)
+        type->note(in, w->message);
     size_t before = w->out->count;
     vec_clear(matched);
     match_key(w, x, w->message->routing_key);
@@ -171,7 +180,7 @@ static struct route default_route(struct vhost *vhost, struct bytes key)
     return queue ? (struct route){&queue->internal->self, 1} : (struct route){NULL, 0};
 }
 
-struct route exchange_route(struct exchange *x, const struct message *m)
+static struct route find_route(struct exchange *x, const struct message *m, bool is_asking)
 {
     if (x->name.size == 0)
         return default_route(x->vhost, m->routing_key);
@@ -179,11 +188,22 @@ struct route exchange_route(struct exchange *x, const struct message *m)
     struct route_slot **slot = slot_for(c, x, m->routing_key);
     if (slot_has(*slot, x, m->routing_key))
         return (struct route){(*slot)->queues.items, (*slot)->queues.count};
-    struct walk w = {.cache = c, .message = m, .by_key = true, .out = &c->queues};
+    struct walk w = {
+        .cache = c, .message = m, .by_key = true, .is_asking = is_asking, .out = &c->queues};
     walk_from(&w, x);
     if (w.by_key)
         return keep(&w, slot, x);
     return (struct route){c->queues.items, c->queues.count};
+}
+
+struct route exchange_route(struct exchange *x, const struct message *m)
+{
+    return find_route(x, m, false);
+}
+
+struct route exchange_ask_route(struct exchange *x, const struct message *m)
+{
+    return find_route(x, m, true);
 }
 
 struct route exchange_route_keys(struct exchange *x, const struct message *m,
