@@ -244,7 +244,7 @@ static void publish_with_extra_keys(struct channel *ch, struct command_publish *
     } else {
         struct bytes properties = m->properties;
         struct route route = exchange_route_keys(exchange, m, extra.keys.items, extra.keys.count);
-        if (extra.properties.size)
+        if (extra.properties.size && !route_is_delayed(route))
             m->properties = text_bytes(&extra.properties);
         store(ch, publish, exchange, route);
         m->properties = properties;

@@ -51,6 +51,15 @@ int64_t delays_of_message(const struct message *m)
     return delay_ms > 0 && delay_ms <= delay_max_ms ? delay_ms : 0;
 }
 
+/* In 32 bits if possible: some clients take those of 64 for unsigned. */
+static void put_delay_passed(const struct message *m, struct text *properties)
+{
+    struct amqp_value v = {.tag = 'I', .number = -delays_of_message(m)};
+    if (v.number < INT32_MIN)
+        v.tag = 'l';
+    message_put_header(m, "x-delay", &v, properties);
+}
+
 enum err delays_release(struct exchange *x, const struct message *delayed)
 {
     struct core *core = x->vhost->core;
@@ -58,9 +67,7 @@ enum err delays_release(struct exchange *x, const struct message *delayed)
     struct text properties = {0};
     struct extra_keys extra = {0};
     struct ticket ignored;
-    message_put_header(&m, "x-delay",
-                       &(struct amqp_value){.tag = 'l', .number = -delays_of_message(delayed)},
-                       &properties);
+    put_delay_passed(&m, &properties);
     m.properties = text_bytes(&properties);
     if (extra_keys_read(&m, &extra)) /* they were good when it was published */
         vec_clear(&extra.keys);

@@ -112,7 +112,7 @@ TEST(the_header_comes_with_the_opposite_sign_and_is_not_delayed_again)
     expect_bytes(d.message.routing_key, B("k"));
     struct text text = {0};
     amqp_table_dump(message_headers(&d.message), &text);
-    expect_bytes(text_bytes(&text), B("{x-delay: l -50}"));
+    expect_bytes(text_bytes(&text), B("{x-delay: I -50}"));
     text_reset(&text);
     test_core_end(&t);
 }

@@ -30,7 +30,7 @@ enum {
     DUE_BUCKETS = 45,
     DUE_COUNT_MAX = (1 << 20) - 1,
     DUE_BLOCK_OFFSETS = 1 << 16,
-    DUE_NEAR_MAX = 1 << 20, /* entries, of all indexes of the broker */
+    DUE_NEAR_MAX = 1 << 19, /* entries, of all indexes of the broker */
     DUE_NEAR_MIN = 4096,    /* what an index may have in any case */
 };
 

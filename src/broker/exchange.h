@@ -97,6 +97,8 @@ struct route {
     size_t count;
 };
 struct route exchange_route(struct exchange *, const struct message *);
+/* The message will wait for its time, and be routed again then. */
+bool route_is_delayed(struct route);
 /* The same for a message that is not published yet: nothing remembers it. */
 struct route exchange_ask_route(struct exchange *, const struct message *);
 /* A message that came to the exchange went to so many queues. */

@@ -201,6 +201,11 @@ struct route exchange_route(struct exchange *x, const struct message *m)
     return find_route(x, m, false);
 }
 
+bool route_is_delayed(struct route route)
+{
+    return route.count == 1 && route.queues[0]->internal->delays_of;
+}
+
 struct route exchange_ask_route(struct exchange *x, const struct message *m)
 {
     return find_route(x, m, true);
