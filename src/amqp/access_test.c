@@ -139,7 +139,7 @@ TEST(channels_are_limited_for_a_user)
     say(p, "3 channel.open");
     expect_not_allowed(p,
                        "number of channels opened for user 'u' has reached the maximum allowed "
-                       "user limit of 2",
+                       "user limit of (2)",
                        20, 10);
     expect_int(user->channel_count, 0);
     broker_close(&b);

@@ -250,6 +250,6 @@ enum err user_can_open_channel(const struct user *user)
         return OK;
     return err_set(E_REFUSED,
                    "number of channels opened for user '%.*s' has reached the maximum allowed user "
-                   "limit of %lld",
+                   "limit of (%lld)",
                    BYTES_FORMAT(user->name), (long long)user->max_channels);
 }

@@ -212,7 +212,7 @@ TEST(a_user_has_as_many_connections_and_channels_as_its_limits_say)
     user->channel_count = 2;
     expect_err(user_can_open_channel(user), E_REFUSED);
     expect_err_text("number of channels opened for user 'a' has reached the maximum allowed user "
-                    "limit of 2");
+                    "limit of (2)");
     expect_ok(user_set_limits(user, -5, -1));
     expect_int(user->max_connections, -5);
     expect_ok(user_can_connect(user));
