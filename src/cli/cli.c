@@ -6,6 +6,7 @@
 
 #include "base/number.h"
 #include "cli/commands.h"
+#include "cli/ctl.h"
 
 enum { DEFAULT_TIMEOUT_S = 10, NEAR_EDITS_MAX = 3, SUMMARY_COLUMN = 18 };
 
@@ -211,6 +212,10 @@ int cli_main(const struct command *more, size_t more_count, int argc, char **arg
 {
     extra_commands = more;
     extra_count = more_count;
+    if (argc > 0 && ctl_is_program(argv[0]))
+        return ctl_main(argv[0], argc - 1, argv + 1);
+    if (argc > 1 && ctl_is_program(argv[1]))
+        return ctl_main(argv[1], argc - 2, argv + 2);
     if (argc < 2) {
         help_run(0, NULL);
         return EXIT_CODE_USAGE;

@@ -2,7 +2,10 @@
 
 #include <curl/curl.h>
 #include <dlfcn.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/mem.h"
 
 #define LIBRARY "libcurl.so.4"
 
@@ -92,6 +95,16 @@ static void set_options(CURL *easy, const struct http_request *r, struct curl_sl
     }
 }
 
+/* A line of its own would be another header. */
+static struct curl_slist *add_reason(struct curl_slist *headers, const char *reason)
+{
+    char *line = xasprintf("X-Reason: %.*s", (int)strcspn(reason, "\r\n"), reason);
+
+    headers = curl.slist_append(headers, line);
+    free(line);
+    return headers;
+}
+
 enum err http_ask(const struct http_request *request, long *out_status, struct text *out_body)
 {
     char error[CURL_ERROR_SIZE] = "";
@@ -105,6 +118,8 @@ enum err http_ask(const struct http_request *request, long *out_status, struct t
         return err_set(E_NO_MEMORY, "libcurl gives no handle");
     headers = curl.slist_append(headers, "Content-Type: application/json");
     headers = curl.slist_append(headers, "Expect:"); /* large bodies go at once */
+    if (request->reason)
+        headers = add_reason(headers, request->reason);
     set_options(easy, request, headers, error, out_body);
     CURLcode code = curl.easy_perform(easy);
     if (code == CURLE_OK)

@@ -15,6 +15,7 @@ struct http_request {
     const char *method; /* "GET" */
     const char *url;
     const char *user, *password; /* HTTP Basic; NULL: neither */
+    const char *reason;          /* header X-Reason, or NULL */
     struct bytes body;           /* JSON; BYTES_NULL: none */
     int64_t timeout_ns;
 };

@@ -15,6 +15,7 @@ struct question {
     char method[8];
     struct text path; /* "/api/queues/..." */
     json_t *body;     /* borrowed */
+    const char *reason;
 };
 
 static enum err ask_by_http(const struct common *common, const struct question *q,
@@ -34,6 +35,7 @@ static enum err ask_by_http(const struct common *common, const struct question *
                                    .url = whole,
                                    .user = url.user,
                                    .password = url.password,
+                                   .reason = q->reason,
                                    .body = bytes_from_string(sent),
                                    .timeout_ns = common->timeout_ns};
     err = http_ask(&request, &status, &body);
@@ -56,8 +58,8 @@ static enum err ask_by_socket(const struct common *common, const struct question
                               struct manage_answer *out)
 {
     json_t *result;
-    json_t *request = json_pack("{s:s, s:s, s:s}", "command", "api", "method", q->method, "path",
-                                text_string(&q->path));
+    json_t *request = json_pack("{s:s, s:s, s:s, s:s*}", "command", "api", "method", q->method,
+                                "path", text_string(&q->path), "reason", q->reason);
 
     if (!request)
         return err_set(E_INVALID, "a name that is not UTF-8");
@@ -129,6 +131,16 @@ enum err manage_ask_text(const struct common *common, json_t *body, struct manag
     enum err err = ask(common, &q, out);
     text_reset(&q.path);
     json_decref(body);
+    return err;
+}
+
+enum err manage_close_connection(const struct common *common, const char *name, const char *reason)
+{
+    struct question q = {.method = "DELETE", .reason = reason};
+
+    url_put_path(&q.path, "/api/connections/%s", name);
+    enum err err = ask(common, &q, NULL);
+    text_reset(&q.path);
     return err;
 }
 

@@ -30,6 +30,10 @@ must_use enum err manage_ask(const struct common *common, json_t *body, struct m
 must_use enum err manage_ask_text(const struct common *common, json_t *body,
                                   struct manage_answer *out, const char *request);
 
+/* Close a client's connection; it and the server's log are told why. */
+must_use enum err manage_close_connection(const struct common *common, const char *name,
+                                          const char *reason);
+
 /* For callers that want the body alone: *out is never NULL, a JSON null if need be. */
 must_use enum err manage_get(const struct common *common, json_t **out, const char *request, ...)
     __attribute__((format(printf, 3, 4)));

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/vec.h"
 
-enum { COLUMNS_MAX = 16, KEY_MAX_BYTES = 48 };
+enum { COLUMNS_MAX = 64, KEY_MAX_BYTES = 48 };
 
 struct column {
     char key[KEY_MAX_BYTES];
@@ -72,8 +72,7 @@ static char *field_text(const json_t *value)
     return text ? text : xstrdup("?");
 }
 
-/* The value at "key" or "key.inner", borrowed; NULL. */
-static const json_t *find_field(const json_t *row, const char *key)
+const json_t *output_find(const json_t *row, const char *key)
 {
     char name[KEY_MAX_BYTES];
     size_t outer = strcspn(key, ".");
@@ -81,7 +80,7 @@ static const json_t *find_field(const json_t *row, const char *key)
     check(outer < sizeof name);
     snprintf(name, sizeof name, "%.*s", (int)outer, key);
     const json_t *value = json_object_get(row, name);
-    return value && key[outer] ? find_field(value, key + outer + 1) : value;
+    return value && key[outer] ? output_find(value, key + outer + 1) : value;
 }
 
 static void put_column(struct column *out, const char *key, size_t key_size, const char *title,
@@ -116,7 +115,7 @@ static void measure(const json_t *rows, struct column *columns, size_t count)
     json_array_foreach(rows, i, row)
     {
         for (size_t c = 0; c < count; c++) {
-            const json_t *value = find_field(row, columns[c].key);
+            const json_t *value = output_find(row, columns[c].key);
             char *text = field_text(value);
             if (strlen(text) > columns[c].width)
                 columns[c].width = strlen(text);
@@ -154,7 +153,7 @@ void output_render(const json_t *rows, const char *columns, struct text *out)
     json_array_foreach(rows, i, row)
     {
         for (size_t c = 0; c < count; c++) {
-            char *value = field_text(find_field(row, split[c].key));
+            char *value = field_text(output_find(row, split[c].key));
             put_field(out, &split[c], value, c + 1 == count);
             free(value);
         }

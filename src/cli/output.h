@@ -29,6 +29,9 @@ enum exit_code output_error(enum err err);
  * object, and gives a column another title. A key that a row lacks is an empty field. */
 void output_render(const json_t *rows, const char *columns, struct text *out);
 
+/* The value at "key" or "key.inner", borrowed; NULL. */
+const json_t *output_find(const json_t *row, const char *key);
+
 /* Print rows, or one object as "key: value" lines; takes the reference. */
 void output_rows(json_t *rows, const char *columns, bool as_json);
 void output_object(json_t *object, bool as_json);

@@ -99,3 +99,12 @@ void url_reset(struct url *u)
     free(u->password);
     *u = (struct url){0};
 }
+
+size_t url_host_size(const char *host)
+{
+    if (*host == '[') {
+        const char *end = strchr(host, ']');
+        return end ? (size_t)(end - host) + 1 : strlen(host);
+    }
+    return strcspn(host, ":/");
+}

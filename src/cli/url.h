@@ -14,6 +14,8 @@ struct url {
 /* E_INVALID for what is not http or https. */
 must_use enum err url_parse(const char *url, struct url *out);
 void url_reset(struct url *u);
+/* Of what begins with a host: its size, without a port and a path. */
+size_t url_host_size(const char *host);
 
 /* "queues/%2F/a%20b": `format` with each %s percent-encoded. */
 void url_put_path(struct text *out, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -41,3 +41,11 @@ TEST(names_in_paths_are_percent_encoded)
     expect_string(text_string(&path), "queues/%2F/a%20b%C3%A4-._~%3F?if-empty=true");
     text_reset(&path);
 }
+
+TEST(the_host_ends_at_the_port_or_the_path)
+{
+    expect_int(url_host_size("host:15672/x"), 4);
+    expect_int(url_host_size("host/x:y"), 4);
+    expect_int(url_host_size("[::1]:15672"), 5);
+    expect_int(url_host_size("[::1"), 4);
+}

@@ -119,7 +119,8 @@ static enum err connection_list_run(struct control_call *call)
 
 /* ---- the management API ---- */
 
-/* {"command": "api", "method": "PUT", "path": "/api/vhosts/v", "body": {...}} */
+/* {"command": "api", "method": "PUT", "path": "/api/vhosts/v", "body": {...}}; also "reason", which
+ * is the header X-Reason. */
 static enum err api_run(struct control_call *call)
 {
     struct manage_request request = {.is_trusted = true,
@@ -128,6 +129,8 @@ static enum err api_run(struct control_call *call)
     enum err err = get_string(call, "method", &request.method);
     if (!err)
         err = get_string(call, "path", &request.target);
+    if (!err && json_object_get(call->request, "reason"))
+        err = get_string(call, "reason", &request.cause);
     if (err)
         return err;
     if (json_is_null(request.json))
