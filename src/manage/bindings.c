@@ -5,6 +5,7 @@
  * destination and routing key, and the hash of its arguments.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/crc32c.h"
 #include "manage/list.h"
@@ -18,12 +19,13 @@ static uint32_t hash_of(struct bytes arguments)
     return crc32c(arguments.data, arguments.size);
 }
 
-static void put_quoted(struct text *out, struct bytes key)
+/* As a form quotes; what stands as it is besides letters and digits is in `safe`. */
+static void put_quoted(struct text *out, struct bytes key, const char *safe)
 {
     for (size_t i = 0; i < key.size; i++) {
         uint8_t c = key.data[i];
         bool is_plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
-                        (c >= 'a' && c <= 'z') || c == '.' || c == '-' || c == '_';
+                        (c >= 'a' && c <= 'z') || (c && strchr(safe, c));
         if (is_plain)
             text_put_u8(out, c);
         else if (c == ' ')
@@ -35,7 +37,7 @@ static void put_quoted(struct text *out, struct bytes key)
 
 static void put_properties_key(struct text *out, struct bytes key, struct bytes arguments)
 {
-    put_quoted(out, key);
+    put_quoted(out, key, ".-_");
     if (arguments.size)
         text_printf(out, "~%08x", (unsigned)hash_of(arguments));
     else if (!key.size)
@@ -376,12 +378,14 @@ static struct binding_declaration declaration_of(const struct manage_call *call)
 /* Where the new binding is, relative to the path: "queue/key". */
 static void add_location(struct manage_call *call, const struct binding_declaration *in)
 {
-    struct text location = {0};
+    struct text location = {0}, properties_key = {0};
 
-    put_quoted(&location, in->destination);
+    put_properties_key(&properties_key, in->key, in->arguments);
+    put_quoted(&location, in->destination, ".-_~");
     text_put_u8(&location, '/');
-    put_properties_key(&location, in->key, in->arguments);
+    put_quoted(&location, text_bytes(&properties_key), ".-_~");
     manage_add_header(call, "Location", text_bytes(&location));
+    text_reset(&properties_key);
     text_reset(&location);
 }
 

@@ -270,6 +270,7 @@ class Rabbit(Broker):
         super().__init__(dir)
         self.port = free_ports(4)
         self.amqp = f"127.0.0.1:{self.port}"
+        self.http = f"127.0.0.1:{self.port + 1}"
         self.extra_env["RABBIT_EXTRA"] = extra
 
     def command(self):
@@ -303,6 +304,7 @@ class Remote:
 
     name = "remote"
     process = None
+    http = None
 
     def __init__(self, kafka=None, amqp=None):
         self.kafka, self.amqp = kafka, amqp
