@@ -72,11 +72,12 @@ static const char *find_nearest(const json_t *rows, const char *wanted)
 static enum err missing(const struct common *common, const struct admin_object *o)
 {
     json_t *rows = NULL;
-    enum err err = o->vhost ? manage_get(common, &rows, "GET %s/%s", o->collection, o->vhost)
-                            : manage_get(common, &rows, "GET %s", o->collection);
+    enum err err = o->vhost ? manage_ask(common, NULL, NULL, "GET vhosts/%s", o->vhost) : OK;
 
-    if (err == E_NOT_FOUND && o->vhost)
+    if (err == E_NOT_FOUND)
         return err_set(err, "there is no vhost %s", o->vhost);
+    err = o->vhost ? manage_get(common, &rows, "GET %s/%s", o->collection, o->vhost)
+                   : manage_get(common, &rows, "GET %s", o->collection);
     const char *nearest = err ? NULL : find_nearest(rows, o->name);
     err = err_set(E_NOT_FOUND, "there is no %s %s%s%s%s%s%s", o->kind, o->name,
                   o->vhost ? " in vhost " : "", o->vhost ? o->vhost : "",

@@ -173,9 +173,22 @@ TEST(a_purge_leaves_nothing_that_was_published_before)
     expect_answer("DELETE", "/api/queues/%2F/q/contents", NULL, "204 ");
     expect_int(queue_ready_count(q), 0);
     expect_answer("DELETE", "/api/queues/%2F/none/contents", NULL, MISSING);
-    expect_answer("POST", "/api/queues/%2F/q/actions", "{\"action\":\"sync\"}",
-                  "400 {\"error\":\"bad_request\",\"reason\":[\"unknown\",\"sync\"]}");
+    expect_answer("POST", "/api/queues/%2F/q/actions", "{\"action\":\"other\"}",
+                  "400 {\"error\":\"bad_request\",\"reason\":[\"unknown\",\"other\"]}");
     expect_reason("POST", "/api/queues/%2F/q/actions", "{}", 400, "[{key_missing,action}]");
+    test_manage_end(&t);
+}
+
+TEST(a_queue_is_synced_when_what_was_published_is_durable)
+{
+    test_manage_init(&t);
+    expect_answer("PUT", "/api/queues/%2F/q", "{\"durable\":true}", "201 ");
+    expect_ok(test_publish(&t.core, "q", "body", NULL));
+    expect_answer("POST", "/api/queues/%2F/q/actions", "{\"action\":\"sync\"}", "204 ");
+    test_core_crash(&t.core);
+    expect_int(test_call(&t, "GET", "/api/queues/%2F/q", NULL), 200);
+    expect_int(test_json_int(&t, "messages"), 1);
+    expect_answer("POST", "/api/queues/%2F/none/actions", "{\"action\":\"sync\"}", MISSING);
     test_manage_end(&t);
 }
 

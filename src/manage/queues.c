@@ -1,4 +1,6 @@
 /* Queues: list, declare, delete, purge. */
+#include <string.h>
+
 #include "broker/access.h"
 #include "broker/queue.h"
 #include "manage/list.h"
@@ -198,13 +200,36 @@ static void purge_queue(struct manage_call *call)
 
 /* ---- actions ---- */
 
-/* Those that RabbitMQ had were for mirrored queues, which it has no longer. */
+static void answer_synced(struct manage_call *call)
+{
+    manage_answer_durable(call, 204, NULL);
+}
+
+static void sync_settles(struct manage_call *call)
+{
+    struct queue *queue = find(call);
+    struct ticket ticket;
+
+    if (!queue)
+        return;
+    queue_log_changes(queue, &ticket);
+    manage_wait(call, ticket, answer_synced);
+}
+
+/* Those that RabbitMQ had were for mirrored queues, which it has no longer. Its word for one of them
+ * asks here that what was published to the queue, settled and declared so far is durable. */
 static void act(struct manage_call *call)
 {
     static const char *const wanted[] = {"action", NULL};
+    struct queue *queue = find(call);
 
-    if (find(call) && objects_body_has_all(call, wanted))
-        objects_fail_pair(call, "unknown", json_object_get(call->body, "action"));
+    if (!queue || !objects_body_has_all(call, wanted))
+        return;
+    json_t *action = json_object_get(call->body, "action");
+    if (json_is_string(action) && strcmp(json_string_value(action), "sync") == 0)
+        manage_wait(call, queue_barrier(queue), sync_settles);
+    else
+        objects_fail_pair(call, "unknown", action);
 }
 
 static const struct manage_route routes[] = {
