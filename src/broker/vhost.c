@@ -122,8 +122,9 @@ static enum err check_spec(const struct vhost_spec *spec)
 
 static void replace(struct bytes *owned, struct bytes by)
 {
+    struct bytes copy = bytes_dup(by); /* which may be what is owned */
     bytes_free(*owned);
-    *owned = bytes_dup(by);
+    *owned = copy;
 }
 
 /* Takes over the tags. */

@@ -1,5 +1,6 @@
 /* Exchanges: list, declare, delete. */
 #include "broker/exchange.h"
+#include "broker/policy.h"
 #include "manage/list.h"
 #include "manage/objects.h"
 #include "manage/routes.h"
@@ -37,6 +38,8 @@ static json_t *object(const struct manage_call *call, const struct exchange *x)
     json_object_set_new(json, "arguments", manage_json_table(x->arguments));
     json_object_set_new(json, "user_who_performed_action",
                         json_string(is_ours ? "rmq-internal" : ""));
+    if (exchange_policies(x)->of[POLICY_USER])
+        objects_put(json, "policy", exchange_policies(x)->of[POLICY_USER]->name);
     if (exchange_counters(x))
         put_stats(call, json, x);
     return json;

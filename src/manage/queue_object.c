@@ -1,5 +1,6 @@
 #include "manage/queue_object.h"
 
+#include "broker/policy.h"
 #include "manage/objects.h"
 #include "wire/amqp_table.h"
 
@@ -132,6 +133,27 @@ static void put_consumers(const struct manage_call *call, json_t *json, struct q
     json_object_set_new(json, "deliveries", json_array());
 }
 
+static void put_policy(json_t *json, const char *name, const struct policy *policy, bool is_whole)
+{
+    if (policy)
+        objects_put(json, name, policy->name);
+    else if (is_whole)
+        json_object_set_new(json, name, json_null());
+}
+
+static void put_policies(json_t *json, const struct queue *queue, bool is_whole)
+{
+    const struct policy_pair *policies = queue_policies(queue);
+    struct text effective = {0};
+
+    put_policy(json, "policy", policies->of[POLICY_USER], is_whole);
+    put_policy(json, "operator_policy", policies->of[POLICY_OPERATOR], is_whole);
+    policy_put_effective(policies, &effective);
+    json_object_set_new(json, "effective_policy_definition",
+                        manage_json_table(text_bytes(&effective)));
+    text_reset(&effective);
+}
+
 json_t *queue_object(const struct manage_call *call, struct queue *queue, bool is_whole)
 {
     /* Somebody could take a message at once. */
@@ -139,14 +161,12 @@ json_t *queue_object(const struct manage_call *call, struct queue *queue, bool i
     json_t *json = json_object();
 
     put_identity(call, json, queue);
-    json_object_set_new(json, "effective_policy_definition", json_object());
+    put_policies(json, queue, is_whole);
     objects_put_count(json, "consumers", queue->consumer_count);
     json_object_set_new(json, "consumer_capacity", json_real(capacity));
     json_object_set_new(json, "consumer_utilisation", json_real(capacity));
     put_activity(call, json, queue);
     if (is_whole) {
-        json_object_set_new(json, "policy", json_null());
-        json_object_set_new(json, "operator_policy", json_null());
         objects_put_process(json);
         put_consumers(call, json, queue);
     }

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "manage/call_internal.h"
+#include "manage/definitions.h"
 
 enum { ARENA_BYTES = 1 << 20 };
 
@@ -128,7 +129,9 @@ static void parse_body(struct manage_call *call, struct bytes body)
     if (body.size == 0)
         return;
     call->raw_body = bytes_dup(body);
-    if (!is_json(call->content_type))
+    if (!is_json(call->content_type)) /* the one form that means something: a file that is JSON */
+        body = multipart_file(call->content_type, body);
+    if (!body.data)
         return;
     call->body = json_loadb((const char *)body.data, body.size, JSON_REJECT_DUPLICATES, NULL);
     call->internal->is_not_json = !call->body;

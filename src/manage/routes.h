@@ -11,13 +11,16 @@
     X(binding)                                                                                     \
     X(channel)                                                                                     \
     X(connection)                                                                                  \
+    X(definition)                                                                                  \
     X(exchange)                                                                                    \
     X(health)                                                                                      \
     X(message)                                                                                     \
     X(metrics)                                                                                     \
     X(node)                                                                                        \
     X(overview)                                                                                    \
+    X(parameter)                                                                                   \
     X(permission)                                                                                  \
+    X(policy)                                                                                      \
     X(queue)                                                                                       \
     X(service)                                                                                     \
     X(user)                                                                                        \

@@ -1,0 +1,420 @@
+/* Definitions written: small categories at once, exchanges and queues with their bindings some a
+ * turn, in the order of their names. */
+#include "manage/definitions_export.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/vec.h"
+#include "broker/access.h"
+#include "broker/exchange.h"
+#include "broker/queue.h"
+#include "manage/definitions.h"
+#include "manage/json.h"
+
+enum { SLICE_ROWS = 300 };
+
+/* What leads to an exchange or a queue again in a later turn; bytes in the export's arena. */
+struct key {
+    struct bytes vhost, name;
+    bool is_queue;
+};
+
+struct definitions_export {
+    struct core *core;
+    struct vhost *only; /* of this turn; NULL: all vhosts */
+    json_t *json, *queues, *exchanges, *bindings;
+    struct arena arena;
+    VEC(struct key) keys;
+    size_t next;
+    int rows; /* of this turn */
+};
+
+/* ---- order ---- */
+
+static int compare_members(const json_t *a, const json_t *b, const char *name)
+{
+    const json_t *of_a = json_object_get(a, name), *of_b = json_object_get(b, name);
+
+    return json_is_string(of_a) && json_is_string(of_b)
+               ? bytes_compare(manage_bytes_of(of_a), manage_bytes_of(of_b))
+               : 0;
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    static const char *const names[] = {"vhost", "user", "component", "name", "exchange"};
+    int order = 0;
+
+    for (size_t i = 0; !order && i < sizeof names / sizeof *names; i++)
+        order = compare_members(*(json_t *const *)a, *(json_t *const *)b, names[i]);
+    return order;
+}
+
+/* Takes and returns a reference. */
+static json_t *sorted(json_t *rows)
+{
+    size_t count = json_array_size(rows), i;
+    json_t **items = xmalloc((count + 1) * sizeof *items), *row, *out = json_array();
+
+    json_array_foreach(rows, i, row) items[i] = row;
+    qsort(items, count, sizeof *items, compare_rows);
+    for (i = 0; i < count; i++)
+        json_array_append(out, items[i]);
+    free(items);
+    json_decref(rows);
+    return out;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct key *of_a = a, *of_b = b;
+    int order = of_a->is_queue - of_b->is_queue;
+
+    if (!order)
+        order = bytes_compare(of_a->vhost, of_b->vhost);
+    return order ? order : bytes_compare(of_a->name, of_b->name);
+}
+
+/* ---- users, vhosts, permissions ---- */
+
+static json_t *tags_json(const struct tag_list *tags)
+{
+    json_t *out = json_array();
+
+    for (size_t i = 0; i < tags->count; i++)
+        json_array_append_new(out, manage_json(tags->items[i]));
+    return out;
+}
+
+static void put_limit(json_t *out, const char *name, int64_t limit)
+{
+    if (limit != LIMIT_NONE)
+        json_object_set_new(out, name, json_integer(limit));
+}
+
+static void put_user(void *ctx, struct user *user)
+{
+    struct text hash = {0};
+    json_t *out = json_object(), *limits = json_object();
+
+    password_hash_put(&user->password, &hash);
+    put_limit(limits, "max-connections", user->max_connections);
+    put_limit(limits, "max-channels", user->max_channels);
+    json_object_set_new(out, "name", manage_json(user->name));
+    json_object_set_new(out, "password_hash", manage_json(text_bytes(&hash)));
+    json_object_set_new(out, "hashing_algorithm",
+                        json_string(password_hashing_name(user->password.hashing)));
+    json_object_set_new(out, "tags", tags_json(&user->tags));
+    json_object_set_new(out, "limits", limits);
+    json_array_append_new(ctx, out);
+    text_reset(&hash);
+}
+
+static json_t *metadata_json(const struct vhost *vhost)
+{
+    json_t *out = json_object();
+
+    json_object_set_new(out, "description", manage_json(vhost->description));
+    json_object_set_new(out, "tags", tags_json(&vhost->tags));
+    if (vhost->default_queue_type.size)
+        json_object_set_new(out, "default_queue_type", manage_json(vhost->default_queue_type));
+    if (vhost->is_protected)
+        json_object_set_new(out, "protected_from_deletion", json_true());
+    return out;
+}
+
+/* What RabbitMQ 4.0 and 4.2 tell of a vhost, beside its name. */
+static void put_vhost_members(const struct vhost *vhost, json_t *out)
+{
+    json_object_set_new(out, "description", manage_json(vhost->description));
+    json_object_set_new(out, "metadata", metadata_json(vhost));
+    json_object_set_new(out, "tags", tags_json(&vhost->tags));
+    if (vhost->default_queue_type.size)
+        json_object_set_new(out, "default_queue_type", manage_json(vhost->default_queue_type));
+}
+
+static void put_vhost(void *ctx, struct vhost *vhost)
+{
+    json_t *out = json_object();
+
+    json_object_set_new(out, "name", manage_json(vhost->name));
+    put_vhost_members(vhost, out);
+    json_array_append_new(ctx, out);
+}
+
+static json_t *permission_row(const struct user *user, const struct vhost *vhost)
+{
+    json_t *out = json_object();
+
+    json_object_set_new(out, "user", manage_json(user->name));
+    json_object_set_new(out, "vhost", manage_json(vhost->name));
+    return out;
+}
+
+static void put_permissions(void *ctx, struct vhost *vhost)
+{
+    list_each (node, &vhost->permissions) {
+        const struct permission *p = container_of(node, struct permission, of_vhost);
+        json_t *out = permission_row(p->user, vhost);
+        json_object_set_new(out, "configure", manage_json(p->patterns[ACCESS_CONFIGURE].text));
+        json_object_set_new(out, "write", manage_json(p->patterns[ACCESS_WRITE].text));
+        json_object_set_new(out, "read", manage_json(p->patterns[ACCESS_READ].text));
+        json_array_append_new(ctx, out);
+    }
+}
+
+static void put_topic_permissions(void *ctx, struct vhost *vhost)
+{
+    list_each (node, &vhost->topic_permissions) {
+        const struct topic_permission *p = container_of(node, struct topic_permission, of_vhost);
+        json_t *out = permission_row(p->user, vhost);
+        json_object_set_new(out, "exchange", manage_json(p->exchange));
+        json_object_set_new(out, "write", manage_json(p->write));
+        json_object_set_new(out, "read", manage_json(p->read));
+        json_array_append_new(ctx, out);
+    }
+}
+
+/* ---- policies and parameters ---- */
+
+struct policies_export {
+    const struct vhost *vhost; /* NULL: not to be told */
+    json_t *rows;
+};
+
+static void put_policy(void *ctx, const struct policy *policy)
+{
+    struct policies_export *p = ctx;
+
+    json_array_append_new(p->rows, manage_policy_json(p->vhost, policy));
+}
+
+static void put_policies(void *ctx, struct vhost *vhost)
+{
+    policy_each(vhost, POLICY_USER, put_policy, &(struct policies_export){vhost, ctx});
+}
+
+static void put_parameters(void *ctx, struct vhost *vhost)
+{
+    manage_parameters_put(vhost, BYTES_NULL, true, ctx);
+}
+
+/* ---- exchanges, queues, bindings ---- */
+
+static void put_vhost_name(const struct definitions_export *e, json_t *out,
+                           const struct vhost *vhost)
+{
+    if (!e->only)
+        json_object_set_new(out, "vhost", manage_json(vhost->name));
+}
+
+static void put_binding(void *ctx, const struct binding_description *b)
+{
+    struct definitions_export *e = ctx;
+    json_t *out = json_object();
+
+    json_object_set_new(out, "source", manage_json(b->source->name));
+    put_vhost_name(e, out, b->source->vhost);
+    json_object_set_new(out, "destination",
+                        manage_json(b->queue ? b->queue->name : b->target->name));
+    json_object_set_new(out, "destination_type", json_string(b->queue ? "queue" : "exchange"));
+    json_object_set_new(out, "routing_key", manage_json(b->key));
+    json_object_set_new(out, "arguments", manage_json_table(b->arguments));
+    json_array_append_new(e->bindings, out);
+    e->rows++;
+}
+
+static void put_exchange(struct definitions_export *e, const struct exchange *x)
+{
+    json_t *out = json_object();
+
+    json_object_set_new(out, "name", manage_json(x->name));
+    put_vhost_name(e, out, x->vhost);
+    json_object_set_new(out, "type", json_string(exchange_kind_name(x->kind)));
+    json_object_set_new(out, "durable", json_boolean(x->durable));
+    json_object_set_new(out, "auto_delete", json_boolean(x->auto_delete));
+    json_object_set_new(out, "internal", json_boolean(x->internal));
+    json_object_set_new(out, "arguments", manage_json_table(x->arguments));
+    json_array_append_new(e->exchanges, out);
+    e->rows++;
+}
+
+static void put_queue(struct definitions_export *e, const struct queue *queue)
+{
+    json_t *out = json_object(), *arguments = manage_json_table(queue->arguments);
+    json_t *type = json_object_get(arguments, "x-queue-type");
+
+    json_object_set_new(out, "name", manage_json(queue->name));
+    put_vhost_name(e, out, queue->vhost);
+    json_object_set_new(out, "type", type ? json_incref(type) : json_string("classic"));
+    json_object_set_new(out, "durable", json_boolean(queue->durable));
+    json_object_set_new(out, "auto_delete", json_boolean(queue->auto_delete));
+    json_object_set_new(out, "arguments", arguments);
+    json_array_append_new(e->queues, out);
+    e->rows++;
+}
+
+static void put_key(struct definitions_export *e, const struct key *key)
+{
+    struct vhost *vhost = vhost_find(e->core, key->vhost);
+    struct queue *queue = vhost && key->is_queue ? queue_find(vhost, key->name) : NULL;
+    struct exchange *x = vhost && !key->is_queue ? exchange_find(vhost, key->name) : NULL;
+
+    if (queue && !queue->exclusive) {
+        put_queue(e, queue);
+        queue_each_binding(queue, put_binding, e);
+    }
+    if (x && !bytes_has_prefix(x->name, "amq."))
+        put_exchange(e, x);
+    if (x)
+        exchange_each_incoming(x, put_binding, e);
+}
+
+static void note_key(struct definitions_export *e, const struct vhost *vhost, struct bytes name,
+                     bool is_queue)
+{
+    struct key key = {arena_copy(&e->arena, vhost->name), arena_copy(&e->arena, name), is_queue};
+
+    if (key.vhost.data && key.name.data)
+        vec_push(&e->keys, key);
+}
+
+static void note_keys(void *ctx, struct vhost *vhost)
+{
+    struct definitions_export *e = ctx;
+    const struct exchange *x;
+    const struct queue *queue;
+
+    for (size_t position = 0; (x = map_next(&vhost->exchanges, &position));)
+        if (x->name.size)
+            note_key(e, vhost, x->name, false);
+    for (size_t position = 0; (queue = map_next(&vhost->queues, &position));)
+        note_key(e, vhost, queue->name, true);
+}
+
+/* ---- the document ---- */
+
+static void put_head(struct definitions_export *e, const char *version)
+{
+    char explanation[300];
+    json_t *out = e->json;
+
+    json_object_set_new(out, "rabbit_version", json_string(version));
+    json_object_set_new(out, "rabbitmq_version", json_string(version));
+    json_object_set_new(out, "product_name", json_string("Pabal"));
+    json_object_set_new(out, "rabbitmq_definition_format",
+                        json_string(e->only ? "single_virtual_host" : "cluster"));
+    if (e->only)
+        snprintf(explanation, sizeof explanation, "Definitions of virtual host '%.*s'",
+                 BYTES_FORMAT(e->only->name));
+    else
+        snprintf(explanation, sizeof explanation, "Definitions of cluster '%s'",
+                 e->core->config.cluster_id);
+    json_object_set_new(out, "explanation", manage_json(bytes_from_string(explanation)));
+    if (e->only)
+        json_object_set_new(out, "original_vhost_name", manage_json(e->only->name));
+    else
+        json_object_set_new(out, "original_cluster_name", json_string(e->core->config.cluster_id));
+}
+
+static void put_category(struct definitions_export *e, const char *name,
+                         void (*put)(void *ctx, struct vhost *))
+{
+    json_t *rows = json_array();
+
+    if (e->only)
+        put(rows, e->only);
+    else
+        vhost_each(e->core, put, rows);
+    json_object_set_new(e->json, name, sorted(rows));
+}
+
+/* In the definitions of one vhost nothing says which it is. */
+static void drop_vhost_names(json_t *rows)
+{
+    size_t i;
+    json_t *row;
+
+    json_array_foreach(rows, i, row) json_object_del(row, "vhost");
+}
+
+static json_t *limits_json(const struct vhost *vhost)
+{
+    json_t *out = json_object();
+
+    put_limit(out, "max-connections", vhost->max_connections);
+    put_limit(out, "max-queues", vhost->max_queues);
+    return out;
+}
+
+static void put_small_of_vhost(struct definitions_export *e)
+{
+    put_vhost_members(e->only, e->json);
+    json_object_set_new(e->json, "limits", limits_json(e->only));
+    put_category(e, "parameters", put_parameters);
+    put_category(e, "policies", put_policies);
+    drop_vhost_names(json_object_get(e->json, "parameters"));
+    drop_vhost_names(json_object_get(e->json, "policies"));
+}
+
+static void put_small(struct definitions_export *e)
+{
+    json_t *users = json_array(), *globals = json_array();
+
+    user_each(e->core, put_user, users);
+    json_object_set_new(e->json, "users", sorted(users));
+    put_category(e, "vhosts", put_vhost);
+    put_category(e, "permissions", put_permissions);
+    put_category(e, "topic_permissions", put_topic_permissions);
+    put_category(e, "parameters", put_parameters);
+    manage_global_parameters_put(e->core, false, globals);
+    json_object_set_new(e->json, "global_parameters", sorted(globals));
+    put_category(e, "policies", put_policies);
+}
+
+struct definitions_export *definitions_export_new(struct core *core, struct vhost *only,
+                                                  const char *version)
+{
+    struct definitions_export *e = xzalloc(sizeof *e);
+
+    e->core = core;
+    e->only = only;
+    e->json = json_object();
+    arena_init(&e->arena, 1 << 30);
+    put_head(e, version);
+    if (only)
+        put_small_of_vhost(e);
+    else
+        put_small(e);
+    json_object_set_new(e->json, "queues", e->queues = json_array());
+    json_object_set_new(e->json, "exchanges", e->exchanges = json_array());
+    json_object_set_new(e->json, "bindings", e->bindings = json_array());
+    if (only)
+        note_keys(e, only);
+    else
+        vhost_each(core, note_keys, e);
+    if (e->keys.count > 0)
+        qsort(e->keys.items, e->keys.count, sizeof *e->keys.items, compare_keys);
+    return e;
+}
+
+void definitions_export_free(struct definitions_export *e)
+{
+    if (!e)
+        return;
+    json_decref(e->json);
+    vec_reset(&e->keys);
+    arena_reset(&e->arena);
+    free(e);
+}
+
+json_t *definitions_export_some(struct definitions_export *e, struct vhost *only)
+{
+    e->only = only;
+    for (e->rows = 0; e->rows < SLICE_ROWS && e->next < e->keys.count; e->next++)
+        put_key(e, &e->keys.items[e->next]);
+    return e->next < e->keys.count ? NULL : json_incref(e->json);
+}
