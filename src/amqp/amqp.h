@@ -19,6 +19,8 @@ struct amqp_config {
     uint64_t message_max_bytes; /* of a body; at most AMQP_BODY_MAX_BYTES */
     uint16_t channel_max;
     uint16_t heartbeat_s;
+    /* Who logs in with the mechanism ANONYMOUS; NULL: it is not offered. */
+    const char *anonymous_user, *anonymous_password;
 };
 
 enum {

@@ -76,7 +76,9 @@ void handshake_start(struct connection *c)
                     .version_major = 0,
                     .version_minor = 9,
                     .server_properties = text_bytes(&properties),
-                    .mechanisms = BYTES_LITERAL("PLAIN AMQPLAIN"),
+                    .mechanisms = bytes_from_string(amqp_configuration()->anonymous_user
+                                                        ? "PLAIN AMQPLAIN ANONYMOUS"
+                                                        : "PLAIN AMQPLAIN"),
                     .locales = BYTES_LITERAL("en_US"),
                 });
     text_reset(&properties);
@@ -132,30 +134,66 @@ static bool read_amqplain(struct bytes response, struct bytes *out_name, struct 
     return true;
 }
 
-static void refuse_login(struct connection *c, struct bytes mechanism)
+/* ANONYMOUS (RFC 4505): whatever the client says of itself, it is the user of the configuration. */
+static bool read_anonymous(struct bytes response, struct bytes *out_name,
+                           struct bytes *out_password)
 {
-    say_warn("amqp", "log-in refused: %s mechanism=%.*s peer=%s:%u", err_text(),
-             BYTES_FORMAT(mechanism), c->link->peer.host, c->link->peer.port);
+    const struct amqp_config *config = amqp_configuration();
+
+    (void)response;
+    *out_name = bytes_from_string(config->anonymous_user);
+    *out_password = bytes_from_string(config->anonymous_password);
+    return true;
+}
+
+static const struct mechanism {
+    const char *name;
+    /* False: the response means nothing. */
+    bool (*read)(struct bytes response, struct bytes *out_name, struct bytes *out_password);
+} mechanisms[] = {
+    {"PLAIN", read_plain},
+    {"AMQPLAIN", read_amqplain},
+    {"ANONYMOUS", read_anonymous},
+};
+
+/* NULL: none that is offered. */
+static const struct mechanism *find_mechanism(struct bytes name)
+{
+    size_t count = sizeof mechanisms / sizeof *mechanisms;
+
+    if (!amqp_configuration()->anonymous_user)
+        count--; /* the last */
+    for (size_t i = 0; i < count; i++)
+        if (bytes_equal_string(name, mechanisms[i].name))
+            return &mechanisms[i];
+    return NULL;
+}
+
+static void refuse_login(struct connection *c, const char *mechanism)
+{
+    say_warn("amqp", "log-in refused: %s mechanism=%s peer=%s:%u", err_text(), mechanism,
+             c->link->peer.host, c->link->peer.port);
     if (c->client_takes_auth_failure) {
         connection_fail(c, REPLY_ACCESS_REFUSED, 0,
-                        "Login was refused using authentication mechanism %.*s. For details see "
+                        "Login was refused using authentication mechanism %s. For details see "
                         "the broker logfile.",
-                        BYTES_FORMAT(mechanism));
+                        mechanism);
         return;
     }
     c->state = CONNECTION_CLOSED; /* silence is what older clients take for a wrong password */
     link_close(c->link);
 }
 
-static void log_in(struct connection *c, const struct amqp_connection_start_ok *in,
-                   struct bytes name, struct bytes password)
+static void log_in(struct connection *c, const char *mechanism, struct bytes name,
+                   struct bytes password)
 {
     struct user *user;
 
     if (user_authenticate(c->core, name, password, c->link->peer.loopback, &user)) {
-        refuse_login(c, in->mechanism);
+        refuse_login(c, mechanism);
         return;
     }
+    c->mechanism = mechanism;
     session_log_in(&c->session, user);
     c->state = CONNECTION_TUNING;
     send_method(c, 0, AMQP_CONNECTION_TUNE,
@@ -180,7 +218,7 @@ void method_connection_start_ok(struct connection *c, const struct command *comm
 {
     const struct amqp_connection_start_ok *in = command->arguments;
     struct bytes name, password;
-    bool is_plain = bytes_equal_string(in->mechanism, "PLAIN");
+    const struct mechanism *mechanism = find_mechanism(in->mechanism);
 
     if (is_misplaced(c, command, CONNECTION_STARTING))
         return;
@@ -188,17 +226,16 @@ void method_connection_start_ok(struct connection *c, const struct command *comm
         capability_of(in->client_properties, "authentication_failure_close");
     c->client_takes_cancel = capability_of(in->client_properties, "consumer_cancel_notify");
     c->session.client = client_name(in->client_properties);
-    c->mechanism = is_plain ? "PLAIN" : "AMQPLAIN";
     if (in->client_properties.size <= CLIENT_PROPERTIES_MAX_BYTES)
         c->client_properties = bytes_dup(in->client_properties);
-    if (!is_plain && !bytes_equal_string(in->mechanism, "AMQPLAIN"))
+    if (!mechanism)
         connection_fail(c, REPLY_COMMAND_INVALID, command->method_id,
                         "unknown authentication mechanism '%.*s'", BYTES_FORMAT(in->mechanism));
-    else if (!(is_plain ? read_plain : read_amqplain)(in->response, &name, &password))
+    else if (!mechanism->read(in->response, &name, &password))
         connection_fail(c, REPLY_SYNTAX_ERROR, command->method_id, "malformed %.*s response",
                         BYTES_FORMAT(in->mechanism));
     else
-        log_in(c, in, name, password);
+        log_in(c, mechanism->name, name, password);
 }
 
 /* ---- tune-ok ---- */

@@ -70,6 +70,39 @@ TEST(plain_and_amqplain_log_in)
     broker_close(&b);
 }
 
+/* The client says nothing that counts. */
+TEST(who_is_anonymous_is_the_user_of_the_configuration_or_nobody)
+{
+    struct amqp_config config;
+    struct peer *p = started();
+    say(p, "0 connection.start_ok mechanism=ANONYMOUS response=me");
+    expect_heard(p, "0 connection.close reply_code=503 reply_text=COMMAND_INVALID - unknown "
+                    "authentication mechanism 'ANONYMOUS' failing_class_id=10 "
+                    "failing_method_id=11\n");
+    broker_close(&b);
+
+    amqp_config_default(&config);
+    config.anonymous_user = "guest";
+    config.anonymous_password = "guest";
+    amqp_configure(&config);
+    broker_open(&b);
+    p = peer_new(&b);
+    say_bytes(p, HEADER);
+    expect_not_null(strstr(heard(p), "mechanisms=PLAIN AMQPLAIN ANONYMOUS locales=en_US"));
+    say(p, "0 connection.start_ok mechanism=ANONYMOUS response=me");
+    expect_heard(p, "0 connection.tune channel_max=2047 frame_max=131072 heartbeat=60\n");
+    broker_close(&b);
+
+    config.anonymous_password = "changed"; /* the user's has to be right too */
+    amqp_configure(&config);
+    p = started();
+    say(p, "0 connection.start_ok mechanism=ANONYMOUS");
+    expect_heard(p, "");
+    amqp_config_default(&config);
+    amqp_configure(&config);
+    expect_gone(p);
+}
+
 TEST(a_wrong_password_is_told_only_to_clients_that_can_take_it)
 {
     struct peer *p = started();

@@ -163,6 +163,12 @@ enum option_change { AT_START, AT_RUNTIME };
       "consumer_timeout",                                                                          \
       "How long an AMQP client may keep a delivery without settling it, in ms, where the queue "   \
       "does not say; then its channel fails. 0 is for ever.")                                      \
+    X(AMQP_ANONYMOUS_USER, "amqp.anonymous.user", TEXT, 1, 255, "none", AT_START, "",              \
+      "anonymous_login_user",                                                                      \
+      "The user that AMQP clients are who log in with the mechanism ANONYMOUS; none: nobody is "   \
+      "let in like that.")                                                                         \
+    X(AMQP_ANONYMOUS_PASSWORD, "amqp.anonymous.password", TEXT, 0, 255, "", AT_START, "",          \
+      "anonymous_login_pass", "The password of amqp.anonymous.user.")                              \
     X(AMQP_PRODUCT, "amqp.product", TEXT, 1, 100, "Pabal", AT_START, "", "",                       \
       "The product that AMQP clients and the management API's are told. Some tools look for "      \
       "RabbitMQ here.")                                                                            \

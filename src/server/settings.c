@@ -99,6 +99,9 @@ static void make_amqp(const struct config *c, struct settings *s)
     s->amqp.product = config_text(c, OPT_AMQP_PRODUCT);
     s->amqp.version = config_text(c, OPT_AMQP_VERSION);
     s->amqp.own_version = PABAL_VERSION;
+    const char *anonymous = config_text(c, OPT_AMQP_ANONYMOUS_USER);
+    s->amqp.anonymous_user = strcmp(anonymous, "none") == 0 ? NULL : anonymous;
+    s->amqp.anonymous_password = config_text(c, OPT_AMQP_ANONYMOUS_PASSWORD);
     s->amqp.message_max_bytes = (uint64_t)config_number(c, OPT_AMQP_MESSAGE_MAX_BYTES);
 }
 
