@@ -26,8 +26,9 @@ void definitions_import_free(struct definitions_import *import); /* accepts NULL
  * cannot be imported ends it; those before it stay. E_INVALID, E_NOT_FOUND, E_UNSUPPORTED, ... */
 must_use enum err definitions_import_some(struct definitions_import *import, struct vhost *vhost,
                                           bool *out_done);
-/* All of it in one turn, before anybody is served. */
-must_use enum err definitions_import_text(struct core *core, struct bytes text);
+/* The same of a file's content. E_INVALID, with the line: it is not JSON. */
+must_use enum err definitions_import_read(struct core *core, struct bytes text,
+                                          struct definitions_import **out);
 
 /* ---- single objects ---- */
 

@@ -15,6 +15,7 @@ enum { SLICE_OBJECTS = 300 }; /* about a millisecond */
 struct definitions_import {
     struct core *core;
     json_t *json;
+    bool is_owner;       /* of `json` */
     struct vhost *vhost; /* of this turn; NULL: objects say which is theirs */
     size_t category, index;
     struct text arguments; /* scratch */
@@ -463,6 +464,8 @@ void definitions_import_free(struct definitions_import *in)
 {
     if (!in)
         return;
+    if (in->is_owner)
+        json_decref(in->json);
     text_reset(&in->arguments);
     free(in);
 }
@@ -500,19 +503,17 @@ enum err definitions_import_some(struct definitions_import *in, struct vhost *vh
     return OK;
 }
 
-enum err definitions_import_text(struct core *core, struct bytes text)
+enum err definitions_import_read(struct core *core, struct bytes text,
+                                 struct definitions_import **out)
 {
     json_error_t error;
+    if (bytes_has_prefix(text, "\xef\xbb\xbf")) /* a mark that some editors put in front */
+        text = bytes_of(text.data + 3, text.size - 3);
     json_t *json = json_loadb((const char *)text.data, text.size, JSON_REJECT_DUPLICATES, &error);
-    bool done = false;
 
     if (!json)
         return err_set(E_INVALID, "line %d: %s", error.line, error.text);
-    struct definitions_import *in = definitions_import_new(core, json);
-    enum err err = OK;
-    while (!err && !done)
-        err = definitions_import_some(in, NULL, &done);
-    definitions_import_free(in);
-    json_decref(json);
-    return err;
+    *out = definitions_import_new(core, json);
+    (*out)->is_owner = true;
+    return OK;
 }

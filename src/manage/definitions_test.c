@@ -388,14 +388,25 @@ TEST(definitions_come_as_an_upload_too)
 
 /* ---- from a file ---- */
 
-TEST(text_is_imported_at_once)
+TEST(a_file_s_content_is_imported_or_told_where_it_is_wrong)
 {
     struct test_core t;
+    struct definitions_import *in;
+    bool done = false;
     test_core_init(&t);
-    expect_ok(definitions_import_text(t.core, bytes_from_string(everything)));
+    expect_ok(definitions_import_read(t.core, bytes_from_string(everything), &in));
+    while (!done)
+        expect_ok(definitions_import_some(in, NULL, &done));
+    definitions_import_free(in);
     expect_not_null(vhost_find(t.core, BYTES_LITERAL("shop")));
-    expect_err(definitions_import_text(t.core, BYTES_LITERAL("{\n\"a\":}")), E_INVALID);
+    expect_err(definitions_import_read(t.core, BYTES_LITERAL("{\n\"a\":}"), &in), E_INVALID);
     expect_err_text("line 2");
-    expect_err(definitions_import_text(t.core, BYTES_LITERAL("{\"queues\":[{}]}")), E_INVALID);
+    expect_ok(definitions_import_read(t.core, BYTES_LITERAL("\xef\xbb\xbf{}"), &in));
+    expect_ok(definitions_import_some(in, NULL, &done));
+    definitions_import_free(in);
+    expect_err(definitions_import_read(t.core, BYTES_LITERAL(""), &in), E_INVALID);
+    expect_ok(definitions_import_read(t.core, BYTES_LITERAL("{\"queues\":[{}]}"), &in));
+    expect_err(definitions_import_some(in, NULL, &done), E_INVALID);
+    definitions_import_free(in);
     test_core_end(&t);
 }

@@ -179,6 +179,11 @@ enum option_change { AT_START, AT_RUNTIME };
       "This node's number, as Kafka clients see it.")                                              \
     X(NODE_NAME, "node.name", TEXT, 1, 255, "auto", AT_START, "", "nodename",                      \
       "This node's name in the management API; auto is pabal@ and the host's name.")               \
+    X(DEFINITIONS_FILE, "definitions.file", TEXT, 1, 4096, "none", AT_START, "",                   \
+      "load_definitions management.load_definitions definitions.local.path",                       \
+      "Users, vhosts, policies, queues and all else that RabbitMQ's JSON file defines is "         \
+      "imported "                                                                                  \
+      "before the listeners open, at each start; nothing is deleted. none: there is no file.")     \
     X(SHUTDOWN_TIMEOUT, "shutdown.timeout", DURATION, 0, 600 * OPTION_SECOND, "3s", AT_START, "",  \
       "", "How long a stop waits for connections to take their last answers.")                     \
     X(LOG_LEVEL, "log.level", ENUM, 0, 0, "info", AT_START, "debug|info|warn|error", "",           \

@@ -14,6 +14,7 @@
 #include "io/hub.h"
 #include "io/jobs.h"
 #include "io/process.h"
+#include "manage/definitions.h"
 #include "server/broker_settings.h"
 #include "server/settings.h"
 
@@ -88,6 +89,46 @@ static enum err open_data(struct server *s, const struct settings *settings)
     return OK;
 }
 
+/* Some objects a turn, so that what is written by one does not grow with the file. */
+static enum err import_all(struct server *s, struct definitions_import *import)
+{
+    enum err err = OK;
+    bool done = false;
+
+    while (!err && !done) {
+        core_turn_begin(s->core, clock_now_ns(), clock_wall_ms());
+        jobs_poll(s->jobs);
+        err = definitions_import_some(import, NULL, &done);
+        core_turn_end(s->core);
+    }
+    return err;
+}
+
+/* Before anybody is served. */
+static enum err import_definitions(struct server *s)
+{
+    enum { FILE_MAX_BYTES = 1 << 30 };
+    const char *path = config_text(s->config, OPT_DEFINITIONS_FILE);
+    struct definitions_import *import = NULL;
+    struct text text = {0};
+    int64_t started_ns = clock_now_ns();
+
+    if (strcmp(path, "none") == 0)
+        return OK;
+    enum err err = process_read_file(path, FILE_MAX_BYTES, &text);
+    if (!err)
+        err = definitions_import_read(s->core, text_bytes(&text), &import);
+    text_reset(&text);
+    if (!err)
+        err = import_all(s, import);
+    definitions_import_free(import);
+    if (err)
+        return err_wrap(err, "definitions.file %s", path);
+    say_info("server", "definitions imported: file=%s ms=%.1f", path,
+             (double)(clock_now_ns() - started_ns) / 1e6);
+    return OK;
+}
+
 /* Open a listener and add " name=host:port" to the ready line. */
 static enum err listen_on(struct server *s, enum option_id id, const char *name,
                           const struct protocol *protocol, struct text *ready)
@@ -146,6 +187,8 @@ static enum err start(struct server *s, const struct settings *settings)
     int64_t started_ns = clock_now_ns();
 
     enum err err = open_data(s, settings);
+    if (!err)
+        err = import_definitions(s);
     if (!err)
         err = listen_on_all(s, settings, &ready);
     if (!err) {
