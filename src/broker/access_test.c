@@ -99,6 +99,7 @@ TEST(no_user_is_the_operator_who_may_do_everything)
     access_init(&access, NULL, test_vhost(&t));
     expect_ok(access_ask(&access, ACCESS_WRITE, ACCESS_EXCHANGE, B("x")));
     expect_ok(access_ask_topic(&access, ACCESS_WRITE, B("x"), B("k")));
+    access_reset(&access);
     test_core_end(&t);
 }
 
@@ -190,6 +191,7 @@ TEST(a_session_asks_once_and_again_after_every_change)
     expect_ok(access_ask(&access, ACCESS_CONFIGURE, ACCESS_QUEUE, B("a1")));
     expect_ok(permission_delete(permission_find(w.user, w.vhost)));
     expect_err(access_ask(&access, ACCESS_CONFIGURE, ACCESS_QUEUE, B("a1")), E_REFUSED);
+    access_reset(&access);
     test_core_end(&w.t);
 }
 
@@ -211,6 +213,7 @@ TEST(what_is_remembered_is_told_apart_by_right_kind_and_whole_name)
     expect_err(access_ask(&access, ACCESS_WRITE, ACCESS_QUEUE, B("")), E_REFUSED);
     for (int i = 0; i < 2; i++) /* too long to be remembered */
         expect_ok(access_ask(&access, ACCESS_WRITE, ACCESS_EXCHANGE, B(large)));
+    access_reset(&access);
     test_core_end(&w.t);
 }
 
@@ -228,6 +231,7 @@ TEST(a_session_sees_topic_permissions_as_they_come_and_go)
     expect_ok(access_ask_topic(&access, ACCESS_WRITE, B("x"), B("a")));
     expect_ok(topic_permission_delete(topic_permission_find(w.user, w.vhost, B("x"))));
     expect_ok(access_ask_topic(&access, ACCESS_WRITE, B("x"), B("k")));
+    access_reset(&access);
     test_core_end(&w.t);
 }
 
@@ -243,6 +247,7 @@ TEST(the_user_of_a_session_that_is_deleted_may_nothing)
     expect_ok(user_delete(user));
     expect_err(access_ask(&access, ACCESS_WRITE, ACCESS_EXCHANGE, B("x")), E_REFUSED);
     user_unref(user);
+    access_reset(&access);
     test_core_end(&w.t);
 }
 

@@ -206,6 +206,23 @@ TEST(a_deletion_is_answered_when_everything_is_gone)
     test_manage_end(&t);
 }
 
+TEST(a_vhost_tells_how_many_messages_are_in_its_queues)
+{
+    struct ticket ticket;
+    test_manage_init(&t);
+    test_durable_queue(&t.core, "q");
+    expect_ok(test_publish(&t.core, "q", "a", &ticket));
+    expect_ok(test_publish(&t.core, "q", "b", &ticket));
+    test_core_settle(&t.core);
+    call("GET", "/api/vhosts/%2F", NULL, 200);
+    expect_int(test_json_int(&t, "messages"), 2);
+    expect_int(test_json_int(&t, "messages_ready"), 2);
+    expect_int(test_json_int(&t, "messages_unacknowledged"), 0);
+    call("GET", "/api/vhosts/%2F?disable_stats=true", NULL, 200);
+    expect_null(json_object_get(t.json, "messages"));
+    test_manage_end(&t);
+}
+
 TEST(a_protected_vhost_is_deleted_when_it_is_protected_no_more)
 {
     test_manage_init(&t);

@@ -1,5 +1,6 @@
 /* Vhosts and their limits. Who may not administrate sees those where there is something for him. */
 #include "broker/access.h"
+#include "broker/queue.h"
 #include "manage/access_json.h"
 #include "manage/json.h"
 #include "manage/list.h"
@@ -23,10 +24,31 @@ static void end_change(struct manage_call *call, enum err err, int status)
         manage_answer_durable(call, status, NULL);
 }
 
+/* How many messages are in its queues. Those of very many are not counted: a turn is short. */
+static void put_messages(json_t *out, const struct vhost *vhost)
+{
+    enum { COUNTED_QUEUES_MAX = 20000 };
+    uint64_t ready = 0, unacked = 0;
+    const struct queue *queue;
+    size_t position = 0;
+
+    if (vhost->queues.count > COUNTED_QUEUES_MAX)
+        return;
+    while ((queue = map_next(&vhost->queues, &position))) {
+        ready += queue_ready_count(queue);
+        unacked += queue_unacked_count(queue);
+    }
+    json_object_set_new(out, "messages", manage_json_count(ready + unacked));
+    json_object_set_new(out, "messages_ready", manage_json_count(ready));
+    json_object_set_new(out, "messages_unacknowledged", manage_json_count(unacked));
+}
+
 static json_t *json_of(struct manage_call *call, const struct vhost *vhost)
 {
     json_t *out = access_json_vhost(vhost), *states = json_object();
 
+    if (!manage_query_is_true(call, "disable_stats"))
+        put_messages(out, vhost);
     json_object_set_new(states, manage_config(call->manage)->node, json_string("running"));
     json_object_set_new(out, "cluster_state", states);
     return out;
