@@ -146,7 +146,8 @@ static enum err code_of_reply(uint16_t code)
     switch (code) {
     case 404: return E_NOT_FOUND;
     case 403:
-    case 405: return E_REFUSED;
+    case 405:
+    case 530: return E_REFUSED;
     case 406: return E_PRECONDITION;
     default: return E_INVALID;
     }

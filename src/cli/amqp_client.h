@@ -4,7 +4,7 @@
  * stream over. Heartbeats are switched off.
  *
  * Errors: what the server says when it closes the channel or the connection becomes the error text,
- * and its reply code the error: 404 E_NOT_FOUND, 403 and 405 E_REFUSED, 406 E_PRECONDITION, others
+ * and its reply code the error: 404 E_NOT_FOUND, 403, 405 and 530 E_REFUSED, 406 E_PRECONDITION, others
  * E_INVALID.
  */
 #ifndef CLI_AMQP_CLIENT_H

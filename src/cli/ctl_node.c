@@ -558,8 +558,8 @@ static int cluster_status(struct ctl *c)
 /* The configuration of a server on this machine; one that is elsewhere does not tell it. */
 static int environment(struct ctl *c)
 {
-    json_t *answer, *row;
-    size_t i;
+    json_t *answer, *option;
+    const char *name;
 
     if (!ctl_begin(c, "Application environment of node %s ...", node_or_default(c)))
         return CTL_OK;
@@ -571,8 +571,8 @@ static int environment(struct ctl *c)
     if (ctl_is_json(c))
         print_json(answer);
     else
-        json_array_foreach(answer, i, row)
-            printf("%s = %s\n", text_of(row, "name"), text_of(row, "value"));
+        json_object_foreach(answer, name, option)
+            printf("%s = %s\n", name, text_of(option, "value"));
     json_decref(answer);
     return CTL_OK;
 }

@@ -84,7 +84,11 @@ int connection_close_run(int argc, char **argv)
     struct common common;
     const char *positionals[POSITIONALS_MAX];
     int exit_code;
-    const struct flag flags[] = {API_FLAGS(common)};
+    const char *reason = "closed by pabal connection close";
+    const struct flag flags[] = {
+        {"reason", FLAG_TEXT, "TEXT", "what the client and the log are told", &reason},
+        API_FLAGS(common),
+    };
     const struct arguments a = {
         .synopsis = "connection close NAME [options]",
         .about = "Close a client's connection: the NAME that `pabal connection list` prints.",
@@ -99,7 +103,12 @@ int connection_close_run(int argc, char **argv)
     if (!cli_begin(&a, argc, argv, positionals, &common, &exit_code))
         return exit_code;
     struct admin_object connection = {"connection", "connections", NULL, positionals[0]};
-    enum err err = admin_ask(&common, &connection, "DELETE", "", NULL, NULL);
+    json_t *found;
+    enum err err = admin_find(&common, &connection, &found);
+    if (!err) {
+        json_decref(found);
+        err = manage_close_connection(&common, positionals[0], reason);
+    }
     return admin_done(&common, err, positionals[0], "closed");
 }
 

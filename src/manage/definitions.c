@@ -89,10 +89,10 @@ static void import_more(struct manage_call *call)
         manage_yield(call, import_more);
 }
 
-/* No body is nothing to import (RabbitMQ). */
+/* No body is nothing to import (RabbitMQ). Over the control socket it comes as JSON without bytes. */
 static void import(struct manage_call *call)
 {
-    if (call->raw_body.size == 0) {
+    if (call->raw_body.size == 0 && !call->body) {
         manage_answer(call, 204, NULL);
         return;
     }

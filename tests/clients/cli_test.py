@@ -8,35 +8,7 @@ import time
 import pytest
 
 import brokers
-
-
-class Cli:
-    def __init__(self, broker):
-        self.broker = broker
-        self.control = os.path.join(broker.data_dir, "control")
-
-    def start(self, *words, **options):
-        env = {k: v for k, v in os.environ.items() if not k.startswith("PABAL_")}
-        env["PABAL_DATA_DIR"] = self.broker.data_dir
-        env.update(options.pop("env", {}))
-        return subprocess.Popen([self.broker.program, *words], env=env, stdin=subprocess.PIPE,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def run(self, *words, stdin="", code=0, **options):
-        process = self.start(*words, **options)
-        out, err = process.communicate(stdin, timeout=30)
-        assert process.returncode == code, f"{words}: {process.returncode}\n{out}\n{err}"
-        self.err = err
-        return out
-
-    def json(self, *words, **options):
-        return json.loads(self.run(*words, "--output", "json", **options))
-
-    def kafka(self, *words, **options):
-        return self.run(*words, "--server", self.broker.kafka, **options)
-
-    def amqp(self, *words, **options):
-        return self.run(*words, "--server", self.broker.amqp, **options)
+from program import Cli
 
 
 @pytest.fixture
@@ -235,9 +207,9 @@ def test_queues_are_made_listed_purged_and_deleted(cli):
     cli.run("queue", "create", "tasks", code=4)
     cli.amqp("publish", "--queue", "tasks", stdin="1\n2\n3\n")
     queue = cli.json("queue", "show", "tasks")
-    assert (queue["ready"], queue["durable"], queue["vhost"]) == (3, True, "/")
+    assert (queue["messages_ready"], queue["durable"], queue["vhost"]) == (3, True, "/")
     cli.run("queue", "delete", "tasks", "--if-empty", code=4)
-    assert cli.json("queue", "purge", "tasks") == {"messages": 3}
+    assert cli.json("queue", "purge", "tasks") == {"name": "tasks", "purged": True}
     assert [q["name"] for q in cli.json("queue", "list")] == ["tasks"]
     cli.run("queue", "delete", "tasks", "--if-empty")
     cli.run("queue", "show", "tasks", code=3)
@@ -249,8 +221,8 @@ def test_a_queue_is_consumed(cli, mode, left):
     cli.amqp("publish", "--queue", "q", stdin="1\n2\n3\n")
     out = cli.amqp("consume", "--queue", "q", "--count", "2", "--ack", mode)
     assert out.splitlines() == ["1", "2"]
-    brokers.wait_until(lambda: cli.json("queue", "show", "q")["unacked"] == 0, 5, what="returns")
-    assert cli.json("queue", "show", "q")["ready"] == left
+    brokers.wait_until(lambda: cli.json("queue", "show", "q")["messages_unacknowledged"] == 0, 5, what="returns")
+    assert cli.json("queue", "show", "q")["messages_ready"] == left
 
 
 def test_a_message_that_no_queue_takes_is_told(cli):
@@ -265,7 +237,7 @@ def test_a_message_is_repeated_at_a_rate(cli):
     before = time.monotonic()
     cli.amqp("publish", "--queue", "q", "again", "--count", "20", "--rate", "100")
     assert 0.15 < time.monotonic() - before < 5
-    assert cli.json("queue", "show", "q")["ready"] == 20
+    assert cli.json("queue", "show", "q")["messages_ready"] == 20
 
 
 def test_a_line_is_published_when_the_writer_pauses(cli):
@@ -273,10 +245,10 @@ def test_a_line_is_published_when_the_writer_pauses(cli):
     process = cli.start("publish", "--queue", "q", "--server", cli.broker.amqp)
     process.stdin.write("first\n")
     process.stdin.flush()
-    brokers.wait_until(lambda: cli.json("queue", "show", "q")["ready"] == 1, 5, what="the line")
+    brokers.wait_until(lambda: cli.json("queue", "show", "q")["messages_ready"] == 1, 5, what="the line")
     process.communicate("second\n", timeout=10)
     assert process.returncode == 0
-    assert cli.json("queue", "show", "q")["ready"] == 2
+    assert cli.json("queue", "show", "q")["messages_ready"] == 2
 
 
 def test_a_wrong_password_is_refused(cli):
@@ -333,7 +305,9 @@ def test_every_command_has_help(cli):
               if line.startswith("  pabal ")]
     assert len(listed) > 15
     for words in listed:
-        two = len(words) == 2 and words[0] in ("topic", "group", "queue", "bench", "config", "connection")
+        two = len(words) == 2 and words[0] in (
+            "topic", "group", "exchange", "binding", "queue", "vhost", "user", "permission", "policy",
+            "definitions", "bench", "config", "connection", "channel", "consumer")
         command = words if two else words[:1]
         if command not in (["version"], ["help"], ["manual"]):
             assert cli.run(*command, "--help").startswith("Usage: pabal " + " ".join(command))
