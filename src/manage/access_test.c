@@ -64,9 +64,7 @@ TEST(what_is_answered_as_made_is_there_after_a_crash)
     call("PUT", "/api/vhosts/v", "{\"description\":\"d\"}", 201);
     call("PUT", "/api/permissions/v/a", "{\"configure\":\"^a\",\"write\":\"\",\"read\":\".*\"}",
          201);
-    manage_free(t.manage);
-    t.manage = NULL;
-    test_core_crash(&t.core);
+    test_manage_crash(&t);
     struct user *user = user_find(t.core.core, BYTES_LITERAL("a"));
     struct vhost *vhost = vhost_find(t.core.core, BYTES_LITERAL("v"));
     expect_true(user && vhost && permission_find(user, vhost));

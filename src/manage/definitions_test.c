@@ -109,7 +109,7 @@ TEST(everything_that_is_imported_is_there_and_counts)
     struct test_manage t;
     test_manage_init(&t);
     import(&t, "/api/definitions", everything, 204);
-    test_core_crash(&t.core); /* it was durable before it was answered */
+    test_manage_crash(&t); /* it was durable before it was answered */
     struct vhost *vhost = shop(&t);
     expect_not_null(vhost);
     expect_bytes(vhost->description, BYTES_LITERAL("the shop"));

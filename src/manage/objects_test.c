@@ -185,7 +185,7 @@ TEST(a_queue_is_synced_when_what_was_published_is_durable)
     expect_answer("PUT", "/api/queues/%2F/q", "{\"durable\":true}", "201 ");
     expect_ok(test_publish(&t.core, "q", "body", NULL));
     expect_answer("POST", "/api/queues/%2F/q/actions", "{\"action\":\"sync\"}", "204 ");
-    test_core_crash(&t.core);
+    test_manage_crash(&t);
     expect_int(test_call(&t, "GET", "/api/queues/%2F/q", NULL), 200);
     expect_int(test_json_int(&t, "messages"), 1);
     expect_answer("POST", "/api/queues/%2F/none/actions", "{\"action\":\"sync\"}", MISSING);

@@ -104,7 +104,7 @@ TEST(a_policy_is_answered_when_it_counts_and_is_durable)
         snprintf(name, sizeof name, "q%d", i);
         expect_not_null(queue_policies(test_queue(&t.core, name))->of[POLICY_USER]);
     }
-    test_core_crash(&t.core);
+    test_manage_crash(&t);
     expect_not_null(policy_find(test_vhost(&t.core), POLICY_USER, bytes_from_string("p")));
     test_manage_end(&t);
 }

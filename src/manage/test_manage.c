@@ -6,10 +6,8 @@
 #include "base/number.h"
 #include "tests/test.h"
 
-void test_manage_init(struct test_manage *t)
+static void start_manage(struct test_manage *t)
 {
-    *t = (struct test_manage){0};
-    test_core_init(&t->core);
     static const struct manage_listener listeners[] = {{"amqp", "127.0.0.1", 5672},
                                                        {"http", "127.0.0.1", 15672}};
     static const size_t listener_count = 2;
@@ -28,6 +26,13 @@ void test_manage_init(struct test_manage *t)
     t->manage = manage_new(&config);
 }
 
+void test_manage_init(struct test_manage *t)
+{
+    *t = (struct test_manage){0};
+    test_core_init(&t->core);
+    start_manage(t);
+}
+
 static void forget_call(struct test_manage *t)
 {
     manage_call_free(t->call);
@@ -35,6 +40,14 @@ static void forget_call(struct test_manage *t)
     json_decref(t->json);
     t->json = NULL;
     text_reset(&t->body);
+}
+
+void test_manage_crash(struct test_manage *t)
+{
+    forget_call(t);
+    manage_free(t->manage);
+    test_core_crash(&t->core);
+    start_manage(t);
 }
 
 void test_manage_end(struct test_manage *t)

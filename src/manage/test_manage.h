@@ -19,6 +19,8 @@ struct test_manage {
 
 void test_manage_init(struct test_manage *t);
 void test_manage_end(struct test_manage *t);
+void test_manage_crash(
+    struct test_manage *t); /* test_core_crash(); calls go on with what is left */
 
 /* Run a call to its end, over as many turns as it takes; returns the status. `body` may be NULL. */
 int test_call(struct test_manage *t, const char *method, const char *target, const char *body);
