@@ -107,7 +107,6 @@ static void finish_request(struct control_session *s)
     s->requests.first = input->next;
     if (!s->requests.first)
         input_list_init(&s->requests);
-    s->is_second = false;
     input_free(input);
 }
 
@@ -138,7 +137,6 @@ static void api_is_done(struct manage_call *call, void *session)
     s->api_is_done = true;
     if (s->api_is_starting)
         return;
-    s->is_waiting = false;
     answer_api(s);
     go_on(s);
 }
@@ -150,49 +148,28 @@ static void start_api(struct control_session *s, struct manage_call *call)
     s->api_is_starting = true;
     manage_call_start(s->server->management.manage, call, api_is_done, s);
     s->api_is_starting = false;
-    s->is_waiting = !s->api_is_done;
     if (s->api_is_done)
         answer_api(s);
 }
 
-static void wait_is_over(struct wait *wait);
-
 /* Answer what has come in, in order, until one has to wait. */
 static void go_on(struct control_session *s)
 {
-    while (s->requests.first && !s->is_waiting) {
-        struct control_call call = {.server = s->server, .is_second = s->is_second};
+    while (s->requests.first && !s->api) {
+        struct control_call call = {.server = s->server};
 
         err_clear();
         enum err err = run_command((const struct line *)s->requests.first, &call);
-        if (err) {
-            answer_error(s, err);
-            finish_request(s);
-            continue;
-        }
         if (call.api) {
             start_api(s, call.api);
             continue;
         }
-        s->result = call.result;
-        s->is_second = call.is_again;
-        s->is_waiting = true;
-        s->wait.ready = wait_is_over;
-        core_wait(s->server->core, &s->wait, call.ticket, STAGE_COMMITTED);
-    }
-}
-
-static void wait_is_over(struct wait *wait)
-{
-    struct control_session *s = container_of(wait, struct control_session, wait);
-
-    s->is_waiting = false;
-    if (!s->is_second) {
-        answer(s, s->result);
-        s->result = NULL;
+        if (err)
+            answer_error(s, err);
+        else
+            answer(s, call.result);
         finish_request(s);
     }
-    go_on(s);
 }
 
 static void *session_open(void *core, struct link *link)
@@ -230,12 +207,9 @@ static void session_gone(void *session)
 
     if (s->api)
         manage_call_cancel(s->api);
-    else if (s->is_waiting)
-        core_wait_cancel(&s->wait);
     manage_call_free(s->api);
     while (s->requests.first)
         finish_request(s);
-    json_decref(s->result);
     free(s);
 }
 

@@ -2,11 +2,14 @@
  * The control socket, data.dir/control: administration by the client commands of the same machine
  * and user. A request is one line of JSON, an answer too, in order:
  *
- *   {"command": "topic.create", "name": "orders", "partitions": 4}
- *   {"ok": true, "result": {"name": "orders"}}
- *   {"ok": false, "error": "not found", "text": "topic orders"}
+ *   {"command": "api", "method": "PUT", "path": "/api/vhosts/shop", "body": {...}, "reason": "..."}
+ *   {"ok": true, "result": {"status": 201, "body": ...}}
+ *   {"command": "health"}
+ *   {"ok": false, "error": "not supported", "text": "unknown command helth"}
  *
- * `error` is err_name(). Whoever may open the socket (mode 0600) may do everything.
+ * "api" is the management API (manage/manage.h), body and reason (the header X-Reason) may be missing;
+ * a status of 400 or above is an answer, no error. health, metrics and config.show are about the
+ * server itself. `error` is err_name(). Whoever may open the socket (mode 0600) may do everything.
  */
 #ifndef SERVER_CONTROL_H
 #define SERVER_CONTROL_H

@@ -20,6 +20,14 @@ static void begin(struct fixture *f)
     config_init(&f->config);
     f->server.config = &f->config;
     f->server.core = f->core.core;
+    f->server.management.manage =
+        manage_new(&(struct manage_config){.core = f->core.core,
+                                           .product = "",
+                                           .version = "",
+                                           .rabbitmq_version = "",
+                                           .node = "",
+                                           .data_dir = "",
+                                           .listener_count = &f->server.management.listener_count});
     control_listener_init(&f->server.control, &f->server);
     f->link = sim_link_new(&f->server.control.protocol, f->core.core, NULL);
 }
@@ -27,6 +35,7 @@ static void begin(struct fixture *f)
 static void end(struct fixture *f)
 {
     sim_link_free(f->link);
+    manage_free(f->server.management.manage);
     config_reset(&f->config);
     test_core_end(&f->core);
 }
@@ -55,25 +64,37 @@ static void asks(struct fixture *f, const char *request, const char *answer)
     expect_string(answers(f), answer);
 }
 
-TEST(a_topic_is_made_listed_shown_and_deleted)
+#define PUT_VHOST(name) "{\"command\":\"api\",\"method\":\"PUT\",\"path\":\"/api/vhosts/" name "\"}"
+
+TEST(the_api_is_asked_with_method_path_and_body)
 {
     struct fixture f;
 
     begin(&f);
-    asks(&f, "{\"command\":\"topic.create\",\"name\":\"orders\",\"partitions\":2}",
-         "{\"ok\":true,\"result\":{\"name\":\"orders\",\"partitions\":2}}\n");
-    asks(&f, "{\"command\":\"topic.create\",\"name\":\"orders\"}",
-         "{\"ok\":false,\"error\":\"already exists\",\"text\":\"Topic 'orders' already "
-         "exists.\"}\n");
-    asks(&f, "{\"command\":\"topic.list\"}",
-         "{\"ok\":true,\"result\":[{\"name\":\"orders\",\"partitions\":2,\"messages\":0,"
-         "\"bytes\":0}]}\n");
-    asks(&f, "{\"command\":\"topic.show\",\"name\":\"orders\"}",
-         "{\"ok\":true,\"result\":[{\"partition\":0,\"start\":0,\"end\":0,\"bytes\":0},"
-         "{\"partition\":1,\"start\":0,\"end\":0,\"bytes\":0}]}\n");
-    asks(&f, "{\"command\":\"topic.delete\",\"name\":\"orders\"}", "{\"ok\":true,\"result\":{}}\n");
-    asks(&f, "{\"command\":\"topic.show\",\"name\":\"orders\"}",
-         "{\"ok\":false,\"error\":\"not found\",\"text\":\"there is no topic orders\"}\n");
+    asks(&f,
+         "{\"command\":\"api\",\"method\":\"PUT\",\"path\":\"/api/queues/%2F/q\",\"body\":"
+         "{\"durable\":true}}",
+         "{\"ok\":true,\"result\":{\"status\":201}}\n");
+    expect_true(test_queue(&f.core, "q")->durable);
+    send_line(&f, "{\"command\":\"api\",\"method\":\"GET\",\"path\":"
+                  "\"/api/queues/%2F/q?columns=name,durable\",\"body\":null}");
+    expect_not_null(strstr(answers(&f), "{\"ok\":true,\"result\":{\"status\":200,\"body\":{"));
+    send_line(&f, "{\"command\":\"api\",\"method\":\"GET\",\"path\":\"/api/queues/%2F/none\"}");
+    expect_not_null(strstr(answers(&f), "\"status\":404"));
+    end(&f);
+}
+
+TEST(an_api_request_needs_a_method_and_a_path)
+{
+    struct fixture f;
+
+    begin(&f);
+    send_line(&f, "{\"command\":\"api\",\"path\":\"/api/overview\"}");
+    expect_not_null(strstr(answers(&f), "api: \\\"method\\\" is missing"));
+    send_line(&f, "{\"command\":\"api\",\"method\":\"GET\"}");
+    expect_not_null(strstr(answers(&f), "api: \\\"path\\\" is missing"));
+    send_line(&f, "{\"command\":\"api\",\"method\":\"GET\",\"path\":\"/api\",\"reason\":1}");
+    expect_not_null(strstr(answers(&f), "api: \\\"reason\\\" is missing"));
     end(&f);
 }
 
@@ -82,85 +103,10 @@ TEST(an_answer_waits_until_the_change_is_durable)
     struct fixture f;
 
     begin(&f);
-    send_line(&f, "{\"command\":\"topic.create\",\"name\":\"t\"}");
+    send_line(&f, PUT_VHOST("v"));
     expect_int(sim_link_output(f.link).size, 0);
     test_core_settle(&f.core);
     expect_true(sim_link_output(f.link).size > 0);
-    test_core_crash(&f.core);
-    expect_not_null(topic_find(f.core.core, BYTES_LITERAL("t")));
-    f.server.core = f.core.core;
-    end(&f);
-}
-
-TEST(topic_configs_are_given_and_checked)
-{
-    struct fixture f;
-
-    begin(&f);
-    asks(&f,
-         "{\"command\":\"topic.create\",\"name\":\"t\",\"configs\":{\"max.message.bytes\":\"2048\"}"
-         "}",
-         "{\"ok\":true,\"result\":{\"name\":\"t\",\"partitions\":3}}\n");
-    expect_int(topic_find(f.core.core, BYTES_LITERAL("t"))->message_max_bytes, 2048);
-    send_line(&f, "{\"command\":\"topic.create\",\"name\":\"u\",\"configs\":{\"nope\":\"1\"}}");
-    expect_not_null(strstr(answers(&f), "\"error\":\"invalid argument\""));
-    send_line(&f, "{\"command\":\"topic.create\",\"name\":\"u\",\"configs\":{\"a\":1}}");
-    expect_not_null(strstr(answers(&f), "config a: the value must be a string"));
-    end(&f);
-}
-
-TEST(a_queue_is_made_purged_and_deleted)
-{
-    struct fixture f;
-
-    begin(&f);
-    send_line(&f, "{\"command\":\"queue.create\",\"name\":\"q\"}");
-    expect_not_null(strstr(answers(&f), "\"durable\":true"));
-    struct ticket ticket;
-    expect_ok(test_publish(&f.core, "q", "one", &ticket));
-    asks(&f, "{\"command\":\"queue.purge\",\"name\":\"q\"}",
-         "{\"ok\":true,\"result\":{\"messages\":1}}\n");
-    expect_ok(test_publish(&f.core, "q", "two", &ticket));
-    asks(&f, "{\"command\":\"queue.delete\",\"name\":\"q\",\"if_empty\":true}",
-         "{\"ok\":false,\"error\":\"not empty\",\"text\":\"queue q has 1 messages\"}\n");
-    asks(&f, "{\"command\":\"queue.delete\",\"name\":\"q\"}",
-         "{\"ok\":true,\"result\":{\"messages\":1}}\n");
-    expect_null(test_queue(&f.core, "q"));
-    end(&f);
-}
-
-TEST(a_queue_with_consumers_is_not_deleted_when_that_was_asked)
-{
-    struct fixture f;
-    struct test_consumer consumer = {0};
-
-    begin(&f);
-    test_consume(test_transient_queue(&f.core, "q"), &consumer, 1, true);
-    asks(&f, "{\"command\":\"queue.delete\",\"name\":\"q\",\"if_unused\":true}",
-         "{\"ok\":false,\"error\":\"in use\",\"text\":\"queue q has 1 consumers\"}\n");
-    send_line(&f, "{\"command\":\"queue.show\",\"name\":\"q\"}");
-    expect_not_null(strstr(answers(&f), "\"consumers\":1"));
-    queue_cancel(&consumer.consumer);
-    text_reset(&consumer.got);
-    end(&f);
-}
-
-TEST(queue_names_are_checked)
-{
-    struct fixture f;
-
-    begin(&f);
-    send_line(&f, "{\"command\":\"queue.create\",\"name\":\"\"}");
-    expect_not_null(strstr(answers(&f), "1 to 255 bytes"));
-    send_line(&f, "{\"command\":\"queue.create\",\"name\":\"amq.x\"}");
-    expect_not_null(strstr(answers(&f), "does not begin with amq."));
-    send_line(&f, "{\"command\":\"queue.create\",\"name\":\"q\",\"vhost\":\"nope\"}");
-    expect_not_null(strstr(answers(&f), "there is no vhost nope"));
-    send_line(&f, "{\"command\":\"queue.create\"}");
-    expect_not_null(strstr(answers(&f), "queue.create: \\\"name\\\" is missing"));
-    send_line(&f, "{\"command\":\"queue.create\",\"name\":\"q\"}");
-    send_line(&f, "{\"command\":\"queue.create\",\"name\":\"q\"}");
-    expect_not_null(strstr(answers(&f), "queue q exists already"));
     end(&f);
 }
 
@@ -169,13 +115,10 @@ TEST(requests_sent_at_once_are_answered_in_order)
     struct fixture f;
 
     begin(&f);
-    asks(&f,
-         "{\"command\":\"topic.create\",\"name\":\"a\"}\n"
-         "{\"command\":\"nope\"}\n"
-         "{\"command\":\"topic.delete\",\"name\":\"a\"}",
-         "{\"ok\":true,\"result\":{\"name\":\"a\",\"partitions\":3}}\n"
+    asks(&f, PUT_VHOST("v") "\n{\"command\":\"nope\"}\n" PUT_VHOST("v"),
+         "{\"ok\":true,\"result\":{\"status\":201}}\n"
          "{\"ok\":false,\"error\":\"not supported\",\"text\":\"unknown command nope\"}\n"
-         "{\"ok\":true,\"result\":{}}\n");
+         "{\"ok\":true,\"result\":{\"status\":204}}\n");
     end(&f);
 }
 
@@ -196,14 +139,24 @@ TEST(a_client_that_leaves_while_it_waits_is_forgotten)
     struct fixture f;
 
     begin(&f);
-    send_line(&f, "{\"command\":\"topic.create\",\"name\":\"a\"}");
-    send_line(&f, "{\"command\":\"topic.create\",\"name\":\"b\"}");
+    send_line(&f, PUT_VHOST("a"));
+    send_line(&f, PUT_VHOST("b"));
     sim_link_end(f.link);
     sim_link_turn(f.link);
     expect_true(sim_link_is_gone(f.link));
     test_core_settle(&f.core);
-    expect_not_null(topic_find(f.core.core, BYTES_LITERAL("a")));
-    expect_null(topic_find(f.core.core, BYTES_LITERAL("b")));
+    expect_not_null(vhost_find(f.core.core, BYTES_LITERAL("a")));
+    expect_null(vhost_find(f.core.core, BYTES_LITERAL("b")));
+    end(&f);
+}
+
+TEST(the_counters_are_shown)
+{
+    struct fixture f;
+
+    begin(&f);
+    send_line(&f, "{\"command\":\"metrics\"}");
+    expect_not_null(strstr(answers(&f), "\"name\":\"commits\",\"value\":"));
     end(&f);
 }
 
