@@ -58,6 +58,14 @@ static void open_world(struct world *w)
                  &(struct queue_spec){.name = BYTES_LITERAL("q"), .durable = true});
     config_init(&w->config);
     w->server = (struct server){.config = &w->config, .core = w->core};
+    w->server.management.manage =
+        manage_new(&(struct manage_config){.core = w->core,
+                                           .product = "",
+                                           .version = "",
+                                           .rabbitmq_version = "",
+                                           .node = "",
+                                           .data_dir = "",
+                                           .listener_count = &w->server.management.listener_count});
     control_listener_init(&w->server.control, &w->server);
     w->link = sim_link_new(&w->server.control.protocol, w->core, NULL);
     turn(w);
@@ -74,6 +82,7 @@ static void close_world(struct world *w)
         sim_jobs_drain(w->jobs);
         core_turn_begin(w->core, w->now_ns, 1700000000000);
     }
+    manage_free(w->server.management.manage);
     core_turn_end(w->core);
     sim_jobs_drain(w->jobs);
     core_abandon(w->core);
