@@ -66,17 +66,7 @@ static const struct policy_key keys[] = {
     INTEGER("message-ttl", "message TTL", 0, most, true, MERGE_MIN, NOT_STREAM),
     CHOICE("overflow", "overflow value", "drop-head reject-publish reject-publish-dlx", true,
            NOT_STREAM),
-    /* Consumers and retries. */
     INTEGER("consumer-timeout", "consumer timeout", 0, most, false, MERGE_OPERATOR, EVERY),
-    INTEGER("consumer-disconnected-timeout", "consumer disconnected timeout", 0, most, false,
-            MERGE_OPERATOR, EVERY),
-    CHOICE("delayed-retry-type",
-           "delayed retry type. Must be one of: all, failed, returned, disabled",
-           "all failed returned disabled", true, EVERY),
-    INTEGER("delayed-retry-min", "delayed retry minimum delay. Must be a positive integer", 1, most,
-            true, MERGE_MAX, EVERY),
-    INTEGER("delayed-retry-max", "delayed retry maximum delay. Must be a positive integer", 1, most,
-            true, MERGE_MIN, EVERY),
     /* Streams. */
     STRING("max-age", "max age", false, ONLY_STREAM),
     INTEGER("stream-max-segment-size-bytes", "segment size", 0, 3000000000, false, MERGE_OPERATOR,
