@@ -305,10 +305,16 @@ enum err vhost_delete(struct vhost *vhost)
     return OK;
 }
 
-void vhost_wait_gone(struct vhost *vhost, struct wait *wait)
+bool vhost_is_doomed(struct core *core, struct bytes name)
 {
-    check(vhost->doomed);
-    list_push_back(&vhost->gone, &wait->node);
+    const struct vhost *vhost = vhost_lookup(core, name);
+    return vhost && vhost->doomed;
+}
+
+void vhost_wait_gone(struct core *core, struct bytes name, struct wait *wait)
+{
+    check(vhost_is_doomed(core, name));
+    list_push_back(&vhost_lookup(core, name)->gone, &wait->node);
 }
 
 /* ---- limits ---- */

@@ -79,8 +79,10 @@ must_use enum err vhost_set_limits(struct vhost *, int64_t max_connections, int6
 must_use enum err vhost_protect(struct vhost *, bool is_protected);
 /* Delete it, however long that takes. E_PRECONDITION: it is protected; E_FROZEN, E_NO_SPACE. */
 must_use enum err vhost_delete(struct vhost *);
-/* In the turn in which it has been called: ready when the vhost is gone and that is durable. */
-void vhost_wait_gone(struct vhost *, struct wait *);
+/* Is one of this name being deleted? */
+bool vhost_is_doomed(struct core *, struct bytes name);
+/* Of one that is: ready when it is gone and that is durable. */
+void vhost_wait_gone(struct core *, struct bytes name, struct wait *);
 
 /* For who keeps a pointer to it: it does not go away, though it may be deleted. */
 struct vhost *vhost_ref(struct vhost *);

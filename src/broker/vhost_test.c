@@ -131,7 +131,7 @@ TEST(deleting_a_vhost_takes_turns_and_leaves_nothing)
     fill(&t, vhost, 400);
     test_core_settle(&t);
     expect_ok(vhost_delete(vhost));
-    vhost_wait_gone(vhost, &gone.wait);
+    vhost_wait_gone(t.core, B("v"), &gone.wait);
     expect_null(vhost_find(t.core, B("v")));
     expect_err(vhost_create(t.core, B("v"), &(struct vhost_spec){0}, &vhost), E_LOCKED);
     expect_err_text("vhost 'v' is being deleted");

@@ -204,6 +204,18 @@ TEST(a_deletion_is_answered_when_everything_is_gone)
     test_manage_end(&t);
 }
 
+TEST(who_makes_a_vhost_anew_waits_until_the_old_one_is_gone)
+{
+    test_manage_init(&t);
+    call("PUT", "/api/vhosts/v", NULL, 201);
+    expect_ok(vhost_delete(vhost_find(t.core.core, BYTES_LITERAL("v"))));
+    expect_true(vhost_is_doomed(t.core.core, BYTES_LITERAL("v")));
+    call("PUT", "/api/vhosts/v", "{\"description\":\"new\"}", 201);
+    call("GET", "/api/vhosts/v", NULL, 200);
+    expect_string(test_json_text(&t, "description"), "new");
+    test_manage_end(&t);
+}
+
 TEST(a_vhost_tells_how_many_messages_are_in_its_queues)
 {
     struct ticket ticket;

@@ -124,9 +124,14 @@ static void get_vhost(struct manage_call *call)
 static void put_vhost(struct manage_call *call)
 {
     struct user *creator = call->user ? user_find(call->core, call->user->name) : NULL;
+    struct bytes name = manage_param(call, "name");
     bool created = false;
-    enum err err =
-        access_put_vhost(call->core, manage_param(call, "name"), call->body, creator, &created);
+
+    if (vhost_is_doomed(call->core, name)) { /* the name is free when that one is gone */
+        vhost_wait_gone(call->core, name, manage_again(call, put_vhost));
+        return;
+    }
+    enum err err = access_put_vhost(call->core, name, call->body, creator, &created);
 
     end_change(call, err, created ? 201 : 204);
 }
@@ -149,7 +154,7 @@ static void delete_vhost(struct manage_call *call)
     else if (err)
         manage_fail(call, err);
     else
-        vhost_wait_gone(vhost, manage_again(call, deleted));
+        vhost_wait_gone(call->core, manage_param(call, "name"), manage_again(call, deleted));
 }
 
 static void protect(struct manage_call *call, bool is_protected)

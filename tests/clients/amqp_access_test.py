@@ -4,9 +4,11 @@ RabbitMQ's codes and texts.
 PABAL_AMQP and PABAL_HTTP name a broker that runs already: RabbitMQ's own answers are the same.
 """
 import base64
+import contextlib
 import json
 import os
 import re
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -274,16 +276,45 @@ def test_a_password_hash_of_rabbitmq_logs_in(world):
     world.connect(password="test12")
 
 
-def test_what_was_set_is_there_after_kill(own_broker, name):
+@pytest.fixture
+def own_world(own_broker, name):
     if not own_broker.http:
         pytest.skip(f"{own_broker.name} has no management API here")
-    world = World(own_broker.amqp, own_broker.http, name)
-    world.permit(configure="^a", write="", read="")
+    one = World(own_broker.amqp, own_broker.http, name)
+    yield one
+    one.close()
+
+
+def kill_and_start(own_broker, world):
     own_broker.kill()
     own_broker.start()
-    again = World.__new__(World)
-    again.amqp, again.api, again.name, again.connections = own_broker.amqp, Api(own_broker.http), name, []
-    connection = again.connect()
+    world.amqp, world.api, world.connections = own_broker.amqp, Api(own_broker.http), []
+
+
+def test_what_was_set_is_there_after_kill(own_broker, own_world):
+    own_world.permit(configure="^a", write="", read="")
+    kill_and_start(own_broker, own_world)
+    connection = own_world.connect()
     connection.channel().queue_declare("a")
     assert refused(connection, lambda c: c.queue_declare("b"))[0] == 403
-    connection.close()
+
+
+def test_the_deletion_of_a_vhost_goes_on_after_kill(own_broker, own_world):
+    own_world.permit(**ALL)
+    channel = own_world.connect().channel()
+    for i in range(1500):
+        channel.queue_declare(f"q{i}", durable=True)
+
+    def delete():
+        with contextlib.suppress(OSError):  # its answer may never come
+            own_world.api.request("DELETE", "vhosts", own_world.name)
+
+    threading.Thread(target=delete).start()
+    with pytest.raises(pika.exceptions.AMQPError):
+        while True:
+            channel.connection.process_data_events(1)  # until the vhost closes it
+    kill_and_start(own_broker, own_world)
+    assert own_world.api.request("GET", "vhosts", own_world.name)[0] == 404
+    own_world.api.put("vhosts", own_world.name)
+    status, queues = own_world.api.request("GET", "queues", own_world.name)
+    assert (status, queues) == (200, [])
