@@ -3,7 +3,6 @@ that some of them bring along. Some of those look for RabbitMQ's name before the
 import os
 import re
 import subprocess
-import sys
 
 import pytest
 
@@ -110,8 +109,8 @@ def redis():
 
 # Left out: those that use other brokers and databases, and two that look into the log of a worker that other
 # tests have used (they fail with RabbitMQ here, too).
-CELERY = ["t/integration/test_tasks.py", "t/integration/test_inspect.py", "t/integration/test_worker.py",
-          "--deselect", "t/integration/test_tasks.py::test_trace_log_arguments"]
+CELERY = ["-p", "celery.contrib.pytest", "t/integration/test_tasks.py", "t/integration/test_inspect.py",
+          "t/integration/test_worker.py", "--deselect", "t/integration/test_tasks.py::test_trace_log_arguments"]
 
 
 @pytest.mark.timeout(500)
