@@ -29,6 +29,12 @@ void manage_answer_text(struct manage_call *call, int status, const char *conten
     *text = (struct text){0};
 }
 
+void manage_answer_json_text(struct manage_call *call, int status, struct text *text)
+{
+    call->answer.text_is_json = true;
+    manage_answer_text(call, status, "application/json", text);
+}
+
 void manage_answer_drop(struct manage_call *call)
 {
     json_decref(call->answer.json);

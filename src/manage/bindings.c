@@ -93,7 +93,6 @@ static json_t *default_binding(const struct queue *queue)
 /* ---- lists ---- */
 
 struct collecting {
-    struct manage_call *call;
     struct manage_list *list;
     struct text more; /* scratch */
 };
@@ -128,49 +127,38 @@ static void add_default(struct collecting *c, const struct queue *queue)
                                                   .more = text_bytes(&c->more)});
 }
 
-static void add_defaults(struct collecting *c, struct vhost *vhost)
+/* From the side of the destinations, which have few bindings each. */
+static void add_of_queue(struct manage_list *list, const struct queue *queue)
 {
-    size_t position = 0;
-    const struct queue *queue;
+    struct collecting c = {.list = list};
 
-    while ((queue = map_next(&vhost->queues, &position)))
-        add_default(c, queue);
+    add_default(&c, queue);
+    queue_each_binding(queue, add_binding, &c);
+    text_reset(&c.more);
 }
 
-static void add_of_vhost(void *ctx, struct vhost *vhost)
+static void add_to_exchange(struct manage_list *list, const struct exchange *x)
 {
-    struct collecting *c = ctx;
-    size_t position = 0;
-    const struct exchange *x;
+    struct collecting c = {.list = list};
 
-    if (!c->call->vhost && !manage_may_see(c->call, vhost))
-        return;
-    add_defaults(c, vhost);
-    while ((x = map_next(&vhost->exchanges, &position)))
-        exchange_each_binding(x, add_binding, c);
+    exchange_each_incoming(x, add_binding, &c);
+    text_reset(&c.more);
 }
 
-static void collect_all(struct manage_call *call, struct manage_list *list)
+static void add_default_of(struct manage_list *list, const struct queue *queue)
 {
-    struct collecting c = {call, list, {0}};
+    struct collecting c = {.list = list};
 
-    if (call->vhost)
-        add_of_vhost(&c, call->vhost);
-    else
-        vhost_each(call->core, add_of_vhost, &c);
+    add_default(&c, queue);
     text_reset(&c.more);
 }
 
 static void collect_of_queue(struct manage_call *call, struct manage_list *list)
 {
-    struct collecting c = {call, list, {0}};
     const struct queue *queue = queue_find(call->vhost, manage_param(call, "name"));
 
-    if (!queue)
-        return;
-    add_default(&c, queue);
-    queue_each_binding(queue, add_binding, &c);
-    text_reset(&c.more);
+    if (queue)
+        add_of_queue(list, queue);
 }
 
 static const struct exchange *exchange_of(const struct manage_call *call)
@@ -180,11 +168,9 @@ static const struct exchange *exchange_of(const struct manage_call *call)
 
 static void collect_from_exchange(struct manage_call *call, struct manage_list *list)
 {
-    struct collecting c = {call, list, {0}};
+    struct collecting c = {.list = list};
     const struct exchange *x = exchange_of(call);
 
-    if (x && !x->name.size)
-        add_defaults(&c, call->vhost);
     if (x)
         exchange_each_binding(x, add_binding, &c);
     text_reset(&c.more);
@@ -192,12 +178,10 @@ static void collect_from_exchange(struct manage_call *call, struct manage_list *
 
 static void collect_to_exchange(struct manage_call *call, struct manage_list *list)
 {
-    struct collecting c = {call, list, {0}};
     const struct exchange *x = exchange_of(call);
 
     if (x)
-        exchange_each_incoming(x, add_binding, &c);
-    text_reset(&c.more);
+        add_to_exchange(list, x);
 }
 
 struct finding {
@@ -234,7 +218,8 @@ static json_t *row(struct manage_call *call, const struct manage_key *key)
 
 static void list_all(struct manage_call *call)
 {
-    static const struct manage_list_kind kind = {.collect = collect_all, .row = row};
+    static const struct manage_list_kind kind = {
+        .add_queue = add_of_queue, .add_exchange = add_to_exchange, .row = row};
     manage_list(call, &kind);
 }
 
@@ -251,7 +236,9 @@ static void list_of_queue(struct manage_call *call)
 static void list_from_exchange(struct manage_call *call)
 {
     static const struct manage_list_kind kind = {.collect = collect_from_exchange, .row = row};
-    manage_list(call, &kind);
+    static const struct manage_list_kind by_default = {.add_queue = add_default_of, .row = row};
+
+    manage_list(call, objects_exchange_name(call, "name").size ? &kind : &by_default);
 }
 
 static void list_to_exchange(struct manage_call *call)

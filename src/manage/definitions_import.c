@@ -397,7 +397,7 @@ static enum err import_queue(struct definitions_import *in, const json_t *object
 
 static enum err read_destination_type(const json_t *object, bool *out_to_exchange)
 {
-    struct bytes type;
+    struct bytes type = BYTES_NULL;
     enum err err = need_string(object, "destination_type", &type);
 
     *out_to_exchange = !err && bytes_equal_string(type, "exchange");

@@ -47,31 +47,9 @@ static json_t *object(const struct manage_call *call, const struct exchange *x)
 
 /* ---- lists ---- */
 
-struct collecting {
-    struct manage_call *call;
-    struct manage_list *list;
-};
-
-static void collect_of(void *ctx, struct vhost *vhost)
+static void add(struct manage_list *list, const struct exchange *x)
 {
-    struct collecting *c = ctx;
-    size_t position = 0;
-    const struct exchange *x;
-
-    if (!c->call->vhost && !manage_may_see(c->call, vhost))
-        return;
-    while ((x = map_next(&vhost->exchanges, &position)))
-        manage_list_add(c->list, &(struct manage_key){.vhost = vhost->name, .name = x->name});
-}
-
-static void collect(struct manage_call *call, struct manage_list *list)
-{
-    struct collecting c = {call, list};
-
-    if (call->vhost)
-        collect_of(&c, call->vhost);
-    else
-        vhost_each(call->core, collect_of, &c);
+    manage_list_add(list, &(struct manage_key){.vhost = x->vhost->name, .name = x->name});
 }
 
 static json_t *row(struct manage_call *call, const struct manage_key *key)
@@ -84,7 +62,7 @@ static json_t *row(struct manage_call *call, const struct manage_key *key)
 
 static void list_exchanges(struct manage_call *call)
 {
-    static const struct manage_list_kind kind = {.collect = collect, .row = row};
+    static const struct manage_list_kind kind = {.add_exchange = add, .row = row};
     manage_list(call, &kind);
 }
 

@@ -6,14 +6,20 @@
 #include "base/mem.h"
 #include "base/number.h"
 #include "base/vec.h"
+#include "broker/exchange.h"
 #include "broker/pattern.h"
+#include "broker/vhost.h"
+#include "manage/columns.h"
 #include "manage/json.h"
+#include "manage/slow_sort.h"
 
 enum {
     PAGE_SIZE_DEFAULT = 100,
     PAGE_SIZE_MAX = 500,
     FILTER_MAX_BYTES = 1000, /* of a regex */
-    SLICE_ROWS = 100,        /* made in one turn */
+    SLICE_ROWS = 40,         /* made in one turn */
+    SLICE_COMPARISONS = 8192,
+    SLICE_OBJECTS = 1500, /* named in one turn */
     KEYS_MAX_BYTES = 1 << 30,
 };
 
@@ -25,25 +31,55 @@ struct list_query {
     bool is_regex, is_reverse;
 };
 
+/* One row of the answer: where it comes from, and what it is sorted by. */
+struct list_entry {
+    uint32_t source; /* index of the key, or of the given row */
+    uint32_t part;   /* of the array that the key's row() makes */
+    json_t *value;   /* of the column to sort by; NULL: it has none */
+};
+
+/* Where the walk through the vhosts' maps is. */
+struct list_walk {
+    VEC(struct bytes) vhosts; /* names, in the list's arena */
+    size_t vhost;
+    bool in_exchanges;         /* behind the queues */
+    bool has_restarted;        /* a map has grown or shrunk: some of it may be there twice */
+    size_t position, capacity; /* in the map, and its */
+};
+
 struct manage_list {
     const struct manage_list_kind *kind;
     struct pattern pattern; /* of the names that are wanted, if it is a regex */
     struct list_query query;
     struct arena arena; /* of the keys */
     VEC(struct manage_key) keys;
-    size_t total, filtered; /* rows, before the page was cut out */
-    size_t next;            /* key to make a row of */
-    json_t *rows;
+    json_t *given; /* rows that are there already, instead of keys */
+    size_t total;  /* before the filter */
+    struct list_walk walk;
+    struct slow_sort sort;
+    VEC(struct list_entry) entries; /* what was looked at, before it is sorted by a column */
+    size_t next, first, end;        /* in the order that was sorted: the next one, and the page */
+    json_t *made;                   /* what row() made last, for the parts to come */
+    uint32_t made_of;
+    struct text text; /* the rows of the answer, with commas between */
+    size_t row_count;
 };
 
 static void list_free(void *state)
 {
     struct manage_list *list = state;
 
-    json_decref(list->rows);
+    for (size_t i = 0; i < list->entries.count; i++)
+        json_decref(list->entries.items[i].value);
+    vec_reset(&list->entries);
+    slow_sort_reset(&list->sort);
+    json_decref(list->given);
+    json_decref(list->made);
+    text_reset(&list->text);
     pattern_reset(&list->pattern);
     arena_reset(&list->arena);
     vec_reset(&list->keys);
+    vec_reset(&list->walk.vhosts);
     free(list);
 }
 
@@ -88,134 +124,18 @@ static bool read_query(struct manage_call *call, struct list_query *q)
     return true;
 }
 
-/* ---- columns ---- */
-
-/* The member that "a.b" leads to, or NULL. */
-static json_t *dotted(const json_t *row, struct bytes path)
-{
-    while (path.size) {
-        const uint8_t *dot = memchr(path.data, '.', path.size);
-        size_t size = dot ? (size_t)(dot - path.data) : path.size;
-        row = json_object_getn(row, (const char *)path.data, size);
-        size += dot ? 1 : 0;
-        path = bytes_of(path.data + size, path.size - size);
-    }
-    return (json_t *)(uintptr_t)row;
-}
-
-/* Copy "a.b" of `row` to the same place in `out`. */
-static void copy_column(json_t *out, const json_t *row, struct bytes path)
-{
-    const uint8_t *dot = memchr(path.data, '.', path.size);
-    size_t size = dot ? (size_t)(dot - path.data) : path.size;
-    json_t *value = json_object_getn(row, (const char *)path.data, size);
-
-    if (!value)
-        return;
-    if (!dot || !json_is_object(value)) {
-        json_object_setn(out, (const char *)path.data, size, value);
-        return;
-    }
-    json_t *inner = json_object_getn(out, (const char *)path.data, size);
-    if (!inner) {
-        inner = json_object();
-        json_object_setn_new(out, (const char *)path.data, size, inner);
-    }
-    copy_column(inner, value, bytes_of(dot + 1, path.size - size - 1));
-}
-
-json_t *manage_columns(const struct manage_call *call, json_t *row)
-{
-    const char *columns = manage_query(call, "columns");
-
-    if (!columns || !json_is_object(row))
-        return row;
-    json_t *out = json_object();
-    for (const char *at = columns; *at;) {
-        const char *end = strchrnul(at, ',');
-        if (end > at)
-            copy_column(out, row, bytes_of(at, (size_t)(end - at)));
-        at = *end ? end + 1 : end;
-    }
-    json_decref(row);
-    return out;
-}
-
 /* ---- order ---- */
 
-/* As Erlang orders what is of different types: numbers, words, objects, lists, texts. */
-static int rank(const json_t *v)
+static int compare_entries(const void *ctx, uint32_t a, uint32_t b)
 {
-    switch (v ? json_typeof(v) : JSON_INTEGER) {
-    case JSON_INTEGER:
-    case JSON_REAL: return 0;
-    case JSON_TRUE:
-    case JSON_FALSE:
-    case JSON_NULL: return 1;
-    case JSON_OBJECT: return 2;
-    case JSON_ARRAY: return 3;
-    case JSON_STRING: return 4;
-    }
-    return 5;
+    const struct list_entry *entries = ctx;
+    return columns_compare(entries[a].value, entries[b].value);
 }
 
-/* false, null, true: in the order of their letters. */
-static int word_rank(const json_t *v)
+static int compare_keys(const void *ctx, uint32_t a, uint32_t b)
 {
-    return json_is_true(v) ? 2 : json_is_null(v) ? 1 : 0;
-}
-
-/* What is not there counts as 0. */
-static int compare_values(const json_t *a, const json_t *b)
-{
-    if (rank(a) != rank(b))
-        return rank(a) - rank(b);
-    switch (rank(a)) {
-    case 0: {
-        double of_a = a ? json_number_value(a) : 0, of_b = b ? json_number_value(b) : 0;
-        return (of_a > of_b) - (of_a < of_b);
-    }
-    case 1: return word_rank(a) - word_rank(b);
-    case 4: return bytes_compare(manage_bytes_of(a), manage_bytes_of(b));
-    default: return 0;
-    }
-}
-
-struct sorted_row {
-    json_t *row;
-    const json_t *value; /* of the column */
-    size_t index;        /* among the rows as they were */
-};
-
-static int compare_rows(const void *a, const void *b)
-{
-    const struct sorted_row *of_a = a, *of_b = b;
-    int order = compare_values(of_a->value, of_b->value);
-
-    return order ? order : (of_a->index > of_b->index) - (of_a->index < of_b->index);
-}
-
-/* Rows that are equal in the column stay in their order. Takes and returns a reference. */
-static json_t *sort_rows(json_t *rows, const char *column, bool is_reverse)
-{
-    size_t count = json_array_size(rows), i;
-    struct sorted_row *items = xmalloc((count + 1) * sizeof *items);
-    json_t *row, *out = json_array();
-
-    json_array_foreach(rows, i, row) items[i] =
-        (struct sorted_row){row, column ? dotted(row, bytes_from_string(column)) : NULL, i};
-    if (column)
-        qsort(items, count, sizeof *items, compare_rows);
-    for (i = 0; i < count; i++)
-        json_array_append(out, items[is_reverse ? count - 1 - i : i].row);
-    free(items);
-    json_decref(rows);
-    return out;
-}
-
-static int compare_keys(const void *a, const void *b)
-{
-    const struct manage_key *of_a = a, *of_b = b;
+    const struct manage_key *of_a = (const struct manage_key *)ctx + a;
+    const struct manage_key *of_b = (const struct manage_key *)ctx + b;
     int order = bytes_compare(of_a->vhost, of_b->vhost);
 
     if (!order)
@@ -223,15 +143,6 @@ static int compare_keys(const void *a, const void *b)
     if (!order)
         order = bytes_compare(of_a->more, of_b->more);
     return order ? order : (of_a->id > of_b->id) - (of_a->id < of_b->id);
-}
-
-static void reverse_keys(struct manage_list *list)
-{
-    for (size_t i = 0, j = list->keys.count; i + 1 < j; i++) {
-        struct manage_key key = list->keys.items[i];
-        list->keys.items[i] = list->keys.items[--j];
-        list->keys.items[j] = key;
-    }
 }
 
 /* ---- the filter ---- */
@@ -253,16 +164,6 @@ static bool is_wanted(const struct manage_list *list, struct bytes name)
     if (!q->has_page || !q->name || !*q->name)
         return true;
     return q->is_regex ? pattern_matches(&list->pattern, name) : contains(name, q->name);
-}
-
-static void filter_keys(struct manage_list *list)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < list->keys.count; i++)
-        if (is_wanted(list, list->keys.items[i].name))
-            list->keys.items[kept++] = list->keys.items[i];
-    list->keys.count = kept;
 }
 
 /* ---- the page ---- */
@@ -293,74 +194,207 @@ static void fail_out_of_range(struct manage_call *call, const struct list_query 
     manage_fail_as(call, 400, "page_out_of_range", reason);
 }
 
-static json_t *page_object(const struct manage_list *list, json_t *items)
-{
-    int64_t size = list->query.page_size;
-    int64_t pages = ((int64_t)list->filtered + size - 1) / size;
+/* ---- the rows, some in each turn ---- */
 
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "total_count", (json_int_t)list->total,
-                     "item_count", (json_int_t)json_array_size(items), "filtered_count",
-                     (json_int_t)list->filtered, "page", (json_int_t)list->query.page, "page_size",
-                     (json_int_t)size, "page_count", (json_int_t)pages, "items", items);
+static int append_json(const char *piece, size_t size, void *ctx)
+{
+    text_append(ctx, bytes_of(piece, size));
+    return 0;
 }
 
-static void finish(struct manage_call *call)
+/* Takes the reference. */
+static void put_row(struct manage_call *call, json_t *row)
 {
     struct manage_list *list = call->state;
-    json_t *items = json_array(), *row;
+
+    row = manage_columns(call, row);
+    if (list->row_count++)
+        text_put_u8(&list->text, ',');
+    if (json_dump_callback(row, append_json, &list->text, JSON_COMPACT | JSON_ENCODE_ANY))
+        check(false); /* all strings were checked when they were made */
+    json_decref(row);
+}
+
+static void put_rows(struct manage_call *call, json_t *rows)
+{
+    json_t *row;
     size_t i;
 
-    json_array_foreach(list->rows, i, row)
-        json_array_append_new(items, manage_columns(call, json_incref(row)));
-    manage_answer(call, 200, list->query.has_page ? page_object(list, items) : items);
-}
-
-/* All rows are there: by a column, and only now the page. */
-static void sort_and_cut(struct manage_call *call)
-{
-    struct manage_list *list = call->state;
-    size_t first, end, count = json_array_size(list->rows);
-
-    if (!cut_page(&list->query, count, &first, &end)) {
-        fail_out_of_range(call, &list->query, count);
+    if (!json_is_array(rows)) {
+        if (rows)
+            put_row(call, rows);
         return;
     }
-    list->filtered = count;
-    list->rows = sort_rows(list->rows, list->query.sort, list->query.is_reverse);
-    if (list->query.has_page) {
-        json_t *page = json_array();
-        for (size_t i = first; i < end; i++)
-            json_array_append(page, json_array_get(list->rows, i));
-        json_decref(list->rows);
-        list->rows = page;
-    }
-    finish(call);
+    json_array_foreach(rows, i, row) put_row(call, json_incref(row));
+    json_decref(rows);
 }
 
-/* ---- many rows, in slices ---- */
-
-static void add_row(struct manage_list *list, json_t *row)
+/* A row, or an array of them; a new reference, NULL: it is gone since. */
+static json_t *make_row(struct manage_call *call, uint32_t source)
 {
-    if (json_is_array(row)) {
-        json_array_extend(list->rows, row);
-        json_decref(row);
-    } else if (row) {
-        json_array_append_new(list->rows, row);
-    }
+    const struct manage_list *list = call->state;
+
+    return list->given ? json_incref(json_array_get(list->given, source))
+                       : list->kind->row(call, &list->keys.items[source]);
 }
 
-static void make_slice(struct manage_call *call)
+/* The part that an entry is of what its source makes. */
+static void put_entry(struct manage_call *call, const struct list_entry *entry)
 {
     struct manage_list *list = call->state;
 
-    for (int made = 0; made < SLICE_ROWS && list->next < list->keys.count; made++)
-        add_row(list, list->kind->row(call, &list->keys.items[list->next++]));
-    if (list->next < list->keys.count)
-        manage_yield(call, make_slice);
-    else if (list->query.sort || list->kind->rows_are_many)
-        sort_and_cut(call);
+    if (!list->made || list->made_of != entry->source) {
+        json_decref(list->made);
+        list->made = make_row(call, entry->source);
+        list->made_of = entry->source;
+    }
+    json_t *row = json_is_array(list->made) ? json_array_get(list->made, entry->part) : list->made;
+    if (row)
+        put_row(call, json_incref(row));
+}
+
+static void answer(struct manage_call *call)
+{
+    struct manage_list *list = call->state;
+    const struct list_query *q = &list->query;
+    struct text out = {0};
+
+    if (q->has_page) {
+        int64_t filtered = (int64_t)list->sort.count;
+        text_printf(&out,
+                    "{\"total_count\":%zu,\"item_count\":%zu,\"filtered_count\":%lld,\"page\":%lld,"
+                    "\"page_size\":%lld,\"page_count\":%lld,\"items\":",
+                    list->total, list->row_count, (long long)filtered, (long long)q->page,
+                    (long long)q->page_size,
+                    (long long)((filtered + q->page_size - 1) / q->page_size));
+    }
+    text_put_u8(&out, '[');
+    if (out.size == 1 && list->text.size) { /* it may be large: not copied */
+        text_put_u8(&list->text, ']');
+        list->text.data[0] = '[';
+        text_reset(&out);
+        manage_answer_json_text(call, 200, &list->text);
+        return;
+    }
+    text_append(&out, bytes_of(list->text.data + 1, list->text.size ? list->text.size - 1 : 0));
+    text_append_string(&out, q->has_page ? "]}" : "]");
+    manage_answer_json_text(call, 200, &out);
+}
+
+static void put_slice(struct manage_call *call)
+{
+    struct manage_list *list = call->state;
+
+    for (int made = 0; made < SLICE_ROWS && list->next < list->end; made++, list->next++) {
+        size_t at = list->query.is_reverse ? list->sort.count - 1 - list->next : list->next;
+        uint32_t index = list->sort.order[at];
+        if (list->entries.count)
+            put_entry(call, &list->entries.items[index]);
+        else
+            put_rows(call, make_row(call, index));
+    }
+    if (list->next < list->end)
+        manage_yield(call, put_slice);
     else
-        finish(call);
+        answer(call);
+}
+
+static void begin_rows(struct manage_call *call)
+{
+    struct manage_list *list = call->state;
+
+    if (!cut_page(&list->query, list->sort.count, &list->first, &list->end)) {
+        fail_out_of_range(call, &list->query, list->sort.count);
+        return;
+    }
+    list->next = list->first;
+    text_put_u8(&list->text, ' '); /* room for the bracket */
+    put_slice(call);
+}
+
+/* ---- by a column: look at every row, then sort ---- */
+
+static void sort_entries(struct manage_call *call)
+{
+    struct manage_list *list = call->state;
+
+    if (slow_sort_step(&list->sort, SLICE_COMPARISONS))
+        begin_rows(call);
+    else
+        manage_yield(call, sort_entries);
+}
+
+static void note_entry(struct manage_list *list, uint32_t source, uint32_t part, const json_t *row)
+{
+    json_t *value =
+        list->query.sort ? columns_find(row, bytes_from_string(list->query.sort)) : NULL;
+
+    vec_push(&list->entries, ((struct list_entry){source, part, json_incref(value)}));
+}
+
+static void look_at(struct manage_call *call, uint32_t source)
+{
+    struct manage_list *list = call->state;
+    json_t *rows = make_row(call, source), *row;
+    size_t i;
+
+    if (json_is_array(rows)) {
+        json_array_foreach(rows, i, row) note_entry(list, source, (uint32_t)i, row);
+    } else if (rows) {
+        note_entry(list, source, 0, rows);
+    }
+    json_decref(rows);
+}
+
+static void look_at_slice(struct manage_call *call)
+{
+    struct manage_list *list = call->state;
+
+    for (int made = 0; made < SLICE_ROWS && list->next < list->sort.count; made++)
+        look_at(call, list->sort.order[list->next++]);
+    if (list->next < list->sort.count) {
+        manage_yield(call, look_at_slice);
+        return;
+    }
+    slow_sort_start(&list->sort, list->entries.count, compare_entries, list->entries.items);
+    sort_entries(call);
+}
+
+/* Neighbours that are the same, after a walk that began anew. */
+static void drop_doubles(struct manage_list *list)
+{
+    struct slow_sort *s = &list->sort;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < s->count; i++)
+        if (i == 0 || compare_keys(list->keys.items, s->order[kept - 1], s->order[i]) != 0)
+            s->order[kept++] = s->order[i];
+    s->count = kept;
+}
+
+/* In the order of names by now. What the answer says of counts, and the order by a column, can only
+ * be known when every row was looked at. */
+static void names_are_sorted(struct manage_call *call)
+{
+    struct manage_list *list = call->state;
+    bool parts_count = list->kind && list->kind->rows_are_many && list->query.has_page;
+
+    if (list->walk.has_restarted)
+        drop_doubles(list);
+    if (list->query.sort || parts_count)
+        look_at_slice(call);
+    else
+        begin_rows(call);
+}
+
+static void sort_names(struct manage_call *call)
+{
+    struct manage_list *list = call->state;
+
+    if (slow_sort_step(&list->sort, SLICE_COMPARISONS))
+        names_are_sorted(call);
+    else
+        manage_yield(call, sort_names);
 }
 
 /* Upper and lower case are the same. */
@@ -395,6 +429,88 @@ static struct manage_list *list_new(struct manage_call *call)
     return err ? NULL : list;
 }
 
+/* ---- the walk through vhosts ---- */
+
+static void start_sorting(struct manage_call *call)
+{
+    struct manage_list *list = call->state;
+
+    slow_sort_start(&list->sort, list->keys.count, compare_keys, list->keys.items);
+    sort_names(call);
+}
+
+static void note_vhost(void *ctx, struct vhost *vhost)
+{
+    struct manage_call *call = ctx;
+    struct manage_list *list = call->state;
+
+    if (call->vhost ? vhost == call->vhost : manage_may_see(call, vhost))
+        vec_push(&list->walk.vhosts, arena_copy(&list->arena, vhost->name));
+}
+
+static const struct map *map_of(const struct list_walk *w, const struct vhost *vhost)
+{
+    return w->in_exchanges ? &vhost->exchanges : &vhost->queues;
+}
+
+static void add_object(struct manage_list *list, const void *object)
+{
+    const struct manage_list_kind *kind = list->kind;
+
+    if (list->walk.in_exchanges && kind->add_exchange)
+        kind->add_exchange(list, object);
+    else if (!list->walk.in_exchanges && kind->add_queue)
+        kind->add_queue(list, object);
+}
+
+/* Where nothing that is deleted meanwhile moves anything from behind to before: a free slot. */
+static bool may_pause(const struct map *map, size_t position)
+{
+    return position >= map->capacity || !map->slots[position].value;
+}
+
+/* Some more objects of one map; true: that were all. */
+static bool walk_map(struct manage_list *list, const struct map *map, int *budget)
+{
+    struct list_walk *w = &list->walk;
+    const void *object;
+
+    if (w->position && w->capacity != map->capacity) {
+        w->position = 0;
+        w->has_restarted = true;
+    }
+    w->capacity = map->capacity;
+    while ((object = map_next(map, &w->position))) {
+        add_object(list, object);
+        if (--*budget <= 0 && may_pause(map, w->position))
+            return false;
+    }
+    w->position = 0;
+    return true;
+}
+
+static void walk_slice(struct manage_call *call)
+{
+    struct manage_list *list = call->state;
+    struct list_walk *w = &list->walk;
+    int budget = SLICE_OBJECTS;
+
+    while (w->vhost < w->vhosts.count) {
+        const struct vhost *vhost = vhost_find(call->core, w->vhosts.items[w->vhost]);
+        if (vhost && !walk_map(list, map_of(w, vhost), &budget)) {
+            manage_yield(call, walk_slice);
+            return;
+        }
+        w->position = 0;
+        if (w->in_exchanges)
+            w->vhost++;
+        w->in_exchanges = !w->in_exchanges;
+    }
+    start_sorting(call);
+}
+
+/* ---- the handlers' side ---- */
+
 void manage_list(struct manage_call *call, const struct manage_list_kind *kind)
 {
     struct manage_list *list = list_new(call);
@@ -402,28 +518,20 @@ void manage_list(struct manage_call *call, const struct manage_list_kind *kind)
     if (!list)
         return;
     list->kind = kind;
-    list->rows = json_array();
-    kind->collect(call, list);
-    list->total = list->keys.count;
-    filter_keys(list);
-    list->filtered = list->keys.count;
-    qsort(list->keys.items, list->keys.count, sizeof *list->keys.items, compare_keys);
-    if (!list->query.sort && !kind->rows_are_many) {
-        size_t first, end;
-        if (list->query.is_reverse)
-            reverse_keys(list);
-        if (!cut_page(&list->query, list->keys.count, &first, &end)) {
-            fail_out_of_range(call, &list->query, list->keys.count);
-            return;
-        }
-        list->next = first;
-        list->keys.count = end;
+    if (kind->collect) {
+        kind->collect(call, list);
+        start_sorting(call);
+    } else {
+        vhost_each(call->core, note_vhost, call);
+        walk_slice(call);
     }
-    make_slice(call);
 }
 
 void manage_list_add(struct manage_list *list, const struct manage_key *key)
 {
+    list->total++;
+    if (!is_wanted(list, key->name))
+        return;
     struct manage_key copy = {.vhost = arena_copy(&list->arena, key->vhost),
                               .name = arena_copy(&list->arena, key->name),
                               .more = arena_copy(&list->arena, key->more),
@@ -444,13 +552,14 @@ void manage_answer_list(struct manage_call *call, json_t *rows)
         return;
     }
     list->total = json_array_size(rows);
-    list->rows = json_array();
+    list->given = json_array();
     json_array_foreach(rows, i, row)
     {
         struct bytes name = manage_bytes_of(json_object_get(row, "name"));
         if (is_wanted(list, name))
-            json_array_append(list->rows, row);
+            json_array_append(list->given, row);
     }
     json_decref(rows);
-    sort_and_cut(call);
+    slow_sort_start(&list->sort, json_array_size(list->given), NULL, NULL);
+    names_are_sorted(call);
 }

@@ -11,16 +11,19 @@
  *   columns              only these, separated by commas
  *
  * Rows are in the order of vhost and name where the query does not say. A list can be long and a
- * turn must be short, so it is made in two steps: collect() names the objects (cheap), then row()
- * makes the objects, one slice in each turn; with a page and no column to sort by, only that page's
- * rows are made at all.
+ * turn must be short, so it is made in steps: collect() names the objects (cheap), the names are
+ * sorted over some turns, then row() makes some objects in each turn, which become text at once; with
+ * a page and no column to sort by, only that page's rows are made at all. To sort by a column every
+ * row is made, looked at and forgotten; then those of the answer are made again.
  */
 #ifndef MANAGE_LIST_H
 #define MANAGE_LIST_H
 
 #include "manage/manage.h"
 
+struct exchange;
 struct manage_list;
+struct queue;
 
 /* What leads to an object again in a later turn. Bytes are copied by manage_list_add(). */
 struct manage_key {
@@ -31,11 +34,16 @@ struct manage_key {
 };
 
 struct manage_list_kind {
-    /* manage_list_add() for each object that the user may see (manage_may_see(), call->vhost). */
+    /* manage_list_add() for each object that the user may see (manage_may_see(), call->vhost). For
+     * what is never many; NULL otherwise: */
     void (*collect)(struct manage_call *call, struct manage_list *list);
     /* The object, a new reference; an array: several rows; NULL: it is gone since. */
     json_t *(*row)(struct manage_call *call, const struct manage_key *key);
     bool rows_are_many; /* row() may return arrays */
+    /* As collect(), for one queue, one exchange: called for those of call->vhost, or of every vhost that
+     * the user may see, some in each turn. Either may be NULL. */
+    void (*add_queue)(struct manage_list *list, const struct queue *queue);
+    void (*add_exchange)(struct manage_list *list, const struct exchange *x);
 };
 
 /* End the handler with a list. */

@@ -1,5 +1,6 @@
 /* Lists: what the query makes of them. */
 #include <stdio.h>
+#include <string.h>
 
 #include "manage/test_manage.h"
 #include "tests/test.h"
@@ -166,5 +167,51 @@ TEST(rows_that_are_there_already_are_paged_too)
     expect_int(count_of("items"), 1);
     expect_string(test_json_text(&t, "items.0.name"), "quorum_queue_non_voters");
     expect_int(test_call(&t, "GET", "/api/feature-flags?page=9", NULL), 400);
+    test_manage_end(&t);
+}
+
+TEST(a_walk_over_many_queues_takes_turns_and_names_none_twice)
+{
+    char name[16];
+
+    begin_with_queues(0);
+    for (int i = 0; i < 4000; i++) {
+        snprintf(name, sizeof name, "q%04d", i);
+        test_transient_queue(&t.core, name);
+    }
+    test_call_start(&t, "GET", "/api/queues?columns=name", NULL);
+    expect_false(t.is_done);
+    for (int i = 0; i < 9000; i++) { /* the map grows */
+        snprintf(name, sizeof name, "z%04d", i);
+        test_transient_queue(&t.core, name);
+    }
+    for (int turns = 0; turns < 100000 && !t.is_done; turns++)
+        test_core_turn(&t.core);
+    expect_true(t.is_done);
+    expect_true(json_array_size(t.json) >= 4000);
+    for (size_t i = 0; i < 4000; i++) {
+        snprintf(name, sizeof name, "q%04zu", i);
+        expect_string(json_string_value(json_object_get(json_array_get(t.json, i), "name")), name);
+    }
+    test_manage_end(&t);
+}
+
+TEST(what_is_sorted_by_a_column_is_cut_and_made_again)
+{
+    begin_with_queues(200);
+    for (int i = 0; i < 200; i += 50) {
+        char name[16];
+        snprintf(name, sizeof name, "even%03d", i);
+        for (int k = 0; k <= i; k++)
+            expect_ok(test_publish(&t.core, name, "x", NULL));
+    }
+    test_core_settle(&t.core);
+    const char *path = "/api/queues?page=1&page_size=3&sort=messages&sort_reverse=true";
+    expect_int(test_call(&t, "GET", path, NULL), 200);
+    expect_string(test_json_text(&t, "items.0.name"), "even150");
+    expect_int(test_json_int(&t, "items.1.messages"), 101);
+    expect_int(count_of("items"), 3);
+    expect_int(test_json_int(&t, "filtered_count"), 200);
+    expect_int(test_json_int(&t, "page_count"), 67);
     test_manage_end(&t);
 }

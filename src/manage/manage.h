@@ -107,7 +107,8 @@ enum { MANAGE_HEADERS_MAX = 4, MANAGE_SEGMENTS_MAX = 12 };
 struct manage_answer {
     int status;
     json_t *json;             /* or NULL: `text`, or nothing */
-    struct text text;         /* what is no JSON: metrics */
+    struct text text;         /* what is no JSON: metrics; or JSON that is text already */
+    bool text_is_json;
     const char *content_type; /* of `text`; of JSON NULL */
     struct manage_header headers[MANAGE_HEADERS_MAX];
     size_t header_count;
@@ -207,6 +208,8 @@ void manage_answer_durable(struct manage_call *call, int status, json_t *json);
 /* Takes what `text` holds. */
 void manage_answer_text(struct manage_call *call, int status, const char *content_type,
                         struct text *text);
+/* The same for JSON that is text already, as long lists are. */
+void manage_answer_json_text(struct manage_call *call, int status, struct text *text);
 /* err_text() is the reason. E_NOT_FOUND 404; E_REFUSED 401; E_INVALID, E_MALFORMED, E_EXISTS,
  * E_PRECONDITION, E_LOCKED, E_IN_USE, E_NOT_EMPTY ... 400; E_FROZEN, E_NO_SPACE, E_NO_MEMORY 503. */
 void manage_fail(struct manage_call *call, enum err err);

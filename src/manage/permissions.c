@@ -124,13 +124,14 @@ static json_t *topic_permission_row(struct manage_call *call, const struct manag
 
 static void list_all(struct manage_call *call)
 {
-    static const struct manage_list_kind kind = {collect_all, permission_row, false};
+    static const struct manage_list_kind kind = {.collect = collect_all, .row = permission_row};
     manage_list(call, &kind);
 }
 
 static void list_all_topics(struct manage_call *call)
 {
-    static const struct manage_list_kind kind = {collect_all_topics, topic_permission_row, false};
+    static const struct manage_list_kind kind = {.collect = collect_all_topics,
+                                                 .row = topic_permission_row};
     manage_list(call, &kind);
 }
 
@@ -144,27 +145,28 @@ static void list_if(struct manage_call *call, bool there, const struct manage_li
 
 static void list_of_vhost(struct manage_call *call)
 {
-    static const struct manage_list_kind kind = {collect_of_vhost, permission_row, false};
+    static const struct manage_list_kind kind = {.collect = collect_of_vhost,
+                                                 .row = permission_row};
     list_if(call, vhost_find(call->core, manage_param(call, "in")), &kind);
 }
 
 static void list_topics_of_vhost(struct manage_call *call)
 {
-    static const struct manage_list_kind kind = {collect_topics_of_vhost, topic_permission_row,
-                                                 false};
+    static const struct manage_list_kind kind = {.collect = collect_topics_of_vhost,
+                                                 .row = topic_permission_row};
     list_if(call, vhost_find(call->core, manage_param(call, "in")), &kind);
 }
 
 static void list_of_user(struct manage_call *call)
 {
-    static const struct manage_list_kind kind = {collect_of_user, permission_row, false};
+    static const struct manage_list_kind kind = {.collect = collect_of_user, .row = permission_row};
     list_if(call, user_find(call->core, manage_param(call, "user")), &kind);
 }
 
 static void list_topics_of_user(struct manage_call *call)
 {
-    static const struct manage_list_kind kind = {collect_topics_of_user, topic_permission_row,
-                                                 false};
+    static const struct manage_list_kind kind = {.collect = collect_topics_of_user,
+                                                 .row = topic_permission_row};
     list_if(call, user_find(call->core, manage_param(call, "user")), &kind);
 }
 
@@ -224,8 +226,8 @@ static bool has_topics(const struct user *user, const struct vhost *vhost)
 /* RabbitMQ tells all of them, also where the path names an exchange. */
 static void get_topics(struct manage_call *call)
 {
-    static const struct manage_list_kind kind = {collect_topics_of_both, topic_permission_row,
-                                                 false};
+    static const struct manage_list_kind kind = {.collect = collect_topics_of_both,
+                                                 .row = topic_permission_row};
     struct user *user;
     struct vhost *vhost;
 

@@ -20,34 +20,9 @@ static struct queue *find(struct manage_call *call)
 
 /* ---- lists ---- */
 
-static void collect_of(struct manage_call *call, struct vhost *vhost, struct manage_list *list)
+static void add(struct manage_list *list, const struct queue *queue)
 {
-    size_t position = 0;
-    const struct queue *queue;
-
-    if (!call->vhost && !manage_may_see(call, vhost))
-        return;
-    while ((queue = map_next(&vhost->queues, &position)))
-        manage_list_add(list, &(struct manage_key){.vhost = vhost->name, .name = queue->name});
-}
-
-struct collecting {
-    struct manage_call *call;
-    struct manage_list *list;
-};
-
-static void collect_each(void *ctx, struct vhost *vhost)
-{
-    struct collecting *c = ctx;
-    collect_of(c->call, vhost, c->list);
-}
-
-static void collect(struct manage_call *call, struct manage_list *list)
-{
-    if (call->vhost)
-        collect_of(call, call->vhost, list);
-    else
-        vhost_each(call->core, collect_each, &(struct collecting){call, list});
+    manage_list_add(list, &(struct manage_key){.vhost = queue->vhost->name, .name = queue->name});
 }
 
 static struct queue *find_key(struct manage_call *call, const struct manage_key *key)
@@ -73,13 +48,13 @@ static json_t *detailed_row(struct manage_call *call, const struct manage_key *k
 
 static void list_queues(struct manage_call *call)
 {
-    static const struct manage_list_kind kind = {.collect = collect, .row = row};
+    static const struct manage_list_kind kind = {.add_queue = add, .row = row};
     manage_list(call, &kind);
 }
 
 static void list_detailed(struct manage_call *call)
 {
-    static const struct manage_list_kind kind = {.collect = collect, .row = detailed_row};
+    static const struct manage_list_kind kind = {.add_queue = add, .row = detailed_row};
     manage_list(call, &kind);
 }
 

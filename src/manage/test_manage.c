@@ -66,7 +66,7 @@ static void done(struct manage_call *call, void *ctx)
     t->is_done = true;
     t->status = call->answer.status;
     manage_answer_body(call, &t->body);
-    if (call->answer.json) {
+    if (call->answer.json || call->answer.text_is_json) {
         t->json = json_loadb((const char *)t->body.data, t->body.size, JSON_DECODE_ANY, NULL);
         expect_not_null(t->json);
     }

@@ -83,13 +83,14 @@ static json_t *limits_row(struct manage_call *call, const struct manage_key *key
 
 static void list_users(struct manage_call *call)
 {
-    static const struct manage_list_kind kind = {collect_all, user_row, false};
+    static const struct manage_list_kind kind = {.collect = collect_all, .row = user_row};
     manage_list(call, &kind);
 }
 
 static void list_without_permissions(struct manage_call *call)
 {
-    static const struct manage_list_kind kind = {collect_without_permissions, user_row, false};
+    static const struct manage_list_kind kind = {.collect = collect_without_permissions,
+                                                 .row = user_row};
     manage_list(call, &kind);
 }
 
@@ -149,7 +150,7 @@ static void bulk_delete(struct manage_call *call)
 
 static void list_limits(struct manage_call *call)
 {
-    static const struct manage_list_kind kind = {collect_limited, limits_row, false};
+    static const struct manage_list_kind kind = {.collect = collect_limited, .row = limits_row};
     manage_list(call, &kind);
 }
 

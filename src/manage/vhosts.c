@@ -107,7 +107,7 @@ static json_t *limits_row(struct manage_call *call, const struct manage_key *key
 
 static void list_vhosts(struct manage_call *call)
 {
-    static const struct manage_list_kind kind = {collect_all, vhost_row, false};
+    static const struct manage_list_kind kind = {.collect = collect_all, .row = vhost_row};
     manage_list(call, &kind);
 }
 
@@ -186,7 +186,7 @@ static void start_vhost(struct manage_call *call)
 
 static void list_limits(struct manage_call *call)
 {
-    static const struct manage_list_kind kind = {collect_limited, limits_row, false};
+    static const struct manage_list_kind kind = {.collect = collect_limited, .row = limits_row};
     manage_list(call, &kind);
 }
 

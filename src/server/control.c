@@ -110,10 +110,21 @@ static void finish_request(struct control_session *s)
     input_free(input);
 }
 
-/* {"status": 200, "body": ...}; "text" instead of "body" is what is no JSON. */
-static void answer_api(struct control_session *s)
+/* What is text already goes into the answer as it is: it may be large. */
+static void write_text_answer(struct control_session *s, const struct manage_answer *from)
 {
-    const struct manage_answer *from = &s->api->answer;
+    struct text head = {0};
+
+    text_printf(&head, "{\"ok\":true,\"result\":{\"status\":%d,\"body\":", from->status);
+    link_write(s->link, text_bytes(&head));
+    link_write(s->link, text_bytes(&from->text));
+    link_write(s->link, BYTES_LITERAL("}}\n"));
+    text_reset(&head);
+}
+
+/* {"status": 200, "body": ...}; "text" instead of "body" is what is no JSON. */
+static void write_answer(struct control_session *s, const struct manage_answer *from)
+{
     json_t *result = json_pack("{s:i}", "status", from->status);
 
     if (from->json)
@@ -121,9 +132,19 @@ static void answer_api(struct control_session *s)
     if (from->text.size)
         json_object_set_new(result, "text",
                             json_stringn((const char *)from->text.data, from->text.size));
+    answer(s, result);
+}
+
+static void answer_api(struct control_session *s)
+{
+    const struct manage_answer *from = &s->api->answer;
+
+    if (from->text_is_json)
+        write_text_answer(s, from);
+    else
+        write_answer(s, from);
     manage_call_free(s->api);
     s->api = NULL;
-    answer(s, result);
     finish_request(s);
 }
 
