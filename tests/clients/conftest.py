@@ -36,9 +36,15 @@ def _is_remote():
     return "PABAL_KAFKA" in os.environ or "PABAL_AMQP" in os.environ
 
 
+TOOL_TIMEOUT_S = 120  # a JVM takes a second to start, and half a minute on a machine that is very busy
+
+
 def pytest_collection_modifyitems(config, items):
     if config.getoption("--without-java"):
         items[:] = [item for item in items if "kafka_tool" not in item.fixturenames]
+    for item in items:
+        if "kafka_tool" in item.fixturenames and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(3 * TOOL_TIMEOUT_S))
 
 
 def pytest_generate_tests(metafunc):
@@ -272,8 +278,8 @@ def kafka_tool():
     if subprocess.run([script, "install"], capture_output=True).returncode:
         pytest.skip("Kafka's jars cannot be downloaded")
 
-    def tool(*arguments, **options):
-        return run([script, "tool", *map(str, arguments)], **options).decode()
+    def tool(*arguments, timeout_s=TOOL_TIMEOUT_S, **options):
+        return run([script, "tool", *map(str, arguments)], timeout_s=timeout_s, **options).decode()
 
     return tool
 
