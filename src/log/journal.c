@@ -34,7 +34,8 @@
  * synced.
  *
  * Blocks that hold a sealed record are never written again before the file is renewed: a new run
- * starts at the block behind the last intact record.
+ * starts at the block behind the last intact record. A later file that begins with a record, which the
+ * chain then does not have, gets a new generation first.
  *
  * Changing the format: raise the version in the file header; a reader refuses a version it does not
  * know, and a writer begins a new file.
@@ -384,8 +385,12 @@ struct journal_file *journal_next_file(struct store *s, uint64_t need)
 void journal_renew(struct store *s, struct journal_file *f)
 {
     check(f->state == JOURNAL_FULL && f->readers == 0);
-    struct journal_file *last = last_file(s);
-    check(last != f);
+    check(f != last_file(s));
+    journal_make_anew(s, f);
+}
+
+void journal_make_anew(struct store *s, struct journal_file *f)
+{
     list_remove(&f->node);
     f->generation = ++s->journal.generation;
     f->base = next_base(s);

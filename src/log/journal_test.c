@@ -546,6 +546,50 @@ TEST(a_commit_of_several_records_is_all_or_nothing)
     }
 }
 
+static struct journal_file *file_in_slot(struct test_store *t, uint32_t slot)
+{
+    list_each (n, &t->store->journal.files) {
+        struct journal_file *f = container_of(n, struct journal_file, node);
+        if (f->slot == slot)
+            return f;
+    }
+    return NULL;
+}
+
+/* A torn commit begins the second file, which is then too small for what comes, and becomes the oldest
+ * one when the first is used again. */
+TEST(what_a_torn_commit_left_is_never_taken_for_the_journal_s_beginning)
+{
+    struct test_store t;
+    struct ticket ticket;
+    open_small(&t);
+    t.config.journal_max_bytes = 384 * KIB;
+    expect_ok(test_store_crash(&t, SIM_KEEP, 1));
+    expect_ok(test_append(store_log(t.store, 1, LEVEL_FSYNC), "before"));
+    test_store_settle(&t);
+    append_across_files(&t);
+    sim_jobs_drain(t.jobs);
+    test_store_kill(&t);
+    struct text first = test_file_get(&t, first_path);
+    damage_record(&t, first_path, record_count(&first) - 1);
+    damage_record(&t, "journal/000002.journal", 0);
+    text_reset(&first);
+    expect_ok(test_store_open(&t));
+    expect_int(store_find(t.store, 1)->end, 1);
+    uint64_t generation = file_in_slot(&t, 1)->generation;
+    for (int64_t appended = 0; appended < 20;) {
+        struct log *log = store_log(t.store, 3, LEVEL_FSYNC);
+        expect_ok(log_append(log, test_batch_sized((uint64_t)appended, 70000), &ticket));
+        test_store_settle(&t);
+        expect_int(log->hw, ++appended);
+        expect_ok(test_store_crash(&t, SIM_KEEP, 1));
+        expect_int(store_find(t.store, 3)->hw, appended);
+    }
+    expect_true(file_in_slot(&t, 1)->generation > generation);
+    expect_null(store_find(t.store, 2)); /* it was only in the torn commit */
+    test_store_reset(&t);
+}
+
 /* The first control entry of a log, its numbers changed. */
 static void expect_entry_refused(size_t field, uint64_t value)
 {

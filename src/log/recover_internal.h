@@ -21,6 +21,8 @@ struct replay {
     bool is_broken;            /* there was a first record, and it is damaged */
     uint32_t crc, epoch;
     VEC(struct held_record) held; /* of a commit whose end was not met yet */
+    VEC(struct journal_file *)
+    leftovers;          /* they begin with a record that the chain does not have */
     uint32_t epoch_max; /* of every intact record that was met, in the chain or not */
 };
 

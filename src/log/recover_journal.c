@@ -208,8 +208,8 @@ static enum err look_for_rot(struct replay *r)
     return OK;
 }
 
-/* The oldest file begins with a record that is damaged: whatever follows it cannot be a beginning. */
-static bool begins_broken(const struct replay *r)
+/* Does the file begin with a record of its generation, intact or not? */
+static bool begins_with_record(const struct replay *r)
 {
     struct record_header h;
     const uint8_t *p = r->bytes.data + JOURNAL_HEADER_BYTES;
@@ -274,8 +274,10 @@ static enum err replay_file(struct replay *r)
     }
     if (r->epoch > r->epoch_max)
         r->epoch_max = r->epoch;
-    if (!err && r->sequence == 0 && begins_broken(r))
-        r->is_broken = true;
+    if (!err && r->sequence == 0 && begins_with_record(r))
+        r->is_broken = true; /* whatever follows a damaged record cannot be a beginning */
+    if (!err && r->position == JOURNAL_HEADER_BYTES && begins_with_record(r))
+        vec_push(&r->leftovers, r->file);
     return err ? err : look_for_rot(r);
 }
 
@@ -299,25 +301,44 @@ static void set_states(struct store *s, struct journal_file *newest)
     }
 }
 
-enum err recover_chain(struct replay *r)
+/* A file to be used that begins with what the chain does not have: a commit that was torn. If the file
+ * were passed over, as too small, that would look like the journal's beginning once the files before
+ * it are used again; so it gets a new generation. */
+static void make_leftovers_anew(struct replay *r)
+{
+    for (size_t i = 0; i < r->leftovers.count; i++)
+        if (r->leftovers.items[i]->state == JOURNAL_READY)
+            journal_make_anew(r->s, r->leftovers.items[i]);
+}
+
+static enum err read_chain(struct replay *r, struct journal_file **out_newest)
 {
     struct store *s = r->s;
-    struct journal_file *newest = NULL;
     enum err err = disk_sync_dir(s->disk, "journal"); /* a killed process may not have come to it */
     list_each (n, &s->journal.files) {
         r->file = container_of(n, struct journal_file, node);
         if (!err)
             err = replay_file(r);
-        if (err) {
-            drop_held(r);
+        if (err)
             return err_wrap(err, "replay journal file %06u", r->file->slot);
-        }
         if (r->position == JOURNAL_HEADER_BYTES)
             continue; /* prepared, or passed over */
-        newest = r->file;
-        newest->used = r->position;
+        *out_newest = r->file;
+        r->file->used = r->position;
     }
+    return err;
+}
+
+enum err recover_chain(struct replay *r)
+{
+    struct journal_file *newest = NULL;
+    enum err err = read_chain(r, &newest);
     drop_held(r);
-    set_states(s, newest);
-    return newest ? file_sync(newest->file) : OK;
+    if (!err) {
+        set_states(r->s, newest);
+        make_leftovers_anew(r);
+        err = newest ? file_sync(newest->file) : OK;
+    }
+    vec_reset(&r->leftovers);
+    return err;
 }

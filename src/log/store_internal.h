@@ -513,6 +513,8 @@ struct journal_file *journal_newest_file(struct store *s); /* that anything was 
 void journal_prepare_more(struct store *s);
 /* Put an emptied file behind the newest, with a new generation. */
 void journal_renew(struct store *s, struct journal_file *f);
+/* The same with a file that nothing was staged into. */
+void journal_make_anew(struct store *s, struct journal_file *f);
 /* Are so few empty files left that an old one must be made free? */
 bool journal_is_short(struct store *s);
 void journal_file_free(struct journal_file *f);
