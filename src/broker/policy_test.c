@@ -699,3 +699,143 @@ TEST(a_limit_of_bytes_by_policy_is_known_after_a_restart)
     expect_string(test_drain(&t, "q"), "cdef");
     test_core_end(&t);
 }
+
+TEST(the_policies_of_a_vhost_go_with_it)
+{
+    struct test_core t;
+    struct vhost *vhost;
+    bool created;
+    test_core_init(&t);
+    struct vhost_spec nothing = {0};
+    expect_ok(vhost_create(t.core, B("v"), &nothing, &vhost));
+    say_number("max-length", 2);
+    struct policy_spec spec = {.name = B("p"),
+                               .pattern = B(".*"),
+                               .apply_to = B("all"),
+                               .definition = text_bytes(&definition)};
+    expect_ok(policy_set(vhost, POLICY_USER, &spec, &created));
+    expect_ok(policy_set(vhost, POLICY_OPERATOR, &spec, &created));
+    text_reset(&definition);
+    struct queue_spec queue = {.name = B("q"), .durable = true};
+    queue_create(vhost, &queue);
+    test_core_settle(&t);
+    test_core_crash(&t);
+    vhost = vhost_find(t.core, B("v"));
+    expect_not_null(queue_policies(queue_find(vhost, B("q")))->of[POLICY_USER]);
+    expect_ok(vhost_delete(vhost));
+    test_core_settle(&t);
+    expect_null(vhost_find(t.core, B("v")));
+    expect_ok(vhost_create(t.core, B("v"), &nothing, &vhost));
+    expect_null(policy_find(vhost, POLICY_USER, B("p")));
+    test_core_settle(&t);
+    test_core_crash(&t);
+    expect_null(policy_find(vhost_find(t.core, B("v")), POLICY_OPERATOR, B("p")));
+    test_core_end(&t);
+}
+
+/* ---- at random, against a list ---- */
+
+enum { MODEL_POLICIES = 12, MODEL_QUEUES = 24, MODEL_STEPS = 400 };
+
+struct model_policy {
+    bool is_there;
+    char prefix; /* of names; 0: all */
+    bool for_quorum, for_classic;
+    int64_t priority, max_length;
+};
+
+/* Queues are named by a letter and a number; the odd ones are quorum queues. */
+static void name_queue(int i, char out[16])
+{
+    snprintf(out, 16, "%c%d", 'a' + i % 4, i);
+}
+
+/* The one that counts, or -1: the highest priority, and of those the first name. */
+static int expected(const struct model_policy *all, int queue)
+{
+    int best = -1;
+    bool quorum = queue % 2;
+    for (int i = 0; i < MODEL_POLICIES; i++) {
+        const struct model_policy *p = &all[i];
+        if (p->is_there && (!p->prefix || p->prefix == 'a' + queue % 4) &&
+            (quorum ? p->for_quorum : p->for_classic) &&
+            (best < 0 || p->priority > all[best].priority))
+            best = i;
+    }
+    return best;
+}
+
+static void check_model(struct test_core *t, const struct model_policy *all)
+{
+    char name[16], wanted[16];
+    test_core_settle(t);
+    expect_true(policies_are_applied(test_vhost(t)));
+    for (int i = 0; i < MODEL_QUEUES; i++) {
+        name_queue(i, name);
+        if (!test_queue(t, name))
+            continue;
+        int best = expected(all, i);
+        snprintf(wanted, sizeof wanted, best < 0 ? "-" : "p%02d", best);
+        expect_string(policy_of(t, name), wanted);
+        expect_int(settings_of(t, name)->max_length, best < 0 ? -1 : all[best].max_length);
+    }
+}
+
+static void change_policy(struct test_core *t, struct model_policy *p, int i)
+{
+    static const char *const kinds[] = {"", "classic_queues", "quorum_queues", "queues"};
+    char name[16], pattern[16];
+    snprintf(name, sizeof name, "p%02d", i);
+    if (p->is_there && random_below(&t->random, 3) == 0) {
+        expect_ok(policy_delete(test_vhost(t), POLICY_USER, B(name)));
+        p->is_there = false;
+        return;
+    }
+    uint64_t kind = 1 + random_below(&t->random, 3);
+    *p = (struct model_policy){
+        .is_there = true,
+        .for_classic = kind & 1,
+        .for_quorum = kind & 2,
+        .prefix = (char)(random_below(&t->random, 2) ? 'a' + random_below(&t->random, 4) : 0),
+        .priority = (int64_t)random_below(&t->random, 4) - 1,
+        .max_length = 1 + (int64_t)random_below(&t->random, 100)};
+    snprintf(pattern, sizeof pattern, p->prefix ? "^%c" : ".*", p->prefix);
+    say_number("max-length", p->max_length);
+    expect_ok(try_set(t, POLICY_USER, name, pattern, kinds[kind], p->priority));
+}
+
+static void make_or_delete(struct test_core *t, int i)
+{
+    char name[16];
+    name_queue(i, name);
+    if (test_queue(t, name)) {
+        queue_delete(test_queue(t, name));
+        return;
+    }
+    if (i % 2)
+        test_with_string("x-queue-type", "quorum");
+    test_make_queue(t, name, true);
+}
+
+TEST(whatever_happens_the_right_policy_counts)
+{
+    struct test_core t;
+    struct model_policy all[MODEL_POLICIES] = {0};
+    test_core_init(&t);
+    for (int step = 0; step < MODEL_STEPS; step++) {
+        uint64_t what = random_below(&t.random, 20);
+        int policy = (int)random_below(&t.random, MODEL_POLICIES);
+        if (what < 8)
+            change_policy(&t, &all[policy], policy);
+        else if (what < 16)
+            make_or_delete(&t, (int)random_below(&t.random, MODEL_QUEUES));
+        else if (what < 18)
+            test_core_turn(&t);
+        else
+            check_model(&t, all);
+        if (what == 19 && random_below(&t.random, 2))
+            random_below(&t.random, 2) ? test_core_crash(&t) : test_core_reopen(&t);
+    }
+    check_model(&t, all);
+    test_core_end(&t);
+}
