@@ -79,8 +79,10 @@ static void put_content_header(struct text *out, uint16_t channel, const struct 
     struct amqp_basic_properties properties = {0};
     size_t size;
 
+    if (p->properties)
+        properties = *p->properties;
     if (p->persistent) {
-        properties.flags = AMQP_BASIC_HAS_DELIVERY_MODE;
+        properties.flags |= AMQP_BASIC_HAS_DELIVERY_MODE;
         properties.delivery_mode = PERSISTENT;
     }
     enum err err = amqp_wire_size(&amqp_basic_properties_schema, &properties, &size);

@@ -34,6 +34,7 @@ void amqp_client_put(struct text *out, uint16_t channel, enum amqp_method_id met
 struct amqp_publish {
     const char *exchange, *routing_key;
     bool mandatory, persistent;
+    const struct amqp_basic_properties *properties; /* NULL: those of `persistent` alone */
     struct bytes body;
 };
 /* Method, header and body frames. */

@@ -67,13 +67,16 @@ static enum err choose_source(struct consume_options *o, const char *topic)
         return err_set(E_INVALID, "what? TOPIC or --queue NAME");
     if (o->queue && strlen(o->queue) > UINT8_MAX)
         return err_set(E_INVALID, "a queue's name has at most %d bytes", UINT8_MAX);
+    if (o->prefetch > UINT16_MAX)
+        return err_set(E_INVALID, "--prefetch is at most %d", UINT16_MAX);
     if (o->queue && (o->group || o->format || o->stops_at_end))
         return err_set(E_INVALID, "--group, --format and --exit go with a topic");
     if (o->group && o->partition >= 0)
         return err_set(E_INVALID, "--partition or --group: a group gives its members partitions");
     if (o->format && common_wants_json(&o->common))
         return err_set(E_INVALID, "--format or --output json, not both");
-    return o->format ? format_check(o->format) : OK;
+    enum err err = consume_ack_parse(o->ack, &o->ack_mode);
+    return !err && o->format ? format_check(o->format) : err;
 }
 
 static int run(struct consume_options *o)
@@ -102,7 +105,8 @@ int consume_run(int argc, char **argv)
          "%t topic, %p partition, %o offset, %k key, %s value, ...", &o.format},
         {"exit,e", FLAG_BOOL, "", "stop at the end of the topic", &o.stops_at_end},
         {"queue", FLAG_TEXT, "NAME", "consume this queue, by AMQP", &o.queue},
-        {"ack", FLAG_TEXT, "MODE", "auto, ack, reject, or none: they come back [ack]", &o.ack},
+        {"ack", FLAG_TEXT, "MODE", "auto, ack, reject, requeue at the end, or none [ack]", &o.ack},
+        {"prefetch", FLAG_INT, "N", "of the queue at a time [1000]", &o.prefetch},
         {"count,c", FLAG_INT, "N", "stop after N messages", &o.count},
         {"idle", FLAG_DURATION, "TIME", "stop when nothing has come for so long", &o.idle_ns},
         {"user", FLAG_TEXT, "NAME", "by AMQP [guest]", &o.login.user},

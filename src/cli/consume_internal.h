@@ -10,6 +10,8 @@
 
 enum { CONSUME_WAIT_MS = 500 }; /* at a time, so that limits are seen */
 
+enum ack_mode { ACK_AUTO, ACK_EACH, ACK_NONE, ACK_REJECT, ACK_REQUEUE };
+
 struct consume_options {
     struct common common;
     struct amqp_login login;
@@ -18,6 +20,8 @@ struct consume_options {
     struct place place;     /* where to begin */
     int64_t count, idle_ns; /* 0: no limit */
     int64_t partition;      /* -1: all */
+    enum ack_mode ack_mode; /* what `ack` says */
+    int64_t prefetch;       /* 0: as many as are good */
     bool stops_at_end;
 };
 
@@ -33,6 +37,9 @@ bool consume_is_done(const struct consume *c);
 /* With a newline behind it. */
 void consume_print(struct consume *c, struct bytes message);
 void consume_print_json(struct consume *c, json_t *object); /* takes the reference */
+
+/* E_INVALID says what it may be. */
+enum err consume_ack_parse(const char *text, enum ack_mode *out);
 
 enum err consume_topic(struct consume *c);
 enum err consume_queue(struct consume *c);

@@ -6,22 +6,21 @@
 #include "base/mem.h"
 #include "cli/consume_internal.h"
 #include "cli/control_client.h"
+#include "cli/properties.h"
 #include "io/clock.h"
 
 enum { PREFETCH_MAX = 1000 };
 
-enum ack_mode { ACK_AUTO, ACK_EACH, ACK_NONE, ACK_REJECT };
-
-static enum err parse_ack(const char *text, enum ack_mode *out)
+enum err consume_ack_parse(const char *text, enum ack_mode *out)
 {
-    static const char *const names[] = {"auto", "ack", "none", "reject"};
+    static const char *const names[] = {"auto", "ack", "none", "reject", "requeue"};
 
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i <= ACK_REQUEUE; i++)
         if (strcmp(text, names[i]) == 0) {
             *out = (enum ack_mode)i;
             return OK;
         }
-    return err_set(E_INVALID, "--ack %s: must be auto, ack, none or reject", text);
+    return err_set(E_INVALID, "--ack %s: must be auto, ack, reject, requeue or none", text);
 }
 
 static enum err settle(struct amqp_client *client, enum ack_mode mode, uint64_t tag)
@@ -55,6 +54,7 @@ static enum err take_delivery(struct consume *c, struct amqp_client *client, str
         return err;
     }
     if (common_wants_json(&c->options->common)) {
+        json_object_set_new(object, "properties", properties_json(properties));
         format_set_bytes(object, "body", "body_hex", body.data ? body : BYTES_LITERAL(""));
         consume_print_json(c, object);
     } else {
@@ -65,14 +65,23 @@ static enum err take_delivery(struct consume *c, struct amqp_client *client, str
     return settle(client, mode, deliver.delivery_tag);
 }
 
+/* Those that were held back together, so that none comes again before the end. */
+static enum err requeue(struct amqp_client *client)
+{
+    struct amqp_basic_nack all = {.delivery_tag = 0, .multiple = true, .requeue = true};
+
+    return amqp_client_send(client, AMQP_BASIC_NACK, &all);
+}
+
 static enum err start_consuming(const struct consume_options *o, struct amqp_client *client,
                                 enum ack_mode mode)
 {
-    uint16_t prefetch =
-        o->count && o->count < PREFETCH_MAX ? (uint16_t)o->count : (uint16_t)PREFETCH_MAX;
+    int64_t most = o->prefetch ? o->prefetch : PREFETCH_MAX;
+    bool are_held = mode == ACK_NONE || mode == ACK_REQUEUE;
+    uint16_t prefetch = (uint16_t)(o->count && o->count < most ? o->count : most);
 
-    if (mode == ACK_NONE && !o->count)
-        prefetch = 0;
+    if (are_held && !o->prefetch)
+        prefetch = o->count > UINT16_MAX ? 0 : (uint16_t)o->count;
     enum err err = amqp_client_qos(client, prefetch);
     if (!err)
         err = amqp_client_consume(client, o->queue, mode == ACK_AUTO);
@@ -93,25 +102,24 @@ enum err consume_queue(struct consume *c)
     const struct consume_options *o = c->options;
     struct amqp_client *client = NULL;
     enum amqp_method_id method;
-    enum ack_mode mode = ACK_AUTO;
     struct reader r;
 
-    enum err err = parse_ack(o->ack, &mode);
+    enum err err = amqp_client_open(control_find_listener(&o->common, "amqp", "127.0.0.1:5672"),
+                                    &o->login, o->common.timeout_ns, &client);
     if (!err)
-        err = amqp_client_open(control_find_listener(&o->common, "amqp", "127.0.0.1:5672"),
-                               &o->login, o->common.timeout_ns, &client);
-    if (!err)
-        err = start_consuming(o, client, mode);
+        err = start_consuming(o, client, o->ack_mode);
     c->last_ns = clock_now_ns();
     while (!err && !consume_is_done(c)) {
         err = amqp_client_next(client, next_wait_ns(c), &method, &r);
         if (err == E_TIMEOUT)
             err = OK;
         else if (!err && method == AMQP_BASIC_DELIVER)
-            err = take_delivery(c, client, &r, mode);
+            err = take_delivery(c, client, &r, o->ack_mode);
         else if (!err && method == AMQP_BASIC_CANCEL)
             err = err_set(E_NOT_FOUND, "queue %s was deleted", o->queue);
     }
+    if (!err && o->ack_mode == ACK_REQUEUE)
+        err = requeue(client);
     char *reason = xstrdup(err_text());
     amqp_client_close(client);
     if (err)

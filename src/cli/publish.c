@@ -177,8 +177,10 @@ static enum err choose_target(struct publish_options *o, const char **positional
 
     if (o->queue && (o->exchange || o->key))
         return err_set(E_INVALID, "--queue goes without --exchange and --key");
-    if (is_amqp && (o->headers.count || o->codec || o->partition >= 0))
-        return err_set(E_INVALID, "--header, --codec and --partition go with a topic");
+    if (is_amqp && (o->codec || o->partition >= 0))
+        return err_set(E_INVALID, "--codec and --partition go with a topic");
+    if (!is_amqp && (o->property_words.count || o->drops_unroutable || o->has_no_confirms))
+        return err_set(E_INVALID, "--property, --drop-unroutable and --no-confirms go with AMQP");
     if (!is_amqp && !positionals[0])
         return err_set(E_INVALID, "where to? TOPIC, --queue NAME, or --exchange NAME --key KEY");
     if (is_amqp && positionals[1])
@@ -198,20 +200,44 @@ static enum err choose_target(struct publish_options *o, const char **positional
     return OK;
 }
 
+static int publish(struct publish_options *o, const char **positionals)
+{
+    uint64_t count = 0;
+
+    enum err err = codec_parse(o->codec_name, &o->codec);
+    if (!err)
+        err = choose_target(o, positionals);
+    if (!err && !o->topic)
+        err = properties_parse(&o->property_words, &o->headers, &o->properties);
+    if (err) {
+        output_error(err);
+        return EXIT_CODE_USAGE;
+    }
+    err = run(o, &count);
+    if (err)
+        return (int)output_error(err);
+    if (common_wants_json(&o->common))
+        output_object(json_pack("{s:I}", "published", (json_int_t)count), true);
+    else
+        fprintf(stderr, "published %llu\n", (unsigned long long)count);
+    return EXIT_CODE_OK;
+}
+
 int publish_run(int argc, char **argv)
 {
     struct publish_options o = {
         .login = {"guest", "guest", "/"}, .partition = -1, .acks = "all", .codec_name = "none"};
     const char *positionals[POSITIONALS_MAX];
-    uint64_t count = 0;
     int exit_code;
     const struct flag flags[] = {
         {"queue", FLAG_TEXT, "NAME", "publish to this queue, by AMQP", &o.queue},
         {"exchange", FLAG_TEXT, "NAME", "publish to this exchange, by AMQP", &o.exchange},
         {"key,k", FLAG_TEXT, "KEY", "of a topic's messages; with --exchange the routing key",
          &o.key},
-        {"header,H", FLAG_LIST, "NAME=VALUE", "of a topic's messages; may be given many times",
+        {"header,H", FLAG_LIST, "NAME=VALUE", "may be given many times; by AMQP 5 is a number",
          &o.headers},
+        {"property", FLAG_LIST, "NAME=VALUE", "by AMQP: content_type, priority, expiration, ...",
+         &o.property_words},
         {"file", FLAG_TEXT, "FILE", "read lines from here [standard input]", &o.file},
         {"message-file", FLAG_LIST, "FILE", "a file that is one message; may be given many times",
          &o.message_files},
@@ -224,6 +250,9 @@ int publish_run(int argc, char **argv)
          &o.codec_name},
         {"progress", FLAG_BOOL, "", "say once a second how many are published", &o.shows_progress},
         {"transient", FLAG_BOOL, "", "by AMQP: delivery mode 1 instead of 2", &o.transient},
+        {"drop-unroutable", FLAG_BOOL, "", "by AMQP: no error when no queue takes it",
+         &o.drops_unroutable},
+        {"no-confirms", FLAG_BOOL, "", "by AMQP: wait for no acknowledgement", &o.has_no_confirms},
         {"user", FLAG_TEXT, "NAME", "by AMQP [guest]", &o.login.user},
         {"password", FLAG_TEXT, "TEXT", "by AMQP [guest]", &o.login.password},
         {"vhost", FLAG_TEXT, "NAME", "by AMQP [/]", &o.login.vhost},
@@ -238,6 +267,8 @@ int publish_run(int argc, char **argv)
             "acknowledged.",
         .examples = "  pabal publish orders hello --key customer-7 --header trace=1\n"
                     "  seq 1000 | pabal publish --queue tasks\n"
+                    "  pabal publish --exchange events --key order.new '{}' \\\n"
+                    "      --property content_type=application/json --header retries=3\n"
                     "  pabal publish orders --file orders.txt --key-separator : --rate 100\n",
         .flags = flags,
         .flag_count = sizeof flags / sizeof flags[0],
@@ -247,19 +278,7 @@ int publish_run(int argc, char **argv)
     common_init(&o.common);
     if (!cli_begin(&a, argc, argv, positionals, &o.common, &exit_code))
         return exit_code;
-    enum err err = codec_parse(o.codec_name, &o.codec);
-    if (!err)
-        err = choose_target(&o, positionals);
-    if (err) {
-        output_error(err);
-        return EXIT_CODE_USAGE;
-    }
-    err = run(&o, &count);
-    if (err)
-        return (int)output_error(err);
-    if (common_wants_json(&o.common))
-        output_object(json_pack("{s:I}", "published", (json_int_t)count), true);
-    else
-        fprintf(stderr, "published %llu\n", (unsigned long long)count);
-    return EXIT_CODE_OK;
+    exit_code = publish(&o, positionals);
+    properties_reset(&o.properties);
+    return exit_code;
 }

@@ -5,6 +5,7 @@
 
 #include "cli/amqp_client.h"
 #include "cli/cli.h"
+#include "cli/properties.h"
 #include "log/batch.h"
 
 enum { PUBLISH_FLUSH_BYTES = 64 * 1024, PUBLISH_FLUSH_MESSAGES = 10000 };
@@ -13,11 +14,12 @@ struct publish_options {
     struct common common;
     struct amqp_login login;
     const char *topic, *queue, *exchange, *key, *file, *message, *separator, *acks, *codec_name;
-    struct flag_list headers, message_files;
+    struct flag_list headers, property_words, message_files;
+    struct properties properties; /* by AMQP: of headers and property_words */
     enum batch_codec codec;
     int64_t partition; /* -1: by key, or in turn */
     int64_t count, rate;
-    bool transient, shows_progress;
+    bool transient, drops_unroutable, has_no_confirms, shows_progress;
 };
 
 struct sink;

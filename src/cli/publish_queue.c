@@ -10,7 +10,7 @@ struct amqp_sink {
     struct sink sink;
     struct amqp_client *client;
     uint64_t unconfirmed;
-    bool was_returned;
+    bool is_persistent, was_returned;
 };
 
 static enum err take_confirm(struct amqp_sink *s, enum amqp_method_id method, struct reader *r)
@@ -57,8 +57,9 @@ static enum err amqp_sink_put(struct sink *sink, struct bytes key, struct bytes 
     char *own_key = key.data ? xasprintf("%.*s", BYTES_FORMAT(key)) : NULL;
     struct amqp_publish publish = {.exchange = o->exchange,
                                    .routing_key = own_key ? own_key : o->key,
-                                   .mandatory = true,
-                                   .persistent = !o->transient,
+                                   .mandatory = !o->drops_unroutable && !o->has_no_confirms,
+                                   .persistent = s->is_persistent,
+                                   .properties = &o->properties.list,
                                    .body = value};
 
     if (strlen(publish.routing_key) > UINT8_MAX) {
@@ -67,7 +68,7 @@ static enum err amqp_sink_put(struct sink *sink, struct bytes key, struct bytes 
     }
     size_t size = amqp_client_publish(s->client, &publish);
     free(own_key);
-    s->unconfirmed++;
+    s->unconfirmed += !o->has_no_confirms;
     return size >= PUBLISH_FLUSH_BYTES ? amqp_sink_flush(sink) : OK;
 }
 
@@ -86,9 +87,10 @@ enum err publish_queue_open(const struct publish_options *o, struct sink **out)
     struct amqp_sink *s = xzalloc(sizeof *s);
 
     s->sink = (struct sink){&amqp_sink_kind, o, 0, 0};
+    s->is_persistent = !o->transient && !(o->properties.list.flags & AMQP_BASIC_HAS_DELIVERY_MODE);
     enum err err = amqp_client_open(control_find_listener(&o->common, "amqp", "127.0.0.1:5672"),
                                     &o->login, o->common.timeout_ns, &s->client);
-    if (!err)
+    if (!err && !o->has_no_confirms)
         err = amqp_client_confirm_select(s->client);
     if (err) {
         amqp_sink_close(&s->sink);

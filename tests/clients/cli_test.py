@@ -215,7 +215,8 @@ def test_queues_are_made_listed_purged_and_deleted(cli):
     cli.run("queue", "show", "tasks", code=3)
 
 
-@pytest.mark.parametrize("mode, left", [("ack", 1), ("auto", 0), ("reject", 1), ("none", 3)])
+@pytest.mark.parametrize("mode, left", [("ack", 1), ("auto", 0), ("reject", 1), ("none", 3),
+                                        ("requeue", 3)])
 def test_a_queue_is_consumed(cli, mode, left):
     cli.run("queue", "create", "q")
     cli.amqp("publish", "--queue", "q", stdin="1\n2\n3\n")
@@ -230,6 +231,41 @@ def test_a_message_that_no_queue_takes_is_told(cli):
     assert "no queue takes messages" in cli.err
     cli.amqp("publish", "--exchange", "nowhere", "--key", "k", "hello", code=3)
     assert "404" in cli.err
+
+
+    cli.amqp("publish", "--exchange", "amq.direct", "--key", "nobody", "hello", "--drop-unroutable")
+    cli.amqp("publish", "--exchange", "amq.direct", "--key", "nobody", "hello", "--no-confirms")
+
+
+def test_messages_have_properties_and_headers(cli):
+    cli.run("queue", "create", "q")
+    cli.run("exchange", "create", "events", "--type", "headers")
+    cli.run("binding", "create", "events", "q", "--arg", "x-match=all", "--arg", "n=5")
+    cli.amqp("publish", "--exchange", "events", "body", "--property", "content_type=text/plain",
+             "--property", "priority=3", "--property", "delivery_mode=1", "--header", "n=5",
+             "--header", "who=ann")
+    message = json.loads(cli.amqp("consume", "--queue", "q", "--count", "1", "--output", "json",
+                                  "--prefetch", "5"))
+    assert message == {
+        "exchange": "events", "routing_key": "", "redelivered": False, "body": "body",
+        "properties": {"content_type": "text/plain", "delivery_mode": 1, "priority": 3,
+                       "headers": {"n": 5, "who": "ann"}}}
+    cli.amqp("publish", "--queue", "q", "x", "--no-confirms")
+    assert json.loads(cli.amqp("consume", "--queue", "q", "--count", "1", "--output", "json"))[
+        "properties"] == {"delivery_mode": 2}
+    cli.amqp("publish", "--queue", "q", "x", "--property", "content-type=x", code=2)
+    assert "did you mean content_type?" in cli.err
+    cli.amqp("publish", "--queue", "q", "x", "--header", "x", code=2)
+    cli.run("publish", "topic", "x", "--property", "priority=1", code=2)
+    cli.amqp("consume", "--queue", "q", "--ack", "perhaps", code=2)
+    cli.amqp("consume", "--queue", "q", "--prefetch", "70000", code=2)
+
+
+def test_requeued_messages_come_again_in_order(cli):
+    cli.run("queue", "create", "q")
+    cli.amqp("publish", "--queue", "q", stdin="1\n2\n3\n")
+    assert cli.amqp("consume", "--queue", "q", "--idle", "300ms", "--ack", "requeue") == "1\n2\n3\n"
+    assert cli.amqp("consume", "--queue", "q", "--count", "3") == "1\n2\n3\n"
 
 
 def test_a_message_is_repeated_at_a_rate(cli):
