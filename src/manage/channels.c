@@ -20,6 +20,7 @@ static void put_stats(const struct manage_call *call, json_t *json,
         return;
     of = json_object();
     stats_take(d->counters, 0, d->unacked, call->core->wall_ms, &stats);
+    stats.sample_ms = stats_sample_ms(call, "msg_rates");
     stats_put(&stats, COUNTER_publish, COUNTER_publish_in, false, of);
     json_object_set_new(json, "message_stats", of);
 }

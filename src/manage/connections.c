@@ -43,8 +43,9 @@ static void put_traffic(const struct manage_call *call, json_t *json, struct ses
     double rates[2];
 
     rates_ask(&session->rates, values, 2, call->core->wall_ms, rates);
-    stats_put_one(json, "recv_oct", values[0], rates[0]);
-    stats_put_one(json, "send_oct", values[1], rates[1]);
+    int64_t sample_ms = stats_sample_ms(call, "data_rates");
+    stats_put_one(json, "recv_oct", values[0], rates[0], sample_ms);
+    stats_put_one(json, "send_oct", values[1], rates[1], sample_ms);
     objects_put_count(json, "recv_cnt", link->receives);
     objects_put_count(json, "send_cnt", link->sends);
     objects_put_count(json, "send_pend", link_pending_bytes(link));

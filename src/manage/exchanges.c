@@ -20,6 +20,7 @@ static void put_stats(const struct manage_call *call, json_t *json, const struct
     json_t *of = json_object();
 
     stats_take(exchange_counters(x), 0, 0, call->core->wall_ms, &stats);
+    stats.sample_ms = stats_sample_ms(call, "msg_rates");
     stats_put(&stats, COUNTER_publish_in, COUNTERS, true, of);
     json_object_set_new(json, "message_stats", of);
 }

@@ -306,6 +306,18 @@ static void store(struct manage_call *call, struct exchange *x, const struct mes
         manage_wait(call, ticket, answer_routed);
 }
 
+/* CC and BCC are keys too. */
+static enum err check_extra_keys(const struct manage_call *call, const struct exchange *x,
+                                 const struct extra_keys *extra)
+{
+    enum err err = OK;
+
+    for (size_t i = 0; i < extra->keys.count && x->kind == EXCHANGE_TOPIC && !err; i++)
+        err = access_check_topic(call->user, call->vhost, ACCESS_WRITE, x->name,
+                                 extra->keys.items[i]);
+    return err;
+}
+
 static void publish(struct manage_call *call, struct exchange *x, struct message *m)
 {
     struct extra_keys extra = {0};
@@ -313,8 +325,10 @@ static void publish(struct manage_call *call, struct exchange *x, struct message
 
     if (!err)
         err = extra_keys_read(m, &extra);
+    if (!err)
+        err = check_extra_keys(call, x, &extra);
     if (err) {
-        manage_fail(call, err);
+        objects_fail(call, err);
     } else {
         struct route route = exchange_route_keys(x, m, extra.keys.items, extra.keys.count);
         if (extra.properties.size)

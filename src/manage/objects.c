@@ -83,13 +83,29 @@ void stats_take(struct counters *counters, uint64_t ready, uint64_t unacked, int
     out->value[STATS_UNACKED] = unacked;
 }
 
-void stats_put_one(json_t *out, const char *name, uint64_t value, double rate)
+int64_t stats_sample_ms(const struct manage_call *call, const char *of)
 {
-    char details[64];
+    char age[32];
 
-    snprintf(details, sizeof details, "%s_details", name);
+    snprintf(age, sizeof age, "%s_age", of);
+    return manage_query(call, age) ? call->core->wall_ms : 0;
+}
+
+void stats_put_one(json_t *out, const char *name, uint64_t value, double rate, int64_t sample_ms)
+{
+    char name_of_details[64];
+    json_t *details = manage_json_rate(rate);
+
+    if (sample_ms) {
+        json_object_set_new(details, "samples",
+                            json_pack("[{s:I, s:I}]", "sample", (json_int_t)value, "timestamp",
+                                      (json_int_t)sample_ms));
+        json_object_set_new(details, "avg_rate", json_real(rate));
+        json_object_set_new(details, "avg", json_real((double)value));
+    }
+    snprintf(name_of_details, sizeof name_of_details, "%s_details", name);
     json_object_set_new(out, name, manage_json_count(value));
-    json_object_set_new(out, details, manage_json_rate(rate));
+    json_object_set_new(out, name_of_details, details);
 }
 
 void stats_put(const struct stats *stats, enum counter from, enum counter to, bool is_sparse,
@@ -102,14 +118,54 @@ void stats_put(const struct stats *stats, enum counter from, enum counter to, bo
 
     for (enum counter c = from; c < to; c++)
         if (!is_sparse || stats->value[c])
-            stats_put_one(out, counter_name(c), stats->value[c], stats->rate[c]);
+            stats_put_one(out, counter_name(c), stats->value[c], stats->rate[c], stats->sample_ms);
     if (from > COUNTER_deliver || to <= COUNTER_get_no_ack)
         return;
     for (size_t i = 0; i < sizeof handed / sizeof *handed; i++) {
         count += stats->value[handed[i]];
         rate += stats->rate[handed[i]];
     }
-    stats_put_one(out, "deliver_get", count, rate);
+    stats_put_one(out, "deliver_get", count, rate, stats->sample_ms);
+}
+
+struct gathering {
+    const struct vhost *vhost;
+    struct counters *sum;
+};
+
+static void gather_channel(void *ctx, const struct channel_description *d)
+{
+    struct gathering *g = ctx;
+    counters_add_all(&g->sum, d->counters);
+}
+
+static void gather_session(void *ctx, struct session *session)
+{
+    const struct gathering *g = ctx;
+
+    if (session->vhost && bytes_equal_string(g->vhost->name, session->vhost))
+        session_each_channel(session, gather_channel, ctx);
+}
+
+json_t *stats_of_vhost(const struct manage_call *call, struct vhost *vhost)
+{
+    struct gathering g = {.vhost = vhost};
+    struct stats stats;
+
+    session_each(call->core, gather_session, &g);
+    if (!g.sum && !vhost->counters)
+        return NULL;
+    counters_add_all(&g.sum, vhost->counters);
+    if (!vhost->counters)
+        vhost->counters = counters_new();
+    g.sum->rates = vhost->counters->rates; /* samples of the sum */
+    stats_take(g.sum, 0, 0, call->core->wall_ms, &stats);
+    vhost->counters->rates = g.sum->rates;
+    g.sum->rates = NULL;
+    counters_free(g.sum);
+    json_t *json = json_object();
+    stats_put(&stats, COUNTER_publish, COUNTER_publish_in, false, json);
+    return json;
 }
 
 /* ---- parts of other objects ---- */
@@ -193,7 +249,7 @@ json_t *objects_time(int64_t wall_ms)
 
 void objects_put_process(json_t *object)
 {
-    stats_put_one(object, "reductions", 0, 0);
+    stats_put_one(object, "reductions", 0, 0, 0);
     json_object_set_new(object, "garbage_collection",
                         json_pack("{s:i, s:i, s:i, s:i, s:i}", "fullsweep_after", -1,
                                   "max_heap_size", -1, "min_bin_vheap_size", -1, "min_heap_size",

@@ -31,7 +31,8 @@ enum { STATS_READY = COUNTERS, STATS_UNACKED, STATS };
 
 /* Counters with their rates; a queue's lengths are beside them. */
 struct stats {
-    bool is_there; /* false: nothing has happened, all is 0 */
+    bool is_there;     /* false: nothing has happened, all is 0 */
+    int64_t sample_ms; /* of the one sample that is shown; 0: none is asked for */
     uint64_t value[STATS];
     double rate[STATS];
 };
@@ -42,8 +43,13 @@ void stats_take(struct counters *counters, uint64_t ready, uint64_t unacked, int
  * 0 when `is_sparse`. */
 void stats_put(const struct stats *stats, enum counter from, enum counter to, bool is_sparse,
                json_t *out);
-/* "<name>": n, "<name>_details": {"rate": x} */
-void stats_put_one(json_t *out, const char *name, uint64_t value, double rate);
+/* "<name>": n, "<name>_details": {"rate": x}; with a sample also {"samples": [...]}. */
+void stats_put_one(json_t *out, const char *name, uint64_t value, double rate, int64_t sample_ms);
+/* Does the query ask for samples: "lengths", "msg_rates" with an age? Then the time of the sample that
+ * there is, which is of now; otherwise 0. */
+int64_t stats_sample_ms(const struct manage_call *call, const char *of);
+/* message_stats of all that happened in a vhost; NULL: nothing has. */
+json_t *stats_of_vhost(const struct manage_call *call, struct vhost *vhost);
 
 /* ---- parts of other objects ---- */
 

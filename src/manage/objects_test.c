@@ -109,6 +109,20 @@ TEST(a_rate_is_there_after_two_questions)
     test_manage_end(&t);
 }
 
+TEST(who_asks_for_samples_gets_the_one_of_now)
+{
+    test_manage_init(&t);
+    test_durable_queue(&t.core, "q");
+    expect_ok(test_publish(&t.core, "q", "x", NULL));
+    expect_int(test_call(&t, "GET", "/api/queues/%2F/q?lengths_age=60&lengths_incr=5", NULL), 200);
+    expect_int(test_json_int(&t, "messages_details.samples.0.sample"), 1);
+    expect_int(test_json_int(&t, "messages_details.samples.0.timestamp"), t.core.wall_ms);
+    expect_null(json_object_get(test_json(&t, "message_stats.publish_details"), "samples"));
+    test_call(&t, "GET", "/api/queues/%2F/q?msg_rates_age=60&msg_rates_incr=5", NULL);
+    expect_int(test_json_int(&t, "message_stats.publish_details.samples.0.sample"), 1);
+    test_manage_end(&t);
+}
+
 TEST(a_quorum_queue_has_its_node_for_a_leader)
 {
     test_manage_init(&t);
@@ -422,6 +436,9 @@ static const char *published(const char *body)
     return asked("POST", PUBLISH, body);
 }
 
+#define GOOD(properties, key)                                                                      \
+    "{\"properties\":" properties ",\"routing_key\":\"" key                                        \
+    "\",\"payload\":\"x\",\"payload_encoding\":\"string\"}"
 #define BAD "400 {\"error\":\"bad_request\",\"reason\":"
 
 TEST(a_publish_that_is_wrong_says_how)
@@ -450,6 +467,23 @@ TEST(a_publish_that_is_wrong_says_how)
                   "200 {\"routed\":false}");
     expect_answer("POST", "/api/exchanges/%2F/none/publish", "{}",
                   "404 {\"error\":\"not_found\",\"reason\":\"exchange_not_found\"}");
+    expect_int(test_call(&t, "PUT", "/api/permissions/%2F/guest",
+                         "{\"configure\":\".*\",\"write\":\"^amq.topic\",\"read\":\"\"}"),
+               204);
+    expect_int(test_call(&t, "PUT", "/api/topic-permissions/%2F/guest",
+                         "{\"exchange\":\"amq.topic\",\"write\":\"^a\",\"read\":\".*\"}"),
+               201);
+    t.user = t.password = "guest";
+    const char *topic = "/api/exchanges/%2F/amq.topic/publish";
+    expect_answer("POST", topic, GOOD("{}", "a.b"), "200 {\"routed\":false}");
+    expect_answer("POST", topic, GOOD("{}", "b"), REFUSED);
+    expect_answer("POST", topic, GOOD("{\"headers\":{\"CC\":[\"b\"]}}", "a"), REFUSED);
+    expect_answer("POST", PUBLISH, GOOD("{}", "a"), REFUSED);
+    test_durable_queue(&t.core, "q");
+    expect_answer("DELETE", "/api/queues/%2F/q/contents", NULL, REFUSED);
+    expect_answer("POST", "/api/queues/%2F/q/get", "{}", REFUSED);
+    expect_answer("POST", "/api/bindings/%2F/e/amq.topic/q/q", "{}", REFUSED);
+    t.user = t.password = NULL;
     test_call(&t, "PUT", "/api/exchanges/%2F/in", "{\"internal\":true}");
     expect_answer("POST", "/api/exchanges/%2F/in/publish",
                   "{\"properties\":{},\"routing_key\":\"q\",\"payload\":\"x\","
@@ -643,5 +677,23 @@ TEST(channels_and_consumers_are_listed_and_shown)
     expect_string(test_json_text(&t, "0.activity_status"), "up");
     expect_int(test_json_int(&t, "0.consumer_timeout"), 1000);
     expect_answer("GET", "/api/connections/nope/channels", NULL, MISSING);
+    disconnect();
+}
+
+TEST(a_vhost_sums_its_channels_those_that_are_gone_too)
+{
+    connect();
+    expect_int(test_call(&t, "GET", "/api/vhosts/%2F", NULL), 200);
+    expect_null(json_object_get(t.json, "message_stats"));
+    counters_add(&channel_counters, COUNTER_deliver, 5);
+    test_call(&t, "GET", "/api/vhosts/%2F", NULL);
+    expect_int(test_json_int(&t, "message_stats.deliver_get"), 5);
+    counters_add(&test_vhost(&t.core)->counters, COUNTER_deliver, 10);
+    t.core.wall_ms += 10000;
+    test_core_turn(&t.core);
+    test_call(&t, "GET", "/api/vhosts/%2F", NULL);
+    expect_int(test_json_int(&t, "message_stats.deliver"), 15);
+    double rate = json_number_value(test_json(&t, "message_stats.deliver_details.rate"));
+    expect_true(rate > 0.9 && rate < 1.1);
     disconnect();
 }

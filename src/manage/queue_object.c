@@ -42,14 +42,16 @@ static void put_identity(const struct manage_call *call, json_t *json, const str
 
 /* ---- contents ---- */
 
-static void put_lengths(json_t *json, const struct queue *queue, const struct stats *stats)
+static void put_lengths(json_t *json, const struct queue *queue, const struct stats *stats,
+                        int64_t sample_ms)
 {
     uint64_t ready = stats->value[STATS_READY], unacked = stats->value[STATS_UNACKED];
     uint64_t all = ready + unacked;
 
-    stats_put_one(json, "messages", all, stats->rate[STATS_READY] + stats->rate[STATS_UNACKED]);
-    stats_put_one(json, "messages_ready", ready, stats->rate[STATS_READY]);
-    stats_put_one(json, "messages_unacknowledged", unacked, stats->rate[STATS_UNACKED]);
+    stats_put_one(json, "messages", all, stats->rate[STATS_READY] + stats->rate[STATS_UNACKED],
+                  sample_ms);
+    stats_put_one(json, "messages_ready", ready, stats->rate[STATS_READY], sample_ms);
+    stats_put_one(json, "messages_unacknowledged", unacked, stats->rate[STATS_UNACKED], sample_ms);
     objects_put_count(json, "messages_persistent", queue->durable ? all : 0);
     objects_put_count(json, "messages_ram", all);
     objects_put_count(json, "messages_ready_ram", ready);
@@ -79,7 +81,8 @@ static void put_stats(json_t *json, const struct stats *stats)
     if (!stats->is_there)
         return;
     json_t *of = json_object();
-    stats_put_one(of, "publish", stats->value[COUNTER_publish], stats->rate[COUNTER_publish]);
+    stats_put_one(of, "publish", stats->value[COUNTER_publish], stats->rate[COUNTER_publish],
+                  stats->sample_ms);
     stats_put(stats, COUNTER_deliver, COUNTER_publish_in, false, of);
     json_object_set_new(json, "message_stats", of);
 }
@@ -91,7 +94,8 @@ static void put_activity(const struct manage_call *call, json_t *json, const str
 
     stats_take(counters, queue_ready_count(queue), queue_unacked_count(queue), call->core->wall_ms,
                &stats);
-    put_lengths(json, queue, &stats);
+    stats.sample_ms = stats_sample_ms(call, "msg_rates");
+    put_lengths(json, queue, &stats, stats_sample_ms(call, "lengths"));
     put_bytes(json, queue, &stats);
     put_stats(json, &stats);
     if (counters && call->core->wall_ms - counters->active_ms >= IDLE_AFTER_MS)

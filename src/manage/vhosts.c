@@ -4,6 +4,7 @@
 #include "manage/access_json.h"
 #include "manage/json.h"
 #include "manage/list.h"
+#include "manage/objects.h"
 #include "manage/routes.h"
 
 /* The vhost that ":name" names: an administrator needs no permission there. NULL: it has failed. */
@@ -115,10 +116,14 @@ static void list_vhosts(struct manage_call *call)
 
 static void get_vhost(struct manage_call *call)
 {
-    const struct vhost *vhost = find(call);
+    struct vhost *vhost = find(call);
 
-    if (vhost)
-        manage_answer(call, 200, manage_columns(call, json_of(call, vhost)));
+    if (!vhost)
+        return;
+    json_t *out = json_of(call, vhost), *stats = stats_of_vhost(call, vhost);
+    if (stats)
+        json_object_set_new(out, "message_stats", stats);
+    manage_answer(call, 200, manage_columns(call, out));
 }
 
 static void put_vhost(struct manage_call *call)
