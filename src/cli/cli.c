@@ -108,7 +108,9 @@ static int help_run(int argc, char **argv)
     printf("Pabal: one broker for Kafka and AMQP 0-9-1 clients.\n\n");
     for (size_t i = 0; i < command_count(); i++)
         print_command(command_at(i));
-    printf("\nEvery command has --help. Exit codes: 0 ok, 1 failed, 2 usage, 3 not found,\n"
+    printf("\nScripts that call RabbitMQ's commands: pabal rabbitmqctl, pabal "
+           "rabbitmq-diagnostics.\n");
+    printf("Every command has --help. Exit codes: 0 ok, 1 failed, 2 usage, 3 not found,\n"
            "4 refused, 5 timeout.\n");
     return EXIT_CODE_OK;
 }
@@ -141,6 +143,10 @@ static int manual_run(int argc, char **argv)
            ".TP\n\\fBPABAL_URL\\fR\n"
            "http://USER:PASSWORD@HOST:15672 for the commands of administration.\n"
            ".TP\n\\fBPABAL_DATA_DIR\\fR\nWhere the server's control socket is looked for.\n"
+           ".SH RABBITMQ'S COMMANDS\nCalled as \\fBrabbitmqctl\\fR or "
+           "\\fBrabbitmq\\-diagnostics\\fR, or "
+           "with one of these as its\nfirst argument, the program takes their words and answers in "
+           "their form and with\ntheir exit codes: \\fBrabbitmqctl help\\fR lists them.\n"
            ".SH EXIT STATUS\n0 ok, 1 failed, 2 usage, 3 not found, 4 refused, 5 timeout.\n");
     return EXIT_CODE_OK;
 }

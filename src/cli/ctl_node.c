@@ -662,7 +662,7 @@ static const struct ctl_command refused[] = {
     REFUSED("trace_on", "messages cannot be traced yet"),
     REFUSED("trace_off", "messages cannot be traced yet"),
     REFUSED("set_vm_memory_high_watermark", "set the option memory.limit and restart"),
-    REFUSED("set_disk_free_limit", "set the option disk.reserve and restart"),
+    REFUSED("set_disk_free_limit", "set the option disk.reserve.bytes and restart"),
     REFUSED("set_log_level", "set the option log.level and restart"),
     REFUSED("rotate_logs", "the server logs to its standard error"),
     REFUSED("stop", "end the server's process: SIGTERM"),
