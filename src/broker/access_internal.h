@@ -12,7 +12,6 @@ struct user_saved {
     const struct bytes *tags; /* NULL: in the text, as the first release had them */
     size_t tag_count;
     struct bytes tag_text;
-    bool loopback_only;
     int64_t max_connections, max_channels;
 };
 /* E_INVALID: nothing that user_put() lets in. */

@@ -336,17 +336,22 @@ static void make_cluster_id(struct core *core)
 /* The vhost and the user that every RabbitMQ begins with. */
 static enum err create_defaults(struct core *core)
 {
-    struct bytes guest = BYTES_LITERAL("guest"), tag = BYTES_LITERAL("administrator"),
-                 all = BYTES_LITERAL(".*");
+    const struct core_config *config = &core->config;
+    struct bytes tag = BYTES_LITERAL("administrator"), all = BYTES_LITERAL(".*");
+    struct bytes name = bytes_from_string(config->default_user ? config->default_user : "guest");
+    struct bytes password =
+        bytes_from_string(config->default_password ? config->default_password : "guest");
     struct vhost_spec vhost_spec = {.description = BYTES_LITERAL("Default virtual host")};
     struct user_spec user_spec = {
-        .tags = &tag, .tag_count = 1, .password = password_hash_of(&core->random, guest)};
+        .tags = &tag, .tag_count = 1, .password = password_hash_of(&core->random, password)};
     struct vhost *vhost;
     struct user *user;
     bool created;
-    enum err err = vhost_create(core, BYTES_LITERAL("/"), &vhost_spec, &vhost);
+    enum err err =
+        vhost_create(core, bytes_from_string(config->default_vhost ? config->default_vhost : "/"),
+                     &vhost_spec, &vhost);
     if (!err)
-        err = user_put(core, guest, &user_spec, &user, &created);
+        err = user_put(core, name, &user_spec, &user, &created);
     if (!err)
         err = permission_put(user, vhost, all, all, all, &created);
     return err;

@@ -184,7 +184,6 @@ static void put_user(const struct user *user, struct text *out)
 {
     struct catalog_user record = {
         .password_hash = bytes_of(user->password.bytes, user->password.size),
-        .loopback_only = user->loopback_only,
         .hashing = (int8_t)user->password.hashing,
         .max_connections = user->max_connections,
         .max_channels = user->max_channels,
@@ -464,7 +463,6 @@ static enum err apply_user(struct reading *r)
         .tags = is_old ? NULL : record.tags.items,
         .tag_count = (size_t)record.tags.count,
         .tag_text = record.tag_text,
-        .loopback_only = record.loopback_only,
         .max_connections = record.max_connections,
         .max_channels = record.max_channels,
     };

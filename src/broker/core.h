@@ -44,6 +44,9 @@ struct core_config {
     int64_t producer_expiration_ms; /* of idempotent producers not heard of; 0: a day */
     int64_t producers_max;          /* of all partitions together; 0: 100,000 */
     struct group_config groups;     /* zeroed: the defaults */
+    /* Of a first start; they and the next outlive the core. NULL: guest, guest, "/". */
+    const char *default_user, *default_password, *default_vhost;
+    const char *loopback_users; /* separated by commas, or "none"; NULL: guest */
     uint64_t random_seed;
     char cluster_id[32]; /* 22 characters base64url; stored in the data directory */
     int32_t node_id;
@@ -150,7 +153,7 @@ struct session {
     struct list of_user;  /* while it counts as one of the user's */
     struct vhost *place;  /* NULL before it is on a vhost; may be deleted meanwhile */
     struct list of_vhost; /* likewise */
-    char *client; /* what the client calls itself */
+    char *client;         /* what the client calls itself */
     int64_t opened_wall_ms;
     struct core *core;               /* the broker's; also below */
     struct list exclusive_queues;    /* those that die with the session */

@@ -59,9 +59,14 @@ void tag_list_reset(struct tag_list *list)
     *list = (struct tag_list){0};
 }
 
+bool tag_list_holds(const struct tag_list *list, struct bytes tag)
+{
+    return is_listed(list->items, list->count, tag);
+}
+
 bool tag_list_has(const struct tag_list *list, const char *tag)
 {
-    return is_listed(list->items, list->count, bytes_from_string(tag));
+    return tag_list_holds(list, bytes_from_string(tag));
 }
 
 void tag_list_put(const struct tag_list *list, struct text *out)

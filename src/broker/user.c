@@ -34,7 +34,6 @@ static struct user *user_new(struct core *core, struct bytes name)
     struct user *user = xzalloc(sizeof *user);
     user->core = core;
     user->name = bytes_dup(name);
-    user->loopback_only = bytes_equal_string(name, "guest");
     user->max_connections = user->max_channels = LIMIT_NONE;
     user->references = 1;
     user->closing.run = close_some;
@@ -176,7 +175,6 @@ enum err user_restore(struct core *core, struct bytes name, const struct user_sa
         return err;
     struct user *user = user_new(core, name);
     replace_tags(user, &tags);
-    user->loopback_only = saved->loopback_only;
     user->max_connections = saved->max_connections;
     user->max_channels = saved->max_channels;
     *out = user;
@@ -217,6 +215,21 @@ enum err user_delete(struct user *user)
 
 /* ---- logging in ---- */
 
+/* Whoever cannot be looked up in the list is in it. */
+static bool is_loopback_only(const struct user *user)
+{
+    const char *configured = user->core->config.loopback_users;
+    struct bytes list = bytes_from_string(configured ? configured : "guest");
+    struct tag_list names;
+    if (bytes_equal_string(list, "none"))
+        return false;
+    if (tag_list_parse(&names, list))
+        return true;
+    bool found = tag_list_holds(&names, user->name);
+    tag_list_reset(&names);
+    return found;
+}
+
 /* An unknown name costs the same hash, so that the time tells nothing about which names exist. */
 enum err user_authenticate(struct core *core, struct bytes name, struct bytes password,
                            bool peer_is_loopback, struct user **out)
@@ -229,7 +242,7 @@ enum err user_authenticate(struct core *core, struct bytes name, struct bytes pa
                        BYTES_FORMAT(name));
     if (!user || !matches)
         return err_set(E_REFUSED, "user '%.*s' - invalid credentials", BYTES_FORMAT(name));
-    if (user->loopback_only && !peer_is_loopback)
+    if (!peer_is_loopback && is_loopback_only(user))
         return err_set(E_REFUSED, "user '%.*s' can only connect via localhost", BYTES_FORMAT(name));
     *out = user;
     return OK;

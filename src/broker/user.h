@@ -36,7 +36,6 @@ struct user {
     struct tag_list tags;
     uint32_t known_tags; /* enum user_tag */
     struct password_hash password;
-    bool loopback_only;
     int64_t max_connections, max_channels; /* LIMIT_NONE */
 
     struct list sessions;   /* of_user: those that are logged in */
@@ -77,7 +76,7 @@ void user_unref(struct user *); /* accepts NULL */
 
 /* ---- logging in; E_REFUSED, with the reason for the log ---- */
 
-/* `guest` only from a loopback peer. The user is borrowed. */
+/* Some, as guest, only from a loopback peer. The user is borrowed. */
 must_use enum err user_authenticate(struct core *, struct bytes name, struct bytes password,
                                     bool peer_is_loopback, struct user **out);
 /* The limits of RabbitMQ, with its texts. */

@@ -21,6 +21,49 @@ TEST(guest_may_log_in_from_the_same_machine_only)
     test_core_end(&t);
 }
 
+TEST(who_may_log_in_from_loopback_only_is_configured)
+{
+    struct test_core t;
+    test_core_init(&t);
+    test_user(&t, "a", "x", "");
+    t.core->config.loopback_users = "b, a";
+    expect_err(test_log_in(&t, "a", "x", false), E_REFUSED);
+    expect_ok(test_log_in(&t, "a", "x", true));
+    expect_ok(test_log_in(&t, "guest", "guest", false));
+    t.core->config.loopback_users = "none";
+    expect_ok(test_log_in(&t, "a", "x", false));
+    t.core->config.loopback_users =
+        "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,"
+        "25,26,27,28,29,30,31,32,33";
+    expect_err(test_log_in(&t, "a", "x", false), E_REFUSED); /* too many to be sure */
+    test_core_end(&t);
+}
+
+TEST(a_first_start_makes_the_user_and_the_vhost_that_are_configured)
+{
+    struct test_core t;
+    test_core_init(&t);
+    test_core_close(&t);
+    disk_free(t.disk);
+    t.disk = sim_disk_new();
+    t.config.default_user = "admin";
+    t.config.default_password = "secret";
+    t.config.default_vhost = "main";
+    expect_ok(test_core_open(&t));
+    test_core_settle(&t);
+    t.config.default_user = "later"; /* not a first start */
+    test_core_reopen(&t);
+    struct user *user = user_find(t.core, B("admin"));
+    struct vhost *vhost = vhost_find(t.core, B("main"));
+    expect_true(user && vhost && permission_find(user, vhost));
+    expect_true(user_may(user, USER_ADMINISTRATOR));
+    expect_ok(test_log_in(&t, "admin", "secret", false));
+    expect_null(user_find(t.core, B("guest")));
+    expect_null(user_find(t.core, B("later")));
+    expect_null(vhost_find(t.core, B("/")));
+    test_core_end(&t);
+}
+
 TEST(a_wrong_password_and_an_unknown_user_are_told_alike)
 {
     struct test_core t;

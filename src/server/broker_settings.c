@@ -53,6 +53,7 @@ static enum config_type type_of(const struct config *c, enum option_id id)
     case OPTION_SIZE: return config_is_word(c, id) ? CONFIG_STRING : CONFIG_LONG;
     case OPTION_TOPIC: return topic_config_of_broker(option_get(id)->name)->type;
     case OPTION_TEXT:
+    case OPTION_SECRET:
     case OPTION_DURATION:
     case OPTION_ENUM:
     case OPTION_ADDRESS: return CONFIG_STRING;
@@ -120,7 +121,8 @@ void broker_settings_make(const struct config *config, struct broker_settings *o
 {
     out->count = 0;
     for (int id = 0; id < OPTION_COUNT; id++)
-        add_option(config, (enum option_id)id, out);
+        if (option_get((enum option_id)id)->type != OPTION_SECRET)
+            add_option(config, (enum option_id)id, out);
     for (size_t i = 0; i < sizeof constants / sizeof constants[0]; i++)
         *add(out, constants[i].name, constants[i].value) = constants[i];
     struct broker_setting *alias = add(out, "broker.id", config_text(config, OPT_NODE_ID));

@@ -271,9 +271,10 @@ json_t *config_json(const struct config *c)
 
     for (int id = 0; id < OPTION_COUNT; id++) {
         const struct config_item *item = &c->items[id];
-        json_object_set_new(
-            all, option_get((enum option_id)id)->name,
-            json_pack("{s:s, s:s}", "value", item->value.text, "origin", item->origin));
+        const struct option *o = option_get((enum option_id)id);
+        const char *shown = o->type == OPTION_SECRET ? "(not shown)" : item->value.text;
+        json_object_set_new(all, o->name,
+                            json_pack("{s:s, s:s}", "value", shown, "origin", item->origin));
     }
     return all;
 }

@@ -147,6 +147,26 @@ TEST(json_has_every_option_with_value_and_origin)
     config_reset(&c);
 }
 
+TEST(passwords_are_not_shown)
+{
+    struct config c;
+
+    config_init(&c);
+    expect_ok(config_set(&c, "default_pass=tiger"));
+    expect_string(config_text(&c, OPT_DEFAULT_PASSWORD), "tiger");
+    json_t *all = config_json(&c);
+    json_t *option = json_object_get(all, "default.password");
+    expect_string(json_string_value(json_object_get(option, "value")), "(not shown)");
+    json_decref(all);
+    char large[300];
+    struct option_value value;
+    memset(large, 'x', sizeof large);
+    expect_err(option_parse(OPT_DEFAULT_PASSWORD, bytes_of(large, sizeof large), &value),
+               E_INVALID);
+    expect_null(strstr(err_text(), "xxx"));
+    config_reset(&c);
+}
+
 /* OPTIONS_DOCUMENT is docs/options.md in the source tree. */
 TEST(the_page_of_options_is_what_the_table_says)
 {

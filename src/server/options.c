@@ -152,7 +152,8 @@ static bool parse_number(const struct option *o, struct bytes text, int64_t *out
     case OPTION_SIZE: return number_parse_size(text, out);
     case OPTION_DURATION: return number_parse_duration(text, OPTION_SECOND, out);
     case OPTION_BOOL: return parse_bool(text, out);
-    case OPTION_TEXT: *out = (int64_t)text.size; return true;
+    case OPTION_TEXT:
+    case OPTION_SECRET: *out = (int64_t)text.size; return true;
     case OPTION_TOPIC: *out = OPTION_WORD; return topic_default_is_legal(o, text);
     case OPTION_ENUM:
     case OPTION_ADDRESS: return false;
@@ -191,8 +192,9 @@ enum err option_parse(enum option_id id, struct bytes text, struct option_value 
         struct text range = {0};
         option_describe_range(o, &range);
         int shown = text.size < SHOWN_BYTES ? (int)text.size : SHOWN_BYTES;
-        enum err err = err_set(E_INVALID, "%s = %.*s: must be %s", o->name, shown,
-                               (const char *)text.data, text_string(&range));
+        enum err err = err_set(E_INVALID, "%s = %.*s: must be %s", o->name,
+                               o->type == OPTION_SECRET ? 0 : shown, (const char *)text.data,
+                               text_string(&range));
         text_reset(&range);
         return err;
     }
@@ -206,6 +208,7 @@ const char *option_type_name(enum option_type type)
 {
     switch (type) {
     case OPTION_TEXT: return "text";
+    case OPTION_SECRET: return "text that is not shown";
     case OPTION_INT: return "integer";
     case OPTION_SIZE: return "size";
     case OPTION_DURATION: return "duration";
@@ -260,6 +263,7 @@ static void put_topic_range(struct text *out, const struct topic_config_row *row
 void option_describe_range(const struct option *o, struct text *out)
 {
     switch (o->type) {
+    case OPTION_SECRET:
     case OPTION_TEXT: text_printf(out, "1 to %lld characters", (long long)o->most); break;
     case OPTION_INT:
         text_printf(out, "%lld to %lld", (long long)o->least, (long long)o->most);

@@ -19,6 +19,7 @@
 
 enum option_type {
     OPTION_TEXT,
+    OPTION_SECRET, /* text that is not shown */
     OPTION_INT,
     OPTION_SIZE,
     OPTION_DURATION,
@@ -163,11 +164,20 @@ enum option_change { AT_START, AT_RUNTIME };
       "consumer_timeout",                                                                          \
       "How long an AMQP client may keep a delivery without settling it, in ms, where the queue "   \
       "does not say; then its channel fails. 0 is for ever.")                                      \
+    X(DEFAULT_USER, "default.user", TEXT, 1, 255, "guest", AT_START, "", "default_user",           \
+      "The first user of a new data directory, an administrator who may do everything in "         \
+      "default.vhost.")                                                                            \
+    X(DEFAULT_PASSWORD, "default.password", SECRET, 1, 255, "guest", AT_START, "", "default_pass", \
+      "The password of default.user.")                                                             \
+    X(DEFAULT_VHOST, "default.vhost", TEXT, 1, 255, "/", AT_START, "", "default_vhost",            \
+      "The first vhost of a new data directory.")                                                  \
+    X(LOOPBACK_USERS, "loopback.users", TEXT, 1, 4096, "guest", AT_START, "", "loopback_users",    \
+      "Users who are let in from loopback only, separated by commas; none: all from everywhere.")  \
     X(AMQP_ANONYMOUS_USER, "amqp.anonymous.user", TEXT, 1, 255, "none", AT_START, "",              \
       "anonymous_login_user",                                                                      \
       "The user that AMQP clients are who log in with the mechanism ANONYMOUS; none: nobody is "   \
       "let in like that.")                                                                         \
-    X(AMQP_ANONYMOUS_PASSWORD, "amqp.anonymous.password", TEXT, 0, 255, "", AT_START, "",          \
+    X(AMQP_ANONYMOUS_PASSWORD, "amqp.anonymous.password", SECRET, 0, 255, "", AT_START, "",        \
       "anonymous_login_pass", "The password of amqp.anonymous.user.")                              \
     X(AMQP_PRODUCT, "amqp.product", TEXT, 1, 100, "Pabal", AT_START, "", "",                       \
       "The product that AMQP clients and the management API's are told. Some tools look for "      \
@@ -199,7 +209,7 @@ enum option_id {
 struct option {
     const char *name;
     enum option_type type;
-    int64_t least, most; /* of INT, SIZE, DURATION; of TEXT, its length */
+    int64_t least, most; /* of INT, SIZE, DURATION; of TEXT and SECRET, its length */
     const char *default_text;
     enum option_change change;
     const char *words;   /* separated by '|' */

@@ -124,6 +124,10 @@ static void make_core(const struct config *c, struct settings *s)
     s->core.store.journal_max_bytes = (uint64_t)config_number(c, OPT_JOURNAL_MAX_BYTES);
     s->core.store.segment_bytes = (uint64_t)config_number(c, OPT_SEGMENT_BYTES);
     s->core.store.reserve_bytes = (uint64_t)config_number(c, OPT_DISK_RESERVE_BYTES);
+    s->core.default_user = config_text(c, OPT_DEFAULT_USER);
+    s->core.default_password = config_text(c, OPT_DEFAULT_PASSWORD);
+    s->core.default_vhost = config_text(c, OPT_DEFAULT_VHOST);
+    s->core.loopback_users = config_text(c, OPT_LOOPBACK_USERS);
     s->core.durability = strcmp(config_text(c, OPT_DURABILITY), "os") == 0 ? LEVEL_OS : LEVEL_FSYNC;
     s->core.auto_create_topics = config_number(c, OPT_AUTO_CREATE_TOPICS);
     s->core.default_partitions = (int32_t)config_number(c, OPT_NUM_PARTITIONS);
