@@ -7,6 +7,7 @@
 #include "broker/topic.h"
 #include "manage/call_internal.h"
 #include "manage/exposition.h"
+#include "manage/json.h"
 #include "manage/node.h"
 #include "manage/routes.h"
 #include "manage/scrape.h"
@@ -171,13 +172,15 @@ static void put_identity(const struct manage_call *call, struct text *out)
 {
     const struct manage_config *config = manage_config(call->manage);
     struct text labels = {0};
+    json_t *cluster = node_cluster_name(call);
 
     exposition_label(&labels, "rabbitmq_node", bytes_from_string(config->node));
-    exposition_label(&labels, "rabbitmq_cluster", bytes_from_string(config->node));
+    exposition_label(&labels, "rabbitmq_cluster", manage_bytes_of(cluster));
     exposition_label(&labels, "rabbitmq_cluster_permanent_id",
                      bytes_from_string(call->core->config.cluster_id));
     put_gauge(out, "identity_info", "Node and cluster", text_string(&labels), 1);
     text_reset(&labels);
+    json_decref(cluster);
     exposition_label(&labels, "rabbitmq_version", bytes_from_string(config->rabbitmq_version));
     exposition_label(&labels, "prometheus_plugin_version",
                      bytes_from_string(config->rabbitmq_version));

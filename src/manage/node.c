@@ -6,6 +6,7 @@
 
 #include "base/metrics.h"
 #include "broker/exchange.h"
+#include "broker/parameter.h"
 #include "io/hub.h"
 #include "io/process.h"
 #include "manage/facts.h"
@@ -46,6 +47,20 @@ json_t *node_contexts(const struct manage_config *config, bool with_node)
         json_array_append_new(out, context);
     }
     return out;
+}
+
+/* RabbitMQ keeps it as a global parameter too. */
+json_t *node_cluster_name(const struct manage_call *call)
+{
+    const struct parameter *p =
+        parameter_find(call->core, NULL, BYTES_NULL, BYTES_LITERAL("cluster_name"));
+    json_t *name =
+        p ? json_loadb((const char *)p->value.data, p->value.size, JSON_DECODE_ANY, NULL) : NULL;
+
+    if (json_is_string(name))
+        return name;
+    json_decref(name);
+    return json_string(manage_config(call->manage)->node);
 }
 
 bool node_disk_alarm(const struct manage_call *call)

@@ -8,6 +8,9 @@ json_t *node_exchange_types(void);
 /* Where HTTP is served. */
 json_t *node_contexts(const struct manage_config *config, bool with_node);
 
+/* As PUT /api/cluster-name has set it; otherwise the node's. A string, a new reference. */
+json_t *node_cluster_name(const struct manage_call *call);
+
 /* Less is free on the disk than is reserved, or it has failed: nothing more is accepted. */
 bool node_disk_alarm(const struct manage_call *call);
 /* More memory is used than is allowed. After facts_gather(), as the above. */

@@ -5,6 +5,7 @@
 #include "broker/user.h"
 #include "io/process.h"
 #include "manage/call_internal.h"
+#include "manage/definitions.h"
 #include "manage/json.h"
 #include "manage/list.h"
 #include "manage/node.h"
@@ -168,15 +169,14 @@ static void add_constants(const struct manage_config *config, json_t *out)
 {
     const char *version = config->rabbitmq_version;
     json_t *constants = json_pack(
-        "{s:s, s:s, s:{s:[i,i,i,i], s:[i,i], s:[i]}, s:s, s:s, s:s, s:s, s:{}, s:{}, s:s, "
+        "{s:s, s:s, s:{s:[i,i,i,i], s:[i,i], s:[i]}, s:s, s:s, s:s, s:{}, s:{}, s:s, "
         "s:s, s:b, s:s, s:b, s:b, s:i, s:s, s:s}",
         "management_version", version, "rates_mode", "basic", "sample_retention_policies", "global",
         600, 3600, 28800, 86400, "basic", 600, 3600, "detailed", 600, "product_name",
-        config->product, "product_version", version, "rabbitmq_version", version, "cluster_name",
-        config->node, "cluster_tags", "node_tags", "erlang_version", "", "erlang_full_version", "",
-        "disable_stats", 0, "default_queue_type", "classic", "is_op_policy_updating_enabled", 1,
-        "enable_queue_totals", 0, "statistics_db_event_queue", 0, "node", config->node,
-        "pabal_version", config->version);
+        config->product, "product_version", version, "rabbitmq_version", version, "cluster_tags",
+        "node_tags", "erlang_version", "", "erlang_full_version", "", "disable_stats", 0,
+        "default_queue_type", "classic", "is_op_policy_updating_enabled", 1, "enable_queue_totals",
+        0, "statistics_db_event_queue", 0, "node", config->node, "pabal_version", config->version);
 
     json_object_update(out, constants);
     json_decref(constants);
@@ -188,6 +188,7 @@ static void answer_overview(struct manage_call *call)
     json_t *out = json_object();
 
     add_constants(config, out);
+    json_object_set_new(out, "cluster_name", node_cluster_name(call));
     json_object_set_new(out, "exchange_types", node_exchange_types());
     if (manage_has_right(call, MANAGE_MONITORING)) {
         add_figures(call, out);
@@ -207,7 +208,24 @@ static void overview(struct manage_call *call)
 
 static void cluster_name(struct manage_call *call)
 {
-    manage_answer(call, 200, json_pack("{s:s}", "name", manage_config(call->manage)->node));
+    manage_answer(call, 200, json_pack("{s:o}", "name", node_cluster_name(call)));
+}
+
+static void put_cluster_name(struct manage_call *call)
+{
+    json_t *name = json_object_get(call->body, "name");
+    bool created;
+
+    if (!json_is_string(name)) {
+        manage_fail_as(call, 400, "bad_request", "[{key_missing,name}]");
+        return;
+    }
+    enum err err =
+        manage_global_parameter_set(call->core, BYTES_LITERAL("cluster_name"), name, &created);
+    if (err)
+        manage_fail(call, err);
+    else
+        manage_answer_durable(call, 204, NULL);
 }
 
 static const struct manage_route routes[] = {
@@ -215,6 +233,7 @@ static const struct manage_route routes[] = {
     {MANAGE_GET, "whoami", MANAGE_LOGIN, whoami},
     {MANAGE_GET, "version", MANAGE_LOGIN, version},
     {MANAGE_GET, "cluster-name", MANAGE_LOGIN, cluster_name},
+    {MANAGE_PUT, "cluster-name", MANAGE_ADMINISTRATOR, put_cluster_name},
 };
 
 const struct manage_routes manage_overview_routes = {routes, sizeof routes / sizeof routes[0]};

@@ -61,6 +61,20 @@ TEST(the_overview_tells_how_fast_things_go)
     test_manage_end(&t);
 }
 
+TEST(the_cluster_gets_a_name)
+{
+    begin();
+    expect_get("/api/cluster-name", 200, "{\"name\":\"rabbit@test\"}");
+    expect_int(test_call(&t, "PUT", "/api/cluster-name", "{}"), 400);
+    expect_int(test_call(&t, "PUT", "/api/cluster-name", "{\"name\":\"north\"}"), 204);
+    expect_get("/api/cluster-name", 200, "{\"name\":\"north\"}");
+    expect_int(test_call(&t, "GET", "/api/overview", NULL), 200);
+    expect_string(test_json_text(&t, "cluster_name"), "north");
+    expect_int(test_call(&t, "GET", "/metrics", NULL), 200);
+    expect_not_null(strstr(text_string(&t.body), "rabbitmq_cluster=\"north\""));
+    test_manage_end(&t);
+}
+
 TEST(there_is_one_node)
 {
     begin();
