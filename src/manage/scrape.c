@@ -174,6 +174,7 @@ struct scrape {
     struct pattern queue_name; /* only queues that match; of kind PATTERN_NOTHING: all */
     struct text out;
     struct text lines[FAMILIES];
+    int finished; /* so many are in `out` */
     struct queue_walk queues;
     struct exchange_walk exchanges;
     VEC(uint64_t) sessions; /* their links' ids */
@@ -316,18 +317,22 @@ static bool is_counter_name(const char *name)
     return size > 6 && strcmp(name + size - 6, "_total") == 0;
 }
 
+/* Put the families together: one in each turn, they may be megabytes. */
 static void finish(struct manage_call *call)
 {
     struct scrape *s = call->state;
+    const struct family *f = &families[s->finished];
+    struct text *lines = &s->lines[s->finished];
 
-    for (int i = 0; i < FAMILIES; i++) {
-        if (!s->lines[i].size)
-            continue;
-        exposition_head(&s->out, prefix_of(s, &families[i]), families[i].name,
-                        is_counter_name(families[i].name), families[i].help);
-        text_append(&s->out, text_bytes(&s->lines[i]));
+    if (lines->size) {
+        exposition_head(&s->out, prefix_of(s, f), f->name, is_counter_name(f->name), f->help);
+        text_append(&s->out, text_bytes(lines));
+        text_reset(lines);
     }
-    manage_answer_text(call, 200, EXPOSITION_TYPE, &s->out);
+    if (++s->finished < FAMILIES)
+        manage_yield(call, finish);
+    else
+        manage_answer_text(call, 200, EXPOSITION_TYPE, &s->out);
 }
 
 static void put_exchanges(struct manage_call *call)
