@@ -1,9 +1,11 @@
 /* `pabal vhost ...`, `pabal user ...` and `pabal permission ...`. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "cli/admin.h"
 #include "cli/commands.h"
+#include "cli/lines.h"
 
 #define NAME_ARGUMENTS .positional_least = 1, .positional_most = 1
 
@@ -232,6 +234,26 @@ int user_show_run(int argc, char **argv)
     return admin_show(&o.common, &user);
 }
 
+/* "-" is a line of the standard input: what is typed as an argument everybody on the machine sees. */
+static enum err put_plain_password(const char *password, json_t *body)
+{
+    struct lines lines;
+    struct bytes line;
+    enum err err = OK;
+
+    if (strcmp(password, "-") != 0) {
+        json_object_set_new(body, "password", json_string(password));
+        return OK;
+    }
+    err = lines_open(&lines, NULL);
+    if (!err)
+        err = lines_next(&lines, &line);
+    if (!err)
+        json_object_set_new(body, "password", json_stringn((const char *)line.data, line.size));
+    lines_close(&lines);
+    return err ? err_set(E_INVALID, "--password -: there is no line to read") : OK;
+}
+
 /* One of --password, --password-hash and --no-password, or none. */
 static enum err put_password(const struct user_options *o, json_t *body)
 {
@@ -240,7 +262,7 @@ static enum err put_password(const struct user_options *o, json_t *body)
     if (given > 1)
         return err_set(E_INVALID, "one of --password, --password-hash and --no-password");
     if (o->password)
-        json_object_set_new(body, "password", json_string(o->password));
+        return put_plain_password(o->password, body);
     if (o->password_hash || o->no_password)
         json_object_set_new(body, "password_hash",
                             json_string(o->password_hash ? o->password_hash : ""));
@@ -248,7 +270,7 @@ static enum err put_password(const struct user_options *o, json_t *body)
 }
 
 #define USER_FLAGS(o)                                                                              \
-    {"password", FLAG_TEXT, "TEXT", "what the user logs in with", &(o).password},                  \
+    {"password", FLAG_TEXT, "TEXT", "what the user logs in with; - reads a line", &(o).password},  \
         {"password-hash", FLAG_TEXT, "HASH", "its salted hash instead", &(o).password_hash},       \
         {"no-password", FLAG_BOOL, "", "no login by password", &(o).no_password},                  \
         {"tags", FLAG_TEXT, "TAG,...", "administrator, monitoring, policymaker, management",       \

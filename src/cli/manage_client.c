@@ -108,8 +108,8 @@ static enum err ask(const struct common *common, const struct question *q,
 {
     struct manage_answer answer = {0};
 
-    enum err err =
-        common->url ? ask_by_http(common, q, &answer) : ask_by_socket(common, q, &answer);
+    bool is_http = common->url && !common->control; /* PABAL_URL may be set for other commands */
+    enum err err = is_http ? ask_by_http(common, q, &answer) : ask_by_socket(common, q, &answer);
     if (!err && answer.status >= 400)
         err = refusal(q, &answer);
     if (!err && out)

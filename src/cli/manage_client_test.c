@@ -42,6 +42,7 @@ TEST(a_server_that_is_not_there_is_an_error)
     common.control = "/nonexistent/control";
     expect_err(manage_get(&common, &out, "GET overview"), E_CLOSED);
     expect_err_text("/nonexistent/control");
+    common.control = NULL;
     common.url = "http://127.0.0.1:1";
     expect_err(manage_get(&common, &out, "GET overview"), E_CLOSED);
     expect_err_text("http://127.0.0.1:1/api/overview");

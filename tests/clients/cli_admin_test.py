@@ -174,9 +174,12 @@ def test_a_user_may_do_what_it_was_given(cli):
     cli.run("user", "alter", "ann", "--password", "better")
     assert cli.json("user", "show", "ann")["tags"] == ["monitoring", "management"]
     cli.amqp("publish", "--queue", "billing", "x", *login, code=4)
+    cli.run("user", "alter", "ann", "--password", "-", stdin="typed\n")
+    cli.amqp("publish", "--queue", "billing", "x", "--user", "ann", "--password", "typed")
+    cli.run("user", "alter", "ann", "--password", "-", code=2)
     cli.run("permission", "clear", "ann")
     cli.run("permission", "clear", "ann", code=3)
-    cli.amqp("publish", "--queue", "billing", "x", "--user", "ann", "--password", "better", code=4)
+    cli.amqp("publish", "--queue", "billing", "x", "--user", "ann", "--password", "typed", code=4)
     cli.run("user", "delete", "ann")
     assert names(cli.json("user", "list")) == ["guest"]
 
@@ -270,12 +273,21 @@ def test_clients_are_listed_and_closed(cli):
 
 # -- the way to the server
 
+def test_health_is_asked_both_ways(cli):
+    health = cli.json("health")
+    assert health["status"] == "ok" and health["version"]
+    cli.broker.stop()
+    cli.run("health", code=1)
+    cli.broker.start()
+
+
 def test_a_server_that_is_not_there_or_says_no(here):
     here.run("queue", "list", "--url", "http://127.0.0.1:1", code=1)
     assert "127.0.0.1:1" in here.err
     here.run("queue", "list", "--url", "localhost", code=2)
     here.run("queue", "list", "--url", f"http://guest:wrong@{here.broker.http}", code=4)
-    here.run("queue", "list", "--control", "/nonexistent", code=1)
+    here.run("queue", "list", "--control", "/nonexistent", code=1, env={"PABAL_URL": "http://127.0.0.1:1"})
+    assert "/nonexistent" in here.err
     here.broker.halt()
     before = time.monotonic()
     here.run("queue", "list", "--url", f"http://guest:guest@{here.broker.http}", "--timeout", "300ms",
