@@ -21,6 +21,7 @@ void manage_free(struct manage *m)
         return;
     facts_forget(m->facts_job);
     rates_free(m->rates);
+    rates_free(m->node_rates);
     free(m);
 }
 

@@ -13,7 +13,7 @@ struct manage {
     struct facts facts;
     int64_t facts_ms; /* when they were read; 0: never */
     struct manage_facts_job *facts_job;
-    struct rates *rates; /* of the whole broker */
+    struct rates *rates, *node_rates; /* of the whole broker */
 };
 
 struct manage_call_internal {

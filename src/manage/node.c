@@ -9,9 +9,10 @@
 #include "broker/parameter.h"
 #include "io/hub.h"
 #include "io/process.h"
-#include "manage/facts.h"
+#include "manage/call_internal.h"
 #include "manage/json.h"
 #include "manage/list.h"
+#include "manage/objects.h"
 #include "manage/routes.h"
 
 json_t *node_exchange_types(void)
@@ -81,23 +82,34 @@ static void set_count(json_t *out, const char *name, uint64_t value)
     json_object_set_new(out, name, manage_json_count(value));
 }
 
+/* What grows and shrinks, with how fast it does. */
+static void add_used(const struct manage_call *call, json_t *out)
+{
+    const struct manage_config *config = manage_config(call->manage);
+    const struct facts *facts = manage_facts(call);
+    static const char *const names[] = {"mem_used", "disk_free", "fd_used", "sockets_used",
+                                        "proc_used"};
+    enum { COUNT = sizeof names / sizeof names[0] };
+    uint64_t values[COUNT] = {facts->rss_bytes, facts->disk_free_bytes, facts->open_files,
+                              config->hub ? hub_connection_count(config->hub) : 0, 0};
+    double rates[COUNT];
+
+    rates_ask(&call->manage->node_rates, values, COUNT, call->core->wall_ms, rates);
+    for (int i = 0; i < COUNT; i++)
+        stats_put_one(out, names[i], values[i], rates[i], stats_sample_ms(call, "node_stats"));
+}
+
 static void add_limits(const struct manage_call *call, json_t *out)
 {
     const struct manage_config *config = manage_config(call->manage);
     const struct facts *facts = manage_facts(call);
-    uint64_t sockets = config->hub ? hub_connection_count(config->hub) : 0;
 
-    set_count(out, "mem_used", facts->rss_bytes);
     set_count(out, "mem_limit", config->memory_limit_bytes);
     json_object_set_new(out, "mem_alarm", json_boolean(node_memory_alarm(call)));
-    set_count(out, "disk_free", facts->disk_free_bytes);
     set_count(out, "disk_free_limit", config->disk_reserve_bytes);
     json_object_set_new(out, "disk_free_alarm", json_boolean(node_disk_alarm(call)));
-    set_count(out, "fd_used", facts->open_files);
     set_count(out, "fd_total", config->file_limit);
-    set_count(out, "sockets_used", sockets);
     set_count(out, "sockets_total", config->max_connections);
-    set_count(out, "proc_used", 0);
     set_count(out, "proc_total", 0);
     set_count(out, "processors", (uint64_t)facts->cpu_count);
     set_count(out, "run_queue", 0);
@@ -122,6 +134,7 @@ static json_t *json_of_node(const struct manage_call *call)
     snprintf(pid, sizeof pid, "%llu", (unsigned long long)process_id());
     json_object_set_new(out, "os_pid", json_string(pid));
     json_object_set_new(out, "uptime", json_integer(call->core->wall_ms - config->started_wall_ms));
+    add_used(call, out);
     add_limits(call, out);
     json_object_set_new(out, "exchange_types", node_exchange_types());
     json_object_set_new(out, "auth_mechanisms", json_of_mechanisms());

@@ -9,6 +9,7 @@
 #include "manage/json.h"
 #include "manage/list.h"
 #include "manage/node.h"
+#include "manage/objects.h"
 #include "manage/routes.h"
 
 /* ---- who is asking ---- */
@@ -81,15 +82,6 @@ static const struct figure figures[] = {
 
 enum { FIGURES = sizeof figures / sizeof figures[0], LENGTHS = 3 };
 
-static void set_with_rate(json_t *object, const char *name, uint64_t value, double rate)
-{
-    char details[64];
-
-    snprintf(details, sizeof details, "%s_details", name);
-    json_object_set_new(object, name, manage_json_count(value));
-    json_object_set_new(object, details, manage_json_rate(rate));
-}
-
 static json_t *group(json_t *out, const char *name)
 {
     json_t *found = json_object_get(out, name);
@@ -107,6 +99,8 @@ static void add_figures(struct manage_call *call, json_t *out)
     const struct totals *totals = manage_totals(call);
     uint64_t values[FIGURES + LENGTHS];
     double rates[FIGURES + LENGTHS];
+    int64_t sample_ms = stats_sample_ms(call, "msg_rates");
+    int64_t lengths_ms = stats_sample_ms(call, "lengths");
 
     for (int i = 0; i < FIGURES; i++) {
         values[i] = 0;
@@ -118,11 +112,13 @@ static void add_figures(struct manage_call *call, json_t *out)
     values[FIGURES + 2] = totals->unacked;
     rates_ask(&call->manage->rates, values, FIGURES + LENGTHS, call->core->wall_ms, rates);
     for (int i = 0; i < FIGURES; i++)
-        set_with_rate(group(out, figures[i].group), figures[i].name, values[i], rates[i]);
+        stats_put_one(group(out, figures[i].group), figures[i].name, values[i], rates[i],
+                      sample_ms);
     json_t *lengths = group(out, "queue_totals");
-    set_with_rate(lengths, "messages", values[FIGURES], rates[FIGURES]);
-    set_with_rate(lengths, "messages_ready", values[FIGURES + 1], rates[FIGURES + 1]);
-    set_with_rate(lengths, "messages_unacknowledged", values[FIGURES + 2], rates[FIGURES + 2]);
+    stats_put_one(lengths, "messages", values[FIGURES], rates[FIGURES], lengths_ms);
+    stats_put_one(lengths, "messages_ready", values[FIGURES + 1], rates[FIGURES + 1], lengths_ms);
+    stats_put_one(lengths, "messages_unacknowledged", values[FIGURES + 2], rates[FIGURES + 2],
+                  lengths_ms);
 }
 
 /* Of the vhosts that the user may see: how much, not how fast. */
