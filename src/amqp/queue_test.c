@@ -522,6 +522,18 @@ TEST(a_rejected_message_is_a_dead_letter_and_one_that_is_too_much_is_nacked)
     broker_close(&b);
 }
 
+/* In a queue in memory everything happens in one turn. */
+TEST(a_count_is_told_when_the_limits_are_kept)
+{
+    struct peer *p = connected();
+    say(p, "1 queue.declare queue=few exclusive nowait arguments=x-max-length:I:2");
+    for (int i = 0; i < 5; i++)
+        say(p, "1 basic.publish routing_key=few | | m");
+    say(p, "1 queue.declare queue=few passive");
+    expect_heard(p, "1 queue.declare_ok queue=few message_count=2 consumer_count=0\n");
+    broker_close(&b);
+}
+
 TEST(get_is_not_for_quorum_queues_with_a_single_active_consumer)
 {
     struct peer *p = connected();

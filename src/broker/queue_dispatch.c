@@ -327,6 +327,14 @@ void queue_moved(struct log_owner *owner)
         dispatch(queue);
 }
 
+void queue_catch_up(struct queue *queue)
+{
+    if (queue_trims(queue))
+        queue_moved(&queue->internal->owner);
+    else
+        queue_follow_log(queue);
+}
+
 /* ---- coming and going ---- */
 
 /* With a single active consumer the others stand by. */

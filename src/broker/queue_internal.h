@@ -75,6 +75,8 @@ void queue_dispatch_init(struct queue *queue);
 /* Records that are committed by now are ready; done before anything counts or takes them. */
 void queue_follow_log(struct queue *queue);
 void queue_moved(struct log_owner *owner);
+/* For a queue in memory, whose log moves without a commit: what came is visible, and within its limits. */
+void queue_catch_up(struct queue *queue);
 /* Hand out what is ready, at the end of the turn. */
 void queue_wake(struct queue *queue);
 /* Likewise, also when there is no consumer. */
