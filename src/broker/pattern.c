@@ -19,6 +19,7 @@ struct pattern_code {
     pcre2_code *compiled;
     pcre2_match_data *match_data;
     pcre2_match_context *limits;
+    bool is_told; /* that it takes too long */
 };
 
 static void code_free(struct pattern_code *code)
@@ -97,15 +98,23 @@ void pattern_reset(struct pattern *p)
     *p = (struct pattern){0};
 }
 
+/* Once is enough: clients choose how often this happens. */
+static void tell_failure(const struct pattern *p, int code)
+{
+    if (p->code->is_told)
+        return;
+    p->code->is_told = true;
+    say_warn("access", "a pattern takes too long or fails, so it does not match: '%.*s' code=%d",
+             BYTES_FORMAT(p->text), code);
+}
+
 static bool search(const struct pattern *p, struct bytes name)
 {
     const uint8_t *start = name.data ? name.data : (const uint8_t *)"";
     int found = pcre2_match(p->code->compiled, start, name.size, 0, 0, p->code->match_data,
                             p->code->limits);
     if (found < 0 && found != PCRE2_ERROR_NOMATCH)
-        say_warn("access",
-                 "a pattern takes too long or fails, so it does not match: '%.*s' code=%d",
-                 BYTES_FORMAT(p->text), found);
+        tell_failure(p, found);
     return found >= 0;
 }
 

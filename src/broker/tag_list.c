@@ -68,12 +68,3 @@ bool tag_list_has(const struct tag_list *list, const char *tag)
 {
     return tag_list_holds(list, bytes_from_string(tag));
 }
-
-void tag_list_put(const struct tag_list *list, struct text *out)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (i > 0)
-            text_append_string(out, ",");
-        text_append(out, list->items[i]);
-    }
-}

@@ -21,7 +21,5 @@ must_use enum err tag_list_parse(struct tag_list *out, struct bytes text);
 void tag_list_reset(struct tag_list *); /* accepts a zeroed one */
 bool tag_list_has(const struct tag_list *, const char *tag);
 bool tag_list_holds(const struct tag_list *, struct bytes tag);
-/* Append them, separated by commas. */
-void tag_list_put(const struct tag_list *, struct text *out);
 
 #endif

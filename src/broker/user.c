@@ -139,19 +139,6 @@ enum err user_put(struct core *core, struct bytes name, const struct user_spec *
     return OK;
 }
 
-enum err user_set_tags(struct user *user, const struct bytes *tags, size_t count)
-{
-    struct tag_list list;
-    enum err err = core_catalog_can_change(user->core);
-    if (!err)
-        err = tag_list_init(&list, tags, count);
-    if (err)
-        return err;
-    replace_tags(user, &list);
-    catalog_put(user->core, &user->entry, CATALOG_USER);
-    return OK;
-}
-
 enum err user_set_limits(struct user *user, int64_t max_connections, int64_t max_channels)
 {
     enum err err = core_catalog_can_change(user->core);

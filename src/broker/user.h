@@ -65,7 +65,6 @@ struct user_spec {
 /* Creates or changes. E_INVALID: name or tags; E_FROZEN, E_NO_SPACE. */
 must_use enum err user_put(struct core *, struct bytes name, const struct user_spec *,
                            struct user **out, bool *out_created);
-must_use enum err user_set_tags(struct user *, const struct bytes *tags, size_t count);
 must_use enum err user_set_limits(struct user *, int64_t max_connections, int64_t max_channels);
 /* With its permissions; its sessions are closed. */
 must_use enum err user_delete(struct user *);

@@ -163,8 +163,7 @@ TEST(users_are_as_they_were_after_a_crash)
     test_user(&t, "b", "secret", "");
     struct user *gone = test_user(&t, "gone", "secret", "");
     test_core_settle(&t);
-    expect_ok(
-        user_set_tags(user_find(t.core, B("b")), &(struct bytes){(const uint8_t *)"x", 1}, 1));
+    test_user(&t, "b", "secret", "x");
     expect_ok(user_delete(gone));
     test_core_settle(&t);
     test_core_crash(&t);
