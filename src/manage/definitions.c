@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "manage/definitions_export.h"
 #include "manage/json.h"
+#include "manage/node.h"
 #include "manage/routes.h"
 
 /* ---- export ---- */
@@ -41,9 +42,16 @@ static void export_more(struct manage_call *call)
 
 static void export(struct manage_call *call)
 {
+    const struct manage_config *config = manage_config(call->manage);
+    json_t *cluster = node_cluster_name(call);
+    struct definitions_origin origin = {.version = config->rabbitmq_version,
+                                        .product = config->product,
+                                        .product_version = config->version,
+                                        .cluster = json_string_value(cluster)};
+
     call->free_state = free_export;
-    call->state = definitions_export_new(call->core, call->vhost,
-                                         manage_config(call->manage)->rabbitmq_version);
+    call->state = definitions_export_new(call->core, call->vhost, &origin);
+    json_decref(cluster);
     export_more(call);
 }
 

@@ -2,7 +2,6 @@
  * turn, in the order of their names. */
 #include "manage/definitions_export.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -297,27 +296,24 @@ static void note_keys(void *ctx, struct vhost *vhost)
 
 /* ---- the document ---- */
 
-static void put_head(struct definitions_export *e, const char *version)
+static void put_head(struct definitions_export *e, const struct definitions_origin *origin)
 {
-    char explanation[300];
+    const char *what = e->only ? "virtual host" : "cluster";
+    struct bytes name = e->only ? e->only->name : bytes_from_string(origin->cluster);
+    struct text explanation = {0};
     json_t *out = e->json;
 
-    json_object_set_new(out, "rabbit_version", json_string(version));
-    json_object_set_new(out, "rabbitmq_version", json_string(version));
-    json_object_set_new(out, "product_name", json_string("Pabal"));
+    text_printf(&explanation, "Definitions of %s '%.*s'", what, BYTES_FORMAT(name));
+    json_object_set_new(out, "rabbit_version", json_string(origin->version));
+    json_object_set_new(out, "rabbitmq_version", json_string(origin->version));
+    json_object_set_new(out, "product_name", json_string(origin->product));
+    json_object_set_new(out, "product_version", json_string(origin->product_version));
     json_object_set_new(out, "rabbitmq_definition_format",
                         json_string(e->only ? "single_virtual_host" : "cluster"));
-    if (e->only)
-        snprintf(explanation, sizeof explanation, "Definitions of virtual host '%.*s'",
-                 BYTES_FORMAT(e->only->name));
-    else
-        snprintf(explanation, sizeof explanation, "Definitions of cluster '%s'",
-                 e->core->config.cluster_id);
-    json_object_set_new(out, "explanation", manage_json(bytes_from_string(explanation)));
-    if (e->only)
-        json_object_set_new(out, "original_vhost_name", manage_json(e->only->name));
-    else
-        json_object_set_new(out, "original_cluster_name", json_string(e->core->config.cluster_id));
+    json_object_set_new(out, e->only ? "original_vhost_name" : "original_cluster_name",
+                        manage_json(name));
+    json_object_set_new(out, "explanation", manage_json(text_bytes(&explanation)));
+    text_reset(&explanation);
 }
 
 static void put_category(struct definitions_export *e, const char *name,
@@ -376,7 +372,7 @@ static void put_small(struct definitions_export *e)
 }
 
 struct definitions_export *definitions_export_new(struct core *core, struct vhost *only,
-                                                  const char *version)
+                                                  const struct definitions_origin *origin)
 {
     struct definitions_export *e = xzalloc(sizeof *e);
 
@@ -384,7 +380,7 @@ struct definitions_export *definitions_export_new(struct core *core, struct vhos
     e->only = only;
     e->json = json_object();
     arena_init(&e->arena, 1 << 30);
-    put_head(e, version);
+    put_head(e, origin);
     if (only)
         put_small_of_vhost(e);
     else
