@@ -48,6 +48,7 @@ static struct core *core_new(const struct core_config *config, struct disk *disk
     in->producers = producer_expiry_new(core);
     in->groups = groups_new(core, &config->groups);
     queue_logging_init(core);
+    queues_starting_init(core);
     return core;
 }
 

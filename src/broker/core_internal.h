@@ -65,6 +65,8 @@ struct core_internal {
     struct groups *groups;
     struct producer_expiry *producers;
     uint64_t last_transient_id; /* of logs in memory, which have their own numbers */
+    struct list starting;       /* queues with rules that were not looked at yet */
+    struct deferred start_queues;
     struct list unlogged;       /* queues with settles to log */
     struct list unmarked; /* queues with only a delivered-up-to mark to log, when convenient */
     struct timer settle_timer, mark_timer; /* log what nothing else took along */

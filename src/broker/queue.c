@@ -100,6 +100,7 @@ uint64_t queue_new_log_id(struct core *core, bool is_kept)
 static void queue_free(struct queue *queue)
 {
     core_defer_cancel(&queue->internal->dispatch);
+    list_remove(&queue->internal->starting);
     subscription_free(queue->subscription);
     feed_free(queue->internal->feed);
     queue_rules_free(queue->internal->rules);
@@ -114,6 +115,34 @@ static void queue_free(struct queue *queue)
 static bool is_kept(const struct queue *queue)
 {
     return queue->durable && !queue->exclusive;
+}
+
+/* The first look of queues with rules at what they hold: after a start there may be very many. */
+static void start_some(struct deferred *work)
+{
+    enum { AT_ONCE = 256 };
+    struct core_internal *core = container_of(work, struct core_internal, start_queues);
+    struct list *node = NULL;
+    for (int i = 0; i < AT_ONCE && (node = list_pop_front(&core->starting)); i++)
+        queue_run_later(container_of(node, struct queue_internal, starting)->self);
+    if (!list_is_empty(&core->starting)) {
+        struct queue_internal *next =
+            container_of(core->starting.next, struct queue_internal, starting);
+        core_defer(next->core, work);
+    }
+}
+
+void queues_starting_init(struct core *core)
+{
+    list_init(&core->internal->starting);
+    core->internal->start_queues.run = start_some;
+}
+
+static void start_later(struct queue *queue)
+{
+    struct queue_internal *in = queue->internal;
+    list_push_back(&in->core->internal->starting, &in->starting);
+    core_defer(in->core, &in->core->internal->start_queues);
 }
 
 void queue_attach(struct queue *queue)
@@ -135,7 +164,7 @@ void queue_attach(struct queue *queue)
     if (in->is_timed)
         queue_expiry_learn(queue);
     if (in->rules)
-        queue_run_later(queue);
+        start_later(queue);
 }
 
 enum err queue_check(const struct queue_spec *spec, const char **out_argument)
@@ -199,6 +228,7 @@ static void drop_log(struct queue *queue)
     struct core *core = in->core;
     queue->deleted = true;
     list_remove(&in->owner.moved);
+    list_remove(&in->starting);
     core_defer_cancel(&in->dispatch);
     queue_unlog(queue);
     feed_free(in->feed);

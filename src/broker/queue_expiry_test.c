@@ -290,3 +290,39 @@ TEST(the_catalog_is_told_once_that_messages_have_times)
     expect_int(core_catalog_ticket(t.core).journal, ticket.journal);
     test_core_end(&t);
 }
+
+TEST(after_a_start_queues_are_looked_at_some_a_turn)
+{
+    enum { QUEUES = 2000 };
+    struct test_core t;
+    char name[16];
+    test_core_init(&t);
+    for (int i = 0; i < QUEUES; i++) {
+        snprintf(name, sizeof name, "q%d", i);
+        test_with_number("x-message-ttl", 10);
+        test_make_queue(&t, name, true);
+        test_publish_each(&t, name, "a");
+        if (i % 200 == 0)
+            test_core_settle(&t);
+    }
+    test_core_settle(&t);
+    test_core_crash(&t);
+    t.now_ns += 10000000;
+    t.wall_ms += 10;
+    core_turn_begin(t.core, t.now_ns, t.wall_ms);
+    int left = QUEUES, turns = 0;
+    while (left > 0 && turns < 100) {
+        int before = left;
+        test_core_turn(&t);
+        left = 0;
+        for (int i = 0; i < QUEUES; i++) {
+            snprintf(name, sizeof name, "q%d", i);
+            left += ready(&t, name) > 0;
+        }
+        expect_true(before - left <= 256);
+        sim_jobs_drain(t.sim);
+        turns++;
+    }
+    expect_true(turns >= QUEUES / 256 && turns < 20);
+    test_core_end(&t);
+}

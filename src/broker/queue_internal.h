@@ -27,6 +27,7 @@ struct queue_internal {
     struct list getters;       /* of struct wait: to be called when what they want has been read */
     struct list of_session;    /* exclusive: the owner's list */
     struct deferred dispatch;  /* at the end of the turn */
+    struct list starting;      /* in the core's list: to be looked at for the first time */
     struct list unlogged;      /* in the core's list: changes to log, or a floor that moved */
     struct list unmarked;      /* in the core's list: only a mark to log */
     uint64_t routed;           /* stamp of the last routing that found it */
@@ -57,6 +58,7 @@ static inline void queue_count(struct queue *queue, enum counter c, uint64_t n)
 /* The queue without a name of an exchange of type x-delayed-message. */
 struct queue *queue_new_delays(struct exchange *x, uint64_t log_id);
 void queue_delete_delays(struct queue *queue);
+void queues_starting_init(struct core *core);
 uint64_t queue_new_log_id(struct core *core, bool is_kept);
 /* Begin to use its log. */
 void queue_attach(struct queue *queue);
