@@ -94,7 +94,8 @@ sim: deps-test $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
 	@seed=$$(date +%s); echo "seed $$seed"; \
 	    $(BUILD)/tests/sim/log_sim --points $(SIM_POINTS) --seed $$seed && \
-	    $(BUILD)/tests/sim/broker_sim --points $(SIM_POINTS) --seed $$seed
+	    $(BUILD)/tests/sim/broker_sim --points $(SIM_POINTS) --seed $$seed && \
+	    $(BUILD)/tests/sim/rules_sim --points $(SIM_POINTS) --seed $$seed
 
 bench: all
 	@python3 bench/run.py

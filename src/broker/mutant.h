@@ -1,5 +1,5 @@
 /*
- * Rules that the simulated crashes (tests/sim/broker_sim.c) break on purpose, one at a time, to see
+ * Rules that the simulated crashes (tests/sim) break on purpose, one at a time, to see
  * that they would notice: a file is compiled again with BROKER_MUTANT defined as one of these.
  */
 #ifndef BROKER_MUTANT_H
@@ -10,6 +10,12 @@ enum broker_mutant {
     MUTANT_FORGET_SETTLES, /* settles are taken for logged, and are not */
     MUTANT_ANSWER_EARLY,   /* the catalog's ticket is done at once */
     MUTANT_FORGET_MARK,    /* the delivered-up-to mark is not written */
+    MUTANT_SETTLE_LATER,   /* settles are not in the commit of what was published in their turn */
+    MUTANT_SETTLE_FIRST,   /* a rejected message is settled before it is a dead letter */
+    MUTANT_DIRECT_QUEUES,  /* queues take large batches straight to their files */
+    MUTANT_FORGET_TIMES,   /* after a start nothing is known of when messages are due */
+    MUTANT_FORGET_LATE,    /* what is due while somebody has it never expires */
+    MUTANT_RELEASE_EARLY,  /* delayed messages come before their time */
 };
 #ifndef BROKER_MUTANT
 #define BROKER_MUTANT MUTANT_OF_NOTHING

@@ -7,6 +7,7 @@
 #include "base/say.h"
 #include "broker/core_internal.h"
 #include "broker/delays.h"
+#include "broker/mutant.h"
 #include "broker/queue_expiry.h"
 #include "broker/queue_internal.h"
 #include "broker/queue_rules.h"
@@ -250,7 +251,8 @@ static void note_time(const struct core *core, struct pack *p, const struct mess
     if (ttl_ms >= 0 && ttl_ms < INT64_MAX - core->wall_ms)
         timed.expires_ms = core->wall_ms + ttl_ms;
     if (delay_ms > 0)
-        timed.released_ms = core->wall_ms + delay_ms;
+        timed.released_ms =
+            core->wall_ms + delay_ms / (BROKER_MUTANT == MUTANT_RELEASE_EARLY ? 2 : 1);
     if (timed.expires_ms < INT64_MAX || timed.released_ms < INT64_MAX)
         vec_push(&p->timed, timed);
 }

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "broker/exchange_internal.h"
+#include "broker/mutant.h"
 #include "broker/packer.h"
 #include "broker/policy_internal.h"
 #include "broker/queue_expiry.h"
@@ -151,7 +152,9 @@ void queue_attach(struct queue *queue)
     struct core *core = in->core;
     enum log_level level = is_kept(queue) ? core->config.durability : LEVEL_MEMORY;
     queue->log = core_attach_log(core, in->log_id, level, &in->owner);
-    log_stay_in_journal(queue->log); /* a move or a transaction is one commit over several queues */
+    if (BROKER_MUTANT != MUTANT_DIRECT_QUEUES)
+        log_stay_in_journal(
+            queue->log); /* a move or a transaction is one commit over several queues */
     queue->subscription = core_claim_recovered(core, in->log_id);
     if (!queue->subscription)
         queue->subscription = subscription_new();
@@ -161,7 +164,7 @@ void queue_attach(struct queue *queue)
         in->rules->learn_at = queue->subscription->floor;
         in->rules->learn_end = queue->log->hw;
     }
-    if (in->is_timed)
+    if (in->is_timed && BROKER_MUTANT != MUTANT_FORGET_TIMES)
         queue_expiry_learn(queue);
     if (in->rules)
         start_later(queue);

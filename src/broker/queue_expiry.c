@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "broker/mutant.h"
 #include "broker/queue_rules.h"
 
 enum {
@@ -119,7 +120,8 @@ static enum err expire_one(struct queue *queue, struct queue_expiry *x, int64_t 
     if (subscription_is_done(s, offset))
         return OK;
     if (!subscription_is_ready(s, offset)) {
-        offset_set_add(&x->late, offset);
+        if (BROKER_MUTANT != MUTANT_FORGET_LATE)
+            offset_set_add(&x->late, offset);
         return OK;
     }
     queue->internal->core->internal->deliveries_left--;

@@ -121,7 +121,7 @@ void queue_log_all(struct core *core)
 void queue_log_due(struct core *core)
 {
     struct core_internal *in = core->internal;
-    if (in->committing || in->settles_due)
+    if ((in->committing && BROKER_MUTANT != MUTANT_SETTLE_LATER) || in->settles_due)
         log_list(&in->unlogged, offsetof(struct queue_internal, unlogged));
     if (in->committing || in->marks_due)
         log_list(&in->unmarked, offsetof(struct queue_internal, unmarked));

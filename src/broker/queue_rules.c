@@ -7,6 +7,7 @@
 #include "base/metrics.h"
 #include "base/say.h"
 #include "broker/delays.h"
+#include "broker/mutant.h"
 #include "broker/packer.h"
 #include "broker/queue_expiry.h"
 #include "broker/queue_internal.h"
@@ -341,6 +342,8 @@ void queue_move_later(struct queue *queue, int64_t offset, uint32_t number, enum
         return;
     idmap_put(&r->moving, (uint64_t)offset, r);
     vec_push(&r->moves, ((struct move){offset, number, reason}));
+    if (BROKER_MUTANT == MUTANT_SETTLE_FIRST)
+        queue_settle(queue, offset, number);
     core_defer(queue->internal->core, &r->run_moves);
 }
 

@@ -248,7 +248,7 @@ static enum err take_record(struct replay *r, const struct record_header *h)
     const uint8_t *p = r->bytes.data + r->position;
     if (r->held.count > 0 && r->held.items[0].header.epoch != h->epoch)
         drop_held(r); /* its run was killed in the middle of the commit */
-    if (h->goes_on) {
+    if (h->goes_on && LOG_MUTANT != MUTANT_HALF_COMMIT) {
         vec_push(&r->held, ((struct held_record){r->file, r->position, *h, xmemdup(p, h->size)}));
         return OK;
     }

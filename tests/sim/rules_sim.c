@@ -1,0 +1,340 @@
+/*
+ * Simulated crashes of what queues do by themselves (rules_world.h). As in broker_sim, after every single
+ * change to the disk copies of it are crashed, recovered, and held against the ledger:
+ *
+ *   - no copy of a letter is lost, and none is there twice, wherever rules have moved it
+ *   - a letter that was not confirmed is there whole or not at all
+ *   - a transaction has happened or not
+ *   - nothing is there before its delay is over
+ *   - some time later nothing waits any more, and what had a time to live is a dead letter
+ *
+ *   rules_sim [--points N] [--seed N] [--ignore-sync] [--expect-violation]
+ */
+#include "tests/sim/hook_disk.h"
+#include "tests/sim/rules_world.h"
+#include "tests/sim/sim_command.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { LIVES = 4, TURNS = 90 };
+
+struct sim {
+    uint64_t seed;
+    struct random random; /* of the crashes */
+    struct rules_world world;
+    struct disk *disk; /* below the hook */
+    uint64_t changes;
+    bool is_quiet; /* or counting: the ledger does not say what there should be */
+};
+
+static struct sim_total total;
+
+static void violation(const struct sim *s, const char *where, const char *what)
+{
+    total.violations++;
+    printf("violation: seed %llu change %llu %s: %s\n", (unsigned long long)s->seed,
+           (unsigned long long)s->changes, where, what);
+}
+
+/* ---- counting ---- */
+
+struct count {
+    uint32_t *found; /* of each letter */
+    VEC(struct delivery) taken;
+    bool is_late; /* enough time has passed for everything */
+};
+
+static void never(struct wait *wait)
+{
+    (void)wait;
+}
+
+static void look_at(struct rules_world *w, struct count *c, const struct delivery *d)
+{
+    struct letter_text text;
+    if (!letter_read(d->message.body, &text) || text.letter >= w->letters.count) {
+        rules_complain(w, "a letter that nobody has sent");
+        return;
+    }
+    c->found[text.letter]++;
+    if (d->queue != w->places[DELAYED] && w->wall_ms < text.not_before_ms)
+        rules_complain(w, "letter %u came %lld ms too early", text.letter,
+                       (long long)(text.not_before_ms - w->wall_ms));
+}
+
+/* Before anybody looks: who gets the head lets it expire. */
+static void expect_nothing_waits(struct rules_world *w)
+{
+    static const enum place passing[] = {DELAYED, WAIT, TIMED};
+    for (size_t i = 0; i < sizeof passing / sizeof *passing; i++) {
+        uint64_t waiting = queue_ready_count(w->places[passing[i]]);
+        if (waiting > 0)
+            rules_complain(w, "%llu letters have not moved on from place %d",
+                           (unsigned long long)waiting, (int)passing[i]);
+    }
+}
+
+/* What was ready, and was not given to us, has expired only then. */
+static void expect_nothing_was_late(struct rules_world *w, const struct count *c,
+                                    const uint64_t *ready)
+{
+    uint64_t given[PLACES] = {0};
+    for (size_t i = 0; i < c->taken.count; i++)
+        for (int place = 0; place < PLACES; place++)
+            given[place] += c->taken.items[i].queue == w->places[place];
+    for (int place = 0; place < PLACES; place++)
+        if (given[place] != ready[place])
+            rules_complain(w, "%lld letters of place %d have not expired in time",
+                           (long long)(ready[place] - given[place]), place);
+}
+
+/* Take what there is; true: there was something. */
+static bool take_some(struct rules_world *w, struct count *c)
+{
+    bool any = false;
+    core_turn_begin(w->core, w->now_ns, w->wall_ms);
+    for (int i = 0; i < PLACES; i++) {
+        struct wait again = {.ready = never};
+        struct delivery d;
+        enum err err;
+        while (!(err = queue_get(w->places[i], false, &again, &d))) {
+            any = true;
+            look_at(w, c, &d);
+            queue_ref(d.queue);
+            vec_push(&c->taken, d);
+        }
+        core_wait_cancel(&again);
+        any = any || err == E_COLD;
+    }
+    core_turn_end(w->core);
+    sim_jobs_drain(w->sim);
+    return any;
+}
+
+/* What was taken cannot move, and what has moved is found where it is: so each copy is found once. */
+static void count(struct rules_world *w, struct count *c)
+{
+    uint64_t ready[PLACES];
+    c->found = xzalloc((w->letters.count + 1) * sizeof *c->found);
+    for (int i = 0; i < PLACES; i++)
+        ready[i] = queue_ready_count(w->places[i]);
+    if (c->is_late)
+        expect_nothing_waits(w);
+    for (int quiet = 0, turns = 0; quiet < 4 && turns < 400; turns++)
+        quiet = take_some(w, c) ? 0 : quiet + 1;
+    if (c->is_late)
+        expect_nothing_was_late(w, c, ready);
+    core_turn_begin(w->core, w->now_ns, w->wall_ms);
+    for (size_t i = 0; i < c->taken.count; i++) {
+        const struct delivery *d = &c->taken.items[i];
+        queue_return(d->queue, d->offset, d->number);
+        queue_unref(d->queue);
+    }
+    core_turn_end(w->core);
+    vec_reset(&c->taken);
+}
+
+/* ---- comparing ---- */
+
+static void compare_letter(struct rules_world *w, uint32_t number, uint32_t found)
+{
+    const struct letter *l = &w->letters.items[number];
+    uint32_t most = l->copies - l->acked_durably, least = l->copies - l->acked;
+    if (found > most)
+        rules_complain(w, "letter %u is there %u times, %u at most", number, found, most);
+    if (found < least && (l->confirmed || found > 0))
+        rules_complain(w, "letter %u is there %u times, %u at least%s", number, found, least,
+                       l->confirmed ? "" : ", or not at all");
+}
+
+static void compare_transaction(struct rules_world *w, const struct transaction *t,
+                                const uint32_t *found)
+{
+    const struct letter *sent = &w->letters.items[t->sent];
+    if (sent->acked == 0 && (found[t->sent] > 0) == (found[t->settled] > 0))
+        rules_complain(w, "half of a transaction: letter %u is there %u times, letter %u %u times",
+                       t->sent, found[t->sent], t->settled, found[t->settled]);
+}
+
+static void compare(struct rules_world *w, const uint32_t *found)
+{
+    for (uint32_t i = 0; i < w->letters.count; i++)
+        compare_letter(w, i, found[i]);
+    for (size_t i = 0; i < w->transactions.count; i++)
+        compare_transaction(w, &w->transactions.items[i], found);
+}
+
+/* What was found is the truth from now on. */
+static void adopt(struct rules_world *w, const uint32_t *found)
+{
+    for (size_t i = 0; i < w->letters.count; i++)
+        w->letters.items[i] = (struct letter){.copies = found[i], .confirmed = true};
+    vec_clear(&w->transactions);
+}
+
+/* Enough time for everything that is due some time. */
+static void pass_late(struct rules_world *w)
+{
+    enum { LATE_MS = 2 * (OWN_TTL_MAX_MS + DELAY_MAX_MS), STEP_MS = 20 };
+    for (int64_t ms = 0; ms < LATE_MS; ms += STEP_MS)
+        rules_idle_turn(w, STEP_MS);
+}
+
+/* Open what the crash left. */
+static void recover(struct rules_world *w, bool wait, bool keep)
+{
+    struct count c = {.is_late = wait};
+    if (rules_open(w) != OK) {
+        rules_complain(w, "does not open: %s", err_text());
+        return;
+    }
+    if (!rules_are_declared(w)) {
+        rules_complain(w, "queues are missing");
+        return;
+    }
+    rules_idle_turn(w, 1);
+    if (wait)
+        pass_late(w);
+    for (int i = 0; i < 3; i++)
+        rules_idle_turn(w, 1);
+    count(w, &c);
+    compare(w, c.found);
+    if (keep)
+        adopt(w, c.found);
+    free(c.found);
+}
+
+/* ---- crashing ---- */
+
+static const char *const mode_names[] = {"kept", "lost", "subset"};
+
+static void restart(struct sim *s, struct rules_world *w, enum sim_restart mode)
+{
+    sim_disk_crash(w->disk);
+    rules_drop(w);
+    sim_disk_restart(w->disk, mode, random_u64(&s->random));
+    total.points++;
+}
+
+static void crash_once(struct sim *s, enum sim_restart mode)
+{
+    struct rules_world w;
+    rules_init(&w, random_u64(&s->random), sim_disk_clone(s->disk));
+    w.config = s->world.config;
+    w.now_ns = s->world.now_ns / 2; /* a machine that has booted again */
+    w.wall_ms = s->world.wall_ms;
+    for (size_t i = 0; i < s->world.letters.count; i++)
+        vec_push(&w.letters, s->world.letters.items[i]);
+    for (size_t i = 0; i < s->world.transactions.count; i++)
+        vec_push(&w.transactions, s->world.transactions.items[i]);
+    restart(s, &w, mode);
+    recover(&w, random_below(&s->random, 3) == 0, false);
+    if (w.wrong[0])
+        violation(s, mode_names[mode], w.wrong);
+    rules_reset(&w);
+    disk_free(w.disk);
+}
+
+static bool is_over(const struct sim *s)
+{
+    return total.violations > 0 || total.points >= total.points_wanted || s->world.wrong[0];
+}
+
+static void on_change(void *ctx)
+{
+    struct sim *s = ctx;
+    s->changes++;
+    if (is_over(s) || s->is_quiet)
+        return;
+    crash_once(s, SIM_LOSE);
+    if (!is_over(s))
+        crash_once(s, s->changes % 2 ? SIM_KEEP : SIM_SUBSET);
+}
+
+/* ---- the main world ---- */
+
+static void begin(struct sim *s)
+{
+    struct rules_world *w = &s->world;
+    s->is_quiet = true;
+    if (rules_open(w) != OK) {
+        rules_complain(w, "does not open: %s", err_text());
+        return;
+    }
+    rules_declare(w);
+    for (int i = 0; i < 5; i++)
+        rules_idle_turn(w, 10);
+    s->is_quiet = false;
+}
+
+/* Nobody asks for anything for a while: all that is due happens. */
+static void rest(struct sim *s)
+{
+    struct rules_world *w = &s->world;
+    struct count c = {.is_late = true};
+    rules_leave(w);
+    pass_late(w);
+    s->is_quiet = true; /* counting is no request of the ledger */
+    count(w, &c);
+    compare(w, c.found);
+    s->is_quiet = false;
+    free(c.found);
+}
+
+static void end_life(struct sim *s)
+{
+    struct rules_world *w = &s->world;
+    if (random_below(&s->random, 2))
+        rest(s);
+    if (random_below(&s->random, 2))
+        rules_close(w);
+    else
+        rules_drop(w);
+}
+
+static void begin_again(struct sim *s)
+{
+    enum sim_restart mode = (enum sim_restart)random_below(&s->random, 3);
+    sim_disk_crash(s->disk);
+    sim_disk_restart(s->disk, mode, random_u64(&s->random));
+    total.points++;
+    s->is_quiet = true; /* what the crash left is not in the ledger yet */
+    recover(&s->world, random_below(&s->random, 4) == 0, true);
+    s->is_quiet = false;
+}
+
+static void run_world(uint64_t seed, bool ignore_sync)
+{
+    struct sim s = {.seed = seed};
+    struct rules_world *w = &s.world;
+    random_init(&s.random, seed ^ 0x5eed);
+    s.disk = sim_disk_new();
+    sim_disk_ignore_sync(s.disk, ignore_sync);
+    s.disk->block_bytes = random_below(&s.random, 2) ? 512 : 4096;
+    rules_init(w, seed, hook_disk_new(s.disk, on_change, &s));
+    for (int life = 0; life < LIVES && !is_over(&s); life++) {
+        life == 0 ? begin(&s) : begin_again(&s);
+        for (int i = 0; i < TURNS && !is_over(&s); i++)
+            rules_turn(w);
+        if (!is_over(&s))
+            end_life(&s);
+    }
+    if (w->wrong[0])
+        violation(&s, "running", w->wrong);
+    struct disk *hook = w->disk;
+    rules_reset(w);
+    disk_free(hook);
+    sim_disk_crash(s.disk);
+    disk_free(s.disk);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    bytes_hash_set_seed(1);
+    return sim_command("rules_sim", argv, &total, run_world);
+}
