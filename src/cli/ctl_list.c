@@ -399,7 +399,9 @@ static json_t *json_field(const struct ctl_column *column, const json_t *value)
         text_reset(&text);
         return string;
     }
-    return value ? json_incref((json_t *)(uintptr_t)value) : json_string("");
+    if (!value || json_is_null(value))
+        return json_string("");
+    return json_incref((json_t *)(uintptr_t)value);
 }
 
 /* ---- formatters ---- */

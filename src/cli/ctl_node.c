@@ -460,9 +460,8 @@ static void print_status(const json_t *overview, const json_t *node)
            number_of(node, "uptime") / 1000);
     printf("Is under maintenance?: false\nRabbitMQ version: %s\n",
            text_of(overview, "rabbitmq_version"));
-    if (strcmp(text_of(overview, "product_name"), "RabbitMQ") != 0)
-        printf("%s version: %s\n", text_of(overview, "product_name"),
-               text_of(overview, "product_version"));
+    if (json_object_get(overview, "pabal_version"))
+        printf("Pabal version: %s\n", text_of(overview, "pabal_version"));
     printf("Node name: %s\n", text_of(overview, "node"));
     print_title("Data directory");
     printf("Node data directory: %s\n", text_of(node, "db_dir"));

@@ -14,10 +14,13 @@ static enum err ask_health_by_url(const struct common *common, json_t **out)
     if (err)
         return err;
     err = manage_ask(common, NULL, NULL, "GET health/checks/local-alarms");
+    /* Our own; another product has the other one alone. */
+    json_t *version = json_object_get(overview, "pabal_version");
+    if (!version)
+        version = json_object_get(overview, "product_version");
     if (!err || err == E_IO)
         *out = json_pack("{s:s, s:O*, s:O*, s:O*}", "status", err ? err_text() : "ok", "version",
-                         json_object_get(overview, "product_version"), "node",
-                         json_object_get(overview, "node"), "totals",
+                         version, "node", json_object_get(overview, "node"), "totals",
                          json_object_get(overview, "object_totals"));
     json_decref(overview);
     return err == E_IO ? OK : err;
