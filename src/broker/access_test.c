@@ -169,6 +169,31 @@ TEST(names_stand_where_a_topic_pattern_has_their_variables)
     test_core_end(&w.t);
 }
 
+/* Whatever a name consists of, it stands for itself. */
+TEST(no_name_is_a_pattern_where_it_stands_for_a_variable)
+{
+    static const char letters[] = "ab.*+?()[]{}|^$\\/#-_ \n\t&<>'\"{username}{vhost}QE1d";
+    struct random random;
+    struct world w;
+    bool created;
+    world_init(&w);
+    random_init(&random, test_seed());
+    for (int round = 0; round < 300; round++) {
+        char name[40], other[40];
+        size_t size = 1 + random_below(&random, 30);
+        for (size_t i = 0; i < size; i++)
+            name[i] = letters[random_below(&random, sizeof letters - 1)];
+        name[size] = 0;
+        memcpy(other, name, size + 1);
+        other[random_below(&random, size)] = '~';
+        struct user *user = test_user(&w.t, name, "x", "");
+        expect_ok(topic_permission_put(user, w.vhost, B("x"), B("^{username}$"), B(""), &created));
+        expect_ok(access_check_topic(user, w.vhost, ACCESS_WRITE, B("x"), B(name)));
+        expect_err(access_check_topic(user, w.vhost, ACCESS_WRITE, B("x"), B(other)), E_REFUSED);
+    }
+    test_core_end(&w.t);
+}
+
 /* ---- what a session remembers ---- */
 
 TEST(a_session_asks_once_and_again_after_every_change)
