@@ -62,7 +62,7 @@ find_go() {
     echo "$root/bin/go"
 }
 
-# Also the own tests of franz-go and amqp091-go, out of their modules.
+# Also the own tests of franz-go, amqp091-go and rabbit-hole, out of their modules.
 install_go() (
     go=$(find_go) || return
     go="env -u GOROOT GOTOOLCHAIN=local GOFLAGS=-buildvcs=false $go"
@@ -71,7 +71,16 @@ install_go() (
     franz=github.com/twmb/franz-go@v1.21.0
     $go mod download "$franz" && (cd "$cache/$franz" && $go test -c -o "$to/kgo.test" ./pkg/kgo) || return
     amqp=github.com/rabbitmq/amqp091-go@v1.10.0
-    $go mod download "$amqp" && cd "$cache/$amqp" && $go test -c -tags integration -o "$to/amqp091.test" .
+    $go mod download "$amqp" && cd "$cache/$amqp" && $go test -c -tags integration -o "$to/amqp091.test" . || return
+    hole=github.com/michaelklishin/rabbit-hole/v3@v3.2.0
+    $go mod download "$hole" && cd "$cache/$hole" && $go test -c -o "$to/rabbit-hole.test" .
+)
+
+# One script out of Debian's package, which is not installed.
+install_rabbitmqadmin() (
+    cd "$to" && apt-get download rabbitmq-server && dpkg -x rabbitmq-server_*.deb rabbitmq-server &&
+        cp "$(find rabbitmq-server -path '*cli/rabbitmqadmin' | head -1)" rabbitmqadmin &&
+        rm -r rabbitmq-server rabbitmq-server_*.deb
 )
 
 install_spring() {
@@ -100,4 +109,5 @@ part go "$here"/go/*.go "$here/go/go.mod" "$here/go/go.sum"
 part spring "$here/spring/pom.xml" "$here/spring/SpringDriver.java"
 part rust "$here/amqp/lapin/src/main.rs" "$here/amqp/lapin/Cargo.toml" "$here/amqp/lapin/Cargo.lock"
 part celery "$here/celery-requirements.txt"
+part rabbitmqadmin /dev/null
 exit "$failed"
