@@ -78,6 +78,16 @@ TEST(what_is_no_pattern_is_refused_with_its_place)
     expect_int(p.kind, PATTERN_NOTHING);
 }
 
+TEST(a_pattern_that_is_cut_off_is_not_read_beyond_its_end)
+{
+    struct pattern p = {0};
+    struct bytes whole = BYTES_LITERAL("(*LIMIT_MATCH=10)a");
+    for (size_t size = 1; size < 17; size++)
+        expect_err(pattern_init(&p, bytes_of(whole.data, size)), E_INVALID);
+    expect_ok(pattern_init(&p, whole));
+    pattern_reset(&p);
+}
+
 TEST(a_pattern_that_is_too_large_or_nested_too_deep_is_refused)
 {
     struct pattern p = {0};
