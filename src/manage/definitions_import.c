@@ -506,13 +506,13 @@ enum err definitions_import_some(struct definitions_import *in, struct vhost *vh
 enum err definitions_import_read(struct core *core, struct bytes text,
                                  struct definitions_import **out)
 {
-    json_error_t error;
+    json_t *json;
+
     if (bytes_has_prefix(text, "\xef\xbb\xbf")) /* a mark that some editors put in front */
         text = bytes_of(text.data + 3, text.size - 3);
-    json_t *json = json_loadb((const char *)text.data, text.size, JSON_REJECT_DUPLICATES, &error);
-
-    if (!json)
-        return err_set(E_INVALID, "line %d: %s", error.line, error.text);
+    enum err err = manage_json_parse(text, JSON_REJECT_DUPLICATES, &json);
+    if (err)
+        return err;
     *out = definitions_import_new(core, json);
     (*out)->is_owner = true;
     return OK;

@@ -390,12 +390,12 @@ TEST(a_file_s_content_is_imported_or_told_where_it_is_wrong)
         expect_ok(definitions_import_some(in, NULL, &done));
     definitions_import_free(in);
     expect_not_null(vhost_find(t.core, BYTES_LITERAL("shop")));
-    expect_err(definitions_import_read(t.core, BYTES_LITERAL("{\n\"a\":}"), &in), E_INVALID);
+    expect_err(definitions_import_read(t.core, BYTES_LITERAL("{\n\"a\":}"), &in), E_MALFORMED);
     expect_err_text("line 2");
     expect_ok(definitions_import_read(t.core, BYTES_LITERAL("\xef\xbb\xbf{}"), &in));
     expect_ok(definitions_import_some(in, NULL, &done));
     definitions_import_free(in);
-    expect_err(definitions_import_read(t.core, BYTES_LITERAL(""), &in), E_INVALID);
+    expect_err(definitions_import_read(t.core, BYTES_LITERAL(""), &in), E_MALFORMED);
     expect_ok(definitions_import_read(t.core, BYTES_LITERAL("{\"queues\":[{}]}"), &in));
     expect_err(definitions_import_some(in, NULL, &done), E_INVALID);
     definitions_import_free(in);

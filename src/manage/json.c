@@ -7,6 +7,40 @@
 #include "base/mem.h"
 #include "wire/amqp_table.h"
 
+/* What is no JSON may be told too shallow: reading it ends where it is wrong. */
+static bool is_too_deep(struct bytes text)
+{
+    int depth = 0;
+    bool in_string = false;
+
+    for (size_t i = 0; i < text.size && depth <= JSON_NESTING_MAX; i++) {
+        uint8_t c = text.data[i];
+        if (in_string && c == '\\')
+            i++;
+        else if (c == '"')
+            in_string = !in_string;
+        else if (!in_string && (c == '[' || c == '{'))
+            depth++;
+        else if (!in_string && (c == ']' || c == '}'))
+            depth--;
+    }
+    return depth > JSON_NESTING_MAX;
+}
+
+enum err manage_json_parse(struct bytes text, size_t flags, json_t **out)
+{
+    json_error_t error;
+
+    if (is_too_deep(text))
+        return err_set(E_MALFORMED, "more than %d objects and lists inside one another",
+                       JSON_NESTING_MAX);
+    json_t *json = json_loadb(text.data ? (const char *)text.data : "", text.size, flags, &error);
+    if (!json)
+        return err_set(E_MALFORMED, "line %d: %s", error.line, error.text);
+    *out = json;
+    return OK;
+}
+
 /* How many bytes at `p` are one whole character of UTF-8; 0: they are none. */
 static size_t character_size(const uint8_t *p, size_t size)
 {

@@ -7,6 +7,12 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
+/* Text that somebody sent, or that was kept of it. The library goes down a level of the stack for each
+ * level of JSON, both to read it and to write it, and threads have small stacks: so what nests deeper
+ * than JSON_NESTING_MAX is E_MALFORMED, as is what is no JSON. `flags` are json_loadb()'s. */
+enum { JSON_NESTING_MAX = 100 };
+must_use enum err manage_json_parse(struct bytes text, size_t flags, json_t **out);
+
 /* A string; bytes that are not UTF-8 are replaced by U+FFFD. */
 json_t *manage_json(struct bytes b);
 json_t *manage_json_count(uint64_t n);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "manage/call_internal.h"
 #include "manage/definitions.h"
+#include "manage/json.h"
 
 enum { ARENA_BYTES = 1 << 20 };
 
@@ -133,8 +134,8 @@ static void parse_body(struct manage_call *call, struct bytes body)
         body = multipart_file(call->content_type, body);
     if (!body.data)
         return;
-    call->body = json_loadb((const char *)body.data, body.size, JSON_REJECT_DUPLICATES, NULL);
-    call->internal->is_not_json = !call->body;
+    call->internal->is_not_json =
+        manage_json_parse(body, JSON_REJECT_DUPLICATES, &call->body) != OK;
 }
 
 static bool take_method(struct manage_call *call, struct bytes method)

@@ -85,3 +85,31 @@ TEST(a_request_that_is_broken_is_answered_behind_the_log_in)
     expect_int(test_call(&t, "GET", "/api/whoami", "{"), 401);
     test_manage_end(&t);
 }
+
+/* `depth` lists inside one another, as the value of a parameter: two levels more than that. */
+static int put_nested(struct test_manage *t, int depth)
+{
+    struct text body = {0};
+    text_append_string(&body, "{\"value\":{\"[\":");
+    for (int i = 0; i < depth; i++)
+        text_append_string(&body, "[");
+    text_append_string(&body, "\"[\\\"[\"");
+    for (int i = 0; i < depth; i++)
+        text_append_string(&body, "]");
+    text_append_string(&body, "}}");
+    int status = test_call(t, "PUT", "/api/global-parameters/deep", text_string(&body));
+    text_reset(&body);
+    return status;
+}
+
+TEST(a_body_nests_only_so_deep_that_every_stack_can_hold_it)
+{
+    struct test_manage t;
+    test_manage_init(&t);
+    expect_int(put_nested(&t, 98), 201);
+    expect_int(test_call(&t, "GET", "/api/global-parameters/deep", NULL), 200);
+    expect_int(put_nested(&t, 99), 400);
+    expect_error(&t, 400, "bad_request", "not_json");
+    expect_int(test_call(&t, "PUT", "/api/global-parameters/x", "[[[[\"]\""), 400);
+    test_manage_end(&t);
+}

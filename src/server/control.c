@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "manage/json.h"
 #include "server/control_internal.h"
 
 enum { LINE_MAX_BYTES = 32 << 20 }; /* definitions are one line */
@@ -83,15 +84,14 @@ static void answer(struct control_session *s, json_t *result)
 
 static enum err run_command(const struct line *line, struct control_call *call)
 {
-    json_error_t error;
-    json_t *request = json_loadb((const char *)line->text.data, line->text.size, 0, &error);
+    json_t *request = NULL;
+    enum err err = manage_json_parse(line->text, 0, &request);
     const char *name = json_string_value(json_object_get(request, "command"));
     const struct control_command *command = name ? control_command_find(name) : NULL;
-    enum err err;
 
     call->request = request;
-    if (!request)
-        err = err_set(E_MALFORMED, "not JSON: %s", error.text);
+    if (err)
+        err = err_wrap(err, "not JSON");
     else if (!command)
         err = err_set(E_UNSUPPORTED, "unknown command %s", name ? name : "(none)");
     else

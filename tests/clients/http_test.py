@@ -360,3 +360,13 @@ def test_what_was_answered_survives_a_kill(pabal):
     broker.start()
     assert get(broker, "/api/queues/%2F/kept")["durable"] is True
     assert get(broker, "/api/users/u")["tags"] == ["management"]
+
+
+@pytest.mark.parametrize("piece, end", [("[", "]"), ('{"a":', "}")])
+def test_what_nests_deep_is_refused_before_anybody_reads_it(broker, piece, end):
+    for login in (None, GUEST):
+        for depth, closes in ((700, True), (3000, False)):
+            body = '{"value":' + piece * depth + (("1" + end * depth + "}") if closes else "")
+            status, _, _ = ask(broker, "PUT", "/api/global-parameters/deep", body, login=login)
+            assert status == (400 if login else 401), (depth, login)
+    assert get(broker, "/api/whoami")["name"] == "guest"
