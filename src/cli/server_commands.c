@@ -98,6 +98,29 @@ int connection_list_run(int argc, char **argv)
     return listing_run(&listing, argc, argv);
 }
 
+int connection_show_run(int argc, char **argv)
+{
+    struct common common;
+    const char *positionals[POSITIONALS_MAX];
+    int exit_code;
+    const struct flag flags[] = {API_FLAGS(common)};
+    const struct arguments a = {
+        .synopsis = "connection show NAME [options]",
+        .about = "Show a client's connection: the NAME that `pabal connection list` prints.",
+        .examples = "",
+        .flags = flags,
+        .flag_count = sizeof flags / sizeof flags[0],
+        .positional_least = 1,
+        .positional_most = 1,
+    };
+
+    common_init(&common);
+    if (!cli_begin(&a, argc, argv, positionals, &common, &exit_code))
+        return exit_code;
+    struct admin_object connection = {"connection", "connections", NULL, positionals[0]};
+    return admin_show(&common, &connection);
+}
+
 int connection_close_run(int argc, char **argv)
 {
     struct common common;

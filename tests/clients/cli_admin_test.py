@@ -169,6 +169,9 @@ def test_a_user_may_do_what_it_was_given(cli):
     assert cli.amqp("consume", "--queue", "billing", "--count", "1", *login) == "x\n"
     rows = {row["user"]: row for row in cli.json("permission", "list")}
     assert (rows["ann"]["configure"], rows["ann"]["read"]) == ("", "^bill")
+    assert [row["read"] for row in cli.json("permission", "show", "ann")] == ["^bill"]
+    assert cli.json("permission", "show", "ann", "--topics") == []
+    cli.run("permission", "show", "anna", code=3)
     cli.run("user", "alter", "ann", "--tags", "monitoring,management")
     cli.amqp("publish", "--queue", "billing", "x", *login)
     cli.run("user", "alter", "ann", "--password", "better")
@@ -264,6 +267,8 @@ def test_clients_are_listed_and_closed(cli):
     assert cli.run("consumer", "list").split("\n")[0].split()[0] == "QUEUE"
     assert len(cli.json("channel", "list")) == 1
     amqp = [row for row in cli.json("connection", "list") if row["user"] == "guest"]
+    assert cli.json("connection", "show", amqp[0]["name"])["protocol"] == "AMQP 0-9-1"
+    cli.run("connection", "show", "nobody", code=3)
     cli.run("connection", "close", "nobody", code=3)
     cli.run("connection", "close", amqp[0]["name"], "--reason", "enough of that")
     _, err = consumer.communicate(timeout=10)
