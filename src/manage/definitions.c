@@ -88,9 +88,10 @@ static void import_more(struct manage_call *call)
     bool done;
     enum err err = definitions_import_some(call->state, call->vhost, &done);
 
-    if (err)
-        manage_fail_as(call, err == E_FROZEN || err == E_NO_SPACE ? 503 : 400, "bad_request",
-                       err_text());
+    if (err == E_FROZEN || err == E_NO_SPACE)
+        manage_fail(call, err);
+    else if (err)
+        manage_fail_as(call, 400, "bad_request", err_text());
     else if (done)
         answer_imported(call);
     else

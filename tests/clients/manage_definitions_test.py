@@ -2,7 +2,6 @@
 import base64
 import json
 import os
-import time
 import urllib.request
 
 import pytest
@@ -96,6 +95,13 @@ def test_a_file_that_is_wrong_stops_the_start(pabal, tmp_path):
 
 # ---- many ----
 
+def cpu_s(broker):
+    """What the broker has used of a processor, which other work on the machine does not change."""
+    with open(f"/proc/{broker.process.pid}/stat", encoding="ascii") as stat:
+        user, system = stat.read().rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def test_many_queues_and_bindings_are_imported_in_time_and_are_there_after_a_kill(pabal):
     many = {
         "exchanges": [{"name": f"x{i}", "vhost": "/", "type": "topic", "durable": True, "auto_delete": False,
@@ -108,9 +114,9 @@ def test_many_queues_and_bindings_are_imported_in_time_and_are_there_after_a_kil
     }
     broker = pabal()
     api = Api(broker.http)
-    started = time.monotonic()
+    started = cpu_s(broker)
     status, answer = api.do("POST", "definitions", many)
-    took = time.monotonic() - started
+    took = cpu_s(broker) - started
     assert status == 204, answer
     assert took < IMPORT_S, f"{took:.1f} s"
     broker.kill()
