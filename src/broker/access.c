@@ -284,20 +284,25 @@ enum err topic_permission_delete(struct topic_permission *p)
 
 /* ---- going away ---- */
 
-/* The first of a map that is being emptied. */
-static void *first_of(const struct map *map)
+/* The next of a map that is being emptied: NULL only when it is empty. */
+static void *next_of(const struct map *map, size_t *position)
 {
-    size_t position = 0;
-    return map_next(map, &position);
+    void *next = map_next(map, position);
+    if (next)
+        return next;
+    *position = 0;
+    return map_next(map, position);
 }
 
 void permissions_drop_user(struct user *user)
 {
+    size_t position = 0;
     struct permission *p;
     struct topic_permission *t;
-    while ((p = first_of(&user->permissions)))
+    while ((p = next_of(&user->permissions, &position)))
         permission_drop(p);
-    while ((t = first_of(&user->topic_permissions)))
+    position = 0;
+    while ((t = next_of(&user->topic_permissions, &position)))
         topic_permission_drop(t);
 }
 
