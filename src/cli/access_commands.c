@@ -1,8 +1,6 @@
 /* `pabal vhost ...` and `pabal user ...`. */
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "cli/admin.h"
 #include "cli/commands.h"
 #include "cli/lines.h"

@@ -161,18 +161,19 @@ static const struct ctl_command *find_command(const struct ctl *c, const char *n
     return NULL;
 }
 
-static const char *find_nearest(const char *name)
+static const char *find_nearest(const struct ctl *c, const char *name)
 {
     const char *nearest = NULL;
     size_t edits = NEAR_EDITS_MAX + 1;
 
     for (size_t t = 0; t < TABLE_COUNT; t++) {
         for (size_t i = 0; i < tables[t]->count; i++) {
-            size_t distance = number_edit_distance(name, tables[t]->rows[i].name);
-            if (distance >= edits)
+            const struct ctl_command *command = &tables[t]->rows[i];
+            size_t distance = number_edit_distance(name, command->name);
+            if (distance >= edits || (command->is_diagnostic && !is_diagnostics(c)))
                 continue;
             edits = distance;
-            nearest = tables[t]->rows[i].name;
+            nearest = command->name;
         }
     }
     return nearest;
@@ -221,7 +222,7 @@ static int print_help(const struct ctl *c, const struct ctl_command *command)
 
 static int unknown_command(const struct ctl *c, const char *name)
 {
-    const char *nearest = find_nearest(name);
+    const char *nearest = find_nearest(c, name);
 
     fprintf(stderr, "\nCommand '%s' not found. \n", name);
     if (nearest)
