@@ -1,8 +1,10 @@
 /* Sessions: every connection of every protocol, for management and for what dies with them. */
 #include "broker/session.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -91,19 +93,31 @@ struct session *session_find(struct core *core, uint64_t link_id)
     return idmap_get(&core->internal->session_ids, link_id);
 }
 
+/* An IPv6 address stands in brackets. */
+static int put_endpoint(const struct endpoint *e, char *out, size_t size)
+{
+    bool is_v6 = strchr(e->host, ':');
+    return snprintf(out, size, "%s%s%s:%u", is_v6 ? "[" : "", e->host, is_v6 ? "]" : "",
+                    (unsigned)e->port);
+}
+
 void session_put_name(const struct session *session, char out[SESSION_NAME_MAX])
 {
-    const struct endpoint *peer = &session->link->peer, *local = &session->link->local;
-    snprintf(out, SESSION_NAME_MAX, "%s:%u -> %s:%u", peer->host, (unsigned)peer->port, local->host,
-             (unsigned)local->port);
+    static_assert(SESSION_NAME_MAX >= 2 * (sizeof session->link->peer.host + 8) + 5,
+                  "a name has room for both ends");
+    int size = put_endpoint(&session->link->peer, out, SESSION_NAME_MAX);
+    size += snprintf(out + size, SESSION_NAME_MAX - (size_t)size, " -> ");
+    (void)put_endpoint(&session->link->local, out + size, SESSION_NAME_MAX - (size_t)size);
 }
 
 struct session *session_find_name(struct core *core, struct bytes name)
 {
     char own[SESSION_NAME_MAX];
+    size_t bracket = bytes_has_prefix(name, "[");
+    struct bytes host = bytes_of(name.data + bracket, name.size - bracket);
     list_each (node, &core->internal->sessions) {
         struct session *session = container_of(node, struct session, node);
-        if (!bytes_has_prefix(name, session->link->peer.host)) /* most have another address */
+        if (!bytes_has_prefix(host, session->link->peer.host)) /* most have another address */
             continue;
         session_put_name(session, own);
         if (bytes_equal_string(name, own))

@@ -161,6 +161,22 @@ TEST(queues_are_listed_by_vhost_page_and_name)
     test_manage_end(&t);
 }
 
+TEST(a_list_without_statistics_is_short)
+{
+    test_manage_init(&t);
+    test_durable_queue(&t.core, "q");
+    expect_ok(test_publish(&t.core, "q", "x", NULL));
+    test_core_settle(&t.core);
+    const char *path = "/api/queues?disable_stats=true&enable_queue_totals=true";
+    expect_int(test_call(&t, "GET", path, NULL), 200);
+    expect_int(test_json_int(&t, "0.messages"), 1);
+    expect_string(test_json_text(&t, "0.type"), "classic");
+    expect_null(json_object_get(json_array_get(t.json, 0), "message_stats"));
+    test_call(&t, "GET", "/api/queues?disable_stats=true", NULL);
+    expect_null(json_object_get(json_array_get(t.json, 0), "messages"));
+    test_manage_end(&t);
+}
+
 TEST(a_queue_is_deleted_if_it_is_unused_and_empty)
 {
     struct test_consumer c = {0};
@@ -641,6 +657,47 @@ TEST(a_connection_is_closed_with_a_reason)
     expect_string(closed_because, "");
     expect_answer("DELETE", "/api/connections/username/guest", NULL, "204 ");
     expect_string(closed_because, "Closed via management plugin");
+    disconnect();
+}
+
+TEST(who_does_not_monitor_sees_and_closes_his_own_connections)
+{
+    connect();
+    test_call(&t, "PUT", "/api/users/other", "{\"password\":\"p\",\"tags\":\"management\"}");
+    test_call(&t, "PUT", "/api/permissions/%2F/other",
+              "{\"configure\":\"\",\"write\":\"\",\"read\":\"\"}");
+    t.user = "other";
+    t.password = "p";
+    static const char *const lists[] = {"/api/connections", "/api/channels", "/api/consumers",
+                                        "/api/vhosts/%2F/connections",
+                                        "/api/connections/" PATH "/channels"};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        expect_answer("GET", lists[i], NULL, "200 []");
+    expect_reason("GET", "/api/connections/" PATH, NULL, 401,
+                  "User not authorised to access object");
+    expect_reason("DELETE", "/api/connections/" PATH, NULL, 401,
+                  "User not authorised to access object");
+    expect_answer("GET", "/api/channels/" PATH "%20(1)", NULL, MISSING);
+    expect_int(test_call(&t, "GET", "/api/connections/username/guest", NULL), 401);
+    expect_int(test_call(&t, "DELETE", "/api/connections/username/guest", NULL), 401);
+    free(the_session.user);
+    the_session.user = xstrdup("other");
+    expect_int(test_call(&t, "GET", "/api/connections/" PATH, NULL), 200);
+    expect_answer("DELETE", "/api/connections/" PATH, NULL, "204 ");
+    t.user = t.password = NULL;
+    disconnect();
+}
+
+TEST(an_ipv6_address_stands_in_brackets)
+{
+    connect();
+    snprintf(the_link.peer.host, sizeof the_link.peer.host, "::1");
+    snprintf(the_link.local.host, sizeof the_link.local.host, "::1");
+    expect_int(
+        test_call(&t, "GET", "/api/connections/%5B::1%5D:50000%20-%3E%20%5B::1%5D:5672", NULL),
+        200);
+    expect_string(test_json_text(&t, "name"), "[::1]:50000 -> [::1]:5672");
+    expect_string(test_json_text(&t, "peer_host"), "::1");
     disconnect();
 }
 
