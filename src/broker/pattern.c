@@ -109,33 +109,33 @@ void pattern_reset(struct pattern *p)
     *p = (struct pattern){0};
 }
 
-/* Once is enough: clients choose how often this happens. */
-static void tell_failure(const struct pattern *p, int code)
-{
-    if (p->code->is_told)
-        return;
-    p->code->is_told = true;
-    say_warn("access", "a pattern takes too long or fails, so it does not match: '%.*s' code=%d",
-             BYTES_FORMAT(p->text), code);
-}
-
-static bool search(const struct pattern *p, struct bytes name)
+enum err pattern_search(const struct pattern *p, struct bytes name, bool *out_found)
 {
     const uint8_t *start = name.data ? name.data : (const uint8_t *)"";
+    *out_found = p->kind == PATTERN_ALL || (p->kind == PATTERN_EMPTY && name.size == 0);
+    if (p->kind != PATTERN_REGEX)
+        return OK;
     int found = pcre2_match(p->code->compiled, start, name.size, 0, 0, p->code->match_data,
                             p->code->limits);
-    if (found < 0 && found != PCRE2_ERROR_NOMATCH)
-        tell_failure(p, found);
-    return found >= 0;
+    *out_found = found >= 0;
+    return found >= 0 || found == PCRE2_ERROR_NOMATCH
+               ? OK
+               : err_set(E_OUT_OF_RANGE, "the pattern takes too long: '%.*s' code=%d",
+                         BYTES_FORMAT(p->text), found);
+}
+
+/* Once is enough: clients choose how often this happens. */
+static void tell_failure(const struct pattern *p)
+{
+    if (!p->code->is_told)
+        say_warn("access", "%s, so it matches nothing", err_text());
+    p->code->is_told = true;
 }
 
 bool pattern_matches(const struct pattern *p, struct bytes name)
 {
-    switch (p->kind) {
-    case PATTERN_NOTHING: return false;
-    case PATTERN_EMPTY: return name.size == 0;
-    case PATTERN_ALL: return true;
-    case PATTERN_REGEX: return search(p, name);
-    }
-    check(false);
+    bool found;
+    if (pattern_search(p, name, &found))
+        tell_failure(p);
+    return found;
 }

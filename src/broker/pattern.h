@@ -35,7 +35,9 @@ must_use enum err pattern_init(struct pattern *out, struct bytes text);
 must_use enum err pattern_init_permission(struct pattern *out, struct bytes text);
 void pattern_reset(struct pattern *); /* accepts a zeroed one */
 
-/* Is it found in the name? False too when the limits end the search. */
+/* Is it found in the name? False too when the limits end the search, which is logged once. */
 bool pattern_matches(const struct pattern *, struct bytes name);
+/* The same for those who can refuse the pattern: E_OUT_OF_RANGE when the limits end the search. */
+must_use enum err pattern_search(const struct pattern *, struct bytes name, bool *out_found);
 
 #endif

@@ -20,6 +20,7 @@ enum {
     SLICE_ROWS = 40,         /* made in one turn */
     SLICE_COMPARISONS = 8192,
     SLICE_OBJECTS = 1500, /* named in one turn */
+    SLICE_SEARCHES = 50,  /* by a regex, which may take a millisecond for a name */
     KEYS_MAX_BYTES = 1 << 30,
 };
 
@@ -53,8 +54,9 @@ struct manage_list {
     struct list_query query;
     struct arena arena; /* of the keys */
     VEC(struct manage_key) keys;
-    json_t *given; /* rows that are there already, instead of keys */
-    size_t total;  /* before the filter */
+    json_t *given;          /* rows that are there already, instead of keys */
+    size_t total;           /* before the filter */
+    size_t searched, found; /* of the names, by the regex */
     struct list_walk walk;
     struct slow_sort sort;
     VEC(struct list_entry) entries; /* what was looked at, before it is sorted by a column */
@@ -157,13 +159,76 @@ static bool contains(struct bytes name, const char *part)
     return false;
 }
 
+/* By a part of the name, at once; a regex comes when all names are there. */
 static bool is_wanted(const struct manage_list *list, struct bytes name)
 {
     const struct list_query *q = &list->query;
 
-    if (!q->has_page || !q->name || !*q->name)
-        return true;
-    return q->is_regex ? pattern_matches(&list->pattern, name) : contains(name, q->name);
+    return !q->has_page || !q->name || q->is_regex || contains(name, q->name);
+}
+
+static size_t name_count(const struct manage_list *list)
+{
+    return list->given ? json_array_size(list->given) : list->keys.count;
+}
+
+static struct bytes name_at(const struct manage_list *list, size_t i)
+{
+    return list->given ? manage_bytes_of(json_object_get(json_array_get(list->given, i), "name"))
+                       : list->keys.items[i].name;
+}
+
+/* Moves to the end of those that were found. */
+static void keep(struct manage_list *list, size_t i)
+{
+    if (list->given)
+        json_array_set(list->given, list->found, json_array_get(list->given, i));
+    else
+        list->keys.items[list->found] = list->keys.items[i];
+    list->found++;
+}
+
+static void drop_the_rest(struct manage_list *list)
+{
+    list->keys.count = list->given ? 0 : list->found;
+    while (json_array_size(list->given) > list->found)
+        json_array_remove(list->given, json_array_size(list->given) - 1);
+}
+
+static void start_sorting(struct manage_call *call);
+
+static void search_slice(struct manage_call *call)
+{
+    struct manage_list *list = call->state;
+    size_t count = name_count(list);
+    enum err err = OK;
+    bool found;
+
+    for (int i = 0; i < SLICE_SEARCHES && list->searched < count && !err; i++) {
+        err = pattern_search(&list->pattern, name_at(list, list->searched), &found);
+        if (!err && found)
+            keep(list, list->searched);
+        list->searched++;
+    }
+    if (err) {
+        manage_fail(call, err);
+    } else if (list->searched < count) {
+        manage_yield(call, search_slice);
+    } else {
+        drop_the_rest(list);
+        start_sorting(call);
+    }
+}
+
+/* All names are there. */
+static void end_collecting(struct manage_call *call)
+{
+    const struct manage_list *list = call->state;
+
+    if (list->pattern.kind != PATTERN_NOTHING)
+        search_slice(call);
+    else
+        start_sorting(call);
 }
 
 /* ---- the page ---- */
@@ -431,11 +496,13 @@ static struct manage_list *list_new(struct manage_call *call)
 
 /* ---- the walk through vhosts ---- */
 
+/* Rows that are there already are in their order. */
 static void start_sorting(struct manage_call *call)
 {
     struct manage_list *list = call->state;
 
-    slow_sort_start(&list->sort, list->keys.count, compare_keys, list->keys.items);
+    slow_sort_start(&list->sort, name_count(list), list->given ? NULL : compare_keys,
+                    list->keys.items);
     sort_names(call);
 }
 
@@ -506,7 +573,7 @@ static void walk_slice(struct manage_call *call)
             w->vhost++;
         w->in_exchanges = !w->in_exchanges;
     }
-    start_sorting(call);
+    end_collecting(call);
 }
 
 /* ---- the handlers' side ---- */
@@ -520,7 +587,7 @@ void manage_list(struct manage_call *call, const struct manage_list_kind *kind)
     list->kind = kind;
     if (kind->collect) {
         kind->collect(call, list);
-        start_sorting(call);
+        end_collecting(call);
     } else {
         vhost_each(call->core, note_vhost, call);
         walk_slice(call);
@@ -560,6 +627,5 @@ void manage_answer_list(struct manage_call *call, json_t *rows)
             json_array_append(list->given, row);
     }
     json_decref(rows);
-    slow_sort_start(&list->sort, json_array_size(list->given), NULL, NULL);
-    names_are_sorted(call);
+    end_collecting(call);
 }

@@ -215,3 +215,37 @@ TEST(what_is_sorted_by_a_column_is_cut_and_made_again)
     expect_int(test_json_int(&t, "page_count"), 67);
     test_manage_end(&t);
 }
+
+/* "^(a+)+$", of a name that nearly matches. */
+#define HOSTILE "%5E(a%2B)%2B%24"
+#define NEARLY "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"
+
+TEST(a_regex_that_takes_too_long_is_refused)
+{
+    begin_with_queues(3);
+    test_transient_queue(&t.core, NEARLY);
+    expect_int(test_call(&t, "GET", "/api/queues?page=1&use_regex=true&name=" HOSTILE, NULL), 400);
+    expect_not_null(strstr(test_json_text(&t, "reason"), "takes too long"));
+    expect_int(
+        test_call(&t, "GET", "/metrics/detailed?family=queue_coarse_metrics&queue=" HOSTILE, NULL),
+        400);
+    test_manage_end(&t);
+}
+
+TEST(names_are_searched_some_in_each_turn)
+{
+    begin_with_queues(120);
+    test_call_start(&t, "GET", "/api/queues?page=2&page_size=50&use_regex=true&name=even", NULL);
+    test_core_turn(&t.core);
+    expect_false(t.is_done);
+    test_call_end(&t);
+    expect_int(test_json_int(&t, "filtered_count"), 60);
+    expect_int(test_json_int(&t, "total_count"), 120);
+    expect_int(count_of("items"), 10);
+    expect_string(test_json_text(&t, "items.9.name"), "even118");
+    expect_int(
+        test_call(&t, "GET", "/api/feature-flags?page=1&use_regex=true&name=%5EQUORUM", NULL), 200);
+    expect_int(count_of("items"), 2);
+    expect_string(test_json_text(&t, "items.1.name"), "quorum_queue_non_voters");
+    test_manage_end(&t);
+}

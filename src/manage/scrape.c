@@ -15,7 +15,7 @@
 #include "io/link.h"
 #include "manage/exposition.h"
 
-enum { SLICE_OBJECTS = 200 };
+enum { SLICE_OBJECTS = 200, SLICE_SEARCHES = 50 };
 
 /* ---- the table of families ---- */
 
@@ -249,16 +249,23 @@ static void put_lines(struct scrape *s, enum kind kind, const void *object,
 
 /* ---- objects ---- */
 
-static void put_queue(struct scrape *s, const struct queue *queue)
+/* Whoever asks is not known: what takes too long is refused. */
+static enum err put_queue(struct scrape *s, const struct queue *queue)
 {
     struct text labels = {0};
+    bool found = true;
 
-    if (!wants_vhost(s, queue->vhost) ||
-        (s->queue_name.kind != PATTERN_NOTHING && !pattern_matches(&s->queue_name, queue->name)))
-        return;
+    if (!wants_vhost(s, queue->vhost))
+        return OK;
+    enum err err = s->queue_name.kind == PATTERN_NOTHING
+                       ? OK
+                       : pattern_search(&s->queue_name, queue->name, &found);
+    if (err || !found)
+        return err;
     exposition_label(&labels, "vhost", queue->vhost->name);
     exposition_label(&labels, "queue", queue->name);
     put_lines(s, OF_QUEUE, queue, queue_counters(queue), &labels);
+    return OK;
 }
 
 static void put_exchange(struct scrape *s, const struct exchange *exchange)
@@ -353,10 +360,14 @@ static void put_queues(struct manage_call *call)
 {
     struct scrape *s = call->state;
     struct queue *queue = NULL;
+    int count = s->queue_name.kind == PATTERN_REGEX ? SLICE_SEARCHES : SLICE_OBJECTS;
+    enum err err = OK;
 
-    for (int i = 0; i < SLICE_OBJECTS && (queue = queue_walk_next(call->core, &s->queues)); i++)
-        put_queue(s, queue);
-    if (queue)
+    for (int i = 0; i < count && !err && (queue = queue_walk_next(call->core, &s->queues)); i++)
+        err = put_queue(s, queue);
+    if (err)
+        manage_fail(call, err);
+    else if (queue)
         manage_yield(call, put_queues);
     else if (wants_kind(s, OF_EXCHANGE))
         put_exchanges(call);
