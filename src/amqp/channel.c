@@ -7,6 +7,7 @@
 #include "amqp/amqp_messages.h"
 #include "amqp/consume.h"
 #include "amqp/deliveries.h"
+#include "amqp/holding.h"
 #include "amqp/method.h"
 #include "amqp/publish.h"
 #include "amqp/send.h"
@@ -15,6 +16,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/say.h"
+#include "broker/hold.h"
 
 static void wait_is_over(struct wait *wait);
 
@@ -31,16 +33,6 @@ struct channel *channel_new(struct connection *c, uint16_t id)
     metrics_add(METRIC_channels_opened, 1);
     c->session.account->channel_count++;
     return ch;
-}
-
-static void drop_parked(struct channel *ch)
-{
-    while (ch->parked_first) {
-        struct command *command = ch->parked_first;
-        ch->parked_first = command->next;
-        command_done(command);
-    }
-    ch->parked_last = NULL;
 }
 
 /* What it has counted goes on counting for its vhost. */
@@ -61,7 +53,8 @@ void channel_tear_down(struct channel *ch)
         command_done(ch->current);
         ch->current = NULL;
     }
-    drop_parked(ch);
+    parked_drop(&ch->parked);
+    holding_let_go(ch);
     deliveries_forget_timeouts(ch);
     consume_stop_all(ch);
     settle_return_all(ch);
@@ -183,27 +176,20 @@ static void run(struct channel *ch, struct command *command)
     check(false); /* those have no channel */
 }
 
-static struct command *unpark(struct channel *ch)
+/* The next command that may run; NULL: there is none, or it is held. */
+static struct command *next_command(struct channel *ch)
 {
-    struct command *command = ch->parked_first;
+    struct command *first = ch->parked.first;
 
-    if (!command)
-        return NULL;
-    ch->parked_first = command->next;
-    command->next = NULL;
-    if (!ch->parked_first)
-        ch->parked_last = NULL;
-    return command;
-}
-
-static void park(struct channel *ch, struct command *command)
-{
-    command->next = NULL;
-    if (ch->parked_last)
-        ch->parked_last->next = command;
-    else
-        ch->parked_first = command;
-    ch->parked_last = command;
+    if (first && holding_must_hold(ch, first)) {
+        holding_hold(ch);
+        first = ch->parked.first; /* a settle may have passed */
+        if (holding_must_hold(ch, first))
+            return NULL;
+    } else if (first && ch->is_held && first->kind == COMMAND_PUBLISH) {
+        holding_let_go(ch);
+    }
+    return parked_pop(&ch->parked);
 }
 
 /* The current command has run; end it unless it waits, and go on with those behind it. */
@@ -214,13 +200,15 @@ static void finish_and_go_on(struct channel *ch)
     while (!ch->waiting) {
         if (ch->current)
             command_done(ch->current);
-        ch->current = ch->state == CHANNEL_CLOSED ? NULL : unpark(ch);
+        ch->current = NULL;
         if (ch->state == CHANNEL_CLOSED) {
             connection_drop_channel(c, ch);
             connection_channel_idle(c);
             return;
         }
+        ch->current = next_command(ch);
         if (!ch->current) {
+            holding_count(ch);
             connection_channel_idle(c);
             return;
         }
@@ -228,15 +216,38 @@ static void finish_and_go_on(struct channel *ch)
     }
 }
 
+/* A close under an alarm gives up what is held before it. */
+static bool gives_up(const struct channel *ch, const struct command *command)
+{
+    return ch->is_held && command->method_id == AMQP_CHANNEL_CLOSE &&
+           core_holds(ch->conn->core) & HOLD_ALARMS;
+}
+
 void channel_take(struct channel *ch, struct command *command)
 {
-    if (ch->current) {
-        park(ch, command);
+    bool is_free = !ch->current && !ch->parked.first && !holding_must_hold(ch, command);
+
+    if (gives_up(ch, command)) {
+        parked_drop(&ch->parked);
+        holding_let_go(ch);
+        is_free = !ch->current;
+    }
+    if (!is_free && (ch->current || !holding_may_pass(ch, command))) {
+        parked_push(&ch->parked, command);
+        if (!ch->current)
+            holding_hold(ch);
         return;
     }
     ch->current = command;
     run(ch, command);
     finish_and_go_on(ch);
+}
+
+void channel_go_on(struct channel *ch)
+{
+    holding_let_go(ch);
+    if (!ch->current)
+        finish_and_go_on(ch);
 }
 
 static void fail_frozen(struct channel *ch)

@@ -4,8 +4,9 @@
  * Publishes and settles run at once and one behind the other. Every other method is a fence: it
  * runs when all before it have run, and what comes behind it stays parked until it is answered,
  * which may take until its effect is durable or the queue's content is known (channel_wait()).
- * Other channels go on meanwhile. Parked commands hold their inputs, so the connection's in-flight
- * budget bounds them.
+ * Other channels go on meanwhile. While there is no room for what is published (holding.h) a publish is
+ * parked too, and settles and cancels pass it. Parked commands hold their inputs, so the connection's
+ * in-flight budget bounds them.
  *
  *   OPEN --channel_fail()--> CLOSING --close-ok--> (freed)
  *   OPEN --channel.close--> CLOSED --> (freed)
@@ -19,6 +20,7 @@
 #include "amqp/command.h"
 #include "amqp/confirms.h"
 #include "amqp/connection.h"
+#include "amqp/parked.h"
 #include "amqp/unacked.h"
 #include "base/map.h"
 #include "broker/counters.h"
@@ -40,7 +42,10 @@ struct channel {
 
     /* execution */
     struct command *current; /* runs or waits */
-    struct command *parked_first, *parked_last;
+    struct parked parked;
+    bool is_held;           /* the first of them publishes, and there is no room (holding.h) */
+    struct list held;       /* in conn->held then */
+    uint64_t counted_bytes; /* of what is parked, in conn->held_bytes */
     struct wait wait;
     channel_step *next_step; /* when `wait` is over */
     bool waiting;
@@ -74,6 +79,9 @@ void channel_free(struct channel *);
 
 /* Execute the command or park it. May free the channel. Takes over the command. */
 void channel_take(struct channel *, struct command *);
+
+/* There is room again for what it holds. May free the channel. */
+void channel_go_on(struct channel *);
 
 /* ---- for the methods ---- */
 
@@ -114,7 +122,7 @@ static inline void channel_count_delivery(struct channel *ch, const struct deliv
 }
 static inline bool channel_is_idle(const struct channel *ch)
 {
-    return !ch->current && !ch->parked_first;
+    return !ch->current && !ch->parked.first;
 }
 
 #endif

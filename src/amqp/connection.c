@@ -13,6 +13,7 @@
 #include "amqp/frame.h"
 #include "amqp/framing.h"
 #include "amqp/handshake.h"
+#include "amqp/holding.h"
 #include "amqp/method.h"
 #include "amqp/send.h"
 #include "base/check.h"
@@ -158,6 +159,7 @@ void method_connection_close(struct connection *c, const struct command *command
     if (c->state == CONNECTION_DRAINING || c->state == CONNECTION_CLOSED)
         return;
     c->state = CONNECTION_DRAINING;
+    holding_give_up(c);
     finish_draining(c);
 }
 
@@ -342,6 +344,7 @@ static void *connection_open(void *core, struct link *link)
     c->opened_ns = c->core->now_ns;
     c->frame_max = AMQP_FRAME_MAX_BYTES;
     c->timer.fire = timer_fired;
+    holding_init(c);
     c->session = (struct session){.link = link,
                                   .protocol = amqp_protocol.name,
                                   .opened_wall_ms = c->core->wall_ms,
@@ -367,6 +370,7 @@ static void connection_gone(void *session)
     struct channel *ch;
 
     tear_down(c);
+    holding_stop(c);
     while ((ch = idmap_next(&c->channels, &position)) != NULL)
         channel_free(ch);
     idmap_reset(&c->channels);

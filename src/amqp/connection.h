@@ -20,6 +20,7 @@
 #include "broker/access.h"
 #include "broker/core.h"
 #include "broker/exchange.h"
+#include "broker/hold.h"
 
 struct channel;
 
@@ -47,9 +48,14 @@ struct connection {
     uint16_t channel_max;
     uint16_t heartbeat_s;           /* 0: none */
     bool client_takes_auth_failure; /* capabilities of the client */
-    bool client_takes_cancel;
+    bool client_takes_cancel, client_takes_blocked;
     struct idmap channels;          /* id -> struct channel */
     struct channel *recent_channel; /* the one that was looked up last */
+    struct hold_watch hold_watch;   /* while something of it is held, or it is blocked */
+    struct list held;               /* channels with publishes that are held */
+    int64_t held_bytes;             /* of all that is parked */
+    bool is_blocked;                /* by an alarm, and told so if the client takes it */
+    bool is_paused;                 /* it keeps so much that it is not read */
     struct timer timer;
     int64_t opened_ns;
 };

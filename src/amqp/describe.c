@@ -4,6 +4,15 @@
 #include "amqp/tx.h"
 #include "base/check.h"
 
+static enum session_state running_state_of(const struct connection *c)
+{
+    if (c->is_blocked)
+        return SESSION_BLOCKED;
+    if (!list_is_empty(&c->held))
+        return SESSION_FLOW;
+    return core_holds(c->core) & HOLD_ALARMS ? SESSION_BLOCKING : SESSION_RUNNING;
+}
+
 static enum session_state state_of(const struct connection *c)
 {
     switch (c->state) {
@@ -11,7 +20,7 @@ static enum session_state state_of(const struct connection *c)
     case CONNECTION_STARTING:
     case CONNECTION_TUNING:
     case CONNECTION_OPENING: return SESSION_STARTING;
-    case CONNECTION_RUNNING: return SESSION_RUNNING;
+    case CONNECTION_RUNNING: return running_state_of(c);
     case CONNECTION_DRAINING:
     case CONNECTION_CLOSING:
     case CONNECTION_CLOSED: return SESSION_CLOSING;

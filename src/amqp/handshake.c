@@ -40,11 +40,11 @@ const struct amqp_config *amqp_configuration(void)
 
 /* ---- start ---- */
 
-/* Only what works: client libraries choose what they do by this table. */
+/* RabbitMQ 4.2's, all of them: client libraries choose what they do by this table. */
 static const char *const capabilities[] = {
-    "publisher_confirms",           "basic.nack",       "consumer_cancel_notify",
-    "authentication_failure_close", "per_consumer_qos", "exchange_exchange_bindings",
-    "consumer_priorities",          "direct_reply_to",
+    "publisher_confirms",           "exchange_exchange_bindings", "basic.nack",
+    "consumer_cancel_notify",       "connection.blocked",         "consumer_priorities",
+    "authentication_failure_close", "per_consumer_qos",           "direct_reply_to",
 };
 
 static void put_server_properties(const struct core *core, struct text *out)
@@ -55,14 +55,14 @@ static void put_server_properties(const struct core *core, struct text *out)
     for (size_t i = 0; i < sizeof capabilities / sizeof *capabilities; i++)
         amqp_table_put_bool(&nested, capabilities[i], true);
     amqp_table_put_table(out, "capabilities", text_bytes(&nested));
-    amqp_table_put_string(out, "product", bytes_from_string(config->product));
-    amqp_table_put_string(out, "version", bytes_from_string(config->version));
-    amqp_table_put_string(out, "pabal_version", bytes_from_string(config->own_version));
     amqp_table_put_string(out, "cluster_name", bytes_from_string(core->config.cluster_id));
-    amqp_table_put_string(out, "platform", BYTES_LITERAL("C"));
     amqp_table_put_string(out, "copyright", BYTES_LITERAL("The Pabal authors"));
     amqp_table_put_string(out, "information",
                           BYTES_LITERAL("Licensed under the Apache License 2.0"));
+    amqp_table_put_string(out, "pabal_version", bytes_from_string(config->own_version));
+    amqp_table_put_string(out, "platform", BYTES_LITERAL("C"));
+    amqp_table_put_string(out, "product", bytes_from_string(config->product));
+    amqp_table_put_string(out, "version", bytes_from_string(config->version));
     text_reset(&nested);
 }
 
@@ -225,6 +225,7 @@ void method_connection_start_ok(struct connection *c, const struct command *comm
     c->client_takes_auth_failure =
         capability_of(in->client_properties, "authentication_failure_close");
     c->client_takes_cancel = capability_of(in->client_properties, "consumer_cancel_notify");
+    c->client_takes_blocked = capability_of(in->client_properties, "connection.blocked");
     c->session.client = client_name(in->client_properties);
     if (in->client_properties.size <= CLIENT_PROPERTIES_MAX_BYTES)
         c->client_properties = bytes_dup(in->client_properties);

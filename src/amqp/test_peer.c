@@ -32,8 +32,14 @@ static void open_core(struct test_broker *b)
 
 void broker_open(struct test_broker *b)
 {
+    broker_open_with_reserve(b, 0);
+}
+
+void broker_open_with_reserve(struct test_broker *b, uint64_t reserve_bytes)
+{
     memset(b, 0, sizeof *b);
     store_config_default(&b->config.store);
+    b->config.store.reserve_bytes = reserve_bytes;
     b->config.durability = LEVEL_FSYNC;
     b->config.default_partitions = 1;
     b->config.topic_message_max_bytes = 1048588;
@@ -119,13 +125,16 @@ struct peer *peer_new(struct test_broker *b)
     return p;
 }
 
-struct peer *peer_connect_with(struct test_broker *b, uint32_t frame_max, uint16_t heartbeat_s)
+static struct peer *log_in(struct test_broker *b, uint32_t frame_max, uint16_t heartbeat_s,
+                           const char *capabilities)
 {
     struct peer *p = peer_new(b);
 
     say_bytes(p, bytes_of("AMQP\0\0\x09\x01", 8));
-    say(p, "0 connection.start_ok mechanism=PLAIN response=^guest^guest locale=en_US "
-           "client_properties=capabilities:F:authentication_failure_close/consumer_cancel_notify");
+    say(p,
+        "0 connection.start_ok mechanism=PLAIN response=^guest^guest locale=en_US "
+        "client_properties=capabilities:F:%s",
+        capabilities);
     say(p, "0 connection.tune_ok channel_max=2047 frame_max=%u heartbeat=%u", frame_max,
         heartbeat_s);
     say(p, "0 connection.open virtual_host=/");
@@ -134,6 +143,17 @@ struct peer *peer_connect_with(struct test_broker *b, uint32_t frame_max, uint16
     const char *said = heard(p);
     expect_not_null(strstr(said, "1 channel.open_ok"));
     return p;
+}
+
+struct peer *peer_connect_with(struct test_broker *b, uint32_t frame_max, uint16_t heartbeat_s)
+{
+    return log_in(b, frame_max, heartbeat_s,
+                  "authentication_failure_close/consumer_cancel_notify/connection.blocked");
+}
+
+struct peer *peer_connect_bare(struct test_broker *b)
+{
+    return log_in(b, AMQP_FRAME_MAX_BYTES, 0, "");
 }
 
 struct peer *peer_connect(struct test_broker *b)

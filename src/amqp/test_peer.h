@@ -43,6 +43,8 @@ struct test_broker {
 };
 
 void broker_open(struct test_broker *b);
+/* Below so many free bytes the disk counts as low. */
+void broker_open_with_reserve(struct test_broker *b, uint64_t reserve_bytes);
 void broker_close(struct test_broker *b);
 /* Kill, lose what was not synced, start again; peers are gone. */
 void broker_crash(struct test_broker *b);
@@ -57,6 +59,8 @@ void advance(struct test_broker *b, int64_t ms);
 struct peer *peer_new(struct test_broker *b);
 /* Logged in as guest, with channel 1 open, nothing heard. */
 struct peer *peer_connect(struct test_broker *b);
+/* The same, of a client without capabilities. */
+struct peer *peer_connect_bare(struct test_broker *b);
 /* The same with other limits. */
 struct peer *peer_connect_with(struct test_broker *b, uint32_t frame_max, uint16_t heartbeat_s);
 void peer_close(struct peer *p); /* as when the TCP connection breaks */

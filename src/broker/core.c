@@ -8,6 +8,7 @@
 #include "broker/broker_config_internal.h"
 #include "broker/feed.h"
 #include "broker/group_internal.h"
+#include "broker/hold.h"
 #include "broker/packer.h"
 #include "broker/producer_expiry.h"
 #include "broker/queue_internal.h"
@@ -37,6 +38,7 @@ static struct core *core_new(const struct core_config *config, struct disk *disk
     list_init(&in->deferred);
     list_init(&in->deferred_next);
     list_init(&in->watches);
+    list_init(&in->hold_watches);
     list_init(&in->moved);
     list_init(&in->sessions);
     list_init(&in->attachments);
@@ -183,6 +185,7 @@ void core_turn_end(struct core *core)
     run_moved(core);
     run_waits(core);
     run_watches(core);
+    holds_run(core);
     run_deferred(core);
     flush_staged(core);
     if (core->now_ns >= store_next_due(core->store))

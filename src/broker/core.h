@@ -42,6 +42,7 @@ struct core_config {
     int64_t message_max_bytes;       /* an AMQP message's body */
     int64_t consumer_timeout_ms; /* of deliveries that nobody settles; 0: they may take forever */
     int64_t producer_expiration_ms; /* of idempotent producers not heard of; 0: a day */
+    int64_t held_max_bytes;         /* of messages that wait to be published; 0: 32 MiB */
     int64_t producers_max;          /* of all partitions together; 0: 100,000 */
     struct group_config groups;     /* zeroed: the defaults */
     /* Of a first start; they and the next outlive the core. NULL: guest, guest, "/". */

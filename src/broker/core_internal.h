@@ -41,13 +41,16 @@ struct core_internal {
     bool ending;        /* core_turn_end() is on the stack: what is deferred now is for the next */
     struct list deferred, deferred_next;
     struct list watches;
+    struct list hold_watches;
+    unsigned told_holds; /* what the hold watches were told last */
+    int64_t held_bytes;
     struct list moved; /* struct log_owner: high watermark moved, not told yet */
     struct list sessions, attachments;
     struct idmap session_ids; /* by the link's id */
 
     struct map vhosts, users, topics; /* by name */
     uint64_t access_version;          /* counts changes of what users may do */
-    struct map parameters; /* struct parameter, by vhost, component and name */
+    struct map parameters;            /* struct parameter, by vhost, component and name */
     struct map topic_ids;             /* by the 16 bytes */
     struct map topic_shapes;          /* those with '.' or '_', by the name with only '_' */
     int64_t partition_count;          /* of all topics */
@@ -57,7 +60,7 @@ struct core_internal {
     VEC(struct log *) condemned; /* to be deleted behind the catalog's record */
 
     struct route_cache *routes;
-    int dying;         /* dead letters on the stack */
+    int dying; /* dead letters on the stack */
     struct due_budget due;
     uint64_t topology; /* counts changes to what routes depend on */
     struct packer *packer;

@@ -318,7 +318,8 @@ static bool has_memory(struct reactor *r, struct conn *c)
 /* Whoever meets the shut gate is looked at again with those that starve. */
 static bool is_gated(struct reactor *r, struct conn *c)
 {
-    if (!atomic_load_explicit(r->gate, memory_order_relaxed) || c->state != CONN_OPEN)
+    if (!c->is_gated || !atomic_load_explicit(r->gate, memory_order_relaxed) ||
+        c->state != CONN_OPEN)
         return false;
     list_push_back(&r->starved, &c->starved);
     return true;
@@ -475,6 +476,7 @@ void conn_order(struct reactor *r, struct conn *c, struct order *order)
         adopt(r, c);
     c->inflight_bytes -= order->freed_bytes;
     c->is_paused = order->flags & ORDER_PAUSE;
+    c->is_gated = order->flags & ORDER_GATED;
     c->tells_drained |= (order->flags & ORDER_TELL_DRAINED) != 0;
     if (order->blocks.first)
         queue_blocks(r, c, order);

@@ -220,6 +220,8 @@ static unsigned order_flags(struct conn *c)
         flags |= ORDER_ADOPT;
     if (base->paused)
         flags |= ORDER_PAUSE;
+    if (base->gated)
+        flags |= ORDER_GATED;
     if (base->link.closing)
         flags |= ORDER_CLOSE;
     if (c->must_forget)

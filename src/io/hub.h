@@ -54,8 +54,8 @@ void hub_flush(struct hub *);
 /* Wake a sleeping hub_wait(); any thread and signal handlers. `ctx` is the hub. */
 void hub_wake(void *hub);
 
-/* While on, no socket is read (the disk is behind); what was read before is still dispatched, and
- * receive-side heartbeat checks must pause: link->last_input_ns is moved along. */
+/* While on, no socket of a connection that writes is read (link_gate_input(): the disk is behind);
+ * what was read before is still dispatched, and receive-side heartbeat checks must pause: link->last_input_ns is moved along. */
 void hub_gate_input(struct hub *, bool on);
 
 /* Stop accepting, soon and for good; existing connections live on. */

@@ -564,7 +564,7 @@ TEST(without_memory_nobody_is_read_until_some_is_given_back)
     }
 }
 
-TEST(behind_a_shut_gate_nobody_is_read_and_nobody_seems_silent)
+TEST(behind_a_shut_gate_writers_are_not_read_others_are_and_nobody_seems_silent)
 {
     for (int threads = 0; threads < THREAD_MODES; threads++) {
         struct world w;
@@ -573,7 +573,13 @@ TEST(behind_a_shut_gate_nobody_is_read_and_nobody_seems_silent)
         struct text out = {0}, in = {0};
         echo_put(&out, BYTES_LITERAL("waits"));
         turn_until(&w, hub_connection_count(w.hub) == 1);
+        link_gate_input(w.echo.newest);
+        int other = client_connect(w.port, 0);
+        turn_until(&w, hub_connection_count(w.hub) == 2);
         hub_gate_input(w.hub, true);
+        client_write(other, text_bytes(&out));
+        turn_until(&w, (client_read(other, &in), in.size == out.size));
+        in.size = 0;
         client_write(fd, text_bytes(&out));
         for (int i = 0; i < 20; i++)
             turn(&w, 1000000);
@@ -584,6 +590,7 @@ TEST(behind_a_shut_gate_nobody_is_read_and_nobody_seems_silent)
         hub_each_link(w.hub, expect_input_since, &before_ns);
         turn_until(&w, (client_read(fd, &in), in.size == out.size));
         close(fd);
+        close(other);
         world_stop(&w);
         text_reset(&out);
         text_reset(&in);

@@ -183,6 +183,15 @@ size_t link_pending_bytes(const struct link *link)
     return base->out_bytes + base->sent_pending_bytes;
 }
 
+void link_gate_input(struct link *link)
+{
+    struct link_base *base = link_base_of(link);
+    if (base->gated)
+        return;
+    base->gated = true;
+    link_base_note_change(base);
+}
+
 void link_pause_input(struct link *link, bool pause)
 {
     struct link_base *base = link_base_of(link);

@@ -158,6 +158,8 @@ void link_write_ref(struct link *, struct bytes b, void (*release)(void *ctx), v
 size_t link_pending_bytes(const struct link *);
 /* Stop or go on reading the socket; what was read before is still input. */
 void link_pause_input(struct link *, bool pause);
+/* This connection writes: it is not read while the hub's input is gated. Others are. */
+void link_gate_input(struct link *);
 /* Close when everything written has left (or after a grace of 3 s). No more input is delivered;
  * gone() follows in a later turn. Calling it again does nothing. */
 void link_close(struct link *);

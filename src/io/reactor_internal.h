@@ -63,13 +63,14 @@ struct report {
     unsigned flags;
 };
 
-/* The state of pause and close is told with each order; the others are events. */
+/* The state of pause, gate and close is told with each order; the others are events. */
 enum order_flags {
     ORDER_ADOPT = 1,
     ORDER_PAUSE = 2,
     ORDER_CLOSE = 4,
     ORDER_TELL_DRAINED = 8, /* report when no more than the low-water mark is left */
     ORDER_FORGET = 16,
+    ORDER_GATED = 32,
 };
 
 struct order {
@@ -106,7 +107,7 @@ struct conn {
     struct rbuf *partial; /* the front of a frame, or NULL */
     size_t need;          /* bytes that must be there before parsing again */
     size_t inflight_bytes;
-    bool is_ended, is_broken, is_paused, is_forgotten, tells_drained;
+    bool is_ended, is_broken, is_paused, is_gated, is_forgotten, tells_drained;
     bool is_blocked;     /* the socket takes nothing more */
     bool expects_large;  /* the frame before was large */
     struct list starved; /* in reactor->starved while the gate is shut or there is no memory to read
@@ -149,7 +150,7 @@ struct reactor {
 
     struct rbuf_pool *rbufs; /* the hub's */
     atomic_size_t *send_bytes;
-    const atomic_bool *gate;             /* while set, nothing is read */
+    const atomic_bool *gate;             /* while set, nothing is read of those it is for */
     size_t memory_bytes, inflight_bytes; /* limits */
     void (*wake_core)(void *hub);
 

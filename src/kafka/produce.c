@@ -278,6 +278,7 @@ void produce_start(struct request *r)
     if (!topics || !prepare_work(r))
         return;
     struct produce *p = r->work;
+    link_gate_input(r->connection->link); /* it writes, so it waits for the disk */
     if (in->acks < ACKS_ALL || in->acks > ACKS_LEADER)
         p->error = KAFKA_INVALID_REQUIRED_ACKS;
     else if (in->transactional_id.data)

@@ -265,6 +265,7 @@ static void memory_append(struct log_state *l, const struct batch *b)
     c->data = xmemdup(b->raw.data, b->raw.size);
     batch_stamp(c->data, l->log.end, s->epoch);
     s->memory_bytes += b->raw.size;
+    space_note_memory(s);
     tail_push(&l->tail, tail_entry_of(b, l->log.end, (uint64_t)(uintptr_t)c, s->epoch));
     log_note_epoch(l, s->epoch, l->log.end);
     l->log.end += (int64_t)b->last_offset_delta + 1;
@@ -335,7 +336,7 @@ static void append_one(struct log_state *l, const struct batch *b, struct ticket
         advance(l, b, false, s->staging->number);
     }
     direct_review(s, l, b->raw.size);
-    space_note_append(s);
+    space_note_append(s, b->raw.size);
 }
 
 enum err log_append(struct log *log, struct bytes raw, struct ticket *out)
@@ -392,7 +393,7 @@ enum err log_append_many(struct log *const *logs, size_t count, struct bytes raw
         }
         metrics_add(METRIC_append_bytes, raw.size);
         metrics_add(METRIC_append_records, (uint64_t)b.record_count * shared_count);
-        space_note_append(s);
+        space_note_append(s, raw.size);
     }
     *out = ticket;
     return OK;

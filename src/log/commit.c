@@ -482,7 +482,8 @@ struct ticket log_last_ticket(const struct log *log)
 
 bool store_is_behind(const struct store *s)
 {
-    return s->journal_lane.staged_bytes + s->direct_lane.staged_bytes > s->config.backlog_bytes;
+    return s->journal_lane.staged_bytes + s->direct_lane.staged_bytes > s->config.backlog_bytes ||
+           space_is_uncertain(s);
 }
 
 bool store_is_frozen(const struct store *s)

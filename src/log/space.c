@@ -2,7 +2,7 @@
  * Giving space back. A segment goes when a durable row says that the log starts behind it; a
  * deleted log's directory when its DELETE is durable. Freed in steps with pauses, because freeing
  * much at once makes every commit wait for the file system. Room on the disk is looked at once a
- * second.
+ * second, and more often the less there is above the reserve and the more is written.
  */
 #include "io/clock.h"
 #include "io/process.h"
@@ -231,22 +231,85 @@ void space_shrink_when_idle(struct store *s)
     jobs_submit(s->jobs, LANE_HELPER, job);
 }
 
-void space_note_append(struct store *s)
+/* ---- room ---- */
+
+/* What was appended may take its room twice: in the journal, and in a segment. */
+static uint64_t unseen_bytes(const struct store *s)
+{
+    return 2 * (s->unseen_bytes + s->journal_lane.staged_bytes + s->direct_lane.staged_bytes);
+}
+
+/* Above the reserve, as seen last. */
+static uint64_t left_bytes(const struct store *s)
+{
+    uint64_t reserve = s->config.reserve_bytes;
+    if (s->free_bytes == UINT64_MAX)
+        return UINT64_MAX; /* before the first look */
+    return s->free_bytes > reserve ? s->free_bytes - reserve : 0;
+}
+
+static void set_low(struct store *s, bool low, uint64_t free_bytes)
+{
+    if (low != s->low_space)
+        say_warn("log",
+                 low ? "disk low, appends are refused until there is room free_bytes=%llu"
+                     : "disk has room again free_bytes=%llu",
+                 (unsigned long long)free_bytes);
+    s->low_space = low;
+}
+
+/* Between two looks at the disk as much is written as it takes. So what is appended is counted, and
+ * when it may have used a part of what is left above the reserve it is looked again, while the store
+ * counts as behind. */
+void space_note_append(struct store *s, size_t bytes)
 {
     s->appended_ns = s->now_ns;
     s->is_shrunk = false;
     if (s->due_ns > s->now_ns + LOOK_EVERY_NS)
         s->due_ns = s->now_ns + LOOK_EVERY_NS;
+    s->unseen_bytes += bytes;
+    if (s->config.reserve_bytes > 0 && unseen_bytes(s) > left_bytes(s) / 4) {
+        s->look_now = true;
+        s->due_ns = s->now_ns;
+    }
 }
 
-/* ---- room ---- */
+/* Nobody knows whether there is room for more before it has been looked. */
+bool space_is_uncertain(const struct store *s)
+{
+    bool is_known = s->free_bytes != UINT64_MAX && unseen_bytes(s) <= left_bytes(s) / 2;
+    return (s->look_now || s->looking) && s->config.reserve_bytes > 0 && !is_known;
+}
 
 struct look {
     struct job job;
     struct store *store;
     uint64_t free_bytes;
+    uint64_t seen_bytes; /* appended before: the look sees them, or they are still staged */
     enum err err;
 };
+
+static uint64_t smaller_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+bool store_is_low_on_disk(const struct store *s)
+{
+    return s->low_space || s->no_space;
+}
+
+bool store_is_low_on_memory(const struct store *s)
+{
+    return s->low_memory;
+}
+
+/* Once low a part must be free again, so that it is not low again at once. */
+void space_note_memory(struct store *s)
+{
+    uint64_t eighth = s->config.memory_level_bytes / 8;
+    s->low_memory = s->memory_bytes > eighth * (s->low_memory ? 6 : 7);
+}
 
 static void look_run(struct job *job)
 {
@@ -259,13 +322,16 @@ static void look_done(struct job *job)
     struct look *look = container_of(job, struct look, job);
     struct store *s = look->store;
     s->helpers--;
-    bool low = look->err || look->free_bytes < s->config.reserve_bytes;
-    if (low != s->low_space)
-        say_warn("log",
-                 low ? "disk low, appends are refused until there is room free_bytes=%llu"
-                     : "disk has room again free_bytes=%llu",
-                 (unsigned long long)look->free_bytes);
-    s->low_space = low;
+    s->looking = false;
+    s->unseen_bytes -= look->seen_bytes;
+    s->free_bytes = look->free_bytes;
+    /* Once low there must be some more than the reserve, so that it is not low again at once. */
+    uint64_t reserve = s->config.reserve_bytes;
+    uint64_t wanted = s->low_space ? reserve + smaller_u64(reserve / 8, 64 * MIB) : reserve;
+    bool low = look->err || look->free_bytes < wanted;
+    set_low(s, low, look->free_bytes);
+    if (low && s->due_ns > s->now_ns + LOOK_EVERY_NS)
+        s->due_ns = s->now_ns + LOOK_EVERY_NS; /* nobody else may ask for a turn */
     if (!low) {
         s->no_space = false;
         round_resume(s);
@@ -276,10 +342,15 @@ static void look_done(struct job *job)
 void space_tick(struct store *s)
 {
     remove_doomed(s);
-    if (s->space_checked_ns != INT64_MIN && s->now_ns - s->space_checked_ns < LOOK_EVERY_NS)
+    bool is_time =
+        s->space_checked_ns == INT64_MIN || s->now_ns - s->space_checked_ns >= LOOK_EVERY_NS;
+    if (s->looking || (!is_time && !s->look_now))
         return;
     s->space_checked_ns = s->now_ns;
+    s->look_now = false;
+    s->looking = true;
     struct look *look = xzalloc(sizeof *look);
+    look->seen_bytes = s->unseen_bytes;
     look->job.run = look_run;
     look->job.done = look_done;
     look->store = s;

@@ -268,6 +268,35 @@ TEST(below_the_reserve_data_is_refused_until_there_is_room_again)
     test_store_reset(&t);
 }
 
+TEST(the_reserve_is_not_used_up_between_two_looks)
+{
+    struct test_store t;
+    test_store_init(&t);
+    t.config.reserve_bytes = 8 * MIB;
+    t.config.journal_first_bytes = t.config.journal_file_bytes = 1 * MIB;
+    t.config.segment_bytes = 2 * MIB;
+    expect_ok(test_store_open(&t));
+    test_store_settle(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    expect_ok(test_append(log, "a"));
+    leave_free(&t, 24 * MIB);
+    test_store_wait(&t, 1500);
+    struct ticket ticket;
+    enum err err = OK;
+    for (uint64_t i = 0; i < 400 && !err; i++) { /* 40 MiB in less than a second */
+        do {
+            test_store_turn(&t, 0);
+            sim_jobs_drain(t.jobs);
+        } while (store_is_behind(t.store));
+        err = log_append(log, test_batch_sized(i, 100000), &ticket);
+    }
+    uint64_t free_bytes;
+    expect_err(err, E_NO_SPACE);
+    expect_ok(disk_free_bytes(t.disk, &free_bytes));
+    expect_true(free_bytes > 6 * MIB);
+    test_store_reset(&t);
+}
+
 /* ---- giving back ---- */
 
 /* A log of several sealed segments, direct. */

@@ -43,8 +43,10 @@ static struct store *store_new(const struct store_config *config, struct disk *d
     s->journal_lane.staging = s->direct_lane.staging = 1;
     s->staging = commit_new(s);
     s->journal.max_bytes = config->journal_max_bytes;
-    s->due_ns = INT64_MAX;
     s->space_checked_ns = INT64_MIN;
+    s->free_bytes = UINT64_MAX;
+    s->look_now = config->reserve_bytes > 0;
+    s->due_ns = s->look_now ? 0 : INT64_MAX; /* nobody publishes before that look */
     return s;
 }
 
@@ -112,6 +114,7 @@ static void memory_drop_below(struct log_state *l, int64_t offset)
     while (l->tail.count > 0 && tail_entry_end(tail_at(&l->tail, 0)) <= offset) {
         struct tail_entry *e = tail_at(&l->tail, 0);
         l->store->memory_bytes -= e->size;
+        space_note_memory(l->store);
         chunk_unref((struct chunk *)(uintptr_t)e->address);
         tail_pop_front(&l->tail);
     }

@@ -202,6 +202,10 @@ int64_t store_next_due(const struct store *);
 bool store_is_done(const struct store *, struct ticket t, enum stage stage);
 /* More is staged than the disk takes: stop reading sockets. */
 bool store_is_behind(const struct store *);
+/* Less than the reserve is left on the disk: appends are refused, as a publisher should be told. */
+bool store_is_low_on_disk(const struct store *);
+/* Logs of level memory have used nearly all that they get. */
+bool store_is_low_on_memory(const struct store *);
 bool store_is_frozen(const struct store *);
 /* Add the need of `b` to `a`: done when both are. */
 void ticket_join(struct ticket *a, struct ticket b);

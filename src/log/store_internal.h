@@ -415,6 +415,7 @@ struct store {
     enum err seal_err; /* (helper jobs) a sealed segment could not be synced */
 
     uint64_t memory_bytes; /* of logs of level memory */
+    bool low_memory;       /* and they use nearly all that they get */
     bool frozen, closing;
     char frozen_why[256];
     bool no_space;                        /* a journal file could not be made */
@@ -424,6 +425,9 @@ struct store {
     VEC(struct log_state *) memory_moved; /* logs of level memory that got something this turn */
     int64_t due_ns;
     int64_t space_checked_ns;
+    bool looking, look_now;    /* at the room on the disk: a job does, or is wanted */
+    uint64_t free_bytes;       /* as seen last; UINT64_MAX: not yet */
+    uint64_t unseen_bytes;     /* appended since */
     int64_t appended_ns;       /* when something was appended last */
     bool is_shrunk;            /* the cache was given back since */
     VEC(struct doomed) doomed; /* deleted logs whose directories still have to go */
@@ -551,7 +555,10 @@ void space_after_row(struct store *s, struct log_state *l);
 void space_tick(struct store *s);
 /* Some seconds after the last append, give the cache's memory back. */
 void space_shrink_when_idle(struct store *s);
-void space_note_append(struct store *s);
+void space_note_append(struct store *s, size_t bytes);
+bool space_is_uncertain(const struct store *s);
+/* The logs of level memory use more or less. */
+void space_note_memory(struct store *s);
 
 /* recycle.c */
 void recycle_step(struct store *s);

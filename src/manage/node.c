@@ -66,7 +66,7 @@ json_t *node_cluster_name(const struct manage_call *call)
 
 bool node_disk_alarm(const struct manage_call *call)
 {
-    return store_is_frozen(call->core->store) ||
+    return store_is_frozen(call->core->store) || store_is_low_on_disk(call->core->store) ||
            manage_facts(call)->disk_free_bytes < manage_config(call->manage)->disk_reserve_bytes;
 }
 
@@ -74,7 +74,8 @@ bool node_memory_alarm(const struct manage_call *call)
 {
     uint64_t limit = manage_config(call->manage)->memory_limit_bytes;
 
-    return limit > 0 && manage_facts(call)->rss_bytes > limit;
+    return store_is_low_on_memory(call->core->store) ||
+           (limit > 0 && manage_facts(call)->rss_bytes > limit);
 }
 
 static void set_count(json_t *out, const char *name, uint64_t value)

@@ -84,8 +84,10 @@ enum option_change { AT_START, AT_RUNTIME };
     X(SEGMENT_BYTES, "segment.bytes", SIZE, OPTION_MIB, 2 * OPTION_GIB - 1, "256MiB", AT_START,    \
       "", "log.segment.bytes", "A log begins a new segment file at this size.")                    \
     X(DISK_RESERVE_BYTES, "disk.reserve.bytes", SIZE, 0, INT64_MAX, "64MiB", AT_START, "",         \
-      "disk_free_limit.absolute",                                                                  \
-      "Nothing more is accepted while the disk has less free than this.")                          \
+      "disk_free_limit.absolute disk_free_limit",                                                  \
+      "While the disk has less free than this, AMQP's publishers are blocked and Kafka's "         \
+      "refused; "                                                                                  \
+      "consuming and deleting go on.")                                                             \
     X(AUTO_CREATE_TOPICS, "auto.create.topics.enable", BOOL, 0, 0, "true", AT_START, "", "",       \
       "Create a topic when a Kafka client asks for one that is not there.")                        \
     X(NUM_PARTITIONS, "num.partitions", INT, 1, 10000, "1", AT_START, "", "",                      \

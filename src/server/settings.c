@@ -74,6 +74,7 @@ static void split_memory(const struct config *c, const struct machine *m, struct
     s->core.store.memory_level_bytes = limit / 2;
     s->hub.memory_bytes = limit / 4;
     s->hub.inflight_bytes = smaller(limit / 8, 8 * MIB);
+    s->core.held_max_bytes = (int64_t)(s->hub.memory_bytes / 4);
 }
 
 static void make_kafka(const struct config *c, struct settings *s)

@@ -49,9 +49,7 @@ def wait_stalled(whole, timeout_s=60, quiet_s=1.5):
     return False
 
 
-def wait_moving(whole, more, timeout_s=20):
-    """Until `more` messages have been acknowledged from now on."""
-    target = acked_count(whole) + more
+def wait_for_acked(whole, target, timeout_s=20):
     deadline = time.monotonic() + timeout_s
     while acked_count(whole) < target and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -77,8 +75,12 @@ def run(restart_full=False, progress=print):
                 broker.kill()
                 broker.start()
                 lines += serves_readers(broker, whole)
+            blocked = Blocked(broker)
+            lines += blocked.begins()
+            before = acked_count(whole)
             os.unlink(ballast)
-            if not wait_moving(whole, 200):
+            lines += blocked.ends()
+            if not wait_for_acked(whole, before + 200):
                 lines.append("nothing goes on after space was freed")
             progress(f"went on: {acked_count(whole)} acknowledged")
             broker.kill()
@@ -111,7 +113,7 @@ def serves_readers(broker, whole):
 
 
 def refuses_clearly(broker):
-    """A Kafka producer hears of it soon; an AMQP publisher is blocked, or its connection closed with 506."""
+    """A Kafka producer hears of it soon; an AMQP publisher is blocked."""
     lines = []
     began = time.monotonic()
     with kafka_raw.Connection(broker.kafka, timeout_s=30) as raw:
@@ -120,9 +122,48 @@ def refuses_clearly(broker):
     if error == 0 or took > 15:
         lines.append(f"a produce request got {error} after {took:.1f} s")
     told = told_publisher(broker)
-    if told not in ("blocked", 506):
+    if told != "blocked":
         lines.append(f"an AMQP publisher was told {told}")
     return lines
+
+
+class Blocked:
+    """A pika client that publishes and consumes over a full disk, until there is room again."""
+
+    def __init__(self, broker):
+        host, port = broker.amqp.rsplit(":", 1)
+        self.connection = pika.BlockingConnection(pika.ConnectionParameters(host, int(port), heartbeat=2))
+        self.events, self.returned = [], 0
+        self.connection.add_on_connection_blocked_callback(lambda *_: self.events.append("blocked"))
+        self.connection.add_on_connection_unblocked_callback(lambda *_: self.events.append("unblocked"))
+
+    def wait(self, event, timeout_s):
+        deadline = time.monotonic() + timeout_s
+        while event not in self.events and time.monotonic() < deadline:
+            self.connection.process_data_events(0.1)
+        return event in self.events
+
+    def begins(self):
+        """It is told, and what it consumes beside that goes on."""
+        publisher, consumer = self.connection.channel(), self.connection.channel()
+        for _ in range(50):  # the others fill the disk up again after a restart
+            publisher.basic_publish("", "aside", b"held", pika.BasicProperties(delivery_mode=2))
+            if self.wait("blocked", 0.2):
+                break
+        else:
+            return ["a pika publisher is not told that it is blocked"]
+        got = [consumer.basic_get("aside") for _ in range(3)]
+        if not all(method for method, _, _ in got):
+            return ["a blocked connection gets nothing from a queue"]
+        consumer.basic_nack(got[-1][0].delivery_tag, multiple=True, requeue=True)
+        for _ in range(50):
+            self.connection.process_data_events(0.1)  # heartbeats both ways meanwhile
+        return [] if self.connection.is_open else ["a blocked connection is closed"]
+
+    def ends(self):
+        lines = [] if self.wait("unblocked", 20) else ["a pika publisher is not told that it goes on"]
+        self.connection.close()
+        return lines
 
 
 def told_publisher(broker, timeout_s=5):
@@ -165,15 +206,16 @@ def frees_space(broker):
 
 
 def make_scratch(broker):
-    """What frees_space() gets rid of."""
+    """What frees_space() gets rid of, and what Blocked consumes."""
     load.new_topic(broker, "scratch", 2)
     history = load.new_queue(broker, "scratch")
     host, port = broker.amqp.rsplit(":", 1)
     connection = pika.BlockingConnection(pika.ConnectionParameters(host, int(port)))
     channel = connection.channel()
     channel.confirm_delivery()
-    for _ in range(SCRATCH_COUNT):
-        channel.basic_publish("", history.name, b"x" * 1000, pika.BasicProperties(delivery_mode=2))
+    channel.queue_declare("aside", durable=True)
+    for queue in [history.name] * SCRATCH_COUNT + ["aside"] * 5:
+        channel.basic_publish("", queue, b"x" * 1000, pika.BasicProperties(delivery_mode=2))
     connection.close()
 
 
