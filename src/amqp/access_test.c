@@ -2,6 +2,7 @@
 #include "broker/access.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "amqp/test_peer.h"
 
@@ -410,5 +411,34 @@ TEST(the_connections_on_a_deleted_vhost_are_closed)
     turn(&b);
     peer_close(p); /* without an answer: what it has left is let go */
     expect_not_allowed(ask_for_vhost("u", "other"), "vhost other not found", 10, 40);
+    broker_close(&b);
+}
+
+TEST(an_answer_does_not_leave_its_vhost)
+{
+    struct vhost *other;
+    bool created;
+    begin();
+    permit(".*", ".*", ".*");
+    expect_ok(vhost_create(b.core, B("other"), &(struct vhost_spec){0}, &other));
+    expect_ok(permission_put(user, other, B(".*"), B(".*"), B(".*"), &created));
+    commit(&b);
+    struct peer *asks = connected(), *stranger = ask_for_vhost("u", "other");
+    say(stranger, "1 channel.open");
+    expect_heard(stranger, "0 connection.open_ok\n1 channel.open_ok\n");
+    say(asks, "1 queue.declare queue=q nowait");
+    say(asks, "1 basic.consume queue=amq.rabbitmq.reply-to no_ack consumer_tag=c nowait");
+    say(asks, "1 basic.publish routing_key=q | reply_to=amq.rabbitmq.reply-to | question");
+    say(asks, "1 basic.get queue=q no_ack");
+    commit(&b);
+    const char *at = strstr(heard(asks), "reply_to=");
+    expect_not_null(at);
+    char address[64];
+    snprintf(address, sizeof address, "%.*s", (int)strcspn(at + 9, " "), at + 9);
+    say(stranger, "1 basic.publish routing_key=%s | | answer", address);
+    expect_heard(stranger, "");
+    expect_heard(asks, "");
+    say(stranger, "1 queue.declare queue=%s passive", address);
+    expect_not_null(strstr(heard(stranger), "reply_code=404"));
     broker_close(&b);
 }

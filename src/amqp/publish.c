@@ -256,7 +256,7 @@ static void publish_with_extra_keys(struct channel *ch, struct command_publish *
 static void publish_answer(struct channel *ch, struct exchange *exchange, const struct message *m)
 {
     count_publish(ch, exchange, 1);
-    reply_to_deliver(ch->conn->core, m);
+    reply_to_deliver(ch->conn->vhost, m);
     confirm_later(ch, (struct ticket){0}, STAGE_WRITTEN);
 }
 

@@ -140,7 +140,7 @@ static void declare(struct channel *ch, const struct amqp_queue_declare *in, str
 /* Clients look whether somebody waits for an answer (RabbitMQ). */
 static void declare_reply_address(struct channel *ch, struct bytes name)
 {
-    if (reply_to_is_address(name) && !reply_to_is_there(ch->conn->core, name))
+    if (reply_to_is_address(name) && !reply_to_is_there(ch->conn->vhost, name))
         fail_no_queue(ch, name);
     else
         send_method(ch->conn, ch->id, AMQP_QUEUE_DECLARE_OK,

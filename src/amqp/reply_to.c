@@ -112,14 +112,20 @@ bool reply_to_put_properties(const struct channel *ch, const struct message *m, 
     return true;
 }
 
-bool reply_to_is_there(struct core *core, struct bytes address)
+static const struct reply_consumer *find(const struct vhost *vhost, struct bytes address)
 {
-    return map_get(consumers_of(core), address);
+    const struct reply_consumer *r = map_get(consumers_of(vhost->core), address);
+    return r && r->channel->conn->vhost == vhost ? r : NULL;
 }
 
-void reply_to_deliver(struct core *core, const struct message *m)
+bool reply_to_is_there(const struct vhost *vhost, struct bytes address)
 {
-    const struct reply_consumer *r = map_get(consumers_of(core), m->routing_key);
+    return find(vhost, address);
+}
+
+void reply_to_deliver(const struct vhost *vhost, const struct message *m)
+{
+    const struct reply_consumer *r = find(vhost, m->routing_key);
 
     if (!r || link_pending_bytes(r->channel->conn->link) >= PENDING_MAX_BYTES)
         return;

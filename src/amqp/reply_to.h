@@ -3,7 +3,7 @@
  * publishes requests whose `reply_to` names it; the broker writes an address of this channel there,
  * and what is published to the default exchange with that address as key is delivered to the channel
  * at once, never stored. At most once: an answer to a channel that is gone, or that does not read, is
- * dropped.
+ * dropped. An address means something in its channel's vhost only.
  */
 #ifndef AMQP_REPLY_TO_H
 #define AMQP_REPLY_TO_H
@@ -24,9 +24,9 @@ void reply_to_free(struct reply_consumer *); /* accepts NULL */
 bool reply_to_cancel(struct channel *, struct bytes tag);
 /* Append the properties with this channel's address; false: it has no reply consumer. */
 bool reply_to_put_properties(const struct channel *, const struct message *, struct text *out);
-/* Is there a channel with this address? */
-bool reply_to_is_there(struct core *, struct bytes address);
-/* Deliver what was published to the address, if there is such a channel. */
-void reply_to_deliver(struct core *, const struct message *);
+/* Is there a channel with this address in the vhost? */
+bool reply_to_is_there(const struct vhost *, struct bytes address);
+/* Deliver what was published in the vhost to the address, if there is such a channel. */
+void reply_to_deliver(const struct vhost *, const struct message *);
 
 #endif
