@@ -205,9 +205,11 @@ static void refuse_publish(struct channel *ch, enum err err)
     core_defer(ch->conn->core, &ch->confirm_flush);
 }
 
-static void count_publish(struct channel *ch, struct exchange *exchange, size_t queue_count)
+static void count_publish(struct channel *ch, struct exchange *exchange, size_t queue_count,
+                          size_t body_bytes)
 {
     exchange_count(exchange, queue_count);
+    counters_add_message(body_bytes);
     counters_add(&ch->counters, COUNTER_publish, 1);
     if (ch->confirming)
         metrics_add(METRIC_messages_received_confirm, 1);
@@ -219,7 +221,7 @@ static void store(struct channel *ch, struct command_publish *publish, struct ex
     struct message *m = &publish->message;
     struct ticket ticket;
 
-    count_publish(ch, exchange, route.count);
+    count_publish(ch, exchange, route.count, m->body.size);
     if (route.count == 0) {
         publish_nowhere(ch, publish);
         return;
@@ -255,7 +257,7 @@ static void publish_with_extra_keys(struct channel *ch, struct command_publish *
 /* An answer: whoever waits for it gets it now, or nobody. It counts as routed (RabbitMQ 4.2). */
 static void publish_answer(struct channel *ch, struct exchange *exchange, const struct message *m)
 {
-    count_publish(ch, exchange, 1);
+    count_publish(ch, exchange, 1, m->body.size);
     reply_to_deliver(ch->conn->vhost, m);
     confirm_later(ch, (struct ticket){0}, STAGE_WRITTEN);
 }

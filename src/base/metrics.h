@@ -21,6 +21,23 @@
     X(kafka_requests, counter, "", "Kafka requests answered")                                      \
     X(kafka_errors, counter, "", "Kafka connections closed for an error")                          \
     X(messages_received, counter, "", "messages that publishers have sent")                        \
+    X(message_bytes, counter, "bytes", "bodies of messages that publishers have sent")             \
+    X(messages_to_100, counter, "", "those whose body has up to 100 bytes")                        \
+    X(messages_to_1000, counter, "",                                                               \
+      "those whose body has up to 1,000, and more than the row before")                            \
+    X(messages_to_10000, counter, "",                                                              \
+      "those whose body has up to 10,000, and more than the row before")                           \
+    X(messages_to_100000, counter, "",                                                             \
+      "those whose body has up to 100,000, and more than the row before")                          \
+    X(messages_to_1000000, counter, "",                                                            \
+      "those whose body has up to 1,000,000, and more than the row before")                        \
+    X(messages_to_10000000, counter, "",                                                           \
+      "those whose body has up to 10,000,000, and more than the row before")                       \
+    X(messages_to_50000000, counter, "",                                                           \
+      "those whose body has up to 50,000,000, and more than the row before")                       \
+    X(messages_to_100000000, counter, "",                                                          \
+      "those whose body has up to 100,000,000, and more than the row before")                      \
+    X(messages_larger, counter, "", "those whose body is larger")                                  \
     X(messages_received_confirm, counter, "", "of those, on channels with confirms")               \
     X(messages_confirmed, counter, "", "messages confirmed to publishers")                         \
     X(messages_routed, counter, "", "messages given to queues, once for each queue")               \

@@ -8,6 +8,7 @@
 #ifndef BROKER_COUNTERS_H
 #define BROKER_COUNTERS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "broker/rates.h"
@@ -51,6 +52,12 @@ static inline void counters_add(struct counters **at, enum counter c, uint64_t n
         *at = counters_new();
     (*at)->count[c] += n;
 }
+
+/* A publisher has sent a message with a body of so many bytes: for the histogram of their sizes. */
+enum { COUNTERS_SIZES = 9 };
+void counters_add_message(size_t body_bytes);
+/* The histogram's rows: up to `*out_limit` bytes (0: no limit) there were so many. */
+uint64_t counters_messages_of_size(int row, uint64_t *out_limit);
 
 /* Add all of `from`, which may be NULL. */
 void counters_add_all(struct counters **at, const struct counters *from);

@@ -291,6 +291,7 @@ static void store(struct manage_call *call, struct exchange *x, const struct mes
     struct ticket ticket;
 
     exchange_count(x, route.count);
+    counters_add_message(m->body.size);
     counters_add(&call->vhost->counters, COUNTER_publish, 1);
     if (route.count == 0) {
         counters_add(&call->vhost->counters, COUNTER_return_unroutable, 1);

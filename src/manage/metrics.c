@@ -4,7 +4,7 @@
  * back while it runs, whatever is deleted.
  */
 #include "base/metrics.h"
-#include "broker/topic.h"
+#include "broker/counters.h"
 #include "manage/call_internal.h"
 #include "manage/exposition.h"
 #include "manage/json.h"
@@ -106,6 +106,26 @@ static void put_counters(struct text *out)
     }
 }
 
+static void put_sizes(struct text *out)
+{
+    uint64_t count = 0, limit;
+    char labels[64];
+
+    text_append_string(out, "# HELP rabbitmq_message_size_bytes Bodies of received messages\n"
+                            "# TYPE rabbitmq_message_size_bytes histogram\n");
+    for (int row = 0; row < COUNTERS_SIZES; row++) {
+        count += counters_messages_of_size(row, &limit);
+        if (limit)
+            snprintf(labels, sizeof labels, AMQP ",le=\"%llu\"", (unsigned long long)limit);
+        else
+            snprintf(labels, sizeof labels, AMQP ",le=\"+Inf\"");
+        exposition_line(out, prefix, "message_size_bytes_bucket", labels, (double)count);
+    }
+    exposition_line(out, prefix, "message_size_bytes_sum", AMQP,
+                    (double)metrics_sum(METRIC_message_bytes));
+    exposition_line(out, prefix, "message_size_bytes_count", AMQP, (double)count);
+}
+
 /* ---- what there is now ---- */
 
 static void put_gauge(struct text *out, const char *name, const char *help, const char *labels,
@@ -125,6 +145,8 @@ static void put_totals(const struct manage_call *call, struct text *out)
     put_gauge(out, "exchanges", "Exchanges", "", (double)t->exchanges);
     put_gauge(out, "global_publishers", "Channels that have published", AMQP,
               (double)t->publishers);
+    put_gauge(out, "unreachable_cluster_peers_count", "Nodes that do not answer: there is one node",
+              "", 0);
     put_gauge(out, "global_consumers", "Consumers", AMQP, (double)t->consumers);
 }
 
@@ -224,6 +246,7 @@ static void put_broker(const struct manage_call *call, struct text *out)
     put_node(call, out);
     put_totals(call, out);
     put_counters(out);
+    put_sizes(out);
     put_own(call, out);
 }
 

@@ -1,10 +1,12 @@
 /* Overview, node, health, features, and what Prometheus scrapes. */
 #include "manage/test_manage.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/base64.h"
 #include "base/metrics.h"
+#include "broker/counters.h"
 #include "broker/password.h"
 #include "tests/test.h"
 
@@ -200,6 +202,34 @@ TEST(prometheus_needs_no_log_in)
         strstr(text_string(&t.body), "rabbitmq_identity_info{rabbitmq_node=\"rabbit@test\","));
     expect_not_null(strstr(text_string(&t.body), "\npabal_commits_total "));
     expect_null(strstr(text_string(&t.body), "queue=\""));
+    test_manage_end(&t);
+}
+
+static double line_value(const char *line)
+{
+    const char *at = strstr(text_string(&t.body), line);
+
+    expect_not_null(at);
+    return strtod(at + strlen(line), NULL);
+}
+
+TEST(the_sizes_of_messages_are_a_histogram)
+{
+    begin();
+    test_call(&t, "GET", "/metrics", NULL);
+#define BUCKET(le) "rabbitmq_message_size_bytes_bucket{protocol=\"amqp091\",le=\"" le "\"} "
+    double to_100 = line_value(BUCKET("100")), to_1000 = line_value(BUCKET("1000"));
+    double all = line_value(BUCKET("+Inf"));
+    counters_add_message(100);
+    counters_add_message(101);
+    counters_add_message(200000000);
+    test_call(&t, "GET", "/metrics", NULL);
+    expect_true(line_value(BUCKET("100")) == to_100 + 1);
+    expect_true(line_value(BUCKET("1000")) == to_1000 + 2);
+    expect_true(line_value(BUCKET("100000000")) == line_value(BUCKET("1000")));
+    expect_true(line_value(BUCKET("+Inf")) == all + 3);
+    expect_true(line_value("rabbitmq_message_size_bytes_count{protocol=\"amqp091\"} ") == all + 3);
+    expect_true(line_value("rabbitmq_message_size_bytes_sum{protocol=\"amqp091\"} ") >= 200000201);
     test_manage_end(&t);
 }
 

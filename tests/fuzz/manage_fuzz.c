@@ -5,7 +5,7 @@
  * in the middle, bit 6 the wrong password.
  *
  * Every call that is not given up is answered, with a status of HTTP, and the answer can be written;
- * what was made survives a stop in good order: the core opens again.
+ * what was made survives a stop in good order: the core opens again (tried with every eighth size).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -142,8 +142,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int asked = 0; asked < 64 && slice_next(&in, &p); asked++)
         ask(&w, p.kind, slice_rest(&p));
     close_world(&w);
-    open_world(&w);
-    close_world(&w);
+    if (size % 8 == 0) { /* it takes longer than the calls */
+        open_world(&w);
+        close_world(&w);
+    }
     disk_free(w.disk);
     return 0;
 }
