@@ -113,3 +113,29 @@ TEST(a_body_nests_only_so_deep_that_every_stack_can_hold_it)
     expect_int(test_call(&t, "PUT", "/api/global-parameters/x", "[[[[\"]\""), 400);
     test_manage_end(&t);
 }
+
+/* A call that waits for the disk, which fails then; and all that come behind it. */
+TEST(a_call_whose_wait_the_disk_ends_is_answered)
+{
+    static const char *const calls[][2] = {
+        {"PUT", "/api/queues/%2F/new"},
+        {"PUT", "/api/vhosts/new"},
+        {"DELETE", "/api/vhosts/v"},
+        {"DELETE", "/api/queues/%2F/q"},
+        {"DELETE", "/api/queues/%2F/q/contents"},
+        {"GET", "/api/queues/%2F/q"},
+    };
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        struct test_manage t;
+        test_manage_init(&t);
+        expect_int(test_call(&t, "PUT", "/api/vhosts/v", NULL), 201);
+        test_durable_queue(&t.core, "q");
+        test_core_settle(&t.core);
+        sim_disk_fail(t.core.disk, SIM_SYNC, 1, E_IO);
+        expect_ok(test_publish(&t.core, "q", "lost", NULL));
+        expect_int(test_call(&t, calls[i][0], calls[i][1], "{\"durable\":true}"), 503);
+        expect_int(test_call(&t, "PUT", "/api/vhosts/v", NULL), 503);
+        expect_int(test_call(&t, "GET", "/api/queues", NULL), 200);
+        test_manage_end(&t);
+    }
+}
