@@ -70,15 +70,3 @@ enum err manage_body_int(const struct manage_call *call, const char *name, int64
         return err_set(E_INVALID, "%s must be an integer", name);
     return OK;
 }
-
-enum err manage_body_object(const struct manage_call *call, const char *name, json_t **out)
-{
-    json_t *value = member(call, name);
-
-    if (!value)
-        return OK;
-    if (!json_is_object(value))
-        return err_set(E_INVALID, "%s must be an object", name);
-    *out = value;
-    return OK;
-}

@@ -106,8 +106,8 @@ enum { MANAGE_HEADERS_MAX = 4, MANAGE_SEGMENTS_MAX = 12 };
 
 struct manage_answer {
     int status;
-    json_t *json;             /* or NULL: `text`, or nothing */
-    struct text text;         /* what is no JSON: metrics; or JSON that is text already */
+    json_t *json;     /* or NULL: `text`, or nothing */
+    struct text text; /* what is no JSON: metrics; or JSON that is text already */
     bool text_is_json;
     const char *content_type; /* of `text`; of JSON NULL */
     struct manage_header headers[MANAGE_HEADERS_MAX];
@@ -186,8 +186,6 @@ must_use enum err manage_body_string(const struct manage_call *call, const char 
                                      struct bytes *out);
 must_use enum err manage_body_bool(const struct manage_call *call, const char *name, bool *out);
 must_use enum err manage_body_int(const struct manage_call *call, const char *name, int64_t *out);
-must_use enum err manage_body_object(const struct manage_call *call, const char *name,
-                                     json_t **out); /* borrowed */
 bool manage_body_has(const struct manage_call *call, const char *name);
 
 /* Does the user have this tag or a higher one? */

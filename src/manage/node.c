@@ -6,6 +6,7 @@
 
 #include "base/metrics.h"
 #include "broker/exchange.h"
+#include "broker/hold.h"
 #include "broker/parameter.h"
 #include "io/hub.h"
 #include "io/process.h"
@@ -66,16 +67,13 @@ json_t *node_cluster_name(const struct manage_call *call)
 
 bool node_disk_alarm(const struct manage_call *call)
 {
-    return store_is_frozen(call->core->store) || store_is_low_on_disk(call->core->store) ||
+    return store_is_frozen(call->core->store) || (core_holds(call->core) & HOLD_DISK) ||
            manage_facts(call)->disk_free_bytes < manage_config(call->manage)->disk_reserve_bytes;
 }
 
 bool node_memory_alarm(const struct manage_call *call)
 {
-    uint64_t limit = manage_config(call->manage)->memory_limit_bytes;
-
-    return store_is_low_on_memory(call->core->store) ||
-           (limit > 0 && manage_facts(call)->rss_bytes > limit);
+    return core_holds(call->core) & HOLD_MEMORY;
 }
 
 static void set_count(json_t *out, const char *name, uint64_t value)
