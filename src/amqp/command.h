@@ -49,7 +49,8 @@ struct command_publish {
 struct command_settle {
     uint64_t delivery_tag;
     bool multiple, requeue;
-    bool is_ack; /* else the message is rejected */
+    bool is_ack;    /* else the message is rejected */
+    bool is_reject; /* by basic.reject, which says that it could not be handled (RabbitMQ 4.3) */
 };
 
 struct command {

@@ -95,3 +95,40 @@ TEST(a_waiting_method_does_not_keep_a_late_delivery)
     expect_heard(p, "");
     broker_close(&b);
 }
+
+TEST(a_reject_and_a_lost_channel_say_that_a_delivery_failed_and_a_nack_does_not)
+{
+    static const char got[] =
+        "1 basic.get_ok delivery_tag=%d redelivered=true exchange= "
+        "routing_key=q message_count=0 | headers={x-delivery-count: l %d} | m\n";
+    char text[200];
+    struct peer *p = holder("durable arguments=x-queue-type:S:quorum,x-delayed-retry-type:S:failed,"
+                            "x-delayed-retry-min:I:1000",
+                            NULL);
+    commit(&b);
+    heard(p);
+    say(p, "1 basic.get queue=q");
+    commit(&b);
+    heard(p);
+    say(p, "1 basic.nack delivery_tag=1 requeue");
+    say(p, "1 basic.get queue=q");
+    commit(&b);
+    snprintf(text, sizeof text, got, 2, 1);
+    expect_heard(p, text);
+    say(p, "1 basic.reject delivery_tag=2 requeue");
+    say(p, "1 basic.get queue=q");
+    commit(&b);
+    expect_heard(p, "1 basic.get_empty\n");
+    advance(&b, 2000);
+    commit(&b);
+    say(p, "1 basic.get queue=q");
+    commit(&b);
+    snprintf(text, sizeof text, got, 3, 2);
+    expect_heard(p, text);
+    say(p, "1 channel.close");
+    say(p, "1 channel.open");
+    say(p, "1 basic.get queue=q");
+    commit(&b);
+    expect_heard(p, "1 channel.close_ok\n1 channel.open_ok\n1 basic.get_empty\n");
+    broker_close(&b);
+}

@@ -160,7 +160,8 @@ static bool parse_settle(struct parse *p, const struct frame *frame, uint32_t id
     struct command *command = parse_add(p, COMMAND_SETTLE, frame->channel, id);
     uint8_t bits = payload.data[12];
     command->settle = (struct command_settle){.delivery_tag = get_u64(payload.data + 4),
-                                              .is_ack = id == AMQP_BASIC_ACK};
+                                              .is_ack = id == AMQP_BASIC_ACK,
+                                              .is_reject = id == AMQP_BASIC_REJECT};
     if (id == AMQP_BASIC_REJECT) {
         command->settle.requeue = bits & 1;
     } else {

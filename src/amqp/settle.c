@@ -37,6 +37,13 @@ static void return_one(void *ctx, const struct unacked_delivery *d)
     consume_settled(d->consumer);
 }
 
+static void return_failed_one(void *ctx, const struct unacked_delivery *d)
+{
+    (void)ctx;
+    queue_return_failed(d->queue, d->offset, d->number);
+    consume_settled(d->consumer);
+}
+
 /* Tag 0 with multiple means all that there is; an unknown tag is an error (s.1.8.3.13). */
 static bool take(struct channel *ch, const struct command_settle *in, unacked_fn *each)
 {
@@ -50,7 +57,10 @@ static bool take(struct channel *ch, const struct command_settle *in, unacked_fn
 
 void settle_now(struct channel *ch, const struct command_settle *in)
 {
-    unacked_fn *each = in->is_ack ? settle_one : in->requeue ? return_one : reject_one;
+    unacked_fn *each = in->is_ack      ? settle_one
+                       : !in->requeue  ? reject_one
+                       : in->is_reject ? return_failed_one
+                                       : return_one;
 
     if (!take(ch, in, each))
         channel_fail(ch, REPLY_PRECONDITION_FAILED, "unknown delivery tag %llu",
@@ -69,7 +79,7 @@ void channel_settle(struct channel *ch, const struct command_settle *in)
 
 void settle_return_all(struct channel *ch)
 {
-    unacked_take_all(&ch->unacked, return_one, ch);
+    unacked_take_all(&ch->unacked, return_failed_one, ch);
 }
 
 static bool recover(struct channel *ch, bool requeue)
@@ -78,7 +88,7 @@ static bool recover(struct channel *ch, bool requeue)
         channel_fail(ch, REPLY_NOT_IMPLEMENTED, "requeue=false");
         return false;
     }
-    settle_return_all(ch);
+    unacked_take_all(&ch->unacked, return_one, ch);
     channel_wake_consumers(ch);
     return true;
 }

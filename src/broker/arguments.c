@@ -32,11 +32,13 @@ static const struct argument queue_arguments[] = {
     {"x-queue-master-locator", ARGUMENT_NO_EFFECT},
     {"x-queue-leader-locator", ARGUMENT_NO_EFFECT},
     {"x-delivery-limit", ARGUMENT_BUILT},
+    {"x-delayed-retry-type", ARGUMENT_BUILT},
+    {"x-delayed-retry-min", ARGUMENT_BUILT},
+    {"x-delayed-retry-max", ARGUMENT_BUILT},
 };
 
 static const char *const other_queue_arguments[] = {
     "x-dead-letter-strategy",
-    "x-delayed-retry-type",
     "x-max-age",
     "x-stream-max-segment-size-bytes",
     "x-stream-filter-size-bytes",

@@ -11,6 +11,7 @@
 #include "broker/policy_internal.h"
 #include "broker/queue_expiry.h"
 #include "broker/queue_internal.h"
+#include "broker/queue_retries.h"
 #include "broker/queue_rules.h"
 
 enum { TRANSIENT_ID = 63 }; /* the bit that logs in memory have set in their ids */
@@ -326,7 +327,7 @@ uint64_t queue_ready_count(const struct queue *queue)
 
 uint64_t queue_unacked_count(const struct queue *queue)
 {
-    return queue->subscription->taken - queue_moving_count(queue);
+    return queue->subscription->taken - queue_moving_count(queue) - queue_retries_count(queue);
 }
 
 uint64_t queue_message_bytes(const struct queue *queue)
@@ -394,15 +395,30 @@ void queue_reject(struct queue *queue, int64_t offset, uint32_t number)
         end_failed(queue, offset, number, DEATH_REJECTED);
 }
 
-void queue_return(struct queue *queue, int64_t offset, uint32_t number)
+static void come_back(struct queue *queue, int64_t offset, uint32_t number, bool failed)
 {
     if (queue->deleted)
         return;
     const struct queue_rules *r = queue->internal->rules;
-    if (r && r->settings.delivery_limit >= 0 && number > r->settings.delivery_limit) {
+    if (r && r->settings.delivery_limit >= 0 && number > r->settings.delivery_limit)
         end_failed(queue, offset, number, DEATH_DELIVERY_LIMIT);
-        return;
-    }
+    else if (!queue_retry_later(queue, offset, number, failed))
+        queue_return_now(queue, offset, number);
+}
+
+void queue_return(struct queue *queue, int64_t offset, uint32_t number)
+{
+    come_back(queue, offset, number, false);
+}
+
+void queue_return_failed(struct queue *queue, int64_t offset, uint32_t number)
+{
+    come_back(queue, offset, number, true);
+}
+
+void queue_return_now(struct queue *queue, int64_t offset, uint32_t number)
+{
+    const struct queue_rules *r = queue->internal->rules;
     if (!subscription_return(queue->subscription, offset, number))
         return;
     if (r && r->priorities)

@@ -140,6 +140,8 @@ void queue_settle(struct queue *, int64_t offset, uint32_t number);
 void queue_reject(struct queue *, int64_t offset, uint32_t number);
 /* Back to its place, redelivered; rejected once it has come back too often. */
 void queue_return(struct queue *, int64_t offset, uint32_t number);
+/* The same, because whoever had it could not handle it, or is lost. */
+void queue_return_failed(struct queue *, int64_t offset, uint32_t number);
 /* Count of references that keep a deleted queue's struct alive: held by unsettled deliveries. */
 void queue_ref(struct queue *);
 void queue_unref(struct queue *);

@@ -59,6 +59,8 @@ static inline void queue_count(struct queue *queue, enum counter c, uint64_t n)
 struct queue *queue_new_delays(struct exchange *x, uint64_t log_id);
 void queue_delete_delays(struct queue *queue);
 void queues_starting_init(struct core *core);
+/* It is ready again, whatever rules there are. */
+void queue_return_now(struct queue *queue, int64_t offset, uint32_t number);
 uint64_t queue_new_log_id(struct core *core, bool is_kept);
 /* Begin to use its log. */
 void queue_attach(struct queue *queue);

@@ -11,6 +11,7 @@
 #include "broker/packer.h"
 #include "broker/queue_expiry.h"
 #include "broker/queue_internal.h"
+#include "broker/queue_retries.h"
 
 enum { RETRY_MS = 100 };
 
@@ -125,6 +126,7 @@ void queue_rules_free(struct queue_rules *r)
     core_defer_cancel(&r->run_moves);
     feed_free(r->feed);
     queue_expiry_free(r->expiry);
+    queue_retries_free(r->retries);
     queue_priorities_free(r->priorities);
     queue_sizes_reset(&r->sizes);
     vec_reset(&r->moves);

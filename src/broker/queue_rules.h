@@ -22,6 +22,7 @@
 #include "broker/queue_sizes.h"
 
 struct queue_expiry;
+struct queue_retries;
 
 struct move {
     int64_t offset;
@@ -32,11 +33,12 @@ struct move {
 struct queue_rules {
     struct queue *queue;
     struct queue_settings settings;
-    bool may_expire;             /* a time to live, the queue's or some message's */
-    int64_t fresh_from;          /* records from here on were never offered to anybody */
-    int64_t offered_to;          /* all below were */
-    struct queue_expiry *expiry; /* NULL: no message has a time of its own */
-    struct timer head_timer;     /* the head is due */
+    bool may_expire;               /* a time to live, the queue's or some message's */
+    int64_t fresh_from;            /* records from here on were never offered to anybody */
+    int64_t offered_to;            /* all below were */
+    struct queue_retries *retries; /* NULL: nothing ever waited for its next delivery */
+    struct queue_expiry *expiry;   /* NULL: no message has a time of its own */
+    struct timer head_timer;       /* the head is due */
     struct timer unused_timer;
     struct queue_priorities *priorities; /* NULL: messages are all alike */
     struct queue_sizes sizes;            /* with a limit of bytes */

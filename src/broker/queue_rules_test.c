@@ -175,6 +175,113 @@ TEST(after_a_crash_the_delivery_count_is_one_at_least)
     test_core_end(&t);
 }
 
+/* ---- delayed retries ---- */
+
+static struct queue *make_retrying(struct test_core *t, const char *type)
+{
+    test_with_string("x-queue-type", "quorum");
+    test_with_number("x-delivery-limit", 5);
+    test_with_string("x-delayed-retry-type", type);
+    test_with_number("x-delayed-retry-min", 10);
+    test_with_number("x-delayed-retry-max", 25);
+    return test_make_queue(t, "q", true);
+}
+
+static struct delivery take(struct test_core *t, struct queue *q)
+{
+    struct wait again;
+    struct delivery d;
+    test_core_settle(t);
+    expect_ok(queue_get(q, false, &again, &d));
+    return d;
+}
+
+TEST(what_comes_back_waits_longer_each_time_up_to_a_limit)
+{
+    static const int64_t delays_ms[] = {10, 20, 25, 25, 25};
+    struct test_core t;
+    test_core_init(&t);
+    struct queue *q = make_retrying(&t, "all");
+    test_publish_each(&t, "q", "ab");
+    for (size_t i = 0; i < sizeof delays_ms / sizeof *delays_ms; i++) {
+        struct delivery d = take(&t, q);
+        expect_int(d.offset, 0); /* it keeps its place */
+        expect_int(d.number, i + 1);
+        i % 2 ? queue_return(q, d.offset, d.number) : queue_return_failed(q, d.offset, d.number);
+        test_pass_ms(&t, delays_ms[i] - 1);
+        expect_int(queue_ready_count(q), 1);
+        expect_int(queue_unacked_count(q), 0);
+        test_pass_ms(&t, 1);
+        expect_int(queue_ready_count(q), 2);
+    }
+    struct delivery d = take(&t, q);
+    queue_return(q, d.offset, d.number); /* once too often */
+    test_pass_ms(&t, 1000);
+    expect_string(test_drain(&t, "q"), "b");
+    test_core_end(&t);
+}
+
+TEST(only_what_failed_or_was_returned_waits_when_the_queue_says_so)
+{
+    static const struct {
+        const char *type;
+        bool failed_waits, returned_waits;
+    } cases[] = {{"all", true, true},
+                 {"failed", true, false},
+                 {"returned", false, true},
+                 {"disabled", false, false},
+                 {"nonsense", false, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct test_core t;
+        test_core_init(&t);
+        struct queue *q = make_retrying(&t, cases[i].type);
+        test_publish_each(&t, "q", "a");
+        struct delivery d = take(&t, q);
+        queue_return_failed(q, d.offset, d.number);
+        expect_int(queue_ready_count(q), !cases[i].failed_waits);
+        test_pass_ms(&t, 50);
+        d = take(&t, q);
+        queue_return(q, d.offset, d.number);
+        expect_int(queue_ready_count(q), !cases[i].returned_waits);
+        test_core_end(&t);
+    }
+}
+
+TEST(a_restart_ends_the_delays_of_what_came_back)
+{
+    struct test_core t;
+    test_core_init(&t);
+    struct queue *q = make_retrying(&t, "all");
+    test_publish_each(&t, "q", "a");
+    struct delivery d = take(&t, q);
+    queue_return(q, d.offset, d.number);
+    test_pass_ms(&t, 5);
+    test_core_crash(&t);
+    expect_string(test_drain(&t, "q"), "a");
+    test_core_end(&t);
+}
+
+TEST(what_waits_for_its_next_delivery_goes_with_its_queue_and_expires_when_it_is_back)
+{
+    struct test_core t;
+    test_core_init(&t);
+    struct queue *q = make_retrying(&t, "all");
+    expect_ok(test_publish_with_ttl(&t, "q", "a", "5"));
+    struct delivery d = take(&t, q);
+    queue_return(q, d.offset, d.number);
+    test_pass_ms(&t, 9);
+    expect_int(queue_ready_count(q), 0);
+    test_pass_ms(&t, 2);
+    test_pass_ms(&t, 1);
+    expect_string(test_drain(&t, "q"), "");
+    test_publish_each(&t, "q", "b");
+    d = take(&t, q);
+    queue_return(q, d.offset, d.number);
+    queue_delete(q);
+    test_pass_ms(&t, 100);
+    test_core_end(&t);
+}
+
 /* ---- dead letters ---- */
 
 static void with_dead_letters(const char *exchange, const char *key)

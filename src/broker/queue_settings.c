@@ -93,6 +93,29 @@ static void read_consumer_timeout(struct bytes table, struct queue_settings *out
         out->consumer_timeout_ms = timeout_ms;
 }
 
+static void parse_retry_type(struct bytes name, enum queue_retry_type *out)
+{
+    static const char *const names[] = {"disabled", "all", "failed", "returned"};
+    for (int i = 0; i < 4; i++)
+        if (bytes_equal_string(name, names[i]))
+            *out = (enum queue_retry_type)i;
+}
+
+/* Likewise here: what makes no sense is no delay. */
+static void read_retries(struct bytes table, struct queue_settings *out)
+{
+    struct amqp_value v;
+    int64_t ms;
+    if (amqp_table_find(table, "x-delayed-retry-type", &v) && v.tag == 'S')
+        parse_retry_type(v.bytes, &out->retry_type);
+    if (amqp_table_find(table, "x-delayed-retry-min", &v) && amqp_value_integer(&v, &ms) &&
+        ms > 0 && ms <= TIME_MAX_MS)
+        out->retry_min_ms = ms;
+    if (amqp_table_find(table, "x-delayed-retry-max", &v) && amqp_value_integer(&v, &ms) &&
+        ms > 0 && ms <= TIME_MAX_MS)
+        out->retry_max_ms = ms;
+}
+
 enum err queue_settings_read(struct bytes arguments, struct queue_settings *out,
                              const char **out_argument)
 {
@@ -103,12 +126,16 @@ enum err queue_settings_read(struct bytes arguments, struct queue_settings *out,
                                    .max_length_bytes = -1,
                                    .delivery_limit = -1,
                                    .max_priority = -1,
-                                   .consumer_timeout_ms = -1};
+                                   .consumer_timeout_ms = -1,
+                                   .retry_min_ms = -1,
+                                   .retry_max_ms = -1};
     enum err err = read_string(arguments, *out_argument = "x-queue-type", &type);
     out->is_quorum = type.data && bytes_equal_string(type, "quorum");
     if (out->is_quorum)
         out->delivery_limit = QUORUM_DELIVERY_LIMIT;
     read_consumer_timeout(arguments, out);
+    if (out->is_quorum)
+        read_retries(arguments, out);
     if (!err)
         err = read_integer(arguments, *out_argument = "x-message-ttl", 0, TIME_MAX_MS,
                            &out->message_ttl_ms);
@@ -189,6 +216,16 @@ static void apply_overflow(const struct policy_pair *policies, struct bytes argu
         (void)parse_overflow(v.bytes, &s->overflow);
 }
 
+/* The policy's type has precedence (RabbitMQ). */
+static void apply_retries(const struct policy_pair *policies, struct queue_settings *s)
+{
+    struct amqp_value type;
+    if (policy_value(policies, "delayed-retry-type", &type))
+        parse_retry_type(type.bytes, &s->retry_type);
+    apply_least(policies, "delayed-retry-min", TIME_MAX_MS, &s->retry_min_ms);
+    apply_least(policies, "delayed-retry-max", TIME_MAX_MS, &s->retry_max_ms);
+}
+
 void queue_settings_apply(struct queue_settings *s, struct bytes arguments,
                           const struct policy_pair *policies)
 {
@@ -198,6 +235,8 @@ void queue_settings_apply(struct queue_settings *s, struct bytes arguments,
     apply_least(policies, "max-length", INT64_MAX, &s->max_length);
     apply_least(policies, "max-length-bytes", INT64_MAX, &s->max_length_bytes);
     apply_delivery_limit(policies, arguments, s);
+    if (s->is_quorum)
+        apply_retries(policies, s);
     apply_overflow(policies, arguments, s);
     apply_string(policies, "dead-letter-exchange", &s->dead_letter_exchange);
     apply_string(policies, "dead-letter-routing-key", &s->dead_letter_key);

@@ -15,6 +15,8 @@ struct policy_pair;
 
 enum queue_overflow { OVERFLOW_DROP_HEAD, OVERFLOW_REJECT, OVERFLOW_REJECT_DLX };
 
+enum queue_retry_type { RETRY_AT_ONCE, RETRY_ALL_LATER, RETRY_FAILED_LATER, RETRY_RETURNED_LATER };
+
 struct queue_settings {
     int64_t message_ttl_ms; /* -1: none; also below */
     int64_t expires_ms;
@@ -23,6 +25,8 @@ struct queue_settings {
     int64_t delivery_limit;
     int64_t max_priority;        /* -1: messages are all alike */
     int64_t consumer_timeout_ms; /* -1: the broker's */
+    enum queue_retry_type retry_type;
+    int64_t retry_min_ms, retry_max_ms; /* for each delivery so far, and at most */
     enum queue_overflow overflow;
     struct bytes dead_letter_exchange; /* NULL data: none; borrowed from the arguments */
     struct bytes dead_letter_key;      /* NULL data: the message's own */
