@@ -27,6 +27,7 @@ void user_each(struct core *core, void (*each)(void *ctx, struct user *), void *
 /* ---- life ---- */
 
 static void close_some(struct deferred *);
+static void deletion_is_durable(struct wait *);
 
 static struct user *user_new(struct core *core, struct bytes name)
 {
@@ -36,6 +37,7 @@ static struct user *user_new(struct core *core, struct bytes name)
     user->name = bytes_dup(name);
     user->max_connections = user->max_channels = LIMIT_NONE;
     user->references = 1;
+    user->deletion.ready = deletion_is_durable;
     user->closing.run = close_some;
     list_init(&user->sessions);
     map_put(&core->internal->users, user->name, user);
@@ -44,6 +46,7 @@ static struct user *user_new(struct core *core, struct bytes name)
 
 static void user_free(struct user *user)
 {
+    core_wait_cancel(&user->deletion);
     core_defer_cancel(&user->closing);
     map_reset(&user->permissions);
     map_reset(&user->topic_permissions);
@@ -183,6 +186,13 @@ static void close_some(struct deferred *deferred)
     user_unref(user);
 }
 
+/* Nobody is told of a deletion that a crash could take back. */
+static void deletion_is_durable(struct wait *wait)
+{
+    struct user *user = container_of(wait, struct user, deletion);
+    core_defer(user->core, &user->closing);
+}
+
 enum err user_delete(struct user *user)
 {
     struct core *core = user->core;
@@ -195,7 +205,7 @@ enum err user_delete(struct user *user)
     map_remove(&core->internal->users, user->name);
     user->deleted = true;
     if (!list_is_empty(&user->sessions))
-        core_defer(core, &user->closing);
+        core_wait(core, &user->deletion, core_catalog_ticket(core), STAGE_COMMITTED);
     user_unref(user);
     return OK;
 }

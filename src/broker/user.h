@@ -43,7 +43,8 @@ struct user {
     uint32_t channel_count;
     uint32_t references; /* by sessions, and one by the map of users */
     bool deleted;
-    struct deferred closing;      /* sessions of a deleted one, some each turn */
+    struct wait deletion;         /* for the record that says so */
+    struct deferred closing;      /* its sessions, some each turn */
     struct map permissions;       /* of struct permission, by vhost */
     struct map topic_permissions; /* of struct topic_permission, by vhost and exchange */
     struct catalog_entry entry;

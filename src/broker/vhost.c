@@ -40,6 +40,7 @@ void vhost_each(struct core *core, void (*each)(void *ctx, struct vhost *), void
 /* ---- life ---- */
 
 static void delete_slice(struct deferred *);
+static void doom_is_durable(struct wait *);
 
 static struct vhost *vhost_new(struct core *core, struct bytes name)
 {
@@ -49,6 +50,7 @@ static struct vhost *vhost_new(struct core *core, struct bytes name)
     vhost->core = core;
     vhost->max_connections = vhost->max_queues = LIMIT_NONE;
     vhost->references = 1;
+    vhost->doom.ready = doom_is_durable;
     vhost->deletion.run = delete_slice;
     list_init(&vhost->sessions);
     list_init(&vhost->permissions);
@@ -61,6 +63,7 @@ static struct vhost *vhost_new(struct core *core, struct bytes name)
 
 static void vhost_free(struct vhost *vhost)
 {
+    core_wait_cancel(&vhost->doom);
     core_defer_cancel(&vhost->deletion);
     exchanges_free(vhost);
     queues_free(vhost);
@@ -275,6 +278,13 @@ static void delete_slice(struct deferred *deferred)
         core_defer(vhost->core, &vhost->deletion);
 }
 
+/* Nobody is told of a deletion that a crash could take back: sessions are closed from now on. */
+static void doom_is_durable(struct wait *wait)
+{
+    struct vhost *vhost = container_of(wait, struct vhost, doom);
+    core_defer(vhost->core, &vhost->deletion);
+}
+
 enum err vhost_protect(struct vhost *vhost, bool is_protected)
 {
     enum err err = core_catalog_can_change(vhost->core);
@@ -301,7 +311,7 @@ enum err vhost_delete(struct vhost *vhost)
              BYTES_FORMAT(vhost->name), vhost->queues.count, vhost->session_count);
     vhost->doomed = true;
     catalog_put(core, &vhost->entry, CATALOG_VHOST);
-    core_defer(core, &vhost->deletion);
+    core_wait(core, &vhost->doom, core_catalog_ticket(core), STAGE_COMMITTED);
     return OK;
 }
 

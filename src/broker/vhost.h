@@ -53,6 +53,7 @@ struct vhost {
     struct list permissions, topic_permissions; /* of_vhost */
 
     bool doomed;
+    struct wait doom;         /* for the record that says so */
     struct deferred deletion; /* its slices */
     size_t deletion_position; /* in the map that is being emptied */
     struct list gone;         /* struct wait: to be told when it is */
