@@ -12,8 +12,8 @@
 enum { DEFAULT_TIMEOUT_S = 60, NAME_COLUMN = 30, NEAR_EDITS_MAX = 3 };
 
 static const struct ctl_commands *const tables[] = {
-    &ctl_user_commands, &ctl_vhost_commands,  &ctl_list_commands,    &ctl_policy_commands,
-    &ctl_node_commands, &ctl_object_commands, &ctl_refused_commands,
+    &ctl_user_commands, &ctl_vhost_commands,  &ctl_list_commands,   &ctl_policy_commands,
+    &ctl_node_commands, &ctl_health_commands, &ctl_object_commands, &ctl_refused_commands,
 };
 enum { TABLE_COUNT = sizeof tables / sizeof tables[0] };
 
@@ -268,6 +268,38 @@ int ctl_error(int code, const char *format, ...)
     va_end(arguments);
     fputc('\n', stderr);
     return code;
+}
+
+int ctl_tell(const struct ctl *c, const char *format, ...)
+{
+    char line[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    if (!ctl_is_json(c)) {
+        puts(line);
+        return CTL_OK;
+    }
+    json_t *object = json_pack("{s:s}", "message", line);
+    char *text = json_dumps(object, JSON_COMPACT);
+    puts(text ? text : "{}");
+    free(text);
+    json_decref(object);
+    return CTL_OK;
+}
+
+const char *ctl_text(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(output_find(object, key));
+
+    return text ? text : "";
+}
+
+long long ctl_number(const json_t *object, const char *key)
+{
+    return json_integer_value(output_find(object, key));
 }
 
 int ctl_usage(const struct ctl *c, int code, const char *format, ...)

@@ -66,7 +66,8 @@ struct ctl {
 
 /* The tables. */
 extern const struct ctl_commands ctl_list_commands, ctl_user_commands, ctl_vhost_commands,
-    ctl_policy_commands, ctl_object_commands, ctl_node_commands, ctl_refused_commands;
+    ctl_policy_commands, ctl_object_commands, ctl_node_commands, ctl_health_commands,
+    ctl_refused_commands;
 
 /* Is this the name, or the end of the path, of a program that ctl_main() is? */
 bool ctl_is_program(const char *name);
@@ -81,6 +82,8 @@ int ctl_run(struct ctl *c, const char *name);
 bool ctl_begin(const struct ctl *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* "Error:\n<text>" on stderr; returns `code`. */
 int ctl_error(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A result that is one sentence, for machines {"message": ...}; returns CTL_OK. */
+int ctl_tell(const struct ctl *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* What a question failed with, as the real program says it; returns the exit code. */
 int ctl_failed(const struct ctl *c, enum err err);
 /* The same, or CTL_OK. */
@@ -96,6 +99,11 @@ bool ctl_is_json(const struct ctl *c);
 const char *ctl_node(const struct ctl *c);
 /* Where a listener is reached from here, as HOST:PORT: the first of its protocol. */
 must_use enum err ctl_listener(const struct ctl *c, const char *protocol, char *out, size_t size);
+/* A line for each of an overview's listeners; `prefix` ends in the "I" of "Interface". */
+void ctl_print_listeners(const json_t *overview, const char *prefix);
+/* A member of an answer: "" or 0 where it has none of that kind. */
+const char *ctl_text(const json_t *object, const char *key);
+long long ctl_number(const json_t *object, const char *key);
 /* --timeout, or `otherwise`, in seconds. */
 int64_t ctl_timeout_s(const struct ctl *c, int64_t otherwise);
 /* Does the vhost exist? Otherwise *exit_code is the error's, which has been told. */

@@ -274,6 +274,28 @@ static const struct ctl_listing global_parameter_listing = {
     COLUMNS(global_parameter_columns),
 };
 
+static const struct ctl_column feature_columns[] = {
+    {"name", NULL, CTL_ANY},        {"state", NULL, CTL_ANY}, {"stability", NULL, CTL_ANY},
+    {"provided_by", NULL, CTL_ANY}, {"desc", NULL, CTL_ANY},  {"doc_url", NULL, CTL_ANY},
+};
+static const struct ctl_listing feature_listing = {
+    .banner = "Listing feature flags ...",
+    .path = "GET feature-flags",
+    .defaults = "name state",
+    COLUMNS(feature_columns),
+};
+
+static const struct ctl_column deprecated_columns[] = {
+    {"name", NULL, CTL_ANY}, {"deprecation_phase", NULL, CTL_ANY}, {"provided_by", NULL, CTL_ANY},
+    {"desc", NULL, CTL_ANY}, {"doc_url", NULL, CTL_ANY},
+};
+static const struct ctl_listing deprecated_listing = {
+    .banner = "Listing deprecated features ...",
+    .path = "GET deprecated-features",
+    .defaults = "name deprecation_phase",
+    COLUMNS(deprecated_columns),
+};
+
 /* ---- fields ---- */
 
 static void put_erlang(struct text *out, const json_t *value);
@@ -678,6 +700,10 @@ static const struct ctl_command commands[] = {
          "Lists operator policy overrides for a virtual host", "", 0, &operator_policy_listing),
     LIST("list_parameters", VHOST_USAGE, "Lists runtime parameters for a virtual host", "", 0,
          &parameter_listing),
+    LIST("list_feature_flags", "[<column> ...] [--timeout <timeout>]", "Lists feature flags", "",
+         -1, &feature_listing),
+    LIST("list_deprecated_features", "[<column> ...]", "Lists deprecated features", "", -1,
+         &deprecated_listing),
     LIST("list_global_parameters", "[--no-table-headers]", "Lists global runtime parameters", "", 0,
          &global_parameter_listing),
 };

@@ -457,6 +457,9 @@ def test_ctl_tells_how_the_server_is(ctl):
     assert len(json.loads(ctl("cluster_status", "--formatter", "json"))["running_nodes"]) == 1
     assert ctl("version").startswith("4.")
     assert "DEPRECATED" in ctl("node_health_check")
+    assert "quorum_queue\tenabled\n" in ctl("list_feature_flags")
+    ctl("enable_feature_flag", "all")
+    ctl("enable_feature_flag", "nosuch", code=64)
     ctl("wait", code=64)
     ctl("eval", "1.", code=69)
     assert ctl.cli.err == "Error:\neval: the server does not run on Erlang\n"

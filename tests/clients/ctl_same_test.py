@@ -76,6 +76,11 @@ clear_global_parameter nobody
 purge_queue nobody
 delete_queue nobody
 ping -q
+list_feature_flags
+list_feature_flags nonsense
+list_deprecated_features
+enable_feature_flag user_limits
+enable_feature_flag nosuch
 await_startup
 node_health_check
 close_all_connections
