@@ -13,7 +13,10 @@
 #include "manage/definitions.h"
 #include "manage/json.h"
 
-enum { SLICE_ROWS = 300 };
+enum {
+    SLICE_ROWS = 300,
+    RESTARTS_MAX = 8, /* then all of an object's bindings in one turn */
+};
 
 /* What leads to an exchange or a queue again in a later turn; bytes in the export's arena. */
 struct key {
@@ -29,6 +32,13 @@ struct definitions_export {
     VEC(struct key) keys;
     size_t next;
     int rows; /* of this turn */
+
+    /* Of keys.items[next], whose bindings may take several turns. */
+    size_t first_row;         /* of its bindings */
+    size_t written, position; /* bindings: so many in all, and of the walk that goes on */
+    const uint8_t *last;      /* the key of the one written last, by which it is known again */
+    bool is_begun, is_cut, has_changed;
+    int restarts;
 };
 
 /* ---- order ---- */
@@ -210,11 +220,30 @@ static void put_vhost_name(const struct definitions_export *e, json_t *out,
         json_object_set_new(out, "vhost", manage_json(vhost->name));
 }
 
+/* Those of the turns before are passed over; what does not fit into this one waits. */
+static bool is_next(struct definitions_export *e, const struct binding_description *b)
+{
+    size_t at = e->position++;
+
+    if (at + 1 == e->written && b->key.data != e->last)
+        e->has_changed = true;
+    if (at < e->written)
+        return false;
+    e->is_cut = e->is_cut || (e->rows >= SLICE_ROWS && e->restarts < RESTARTS_MAX);
+    if (e->is_cut)
+        return false;
+    e->written = at + 1;
+    e->last = b->key.data;
+    return true;
+}
+
 static void put_binding(void *ctx, const struct binding_description *b)
 {
     struct definitions_export *e = ctx;
-    json_t *out = json_object();
 
+    if (!is_next(e, b))
+        return;
+    json_t *out = json_object();
     json_object_set_new(out, "source", manage_json(b->source->name));
     put_vhost_name(e, out, b->source->vhost);
     json_object_set_new(out, "destination",
@@ -256,6 +285,7 @@ static void put_queue(struct definitions_export *e, const struct queue *queue)
     e->rows++;
 }
 
+/* The object itself comes once, its bindings as far as they fit into the turn. */
 static void put_key(struct definitions_export *e, const struct key *key)
 {
     struct vhost *vhost = vhost_find(e->core, key->vhost);
@@ -263,13 +293,42 @@ static void put_key(struct definitions_export *e, const struct key *key)
     struct exchange *x = vhost && !key->is_queue ? exchange_find(vhost, key->name) : NULL;
 
     if (queue && !queue->exclusive) {
-        put_queue(e, queue);
+        if (!e->is_begun)
+            put_queue(e, queue);
         queue_each_binding(queue, put_binding, e);
     }
-    if (x && !bytes_has_prefix(x->name, "amq."))
+    if (x && !e->is_begun && !bytes_has_prefix(x->name, "amq."))
         put_exchange(e, x);
     if (x)
         exchange_each_incoming(x, put_binding, e);
+}
+
+/* Bindings came or went between two turns: those of this object are written again. */
+static void begin_bindings_again(struct definitions_export *e)
+{
+    while (json_array_size(e->bindings) > e->first_row)
+        json_array_remove(e->bindings, json_array_size(e->bindings) - 1);
+    e->written = 0;
+    e->restarts++;
+}
+
+static void put_next(struct definitions_export *e)
+{
+    if (!e->is_begun) {
+        e->first_row = json_array_size(e->bindings);
+        e->written = 0;
+        e->restarts = 0;
+    }
+    e->position = 0;
+    e->is_cut = e->has_changed = false;
+    put_key(e, &e->keys.items[e->next]);
+    e->is_begun = true;
+    if (e->has_changed || e->position < e->written) {
+        begin_bindings_again(e);
+    } else if (!e->is_cut) {
+        e->is_begun = false;
+        e->next++;
+    }
 }
 
 static void note_key(struct definitions_export *e, const struct vhost *vhost, struct bytes name,
@@ -410,7 +469,8 @@ void definitions_export_free(struct definitions_export *e)
 json_t *definitions_export_some(struct definitions_export *e, struct vhost *only)
 {
     e->only = only;
-    for (e->rows = 0; e->rows < SLICE_ROWS && e->next < e->keys.count; e->next++)
-        put_key(e, &e->keys.items[e->next]);
+    e->rows = 0;
+    while (e->rows < SLICE_ROWS && e->next < e->keys.count)
+        put_next(e);
     return e->next < e->keys.count ? NULL : json_incref(e->json);
 }

@@ -319,6 +319,47 @@ TEST(an_import_goes_on_over_many_turns_and_so_does_an_export)
     test_manage_end(&t);
 }
 
+static void expect_bindings(struct test_manage *t, int from, int to)
+{
+    expect_int(t->status, 200);
+    expect_int(json_array_size(test_json(t, "bindings")), to - from);
+    for (int i = from; i < to; i++) {
+        char path[40], key[16];
+        snprintf(path, sizeof path, "bindings.%d.routing_key", i - from);
+        snprintf(key, sizeof key, "k.%d", i);
+        expect_string(test_json_text(t, path), key);
+    }
+}
+
+TEST(one_queue_s_bindings_are_exported_over_many_turns_though_some_go)
+{
+    enum { BINDINGS = 2000 };
+    struct test_manage t;
+    char *body = many(1, BINDINGS), key[16];
+    test_manage_init(&t);
+    import(&t, "/api/definitions", body, 204);
+    test_call_start(&t, "GET", "/api/definitions", NULL);
+    for (int turns = 0; turns < 3; turns++)
+        test_core_turn(&t.core);
+    expect_false(t.is_done);
+    test_call_end(&t);
+    expect_bindings(&t, 0, BINDINGS);
+    struct exchange *x = exchange_find(test_vhost(&t.core), BYTES_LITERAL("amq.topic"));
+    struct queue *q = test_queue(&t.core, "q0");
+    test_call_start(&t, "GET", "/api/definitions", NULL);
+    for (int i = 0; i < 40 && !t.is_done;
+         i++) { /* in each turn one of those that are written goes */
+        snprintf(key, sizeof key, "k.%d", i);
+        if (i < 12)
+            exchange_unbind(x, q, bytes_from_string(key), BYTES_NULL);
+        test_core_turn(&t.core);
+    }
+    test_call_end(&t);
+    expect_bindings(&t, 12, BINDINGS);
+    free(body);
+    test_manage_end(&t);
+}
+
 /* ---- in a form ---- */
 
 static void expect_file(const char *content_type, const char *body, const char *file)
