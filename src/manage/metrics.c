@@ -145,8 +145,6 @@ static void put_totals(const struct manage_call *call, struct text *out)
     put_gauge(out, "exchanges", "Exchanges", "", (double)t->exchanges);
     put_gauge(out, "global_publishers", "Channels that have published", AMQP,
               (double)t->publishers);
-    put_gauge(out, "unreachable_cluster_peers_count", "Nodes that do not answer: there is one node",
-              "", 0);
     put_gauge(out, "global_consumers", "Consumers", AMQP, (double)t->consumers);
 }
 
