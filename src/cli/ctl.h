@@ -109,7 +109,7 @@ int64_t ctl_timeout_s(const struct ctl *c, int64_t otherwise);
 /* Does the vhost exist? Otherwise *exit_code is the error's, which has been told. */
 bool ctl_has_vhost(const struct ctl *c, const char *vhost, int *exit_code);
 
-/* ---- listings (ctl_list.c) ---- */
+/* ---- listings (ctl_list.c has them, ctl_table.c prints them) ---- */
 
 /* How a field is printed. */
 enum ctl_kind {
@@ -139,5 +139,14 @@ struct ctl_listing {
 
 /* Print rows that are already there by these columns, as the listing would. */
 int ctl_print_rows(const struct ctl *c, const struct ctl_listing *l, const json_t *rows);
+
+struct ctl_chosen {
+    const struct ctl_column *columns[CTL_ARGUMENTS_MAX];
+    size_t count;
+};
+void ctl_choose_all(const struct ctl_listing *l, struct ctl_chosen *out);
+/* `rows` NULL: none. Returns CTL_OK. */
+int ctl_print_chosen(const struct ctl *c, const struct ctl_listing *l,
+                     const struct ctl_chosen *chosen, const json_t *rows);
 
 #endif

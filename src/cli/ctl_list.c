@@ -1,11 +1,7 @@
-/* The listings of rabbitmqctl: columns by the names that scripts know, and the formatters. */
-#include <stdio.h>
-#include <stdlib.h>
+/* The listings of rabbitmqctl: columns by the names that scripts know. */
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/mem.h"
-#include "base/number.h"
 #include "cli/ctl.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -296,283 +292,6 @@ static const struct ctl_listing deprecated_listing = {
     COLUMNS(deprecated_columns),
 };
 
-/* ---- fields ---- */
-
-static void put_erlang(struct text *out, const json_t *value);
-
-/* [{"x-max-length",100},...], as rabbitmqctl prints an AMQP table. */
-static void put_table(struct text *out, const json_t *object)
-{
-    const char *key, *separator = "";
-    json_t *value;
-
-    text_append_string(out, "[");
-    json_object_foreach((json_t *)(uintptr_t)object, key, value)
-    {
-        text_printf(out, "%s{\"%s\",", separator, key);
-        put_erlang(out, value);
-        text_append_string(out, "}");
-        separator = ",";
-    }
-    text_append_string(out, "]");
-}
-
-static void put_erlang(struct text *out, const json_t *value)
-{
-    size_t i;
-    json_t *item;
-
-    if (json_is_object(value)) {
-        put_table(out, value);
-    } else if (json_is_array(value)) {
-        text_append_string(out, "[");
-        json_array_foreach(value, i, item)
-        {
-            text_append_string(out, i ? "," : "");
-            put_erlang(out, item);
-        }
-        text_append_string(out, "]");
-    } else {
-        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
-        text_append_string(out, text ? text : "?");
-        free(text);
-    }
-}
-
-/* [a, b] */
-static void put_list(struct text *out, const json_t *array)
-{
-    size_t i;
-    json_t *item;
-
-    text_append_string(out, "[");
-    json_array_foreach(array, i, item)
-    {
-        text_append_string(out, i ? ", " : "");
-        if (json_is_string(item))
-            text_append_string(out, json_string_value(item));
-        else
-            put_erlang(out, item);
-    }
-    text_append_string(out, "]");
-}
-
-static void put_field(struct text *out, const struct ctl_column *column, const json_t *value)
-{
-    if (column->kind == CTL_EXCHANGE)
-        text_append_string(out, "exchange");
-    else if (!value || json_is_null(value))
-        text_append_string(out, column->kind == CTL_ARGUMENTS ? "[]" : "");
-    else if (json_is_string(value) && column->kind != CTL_JSON)
-        text_append_string(out, json_string_value(value));
-    else if (column->kind == CTL_JSON) {
-        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-        text_append_string(out, text ? text : "?");
-        free(text);
-    } else if (column->kind == CTL_ARGUMENTS && json_is_array(value))
-        text_append_string(out, "[]"); /* an empty object of the API */
-    else if (json_is_array(value))
-        put_list(out, value);
-    else
-        put_erlang(out, value);
-}
-
-static const char *amqp_type(const json_t *value)
-{
-    switch (json_typeof(value)) {
-    case JSON_STRING: return "longstr";
-    case JSON_INTEGER:
-        return json_integer_value(value) == (int32_t)json_integer_value(value) ? "signedint"
-                                                                               : "long";
-    case JSON_REAL: return "double";
-    case JSON_TRUE:
-    case JSON_FALSE: return "bool";
-    case JSON_OBJECT: return "table";
-    case JSON_ARRAY: return "array";
-    case JSON_NULL: return "void";
-    }
-    return "void";
-}
-
-/* [["x-max-length","signedint",100]], as rabbitmqctl's JSON has an AMQP table. */
-static json_t *typed_table(const json_t *object)
-{
-    json_t *list = json_array(), *value;
-    const char *key;
-
-    json_object_foreach((json_t *)(uintptr_t)object, key, value)
-    {
-        json_t *typed = json_is_object(value) ? typed_table(value) : json_incref(value);
-        json_array_append_new(list, json_pack("[s, s, o]", key, amqp_type(value), typed));
-    }
-    return list;
-}
-
-static json_t *json_field(const struct ctl_column *column, const json_t *value)
-{
-    if (column->kind == CTL_EXCHANGE)
-        return json_string("exchange");
-    if (column->kind == CTL_ARGUMENTS)
-        return typed_table(value);
-    if (column->kind == CTL_JSON) {
-        struct text text = {0};
-        put_field(&text, column, value);
-        json_t *string = json_string(text_string(&text));
-        text_reset(&text);
-        return string;
-    }
-    if (!value || json_is_null(value))
-        return json_string("");
-    return json_incref((json_t *)(uintptr_t)value);
-}
-
-/* ---- formatters ---- */
-
-enum { CHOSEN_MAX = CTL_ARGUMENTS_MAX };
-
-struct chosen {
-    const struct ctl_column *columns[CHOSEN_MAX];
-    size_t count;
-};
-
-static const json_t *find_value(const struct ctl_column *column, const json_t *row)
-{
-    return output_find(row, column->key ? column->key : column->name);
-}
-
-static void print_line(const struct chosen *chosen, const json_t *row)
-{
-    struct text line = {0};
-
-    for (size_t i = 0; i < chosen->count; i++) {
-        text_append_string(&line, i ? "\t" : "");
-        put_field(&line, chosen->columns[i], find_value(chosen->columns[i], row));
-    }
-    puts(text_string(&line));
-    text_reset(&line);
-}
-
-static void print_table(const struct ctl *c, const struct ctl_listing *l,
-                        const struct chosen *chosen, const json_t *rows)
-{
-    size_t i;
-    json_t *row;
-
-    if (json_array_size(rows) && !c->o.silent && !c->o.no_table_headers && !l->has_no_header) {
-        for (i = 0; i < chosen->count; i++)
-            printf("%s%s", i ? "\t" : "", chosen->columns[i]->name);
-        putchar('\n');
-    }
-    json_array_foreach(rows, i, row) print_line(chosen, row);
-}
-
-static void print_json(const struct chosen *chosen, const json_t *rows)
-{
-    size_t i;
-    json_t *row;
-
-    puts("[");
-    json_array_foreach(rows, i, row)
-    {
-        json_t *object = json_object();
-        for (size_t k = 0; k < chosen->count; k++)
-            json_object_set_new(
-                object, chosen->columns[k]->name,
-                json_field(chosen->columns[k], find_value(chosen->columns[k], row)));
-        char *text = json_dumps(object, JSON_COMPACT);
-        printf("%s%s\n", i ? "," : "", text);
-        free(text);
-        json_decref(object);
-    }
-    puts("]");
-}
-
-/* A quotation mark inside is doubled. */
-static void print_csv_field(const char *text, bool is_first)
-{
-    printf("%s\"", is_first ? "" : ",");
-    for (; *text; text++)
-        printf("%s%c", *text == '"' ? "\"" : "", *text);
-    putchar('"');
-}
-
-static void print_csv(const struct chosen *chosen, const json_t *rows)
-{
-    size_t i;
-    json_t *row;
-
-    for (i = 0; json_array_size(rows) && i < chosen->count; i++)
-        print_csv_field(chosen->columns[i]->name, i == 0);
-    if (json_array_size(rows))
-        putchar('\n');
-    json_array_foreach(rows, i, row)
-    {
-        for (size_t k = 0; k < chosen->count; k++) {
-            struct text field = {0};
-            put_field(&field, chosen->columns[k], find_value(chosen->columns[k], row));
-            print_csv_field(text_string(&field), k == 0);
-            text_reset(&field);
-        }
-        putchar('\n');
-    }
-}
-
-/* A table drawn with lines, by output.h. */
-static void print_pretty(const struct chosen *chosen, const json_t *rows)
-{
-    json_t *list = json_array(), *row;
-    struct text columns = {0};
-    size_t i;
-
-    for (i = 0; i < chosen->count; i++)
-        text_printf(&columns, "%s%s", i ? " " : "", chosen->columns[i]->name);
-    json_array_foreach(rows, i, row)
-    {
-        json_t *object = json_object();
-        for (size_t k = 0; k < chosen->count; k++) {
-            struct text field = {0};
-            put_field(&field, chosen->columns[k], find_value(chosen->columns[k], row));
-            json_object_set_new(object, chosen->columns[k]->name, json_string(text_string(&field)));
-            text_reset(&field);
-        }
-        json_array_append_new(list, object);
-    }
-    output_rows(list, text_string(&columns), false);
-    text_reset(&columns);
-}
-
-static int print_chosen(const struct ctl *c, const struct ctl_listing *l,
-                        const struct chosen *chosen, const json_t *rows)
-{
-    bool is_empty = json_array_size(rows) == 0;
-
-    if (is_empty && !l->is_stream)
-        puts(ctl_is_json(c) ? "[]" : "");
-    else if (ctl_is_json(c))
-        print_json(chosen, rows);
-    else if (strcmp(c->o.formatter, "csv") == 0)
-        print_csv(chosen, rows);
-    else if (strcmp(c->o.formatter, "pretty_table") == 0)
-        print_pretty(chosen, rows);
-    else
-        print_table(c, l, chosen, rows);
-    return CTL_OK;
-}
-
-static void choose_all(const struct ctl_listing *l, struct chosen *out)
-{
-    for (size_t i = 0; i < l->column_count; i++)
-        out->columns[out->count++] = &l->columns[i];
-}
-
-int ctl_print_rows(const struct ctl *c, const struct ctl_listing *l, const json_t *rows)
-{
-    struct chosen chosen = {0};
-
-    choose_all(l, &chosen);
-    return print_chosen(c, l, &chosen, rows);
-}
-
 /* ---- the command ---- */
 
 static const struct ctl_column *find_column(const struct ctl_listing *l, struct bytes name)
@@ -584,13 +303,13 @@ static const struct ctl_column *find_column(const struct ctl_listing *l, struct 
 }
 
 /* Of "name,messages" or "name messages"; what is unknown goes to `unknown`. */
-static void choose(const struct ctl_listing *l, const char *words, struct chosen *out,
+static void choose(const struct ctl_listing *l, const char *words, struct ctl_chosen *out,
                    struct text *unknown)
 {
     while (*words) {
         struct bytes word = bytes_of(words, strcspn(words, " ,"));
         const struct ctl_column *column = find_column(l, word);
-        if (column && out->count < CHOSEN_MAX)
+        if (column && out->count < CTL_ARGUMENTS_MAX)
             out->columns[out->count++] = column;
         else if (word.size)
             text_printf(unknown, "%s%.*s", unknown->size ? "," : "", BYTES_FORMAT(word));
@@ -598,13 +317,13 @@ static void choose(const struct ctl_listing *l, const char *words, struct chosen
     }
 }
 
-static int choose_columns(const struct ctl *c, const struct ctl_listing *l, struct chosen *out)
+static int choose_columns(const struct ctl *c, const struct ctl_listing *l, struct ctl_chosen *out)
 {
     struct text unknown = {0};
     int exit_code = CTL_OK;
 
     if (!l->defaults)
-        choose_all(l, out);
+        ctl_choose_all(l, out);
     else if (c->count == 0)
         choose(l, l->defaults, out, &unknown);
     for (size_t i = 0; l->defaults && i < c->count; i++)
@@ -626,20 +345,20 @@ static void keep_vhost(json_t *rows, const char *vhost)
 }
 
 static int list_missing(const struct ctl *c, const struct ctl_listing *l,
-                        const struct chosen *chosen)
+                        const struct ctl_chosen *chosen)
 {
     if (l->is_of_argument)
         return ctl_error(CTL_UNAVAILABLE, "{:no_such_user, \"%s\"}", c->arguments[0]);
     if (!l->is_stream)
         return ctl_no_vhost(c->o.vhost);
-    return print_chosen(c, l, chosen, NULL);
+    return ctl_print_chosen(c, l, chosen, NULL);
 }
 
 static int list(struct ctl *c)
 {
     const struct ctl_listing *l = c->command->listing;
     const char *of = l->is_of_argument ? c->arguments[0] : c->o.vhost;
-    struct chosen chosen = {0};
+    struct ctl_chosen chosen = {0};
     json_t *rows;
 
     int exit_code = choose_columns(c, l, &chosen);
@@ -656,7 +375,7 @@ static int list(struct ctl *c)
         return ctl_failed(c, err);
     if (l->is_of_all_vhosts)
         keep_vhost(rows, c->o.vhost);
-    exit_code = print_chosen(c, l, &chosen, rows);
+    exit_code = ctl_print_chosen(c, l, &chosen, rows);
     json_decref(rows);
     return exit_code;
 }
