@@ -10,6 +10,7 @@
 #include "amqp/channel.h"
 #include "amqp/consume.h"
 #include "amqp/describe.h"
+#include "amqp/door.h"
 #include "amqp/frame.h"
 #include "amqp/framing.h"
 #include "amqp/handshake.h"
@@ -335,6 +336,18 @@ static void closed_by_management(struct session *session, const char *reason)
     connection_fail((struct connection *)session, REPLY_CONNECTION_FORCED, 0, "%s", reason);
 }
 
+/* Strangers have only so much room together. */
+static void come_in(struct connection *c)
+{
+    struct connection *leaves = door_enter(c);
+
+    if (!leaves)
+        return;
+    say_warn("amqp", "too many connections that have not logged in, closing the oldest: peer=%s:%u",
+             leaves->link->peer.host, leaves->link->peer.port);
+    close_link(leaves);
+}
+
 static void *connection_open(void *core, struct link *link)
 {
     struct connection *c = xzalloc(sizeof *c);
@@ -352,6 +365,7 @@ static void *connection_open(void *core, struct link *link)
                                   .view = &amqp_session_view};
     session_add(c->core, &c->session);
     timer_start(&c->core->timers, &c->timer, c->opened_ns + HANDSHAKE_MAX_S * 1000000000LL);
+    come_in(c);
     return c;
 }
 
@@ -369,6 +383,7 @@ static void connection_gone(void *session)
     size_t position = 0;
     struct channel *ch;
 
+    door_leave(c);
     tear_down(c);
     holding_stop(c);
     while ((ch = idmap_next(&c->channels, &position)) != NULL)

@@ -51,6 +51,7 @@ struct connection {
     bool client_takes_cancel, client_takes_blocked;
     struct idmap channels;          /* id -> struct channel */
     struct channel *recent_channel; /* the one that was looked up last */
+    struct list at_door;            /* among those who have not logged in (door.h) */
     struct hold_watch hold_watch;   /* while something of it is held, or it is blocked */
     struct list held;               /* channels with publishes that are held */
     int64_t held_bytes;             /* of all that is parked */

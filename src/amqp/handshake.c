@@ -6,6 +6,7 @@
 
 #include "amqp/amqp.h"
 #include "amqp/amqp_messages.h"
+#include "amqp/door.h"
 #include "amqp/method.h"
 #include "amqp/send.h"
 #include "base/mem.h"
@@ -195,6 +196,7 @@ static void log_in(struct connection *c, const char *mechanism, struct bytes nam
     }
     c->mechanism = mechanism;
     session_log_in(&c->session, user);
+    door_leave(c);
     c->state = CONNECTION_TUNING;
     send_method(c, 0, AMQP_CONNECTION_TUNE,
                 &(struct amqp_connection_tune){

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "amqp/door.h"
 #include "amqp/test_peer.h"
 
 #define HEADER bytes_of("AMQP\0\0\x09\x01", 8)
@@ -345,5 +346,28 @@ TEST(a_new_secret_is_taken_note_of)
     struct peer *p = peer_connect(&b);
     say(p, "0 connection.update_secret new_secret=x reason=y");
     expect_heard(p, "0 connection.update_secret_ok\n");
+    broker_close(&b);
+}
+
+TEST(who_does_not_log_in_makes_room_for_who_comes_and_nobody_else)
+{
+    static struct sim_link *links[DOOR_CONNECTIONS_MAX + 1];
+    broker_open(&b);
+    struct peer *p = peer_connect(&b);
+    for (int i = 0; i <= DOOR_CONNECTIONS_MAX; i++)
+        links[i] = sim_link_new(&amqp_protocol, b.core, NULL);
+    sim_link_turn(links[0]);
+    sim_link_turn(links[1]);
+    expect_true(sim_link_is_gone(links[0])); /* the oldest stranger */
+    expect_false(sim_link_is_gone(links[1]));
+    say(p, "2 channel.open");
+    expect_heard(p, "2 channel.open_ok\n"); /* who has logged in is no stranger */
+    struct peer *other = peer_connect(&b);
+    sim_link_turn(links[1]);
+    expect_true(sim_link_is_gone(links[1]));
+    say(other, "2 channel.open");
+    expect_heard(other, "2 channel.open_ok\n");
+    for (int i = 0; i <= DOOR_CONNECTIONS_MAX; i++)
+        sim_link_free(links[i]);
     broker_close(&b);
 }

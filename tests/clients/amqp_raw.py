@@ -42,7 +42,7 @@ def queue_declare(channel, name, flags=0, arguments=b""):
 class Connection:
     """A logged-in connection with channel 1 open."""
 
-    def __init__(self, address, timeout_s=10):
+    def __init__(self, address, timeout_s=10, heartbeat_s=0):
         host, port = address.rsplit(":", 1)
         self.socket = socket.create_connection((host, int(port)), timeout_s)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -52,7 +52,7 @@ class Connection:
         tune = self.receive()[2]
         assert tune[:4] == struct.pack(">HH", 10, 30), tune
         self.channel_max, self.frame_max, _ = struct.unpack(">HIH", tune[4:12])
-        self.socket.sendall(method(0, 10, 31, struct.pack(">HIH", self.channel_max, self.frame_max, 0)))
+        self.socket.sendall(method(0, 10, 31, struct.pack(">HIH", self.channel_max, self.frame_max, heartbeat_s)))
         self.socket.sendall(method(0, 10, 40, short(b"/") + short(b"") + b"\0"))
         assert self.receive()[2][:4] == struct.pack(">HH", 10, 41)
         self.socket.sendall(method(1, 20, 10, short(b"")))

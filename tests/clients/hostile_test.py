@@ -312,3 +312,124 @@ def works(broker, name="honest"):
             channel.queue_declare(name, durable=True)
             publish(channel, name, b"body")
             assert channel.basic_get(name, auto_ack=True)[2] == b"body"
+
+
+# ---- AMQP clients that log in and then misbehave, or never log in ----
+
+def rss_settled(broker):
+    time.sleep(0.5)
+    return broker.rss_mib()
+
+
+def test_strangers_that_never_log_in_cost_little_and_keep_nobody_out(own_broker, own_amqp):
+    """1,500 connections say nothing, or half of the handshake: the oldest make room, all go after 10 s."""
+    if own_broker.name != "pabal":
+        pytest.skip("a pool for strangers is Pabal's")
+    before = own_broker.rss_mib()
+    held = []
+    for i in range(1500):
+        held.append(connect(own_amqp))
+        held[-1].sendall(amqp_raw.PROTOCOL + b"\1\0\0\0\0\x1f\0" + b"x" * 7000 if i % 2 else b"AMQ")
+    grew_at_most(own_broker, before, 48)
+    works(own_broker)
+    assert is_closed(held[0], 3)  # for the later ones
+    assert not is_closed(held[-1], 0.2)
+    assert is_closed(held[-1], 12)  # in time
+    for raw in held:
+        raw.close()
+
+
+def test_a_client_without_heartbeats_is_let_go(amqp, broker):
+    with amqp_raw.Connection(amqp, heartbeat_s=1) as raw:
+        began = time.monotonic()
+        assert is_closed(raw.socket, 6)
+        assert 1.5 < time.monotonic() - began < 5
+
+
+def test_channels_without_end_are_bounded(own_broker, own_amqp):
+    before = own_broker.rss_mib()
+    held = []
+    for _ in range(10):
+        raw = amqp_raw.Connection(own_amqp)
+        for channel in range(2, 2048):
+            raw.socket.sendall(amqp_raw.method(channel, 20, 10, b"\0"))
+        held.append(raw)
+    for raw in held:
+        for _ in range(2046):
+            assert raw.receive()[2][:4] == struct.pack(">HH", 20, 11)
+    grew_at_most(own_broker, before, 48)  # 20,000 channels
+    held[0].socket.sendall(amqp_raw.method(2048, 20, 10, b"\0"))
+    assert held[0].close_code() == ("connection", 530)
+    works(own_broker)
+    for raw in held:
+        raw.socket.close()
+
+
+def headers_of(size):
+    table = b"".join(amqp_raw.short(b"k%d" % i) + b"S" + amqp_raw.long(b"x" * 1000) for i in range(size // 1010))
+    return amqp_raw.long(table)
+
+
+def test_huge_headers_are_messages_as_others_are_and_deep_ones_are_refused(own_broker, own_amqp):
+    before = own_broker.rss_mib()
+    with amqp_raw.Connection(own_amqp) as raw:
+        raw.socket.sendall(amqp_raw.queue_declare(1, b"huge", 2))
+        raw.receive()
+        for _ in range(200):  # 24 MB of headers
+            raw.socket.sendall(amqp_raw.publish(1, b"", b"huge")
+                               + amqp_raw.header(1, 0, 60, 0x2000, headers_of(120_000)))
+        raw.socket.sendall(amqp_raw.method(1, 50, 10, b"\0\0" + amqp_raw.short(b"huge") + b"\1" + b"\0\0\0\0"))
+        answer = raw.receive()[2]
+        assert struct.unpack(">I", answer[9:13])[0] == 200
+    grew_at_most(own_broker, before, 96)
+    with amqp_raw.Connection(own_amqp) as raw:
+        send(raw.socket, amqp_raw.publish(1, b"", b"huge")
+             + amqp_raw.header(1, 0, 60, 0x2000, amqp_raw.long(nested_table(600))))
+        got = raw.close_code()
+        assert own_broker.name != "pabal" or got == ("connection", 502), got
+    with amqp_raw.Connection(own_amqp) as raw:  # a header larger than a frame may be
+        send(raw.socket, amqp_raw.publish(1, b"", b"huge") + amqp_raw.header(1, 0, 60, 0x2000, headers_of(200_000)))
+        got = raw.close_code()
+        assert got is None or got == ("connection", 501), got
+    works(own_broker)
+
+
+def test_amqp_consumers_that_do_not_read_are_bounded(own_broker, own_amqp):
+    with amqp_connect(own_amqp) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.queue_declare("slow", durable=True)
+        for _ in range(400):
+            channel.basic_publish("", "slow", b"x" * 100_000)
+    before = rss_settled(own_broker)
+    held = []
+    for i in range(20):
+        raw = amqp_raw.Connection(own_amqp)
+        raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        flags = 2 if i % 2 else 0  # without acknowledgement, and with
+        raw.socket.sendall(amqp_raw.method(1, 60, 20, b"\0\0" + amqp_raw.short(b"slow") + amqp_raw.short(b"c")
+                                           + bytes([flags]) + b"\0\0\0\0"))
+        held.append(raw)
+    time.sleep(1)
+    grew_at_most(own_broker, before, 96)  # not the 40 MB for each of 20
+    works(own_broker)
+    for raw in held:
+        raw.socket.close()
+    with amqp_connect(own_amqp) as connection:
+        left = connection.channel().queue_declare("slow", passive=True).method.message_count
+    assert left > 100  # what only waited for a socket was not lost with it
+
+
+def test_honest_clients_do_not_notice_clients_that_hold_what_they_can(own_broker, own_amqp, name):
+    """Endless bodies, unread consumers and strangers, all at once."""
+    held = []
+    for i in range(100):
+        raw = amqp_raw.Connection(own_amqp)
+        raw.socket.sendall(amqp_raw.publish(1, b"", b"q") + amqp_raw.header(1, 10_000_000)
+                           + amqp_raw.frame(amqp_raw.BODY, 1, b"x" * 100_000))
+        held.append(raw.socket)
+        held.append(connect(own_amqp))
+    assert max(round_trips(own_broker, name, 2)) < (0.5 if own_broker.name == "pabal" else 5)
+    works(own_broker)
+    for raw in held:
+        raw.close()

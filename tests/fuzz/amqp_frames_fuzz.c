@@ -3,7 +3,8 @@
  * simulated disk. Input: pieces of a u8 kind, a u16 size and that many bytes. Kind 0 is sent as it is;
  * kinds 1, 2, 3 and 8 become frames of that type, on the channel that the upper four bits say, so that
  * damage goes deeper than the framing. An odd first byte of the input begins logged in, with a channel
- * and a queue. Whatever arrives, what is answered is whole frames with contents in order, and when the
+ * and a queue. Kind 255 makes the disk low, or gives it room again, so that publishes are held and the
+ * link is paused. Whatever arrives, what is answered is whole frames with contents in order, and when the
  * connection is gone nothing of it is left.
  */
 #include <string.h>
@@ -20,7 +21,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "wire/reader.h"
 
-enum { MESSAGE_MAX_BYTES = 1 << 20 };
+enum { MESSAGE_MAX_BYTES = 1 << 20, DISK_KIND = 255, DISK_LOW_BYTES = 1 << 20 };
 
 struct world {
     struct disk *disk;
@@ -28,6 +29,7 @@ struct world {
     struct core *core;
     struct sim_link *link;
     int64_t now_ns;
+    bool is_disk_low;
 };
 
 static void turn(struct world *w)
@@ -120,13 +122,28 @@ static void log_in(struct world *w)
     turn(w);
 }
 
+/* Less than its reserve is left, or much more; the store looks within a second. */
+static void change_disk(struct world *w)
+{
+    uint64_t large = UINT64_C(1) << 40, left;
+
+    w->is_disk_low = !w->is_disk_low;
+    sim_disk_set_capacity(w->disk, large);
+    check(disk_free_bytes(w->disk, &left) == OK);
+    sim_disk_set_capacity(w->disk, large - left + (w->is_disk_low ? DISK_LOW_BYTES : large));
+    for (int i = 0; i < 12; i++)
+        turn(w);
+}
+
 static void feed_piece(struct world *w, struct reader *in)
 {
     uint8_t kind = reader_u8(in);
     size_t size = reader_u16(in);
     struct bytes piece = reader_bytes(in, size < reader_left(in) ? size : reader_left(in));
 
-    if (kind & 15)
+    if (kind == DISK_KIND)
+        change_disk(w);
+    else if (kind & 15)
         feed_frame(w, (enum frame_type)(kind & 15), kind >> 4, piece);
     else if (piece.size > 0)
         sim_link_feed(w->link, piece);
