@@ -41,6 +41,7 @@ void vhost_each(struct core *core, void (*each)(void *ctx, struct vhost *), void
 
 static void delete_slice(struct deferred *);
 static void doom_is_durable(struct wait *);
+static void doom_is_frozen(struct wait *);
 
 static struct vhost *vhost_new(struct core *core, struct bytes name)
 {
@@ -51,6 +52,7 @@ static struct vhost *vhost_new(struct core *core, struct bytes name)
     vhost->max_connections = vhost->max_queues = LIMIT_NONE;
     vhost->references = 1;
     vhost->doom.ready = doom_is_durable;
+    vhost->doom.frozen = doom_is_frozen;
     vhost->deletion.run = delete_slice;
     list_init(&vhost->sessions);
     list_init(&vhost->permissions);
@@ -251,19 +253,28 @@ static bool exchanges_are_gone(struct vhost *vhost)
     return vhost->exchanges.count == 0;
 }
 
+static void tell_when_durable(struct core *core, struct wait *wait)
+{
+    core_wait(core, wait, core_catalog_ticket(core), STAGE_COMMITTED);
+}
+
+static void tell_waiting(struct vhost *vhost)
+{
+    struct list *node;
+    while ((node = list_pop_front(&vhost->gone)))
+        tell_when_durable(vhost->core, container_of(node, struct wait, node));
+}
+
 /* Tell those who wait, and end. */
 static void finish(struct vhost *vhost)
 {
     struct core *core = vhost->core;
-    struct list *node;
     say_info("access", "vhost is deleted: '%.*s'", BYTES_FORMAT(vhost->name));
     policies_drop(vhost);
     parameters_drop(vhost);
     catalog_remove(core, &vhost->entry);
     map_remove(&core->internal->vhosts, vhost->name);
-    while ((node = list_pop_front(&vhost->gone)))
-        core_wait(core, container_of(node, struct wait, node), core_catalog_ticket(core),
-                  STAGE_COMMITTED);
+    tell_waiting(vhost);
     vhost_unref(vhost);
 }
 
@@ -283,6 +294,12 @@ static void doom_is_durable(struct wait *wait)
 {
     struct vhost *vhost = container_of(wait, struct vhost, doom);
     core_defer(vhost->core, &vhost->deletion);
+}
+
+/* It stays as it is until the restart; who waits is told what has failed. */
+static void doom_is_frozen(struct wait *wait)
+{
+    tell_waiting(container_of(wait, struct vhost, doom));
 }
 
 enum err vhost_protect(struct vhost *vhost, bool is_protected)
@@ -324,7 +341,10 @@ bool vhost_is_doomed(struct core *core, struct bytes name)
 void vhost_wait_gone(struct core *core, struct bytes name, struct wait *wait)
 {
     check(vhost_is_doomed(core, name));
-    list_push_back(&vhost_lookup(core, name)->gone, &wait->node);
+    if (store_is_frozen(core->store))
+        tell_when_durable(core, wait);
+    else
+        list_push_back(&vhost_lookup(core, name)->gone, &wait->node);
 }
 
 /* ---- limits ---- */
