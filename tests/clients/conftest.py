@@ -42,6 +42,8 @@ TOOL_TIMEOUT_S = 120  # a JVM takes a second to start, and half a minute on a ma
 def pytest_collection_modifyitems(config, items):
     if config.getoption("--without-java"):
         items[:] = [item for item in items if "kafka_tool" not in item.fixturenames]
+    if config.getoption("--broker") != "rabbitmq":
+        items[:] = [item for item in items if "rabbit_itself" not in item.fixturenames]
     for item in items:
         if "kafka_tool" in item.fixturenames and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(3 * TOOL_TIMEOUT_S))
