@@ -78,6 +78,10 @@ TEST(a_connection_is_described_by_what_was_agreed_on)
     expect_true(session_find_name(b.core, bytes_from_string(name)) != NULL);
     expect_null(session_find_name(b.core, BYTES_LITERAL("127.0.0.1:1 -> nowhere:1")));
     expect_true(session_find(b.core, session->link->id) == session);
+    struct session *first = session_after(b.core, 0);
+    expect_true(first != session && session_after(b.core, first->link->id) == session);
+    expect_null(session_after(b.core, session->link->id));
+    expect_true(session_after(b.core, session->link->id - 1) == session);
     uint64_t id = session->link->id;
     peer_close(p);
     expect_null(session_find(b.core, id));

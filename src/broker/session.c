@@ -93,6 +93,20 @@ struct session *session_find(struct core *core, uint64_t link_id)
     return idmap_get(&core->internal->session_ids, link_id);
 }
 
+/* Ids grow from link to link. */
+struct session *session_after(struct core *core, uint64_t link_id)
+{
+    const struct session *known = session_find(core, link_id);
+    const struct list *sessions = &core->internal->sessions;
+    const struct list *node = known ? known->node.next : sessions->next;
+    for (; node != sessions; node = node->next) {
+        struct session *session = container_of(node, struct session, node);
+        if (session->link->id > link_id)
+            return session;
+    }
+    return NULL;
+}
+
 /* An IPv6 address stands in brackets. */
 static int put_endpoint(const struct endpoint *e, char *out, size_t size)
 {

@@ -83,6 +83,8 @@ void queue_each_consumer(struct queue *, consumer_fn *each, void *ctx);
 
 /* By link->id, which is never used again. NULL: it is gone. */
 struct session *session_find(struct core *, uint64_t link_id);
+/* The one after it, in the order of their coming; 0: the first. NULL: that was the last. */
+struct session *session_after(struct core *, uint64_t link_id);
 /* RabbitMQ's name of a connection: "127.0.0.1:50000 -> 127.0.0.1:5672". */
 enum { SESSION_NAME_MAX = 160 };
 void session_put_name(const struct session *, char out[SESSION_NAME_MAX]);

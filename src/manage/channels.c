@@ -58,11 +58,6 @@ static json_t *object(const struct manage_call *call, const struct channel_descr
 
 /* ---- lists ---- */
 
-struct collecting {
-    struct manage_call *call;
-    struct manage_list *list;
-};
-
 static bool is_in_scope(const struct manage_call *call, const struct session *session)
 {
     if (!manage_has_right(call, MANAGE_MONITORING) &&
@@ -73,30 +68,22 @@ static bool is_in_scope(const struct manage_call *call, const struct session *se
 }
 
 /* A key: the connection's name, the channel's number in two bytes, the link's id. */
-static void collect_channel(void *ctx, const struct channel_description *d)
+static void add_channel(void *ctx, const struct channel_description *d)
 {
-    const struct collecting *c = ctx;
     char name[SESSION_NAME_MAX];
     uint8_t number[2];
 
     put_u16(number, d->number);
     session_put_name(d->session, name);
-    manage_list_add(c->list, &(struct manage_key){.name = bytes_from_string(name),
-                                                  .more = bytes_of(number, sizeof number),
-                                                  .id = d->session->link->id});
+    manage_list_add(ctx, &(struct manage_key){.name = bytes_from_string(name),
+                                              .more = bytes_of(number, sizeof number),
+                                              .id = d->session->link->id});
 }
 
-static void collect_session(void *ctx, struct session *session)
+static void add(struct manage_call *call, struct manage_list *list, struct session *session)
 {
-    const struct collecting *c = ctx;
-
-    if (is_in_scope(c->call, session))
-        session_each_channel(session, collect_channel, ctx);
-}
-
-static void collect(struct manage_call *call, struct manage_list *list)
-{
-    session_each(call->core, collect_session, &(struct collecting){call, list});
+    if (is_in_scope(call, session))
+        session_each_channel(session, add_channel, list);
 }
 
 static void collect_of_connection(struct manage_call *call, struct manage_list *list)
@@ -104,7 +91,7 @@ static void collect_of_connection(struct manage_call *call, struct manage_list *
     struct session *session = session_find_name(call->core, manage_param(call, "name"));
 
     if (session)
-        collect_session(&(struct collecting){call, list}, session);
+        add(call, list, session);
 }
 
 static json_t *row(struct manage_call *call, const struct manage_key *key)
@@ -119,7 +106,7 @@ static json_t *row(struct manage_call *call, const struct manage_key *key)
 
 static void list_channels(struct manage_call *call)
 {
-    static const struct manage_list_kind kind = {.collect = collect, .row = row};
+    static const struct manage_list_kind kind = {.add_session = add, .row = row};
     manage_list(call, &kind);
 }
 
@@ -164,7 +151,7 @@ static json_t *consumer_rows(struct manage_call *call, const struct manage_key *
 static void list_consumers(struct manage_call *call)
 {
     static const struct manage_list_kind kind = {
-        .collect = collect, .row = consumer_rows, .rows_are_many = true};
+        .add_session = add, .row = consumer_rows, .rows_are_many = true};
     manage_list(call, &kind);
 }
 

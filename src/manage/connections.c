@@ -95,36 +95,23 @@ static json_t *object(const struct manage_call *call, struct session *session)
 
 /* ---- lists ---- */
 
-struct collecting {
-    struct manage_call *call;
-    struct manage_list *list;
-    struct bytes user; /* null: of all */
-};
-
-static void collect_one(void *ctx, struct session *session)
+static void add(struct manage_call *call, struct manage_list *list, struct session *session)
 {
-    const struct collecting *c = ctx;
-    const struct vhost *vhost = c->call->vhost;
     char name[SESSION_NAME_MAX];
 
-    if (!may_see(c->call, session) ||
-        (vhost && (!session->vhost || !bytes_equal_string(vhost->name, session->vhost))) ||
-        (c->user.data && !bytes_equal(objects_user(session), c->user)))
+    if (!may_see(call, session) ||
+        (call->vhost &&
+         (!session->vhost || !bytes_equal_string(call->vhost->name, session->vhost))))
         return;
     session_put_name(session, name);
-    manage_list_add(c->list,
+    manage_list_add(list,
                     &(struct manage_key){.name = bytes_from_string(name), .id = session->link->id});
 }
 
-static void collect(struct manage_call *call, struct manage_list *list)
+static void add_of_user(struct manage_call *call, struct manage_list *list, struct session *session)
 {
-    session_each(call->core, collect_one, &(struct collecting){call, list, BYTES_NULL});
-}
-
-static void collect_of_user(struct manage_call *call, struct manage_list *list)
-{
-    session_each(call->core, collect_one,
-                 &(struct collecting){call, list, manage_param(call, "user")});
+    if (bytes_equal(objects_user(session), manage_param(call, "user")))
+        add(call, list, session);
 }
 
 static json_t *row(struct manage_call *call, const struct manage_key *key)
@@ -136,13 +123,13 @@ static json_t *row(struct manage_call *call, const struct manage_key *key)
 
 static void list_connections(struct manage_call *call)
 {
-    static const struct manage_list_kind kind = {.collect = collect, .row = row};
+    static const struct manage_list_kind kind = {.add_session = add, .row = row};
     manage_list(call, &kind);
 }
 
 static void list_of_user(struct manage_call *call)
 {
-    static const struct manage_list_kind kind = {.collect = collect_of_user, .row = row};
+    static const struct manage_list_kind kind = {.add_session = add_of_user, .row = row};
     manage_list(call, &kind);
 }
 

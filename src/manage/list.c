@@ -8,7 +8,9 @@
 #include "base/vec.h"
 #include "broker/exchange.h"
 #include "broker/pattern.h"
+#include "broker/session.h"
 #include "broker/vhost.h"
+#include "io/link.h"
 #include "manage/columns.h"
 #include "manage/json.h"
 #include "manage/slow_sort.h"
@@ -46,6 +48,7 @@ struct list_walk {
     bool in_exchanges;         /* behind the queues */
     bool has_restarted;        /* a map has grown or shrunk: some of it may be there twice */
     size_t position, capacity; /* in the map, and its */
+    uint64_t session;          /* link id of the last one */
 };
 
 struct manage_list {
@@ -576,6 +579,24 @@ static void walk_slice(struct manage_call *call)
     end_collecting(call);
 }
 
+static void walk_sessions(struct manage_call *call)
+{
+    struct manage_list *list = call->state;
+    size_t before = list->keys.count, visited = 0;
+    struct session *session;
+
+    while ((session = session_after(call->core, list->walk.session))) {
+        list->walk.session = session->link->id;
+        list->kind->add_session(call, list, session);
+        visited++;
+        if (list->keys.count - before + visited >= SLICE_OBJECTS) {
+            manage_yield(call, walk_sessions);
+            return;
+        }
+    }
+    end_collecting(call);
+}
+
 /* ---- the handlers' side ---- */
 
 void manage_list(struct manage_call *call, const struct manage_list_kind *kind)
@@ -588,6 +609,8 @@ void manage_list(struct manage_call *call, const struct manage_list_kind *kind)
     if (kind->collect) {
         kind->collect(call, list);
         end_collecting(call);
+    } else if (kind->add_session) {
+        walk_sessions(call);
     } else {
         vhost_each(call->core, note_vhost, call);
         walk_slice(call);

@@ -24,6 +24,7 @@
 struct exchange;
 struct manage_list;
 struct queue;
+struct session;
 
 /* What leads to an object again in a later turn. Bytes are copied by manage_list_add(). */
 struct manage_key {
@@ -44,6 +45,9 @@ struct manage_list_kind {
      * the user may see, some in each turn. Either may be NULL. */
     void (*add_queue)(struct manage_list *list, const struct queue *queue);
     void (*add_exchange)(struct manage_list *list, const struct exchange *x);
+    /* The same for one session, of all that there are; instead of the two above. */
+    void (*add_session)(struct manage_call *call, struct manage_list *list,
+                        struct session *session);
 };
 
 /* End the handler with a list. */

@@ -646,6 +646,33 @@ TEST(a_connection_is_listed_and_shown)
     disconnect();
 }
 
+TEST(many_connections_are_named_over_some_turns)
+{
+    enum { MANY = 2000 };
+    struct link *links = xzalloc(MANY * sizeof *links);
+    struct session *sessions = xzalloc(MANY * sizeof *sessions);
+    test_manage_init(&t);
+    for (int i = 0; i < MANY; i++) {
+        links[i].id = (uint64_t)i + 1;
+        snprintf(links[i].peer.host, sizeof links[i].peer.host, "10.0.0.1");
+        links[i].peer.port = (uint16_t)(i + 1000);
+        sessions[i].link = &links[i];
+        session_add(t.core.core, &sessions[i]);
+    }
+    test_call_start(&t, "GET", "/api/connections?columns=name", NULL);
+    expect_false(t.is_done);
+    for (int i = 100; i < 900; i++)
+        session_remove(&sessions[i]);
+    test_call_end(&t);
+    expect_int(json_array_size(t.json), MANY - 800);
+    for (int i = 0; i < MANY; i++)
+        if (list_is_linked(&sessions[i].node))
+            session_remove(&sessions[i]);
+    free(links);
+    free(sessions);
+    test_manage_end(&t);
+}
+
 TEST(a_connection_is_closed_with_a_reason)
 {
     connect();
