@@ -13,6 +13,7 @@
 /* What the server says of itself and allows. Applies to connections accepted from then on. */
 struct amqp_config {
     const char *product;
+    const char *cluster_name; /* NULL: the cluster's id */
     /* Clients read this as RabbitMQ's version and choose features by it: keep it at X.Y.Z. */
     const char *version;
     const char *own_version;    /* of this program */

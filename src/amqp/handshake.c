@@ -56,7 +56,9 @@ static void put_server_properties(const struct core *core, struct text *out)
     for (size_t i = 0; i < sizeof capabilities / sizeof *capabilities; i++)
         amqp_table_put_bool(&nested, capabilities[i], true);
     amqp_table_put_table(out, "capabilities", text_bytes(&nested));
-    amqp_table_put_string(out, "cluster_name", bytes_from_string(core->config.cluster_id));
+    amqp_table_put_string(
+        out, "cluster_name",
+        bytes_from_string(config->cluster_name ? config->cluster_name : core->config.cluster_id));
     amqp_table_put_string(out, "copyright", BYTES_LITERAL("The Pabal authors"));
     amqp_table_put_string(out, "information",
                           BYTES_LITERAL("Licensed under the Apache License 2.0"));

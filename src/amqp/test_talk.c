@@ -212,7 +212,7 @@ static void direct(struct conversation *c, const char *direction)
 
     words = words ? words + 1 : "a";
     if (strncmp(direction, "wait ", 5) == 0)
-        c->wait_ms += atoi(words);
+        c->wait_ms += (int)strtol(words, NULL, 10);
     else if (strcmp(direction, "manual") == 0)
         c->is_manual = true;
     else if (strcmp(direction, "patient") == 0)

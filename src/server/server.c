@@ -161,7 +161,9 @@ static enum err listen_for_control(struct server *s)
 static enum err listen_on_all(struct server *s, const struct settings *settings, struct text *ready)
 {
     kafka_listener_init(&s->kafka, &settings->kafka);
-    amqp_configure(&settings->amqp);
+    struct amqp_config amqp = settings->amqp;
+    amqp.cluster_name = s->management.node; /* as RabbitMQ's, which is the first node's name */
+    amqp_configure(&amqp);
     enum err err = listen_for_control(s);
     if (!err)
         err = listen_on(s, OPT_LISTENER_KAFKA, "kafka", &s->kafka.protocol, ready);

@@ -184,7 +184,7 @@ static void check_answers(struct bytes output)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct world w;
+    struct world w = {0};
     struct reader in = reader_of(bytes_of(data, size));
 
     say_set_level(SAY_ERROR);
