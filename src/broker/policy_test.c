@@ -363,6 +363,27 @@ TEST(an_argument_wins_over_a_policy_s_dead_letters_and_overflow)
     test_core_end(&t);
 }
 
+TEST(of_two_least_delays_of_retries_the_longer_counts)
+{
+    struct test_core t;
+    struct amqp_value v;
+    test_core_init(&t);
+    test_with_string("x-queue-type", "quorum");
+    test_make_queue(&t, "q", true);
+    say_number("delayed-retry-min", 100);
+    say_number("delayed-retry-max", 900);
+    set(&t, "p", "q");
+    say_number("delayed-retry-min", 300);
+    say_number("delayed-retry-max", 800);
+    limit(&t, "o", "q");
+    const struct policy_pair *policies = queue_policies(test_queue(&t, "q"));
+    expect_true(policy_value(policies, "delayed-retry-min", &v));
+    expect_int(v.number, 300);
+    expect_true(policy_value(policies, "delayed-retry-max", &v));
+    expect_int(v.number, 800);
+    test_core_end(&t);
+}
+
 TEST(the_effective_definition_has_the_keys_of_both)
 {
     struct test_core t;
