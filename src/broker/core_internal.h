@@ -70,7 +70,7 @@ struct core_internal {
     uint64_t last_transient_id; /* of logs in memory, which have their own numbers */
     struct list starting;       /* queues with rules that were not looked at yet */
     struct deferred start_queues;
-    struct list unlogged;       /* queues with settles to log */
+    struct list unlogged; /* queues with settles to log */
     struct list unmarked; /* queues with only a delivered-up-to mark to log, when convenient */
     struct timer settle_timer, mark_timer; /* log what nothing else took along */
     bool settles_due, marks_due;           /* they have fired */
@@ -102,6 +102,14 @@ static inline void list_splice(struct list *to, struct list *from)
     to->prev->next = from->next;
     to->prev = from->prev;
     list_init(from);
+}
+
+/* When a timer has to fire for what is due at a Unix time; at most a day away, then it looks again. */
+static inline int64_t core_timer_ns(const struct core *core, int64_t due_ms)
+{
+    const int64_t day_ms = 86400000;
+    int64_t left_ms = due_ms - core->wall_ms;
+    return core->now_ns + (left_ms < day_ms ? left_ms : day_ms) * 1000000;
 }
 
 /* store_owner's functions, in recovery.c. */

@@ -267,9 +267,10 @@ static void wake_again(struct queue *queue, struct queue_expiry *x, enum err err
     bool is_error = err && err != E_COLD;
     if (!err && (x->batch_at < x->batch_count || next_ms <= core->wall_ms))
         queue_run_later(queue);
-    else if (is_error || (next_ms < INT64_MAX && next_ms > core->wall_ms))
-        timer_start(&core->timers, &x->timer,
-                    core->now_ns + (is_error ? RETRY_MS : next_ms - core->wall_ms) * 1000000);
+    else if (is_error)
+        timer_start(&core->timers, &x->timer, core->now_ns + RETRY_MS * INT64_C(1000000));
+    else if (next_ms < INT64_MAX && next_ms > core->wall_ms)
+        timer_start(&core->timers, &x->timer, core_timer_ns(core, next_ms));
 }
 
 void queue_expire(struct queue *queue)

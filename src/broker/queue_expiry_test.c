@@ -326,3 +326,17 @@ TEST(after_a_start_queues_are_looked_at_some_a_turn)
     expect_true(turns >= QUEUES / 256 && turns < 20);
     test_core_end(&t);
 }
+
+TEST(a_time_beyond_all_clocks_is_no_trouble)
+{
+    struct test_core t;
+    test_core_init(&t);
+    test_make_queue(&t, "q", true);
+    expect_ok(test_publish_with_ttl(&t, "q", "a", "9223372036854775807"));
+    expect_ok(test_publish_with_ttl(&t, "q", "b", "9000000000000000000"));
+    test_pass_ms(&t, 10 * 86400000);
+    test_core_crash(&t);
+    test_pass_ms(&t, 86400000);
+    expect_string(test_drain(&t, "q"), "ab");
+    test_core_end(&t);
+}

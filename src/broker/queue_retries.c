@@ -58,7 +58,7 @@ static void start_timer(struct queue_retries *x)
     struct core *core = x->queue->internal->core;
     int64_t next_ms = due_index_next(&x->index, core->wall_ms);
     if (next_ms < INT64_MAX)
-        timer_start(&core->timers, &x->timer, core->now_ns + (next_ms - core->wall_ms) * 1000000);
+        timer_start(&core->timers, &x->timer, core_timer_ns(core, next_ms));
 }
 
 bool queue_retry_later(struct queue *queue, int64_t offset, uint32_t number, bool failed)

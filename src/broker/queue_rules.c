@@ -266,7 +266,7 @@ static bool expire_oldest(struct queue *queue)
     if (d.due_ms <= core->wall_ms)
         return drop(queue, &d, DEATH_EXPIRED);
     if (d.due_ms < INT64_MAX)
-        timer_start(&core->timers, &r->head_timer, after_ms(core, d.due_ms - core->wall_ms));
+        timer_start(&core->timers, &r->head_timer, core_timer_ns(core, d.due_ms));
     return false;
 }
 
