@@ -1,5 +1,5 @@
-/* Definitions written: small categories at once, exchanges and queues with their bindings some a
- * turn, in the order of their names. */
+/* Definitions written: what is never much at once; users, permissions, exchanges and queues with their
+ * bindings some a turn, in the order of their names. */
 #include "manage/definitions_export.h"
 
 #include <stdlib.h>
@@ -12,28 +12,36 @@
 #include "broker/queue.h"
 #include "manage/definitions.h"
 #include "manage/json.h"
+#include "manage/slow_sort.h"
 
 enum {
     SLICE_ROWS = 300,
+    SLICE_COMPARISONS = 8192,
     RESTARTS_MAX = 8, /* then all of an object's bindings in one turn */
 };
 
-/* What leads to an exchange or a queue again in a later turn; bytes in the export's arena. */
+/* Of what there may be many, in the order in which they are written. */
+enum kind { USER, PERMISSION, TOPIC_PERMISSION, EXCHANGE, QUEUE, KINDS };
+
+/* What leads to one again in a later turn; bytes in the export's arena. */
 struct key {
-    struct bytes vhost, name;
-    bool is_queue;
+    enum kind kind;
+    struct bytes vhost;    /* null: a user has none */
+    struct bytes name;     /* of permissions the user's */
+    struct bytes exchange; /* of a topic permission, or null */
 };
 
 struct definitions_export {
     struct core *core;
     struct vhost *only; /* of this turn; NULL: all vhosts */
-    json_t *json, *queues, *exchanges, *bindings;
+    json_t *json, *lists[KINDS], *bindings;
     struct arena arena;
     VEC(struct key) keys;
-    size_t next;
-    int rows; /* of this turn */
+    struct slow_sort sort;
+    size_t next; /* in the order that was sorted */
+    int rows;    /* of this turn */
 
-    /* Of keys.items[next], whose bindings may take several turns. */
+    /* Of the next key, whose bindings may take several turns. */
     size_t first_row;         /* of its bindings */
     size_t written, position; /* bindings: so many in all, and of the walk that goes on */
     const uint8_t *last;      /* the key of the one written last, by which it is known again */
@@ -77,14 +85,16 @@ static json_t *sorted(json_t *rows)
     return out;
 }
 
-static int compare_keys(const void *a, const void *b)
+static int compare_keys(const void *keys, uint32_t a, uint32_t b)
 {
-    const struct key *of_a = a, *of_b = b;
-    int order = of_a->is_queue - of_b->is_queue;
+    const struct key *of_a = (const struct key *)keys + a, *of_b = (const struct key *)keys + b;
+    int order = (int)of_a->kind - (int)of_b->kind;
 
     if (!order)
         order = bytes_compare(of_a->vhost, of_b->vhost);
-    return order ? order : bytes_compare(of_a->name, of_b->name);
+    if (!order)
+        order = bytes_compare(of_a->name, of_b->name);
+    return order ? order : bytes_compare(of_a->exchange, of_b->exchange);
 }
 
 /* ---- users, vhosts, permissions ---- */
@@ -104,7 +114,7 @@ static void put_limit(json_t *out, const char *name, int64_t limit)
         json_object_set_new(out, name, json_integer(limit));
 }
 
-static void put_user(void *ctx, struct user *user)
+static void put_user(struct definitions_export *e, const struct user *user)
 {
     struct text hash = {0};
     json_t *out = json_object(), *limits = json_object();
@@ -118,7 +128,7 @@ static void put_user(void *ctx, struct user *user)
                         json_string(password_hashing_name(user->password.hashing)));
     json_object_set_new(out, "tags", tags_json(&user->tags));
     json_object_set_new(out, "limits", limits);
-    json_array_append_new(ctx, out);
+    json_array_append_new(e->lists[USER], out);
     text_reset(&hash);
 }
 
@@ -163,28 +173,24 @@ static json_t *permission_row(const struct user *user, const struct vhost *vhost
     return out;
 }
 
-static void put_permissions(void *ctx, struct vhost *vhost)
+static void put_permission(struct definitions_export *e, const struct permission *p)
 {
-    list_each (node, &vhost->permissions) {
-        const struct permission *p = container_of(node, struct permission, of_vhost);
-        json_t *out = permission_row(p->user, vhost);
-        json_object_set_new(out, "configure", manage_json(p->patterns[ACCESS_CONFIGURE].text));
-        json_object_set_new(out, "write", manage_json(p->patterns[ACCESS_WRITE].text));
-        json_object_set_new(out, "read", manage_json(p->patterns[ACCESS_READ].text));
-        json_array_append_new(ctx, out);
-    }
+    json_t *out = permission_row(p->user, p->vhost);
+
+    json_object_set_new(out, "configure", manage_json(p->patterns[ACCESS_CONFIGURE].text));
+    json_object_set_new(out, "write", manage_json(p->patterns[ACCESS_WRITE].text));
+    json_object_set_new(out, "read", manage_json(p->patterns[ACCESS_READ].text));
+    json_array_append_new(e->lists[PERMISSION], out);
 }
 
-static void put_topic_permissions(void *ctx, struct vhost *vhost)
+static void put_topic_permission(struct definitions_export *e, const struct topic_permission *p)
 {
-    list_each (node, &vhost->topic_permissions) {
-        const struct topic_permission *p = container_of(node, struct topic_permission, of_vhost);
-        json_t *out = permission_row(p->user, vhost);
-        json_object_set_new(out, "exchange", manage_json(p->exchange));
-        json_object_set_new(out, "write", manage_json(p->write));
-        json_object_set_new(out, "read", manage_json(p->read));
-        json_array_append_new(ctx, out);
-    }
+    json_t *out = permission_row(p->user, p->vhost);
+
+    json_object_set_new(out, "exchange", manage_json(p->exchange));
+    json_object_set_new(out, "write", manage_json(p->write));
+    json_object_set_new(out, "read", manage_json(p->read));
+    json_array_append_new(e->lists[TOPIC_PERMISSION], out);
 }
 
 /* ---- policies and parameters ---- */
@@ -266,8 +272,7 @@ static void put_exchange(struct definitions_export *e, const struct exchange *x)
     json_object_set_new(out, "auto_delete", json_boolean(x->auto_delete));
     json_object_set_new(out, "internal", json_boolean(x->internal));
     json_object_set_new(out, "arguments", manage_json_table(x->arguments));
-    json_array_append_new(e->exchanges, out);
-    e->rows++;
+    json_array_append_new(e->lists[EXCHANGE], out);
 }
 
 static void put_queue(struct definitions_export *e, const struct queue *queue)
@@ -281,26 +286,60 @@ static void put_queue(struct definitions_export *e, const struct queue *queue)
     json_object_set_new(out, "durable", json_boolean(queue->durable));
     json_object_set_new(out, "auto_delete", json_boolean(queue->auto_delete));
     json_object_set_new(out, "arguments", arguments);
-    json_array_append_new(e->queues, out);
-    e->rows++;
+    json_array_append_new(e->lists[QUEUE], out);
 }
 
 /* The object itself comes once, its bindings as far as they fit into the turn. */
+static void put_queue_of(struct definitions_export *e, struct vhost *vhost, struct bytes name)
+{
+    struct queue *queue = queue_find(vhost, name);
+
+    if (!queue || queue->exclusive)
+        return;
+    if (!e->is_begun)
+        put_queue(e, queue);
+    queue_each_binding(queue, put_binding, e);
+}
+
+static void put_exchange_of(struct definitions_export *e, struct vhost *vhost, struct bytes name)
+{
+    const struct exchange *x = exchange_find(vhost, name);
+
+    if (!x)
+        return;
+    if (!e->is_begun && !bytes_has_prefix(x->name, "amq."))
+        put_exchange(e, x);
+    exchange_each_incoming(x, put_binding, e);
+}
+
+static void put_of_user(struct definitions_export *e, const struct key *key,
+                        const struct vhost *vhost)
+{
+    const struct user *user = user_find(e->core, key->name);
+    const struct permission *p = user && vhost ? permission_find(user, vhost) : NULL;
+    const struct topic_permission *t =
+        user && vhost ? topic_permission_find(user, vhost, key->exchange) : NULL;
+
+    if (key->kind == USER && user)
+        put_user(e, user);
+    else if (key->kind == PERMISSION && p)
+        put_permission(e, p);
+    else if (key->kind == TOPIC_PERMISSION && t)
+        put_topic_permission(e, t);
+}
+
+/* What is gone since is left out. */
 static void put_key(struct definitions_export *e, const struct key *key)
 {
-    struct vhost *vhost = vhost_find(e->core, key->vhost);
-    struct queue *queue = vhost && key->is_queue ? queue_find(vhost, key->name) : NULL;
-    struct exchange *x = vhost && !key->is_queue ? exchange_find(vhost, key->name) : NULL;
+    struct vhost *vhost = key->vhost.data ? vhost_find(e->core, key->vhost) : NULL;
 
-    if (queue && !queue->exclusive) {
-        if (!e->is_begun)
-            put_queue(e, queue);
-        queue_each_binding(queue, put_binding, e);
-    }
-    if (x && !e->is_begun && !bytes_has_prefix(x->name, "amq."))
-        put_exchange(e, x);
-    if (x)
-        exchange_each_incoming(x, put_binding, e);
+    e->rows++;
+    if (key->kind == QUEUE && vhost)
+        put_queue_of(e, vhost, key->name);
+    else if (key->kind == EXCHANGE && vhost)
+        put_exchange_of(e, vhost, key->name);
+    else
+        put_of_user(e, key, vhost);
 }
 
 /* Bindings came or went between two turns: those of this object are written again. */
@@ -321,7 +360,7 @@ static void put_next(struct definitions_export *e)
     }
     e->position = 0;
     e->is_cut = e->has_changed = false;
-    put_key(e, &e->keys.items[e->next]);
+    put_key(e, &e->keys.items[e->sort.order[e->next]]);
     e->is_begun = true;
     if (e->has_changed || e->position < e->written) {
         begin_bindings_again(e);
@@ -331,26 +370,58 @@ static void put_next(struct definitions_export *e)
     }
 }
 
-static void note_key(struct definitions_export *e, const struct vhost *vhost, struct bytes name,
-                     bool is_queue)
+static struct bytes copy(struct definitions_export *e, struct bytes name)
 {
-    struct key key = {arena_copy(&e->arena, vhost->name), arena_copy(&e->arena, name), is_queue};
+    return name.data ? arena_copy(&e->arena, name) : BYTES_NULL;
+}
 
-    if (key.vhost.data && key.name.data)
+static void note_key(struct definitions_export *e, enum kind kind, struct bytes vhost,
+                     struct bytes name, struct bytes exchange)
+{
+    struct key key = {kind, copy(e, vhost), copy(e, name), copy(e, exchange)};
+
+    if (!e->arena.exhausted)
         vec_push(&e->keys, key);
 }
 
-static void note_keys(void *ctx, struct vhost *vhost)
+static void note_user(void *ctx, struct user *user)
 {
-    struct definitions_export *e = ctx;
+    note_key(ctx, USER, BYTES_NULL, user->name, BYTES_NULL);
+}
+
+static void note_permissions(void *ctx, struct vhost *vhost)
+{
+    list_each (node, &vhost->permissions) {
+        const struct permission *p = container_of(node, struct permission, of_vhost);
+        note_key(ctx, PERMISSION, vhost->name, p->user->name, BYTES_NULL);
+    }
+    list_each (node, &vhost->topic_permissions) {
+        const struct topic_permission *p = container_of(node, struct topic_permission, of_vhost);
+        note_key(ctx, TOPIC_PERMISSION, vhost->name, p->user->name, p->exchange);
+    }
+}
+
+static void note_objects(void *ctx, struct vhost *vhost)
+{
     const struct exchange *x;
     const struct queue *queue;
 
     for (size_t position = 0; (x = map_next(&vhost->exchanges, &position));)
         if (x->name.size)
-            note_key(e, vhost, x->name, false);
+            note_key(ctx, EXCHANGE, vhost->name, x->name, BYTES_NULL);
     for (size_t position = 0; (queue = map_next(&vhost->queues, &position));)
-        note_key(e, vhost, queue->name, true);
+        note_key(ctx, QUEUE, vhost->name, queue->name, BYTES_NULL);
+}
+
+static void note_keys(struct definitions_export *e)
+{
+    if (e->only) {
+        note_objects(e, e->only);
+        return;
+    }
+    user_each(e->core, note_user, e);
+    vhost_each(e->core, note_permissions, e);
+    vhost_each(e->core, note_objects, e);
 }
 
 /* ---- the document ---- */
@@ -415,15 +486,23 @@ static void put_small_of_vhost(struct definitions_export *e)
     drop_vhost_names(json_object_get(e->json, "policies"));
 }
 
+/* A list that is filled in later turns. */
+static json_t *put_list(struct definitions_export *e, const char *name)
+{
+    json_t *list = json_array();
+
+    json_object_set_new(e->json, name, list);
+    return list;
+}
+
 static void put_small(struct definitions_export *e)
 {
-    json_t *users = json_array(), *globals = json_array();
+    json_t *globals = json_array();
 
-    user_each(e->core, put_user, users);
-    json_object_set_new(e->json, "users", sorted(users));
+    e->lists[USER] = put_list(e, "users");
     put_category(e, "vhosts", put_vhost);
-    put_category(e, "permissions", put_permissions);
-    put_category(e, "topic_permissions", put_topic_permissions);
+    e->lists[PERMISSION] = put_list(e, "permissions");
+    e->lists[TOPIC_PERMISSION] = put_list(e, "topic_permissions");
     put_category(e, "parameters", put_parameters);
     manage_global_parameters_put(e->core, false, globals);
     json_object_set_new(e->json, "global_parameters", sorted(globals));
@@ -444,15 +523,11 @@ struct definitions_export *definitions_export_new(struct core *core, struct vhos
         put_small_of_vhost(e);
     else
         put_small(e);
-    json_object_set_new(e->json, "queues", e->queues = json_array());
-    json_object_set_new(e->json, "exchanges", e->exchanges = json_array());
-    json_object_set_new(e->json, "bindings", e->bindings = json_array());
-    if (only)
-        note_keys(e, only);
-    else
-        vhost_each(core, note_keys, e);
-    if (e->keys.count > 0)
-        qsort(e->keys.items, e->keys.count, sizeof *e->keys.items, compare_keys);
+    e->lists[QUEUE] = put_list(e, "queues");
+    e->lists[EXCHANGE] = put_list(e, "exchanges");
+    e->bindings = put_list(e, "bindings");
+    note_keys(e);
+    slow_sort_start(&e->sort, e->keys.count, compare_keys, e->keys.items);
     return e;
 }
 
@@ -461,6 +536,7 @@ void definitions_export_free(struct definitions_export *e)
     if (!e)
         return;
     json_decref(e->json);
+    slow_sort_reset(&e->sort);
     vec_reset(&e->keys);
     arena_reset(&e->arena);
     free(e);
@@ -469,6 +545,8 @@ void definitions_export_free(struct definitions_export *e)
 json_t *definitions_export_some(struct definitions_export *e, struct vhost *only)
 {
     e->only = only;
+    if (!slow_sort_step(&e->sort, SLICE_COMPARISONS))
+        return NULL;
     e->rows = 0;
     while (e->rows < SLICE_ROWS && e->next < e->keys.count)
         put_next(e);

@@ -442,3 +442,35 @@ TEST(a_file_s_content_is_imported_or_told_where_it_is_wrong)
     definitions_import_free(in);
     test_core_end(&t);
 }
+
+TEST(many_users_and_permissions_are_exported_over_many_turns_in_order)
+{
+    struct test_manage t;
+    char name[16];
+    size_t i;
+    json_t *row;
+    test_manage_init(&t);
+    for (int n = 0; n < 700; n++) {
+        snprintf(name, sizeof name, "u%03d", (n * 37) % 700);
+        test_permit(test_user(&t.core, name, "x", ""), test_vhost(&t.core), "", "", "");
+    }
+    test_call_start(&t, "GET", "/api/definitions", NULL);
+    for (int turns = 0; turns < 3; turns++)
+        test_core_turn(&t.core);
+    expect_false(t.is_done);
+    test_call_end(&t);
+    json_t *users = test_json(&t, "users"), *permissions = test_json(&t, "permissions");
+    expect_int(json_array_size(users), 701);
+    expect_int(json_array_size(permissions), 701);
+    expect_string(test_json_text(&t, "users.0.name"), "guest");
+    json_array_foreach(users, i, row)
+    {
+        snprintf(name, sizeof name, "u%03zu", i - 1);
+        if (i == 0)
+            continue;
+        expect_string(json_string_value(json_object_get(row, "name")), name);
+        expect_string(json_string_value(json_object_get(json_array_get(permissions, i), "user")),
+                      name);
+    }
+    test_manage_end(&t);
+}
