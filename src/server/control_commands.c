@@ -34,8 +34,8 @@ static enum err health_run(struct control_call *call)
         store_is_frozen(core->store) ? "storage failed, read only" : "ok", "version", PABAL_VERSION,
         "pid", (json_int_t)process_id(), "uptime_s",
         (json_int_t)((core->wall_ms - call->server->started_wall_ms) / 1000), "connections",
-        (json_int_t)(call->server->hub ? hub_connection_count(call->server->hub) : 0), "logs", (json_int_t)stats.logs,
-        "memory_bytes", (json_int_t)process_rss_bytes(), "journal_bytes",
+        (json_int_t)(call->server->hub ? hub_connection_count(call->server->hub) : 0), "logs",
+        (json_int_t)stats.logs, "memory_bytes", (json_int_t)process_rss_bytes(), "journal_bytes",
         (json_int_t)stats.journal_bytes, "cached_bytes", (json_int_t)stats.cached_bytes);
     json_object_set_new(call->result, "listeners",
                         json_string(call->server->listeners ? call->server->listeners : ""));
