@@ -13,6 +13,7 @@
 #include "io/clock.h"
 #include "io/process.h"
 #include "io/stream.h"
+#include "tests/test.h"
 
 enum { QUIET_MS = 80, SILENT_MS = 250, PATIENCE_S = 10 };
 
