@@ -21,7 +21,7 @@ struct queue *queue_find(struct vhost *vhost, struct bytes name)
     return map_get(&vhost->queues, name);
 }
 
-void queue_each(struct core *core, void (*each)(void *ctx, struct queue *), void *ctx)
+static void queue_each(struct core *core, void (*each)(void *ctx, struct queue *), void *ctx)
 {
     size_t at_vhost = 0;
     struct vhost *vhost;

@@ -149,8 +149,6 @@ void queue_unref(struct queue *);
 /* What has happened to it; NULL: nothing. */
 struct counters *queue_counters(const struct queue *);
 
-void queue_each(struct core *, void (*each)(void *ctx, struct queue *), void *ctx);
-
 /* All queues, some in each turn: zeroed to begin with. While queues come and go meanwhile, one may be
  * left out or come twice: for what only counts. */
 struct queue_walk {

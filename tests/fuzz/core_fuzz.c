@@ -280,26 +280,17 @@ static void consume(void *ctx, struct queue *queue)
     free(c);
 }
 
-static void note_queue(void *ctx, struct queue *queue)
-{
-    struct {
-        struct queue *items[8];
-        size_t count;
-    } *list = ctx;
-    if (list->count < 8 && !queue->auto_delete)
-        list->items[list->count++] = queue;
-}
-
 static void use(struct world *w)
 {
-    struct {
-        struct queue *items[8];
-        size_t count;
-    } list = {.count = 0};
+    struct queue *queues[8], *queue;
+    struct queue_walk walk = {0};
+    size_t count = 0;
     turn(w);
-    queue_each(w->core, note_queue, &list);
-    for (size_t i = 0; i < list.count; i++)
-        consume(w, list.items[i]);
+    while (count < 8 && (queue = queue_walk_next(w->core, &walk)))
+        if (!queue->auto_delete)
+            queues[count++] = queue;
+    for (size_t i = 0; i < count; i++)
+        consume(w, queues[i]);
     turn(w);
     turn(w);
 }
