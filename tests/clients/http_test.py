@@ -297,6 +297,17 @@ def _maps(broker):
         return maps.read()
 
 
+def test_without_the_library_the_listener_closes_and_the_broker_goes_on(pabal, tmp_path):
+    (tmp_path / "libmicrohttpd.so.12").touch()  # none that could be loaded
+    broker = pabal(env={"LD_LIBRARY_PATH": str(tmp_path)})
+    with raw(broker) as sock:
+        assert read_all(sock) == b""
+    assert broker.wait_log("listener closed: port=")
+    with pytest.raises(OSError):
+        raw(broker)
+    assert brokers.accepts(broker.amqp) and broker.stop() == 0
+
+
 def test_an_idle_listener_burns_no_time(pabal):
     broker = pabal()
     with raw(broker) as idle:
