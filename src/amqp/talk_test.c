@@ -4,6 +4,9 @@
 #include <stdio.h>
 
 #include "amqp/test_peer.h"
+#include "broker/access.h"
+#include "broker/user.h"
+#include "broker/vhost.h"
 #include "io/process.h"
 
 struct against_us {
@@ -20,6 +23,22 @@ static struct against_us *us_of(struct talk_broker *talk)
     return container_of(talk, struct against_us, talk);
 }
 
+/* User "limited" and vhost "other", as golden/access.txt says. */
+static void admit_limited(struct core *core)
+{
+    struct user_spec spec = {.password = password_hash_of(&core->random, BYTES_LITERAL("limited"))};
+    struct vhost *root = vhost_find(core, BYTES_LITERAL("/")), *other;
+    struct bytes name = BYTES_LITERAL("limited"), own = BYTES_LITERAL("^own");
+    struct bytes own_and_topic = BYTES_LITERAL("^own|^amq\\.topic$");
+    struct user *user;
+    bool created;
+
+    expect_ok(user_put(core, name, &spec, &user, &created));
+    expect_ok(vhost_create(core, BYTES_LITERAL("other"), &(struct vhost_spec){0}, &other));
+    expect_ok(permission_put(user, root, own, own_and_topic, own_and_topic, &created));
+    expect_ok(topic_permission_put(user, root, BYTES_LITERAL("amq.topic"), own, own, &created));
+}
+
 static void begin(struct talk_broker *talk)
 {
     struct against_us *us = us_of(talk);
@@ -27,6 +46,8 @@ static void begin(struct talk_broker *talk)
     if (us->is_open)
         broker_close(&us->broker);
     broker_open(&us->broker);
+    admit_limited(us->broker.core);
+    commit(&us->broker);
     us->is_open = true;
     memset(us->peers, 0, sizeof us->peers);
 }
@@ -160,4 +181,9 @@ TEST(we_answer_to_broken_frames_as_rabbitmq_does)
 TEST(we_answer_about_tables_as_rabbitmq_does)
 {
     run("tables");
+}
+
+TEST(we_answer_about_permissions_as_rabbitmq_does)
+{
+    run("access");
 }

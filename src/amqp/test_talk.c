@@ -162,14 +162,15 @@ static void connect_client(struct conversation *c, int client, const char *words
         "authentication_failure_close/consumer_cancel_notify/connection.blocked/basic.nack/"
         "publisher_confirms";
     struct talker *t = &c->talkers[client];
+    const char *user = strstr(words, "user=limited") ? "limited" : "guest";
     char line[512];
 
     dial(c, client);
     say(c, client, "0 bytes 414d515000000901");
     snprintf(line, sizeof line,
-             "0 connection.start_ok mechanism=PLAIN response=^guest^guest locale=en_US "
+             "0 connection.start_ok mechanism=PLAIN response=^%s^%s locale=en_US "
              "client_properties=capabilities:F:%s",
-             strstr(words, "bare") ? "" : capabilities);
+             user, user, strstr(words, "bare") ? "" : capabilities);
     say(c, client, line);
     t->hearing.frame_max = setting(words, "frame_max=", DEFAULT_FRAME_MAX);
     snprintf(line, sizeof line, "0 connection.tune_ok channel_max=%u frame_max=%u heartbeat=%u",

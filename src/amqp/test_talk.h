@@ -15,6 +15,7 @@
  *
  *   ! connect b frame_max=4096 heartbeat=1 bare   log in and open channel 1; a does it when it first
  *                                                 speaks. Bare: with no capabilities
+ *   ! connect c user=limited                      golden/access.txt says who that is
  *   ! dial b                                      a connection that has said nothing
  *   ! start b                                     the same, as far as connection.start
  *   ! drop b                                      the connection breaks
