@@ -32,7 +32,7 @@ fi
 
 # What somebody may have from elsewhere is asked for by its command: package:command.
 [ "$1" != clients ] || tools="default-jdk-headless:javac maven:mvn nodejs:node npm:npm golang-go:go \
-cargo-web:cargo redis-server:redis-server"
+cargo-web:cargo redis-server:redis-server prometheus:promtool"
 [ "$1" != clients ] || libraries="ruby-bunny php-amqplib php-cli"
 
 is_installed() {
