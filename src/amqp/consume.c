@@ -157,7 +157,7 @@ void method_basic_qos(struct channel *ch, const void *arguments)
 
 /* ---- basic.consume ---- */
 
-char *consume_make_name(struct core *core, const char *prefix, char between)
+char *consume_make_name(struct core *core, const char *prefix)
 {
     static const char letters[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -166,7 +166,7 @@ char *consume_make_name(struct core *core, const char *prefix, char between)
     for (int i = 0; i < 22; i++)
         name[i] = letters[random_below(&core->random, 64)];
     name[22] = '\0';
-    return xasprintf("%s%c%s", prefix, between, name);
+    return xasprintf("%s-%s", prefix, name);
 }
 
 static struct amqp_consumer *consumer_new(struct channel *ch, const struct amqp_basic_consume *in)
@@ -178,7 +178,7 @@ static struct amqp_consumer *consumer_new(struct channel *ch, const struct amqp_
         consumer->tag =
             bytes_of(xmemdup(in->consumer_tag.data, in->consumer_tag.size), in->consumer_tag.size);
     else
-        consumer->tag = bytes_from_string(consume_make_name(ch->conn->core, "amq.ctag", '-'));
+        consumer->tag = bytes_from_string(consume_make_name(ch->conn->core, "amq.ctag"));
     int64_t priority = 0;
     if (amqp_table_find(in->arguments, "x-priority", &argument))
         (void)amqp_value_integer(&argument, &priority);

@@ -35,7 +35,7 @@ void consume_settled(struct amqp_consumer *consumer);
 /* settle.c: give everything unacked back to its queues. */
 void settle_return_all(struct channel *);
 
-/* A name that nobody else has: `prefix`, `between` and 22 characters; owned by the caller. */
-char *consume_make_name(struct core *, const char *prefix, char between);
+/* A name that nobody else has: `prefix`, "-" and 22 characters; owned by the caller. Not secret. */
+char *consume_make_name(struct core *, const char *prefix);
 
 #endif

@@ -149,7 +149,7 @@ static void declare_reply_address(struct channel *ch, struct bytes name)
 
 static void declare_unnamed(struct channel *ch, const struct amqp_queue_declare *in)
 {
-    char *name = consume_make_name(ch->conn->core, "amq.gen", '-');
+    char *name = consume_make_name(ch->conn->core, "amq.gen");
 
     declare(ch, in, bytes_from_string(name), true);
     free(name);

@@ -6,6 +6,7 @@
 #include "amqp/send.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "broker/secret.h"
 
 static const char pseudo_queue[] = "amq.rabbitmq.reply-to";
 
@@ -54,6 +55,14 @@ bool reply_to_is_address(struct bytes key)
 
 /* ---- consuming ---- */
 
+/* Whoever knows it can answer, so nobody may guess it. */
+static struct bytes make_address(struct core *core)
+{
+    char name[SECRET_NAME_SIZE + 1];
+    secret_name(core, name);
+    return bytes_from_string(xasprintf("%s.%s", pseudo_queue, name));
+}
+
 static struct reply_consumer *consumer_new(struct channel *ch, struct bytes tag)
 {
     struct reply_consumer *r = xzalloc(sizeof *r);
@@ -61,8 +70,8 @@ static struct reply_consumer *consumer_new(struct channel *ch, struct bytes tag)
 
     r->channel = ch;
     r->tag = tag.size ? bytes_of(xmemdup(tag.data, tag.size), tag.size)
-                      : bytes_from_string(consume_make_name(core, "amq.ctag", '-'));
-    r->address = bytes_from_string(consume_make_name(core, pseudo_queue, '.'));
+                      : bytes_from_string(consume_make_name(core, "amq.ctag"));
+    r->address = make_address(core);
     map_put(consumers_of(core), r->address, r);
     return r;
 }

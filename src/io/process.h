@@ -25,7 +25,7 @@ uint64_t process_rss_bytes(void);
 uint64_t process_open_files(void);         /* how many; takes long when there are many */
 uint64_t process_total_memory_bytes(void); /* of the machine, or of the cgroup when smaller */
 int process_cpu_count(void);
-/* 16 random bytes from the kernel. */
+/* From the kernel: good for secrets. */
 void process_random(void *out, size_t size);
 /* Read a small text file whole, at most `limit` bytes. */
 must_use enum err process_read_file(const char *path, size_t limit, struct text *out);

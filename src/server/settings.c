@@ -141,6 +141,7 @@ static void make_core(const struct config *c, struct settings *s)
     s->core.producers_max = config_number(c, OPT_PRODUCERS_MAX);
     s->core.node_id = (int32_t)config_number(c, OPT_NODE_ID);
     process_random(&s->core.random_seed, sizeof s->core.random_seed);
+    process_random(s->core.secret, sizeof s->core.secret);
 }
 
 void settings_make(const struct config *config, const struct machine *machine, struct settings *out)
