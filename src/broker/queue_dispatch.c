@@ -302,7 +302,8 @@ static void run_dispatch(struct deferred *work)
     dispatch(container_of(work, struct queue_internal, dispatch)->self);
 }
 
-void queue_follow_log(struct queue *queue)
+/* Records that are committed by now are ready; done before anything counts or takes them. */
+static void follow_log(struct queue *queue)
 {
     const struct log *log = queue->log;
     int64_t floor = queue->subscription->floor;
@@ -322,7 +323,7 @@ void queue_moved(struct log_owner *owner)
     struct queue *queue = queue_of_owner(owner);
     if (queue->internal->rules)
         queue->internal->rules->fresh_from = queue->subscription->visible;
-    queue_follow_log(queue);
+    follow_log(queue);
     if (!list_is_empty(&queue->consumers) || queue_trims(queue))
         dispatch(queue);
 }
@@ -332,7 +333,7 @@ void queue_catch_up(struct queue *queue)
     if (queue_trims(queue))
         queue_moved(&queue->internal->owner);
     else
-        queue_follow_log(queue);
+        follow_log(queue);
 }
 
 /* ---- coming and going ---- */

@@ -290,5 +290,6 @@ void queue_expire(struct queue *queue)
     enum err err = expire_due(queue, x);
     enum err scan_err = scan(queue, x);
     rest(x);
+    due_index_check(&x->index);
     wake_again(queue, x, err ? err : scan_err);
 }

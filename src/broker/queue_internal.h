@@ -76,8 +76,6 @@ void queues_free(struct vhost *vhost);
 
 /* queue_dispatch.c */
 void queue_dispatch_init(struct queue *queue);
-/* Records that are committed by now are ready; done before anything counts or takes them. */
-void queue_follow_log(struct queue *queue);
 void queue_moved(struct log_owner *owner);
 /* For a queue in memory, whose log moves without a commit: what came is visible, and within its limits. */
 void queue_catch_up(struct queue *queue);

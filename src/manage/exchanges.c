@@ -41,6 +41,9 @@ static json_t *object(const struct manage_call *call, const struct exchange *x)
                         json_string(is_ours ? "rmq-internal" : ""));
     if (exchange_policies(x)->of[POLICY_USER])
         objects_put(json, "policy", exchange_policies(x)->of[POLICY_USER]->name);
+    if (x->kind == EXCHANGE_DELAYED) /* as the plugin's */
+        json_object_set_new(json, "messages_delayed",
+                            json_integer((json_int_t)exchange_delayed_count(x)));
     if (exchange_counters(x))
         put_stats(call, json, x);
     return json;

@@ -257,6 +257,25 @@ TEST(an_exchange_is_declared_shown_and_deleted)
     test_manage_end(&t);
 }
 
+TEST(an_exchange_that_delays_tells_how_many_messages_wait)
+{
+    test_manage_init(&t);
+    const char *x = "/api/exchanges/%2F/x";
+    expect_answer("PUT", x,
+                  "{\"type\":\"x-delayed-message\",\"arguments\":{\"x-delayed-type\":\"direct\"}}",
+                  "201 ");
+    expect_int(test_call(&t, "GET", x, NULL), 200);
+    expect_int(test_json_int(&t, "messages_delayed"), 0);
+    expect_int(test_call(&t, "POST", "/api/exchanges/%2F/x/publish",
+                         "{\"routing_key\":\"k\",\"payload\":\"m\",\"payload_encoding\":\"string\","
+                         "\"properties\":{\"headers\":{\"x-delay\":60000}}}"),
+               200);
+    expect_true(json_is_true(test_json(&t, "routed")));
+    expect_int(test_call(&t, "GET", x, NULL), 200);
+    expect_int(test_json_int(&t, "messages_delayed"), 1);
+    test_manage_end(&t);
+}
+
 /* ---- bindings ---- */
 
 static const char *post(const char *path, const char *body)
