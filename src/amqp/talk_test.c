@@ -5,6 +5,7 @@
 
 #include "amqp/test_peer.h"
 #include "broker/access.h"
+#include "broker/policy.h"
 #include "broker/user.h"
 #include "broker/vhost.h"
 #include "io/process.h"
@@ -39,6 +40,28 @@ static void admit_limited(struct core *core)
     expect_ok(topic_permission_put(user, root, BYTES_LITERAL("amq.topic"), own, own, &created));
 }
 
+/* Those that golden/policies.txt speaks of. */
+static void set_policies(struct core *core)
+{
+    struct vhost *root = vhost_find(core, BYTES_LITERAL("/"));
+    struct text definition = {0};
+    struct policy_spec spec = {.name = BYTES_LITERAL("police"),
+                               .pattern = BYTES_LITERAL("^policed"),
+                               .apply_to = BYTES_LITERAL("queues")};
+    bool created;
+
+    amqp_table_put(&definition, "max-length", &(struct amqp_value){.tag = 'l', .number = 1});
+    amqp_table_put_string(&definition, "dead-letter-exchange", BYTES_LITERAL(""));
+    amqp_table_put_string(&definition, "dead-letter-routing-key", BYTES_LITERAL("dead"));
+    spec.definition = text_bytes(&definition);
+    expect_ok(policy_set(root, POLICY_USER, &spec, &created));
+    definition.size = 0;
+    amqp_table_put(&definition, "message-ttl", &(struct amqp_value){.tag = 'l', .number = 3000});
+    spec.definition = text_bytes(&definition);
+    expect_ok(policy_set(root, POLICY_OPERATOR, &spec, &created));
+    text_reset(&definition);
+}
+
 static void begin(struct talk_broker *talk)
 {
     struct against_us *us = us_of(talk);
@@ -47,6 +70,7 @@ static void begin(struct talk_broker *talk)
         broker_close(&us->broker);
     broker_open(&us->broker);
     admit_limited(us->broker.core);
+    set_policies(us->broker.core);
     commit(&us->broker);
     us->is_open = true;
     memset(us->peers, 0, sizeof us->peers);
@@ -186,4 +210,9 @@ TEST(we_answer_about_tables_as_rabbitmq_does)
 TEST(we_answer_about_permissions_as_rabbitmq_does)
 {
     run("access");
+}
+
+TEST(we_answer_about_policies_as_rabbitmq_does)
+{
+    run("policies");
 }
