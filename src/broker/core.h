@@ -49,7 +49,7 @@ struct core_config {
     const char *default_user, *default_password, *default_vhost;
     const char *loopback_users; /* separated by commas, or "none"; NULL: guest */
     uint64_t random_seed;
-    uint8_t secret[32]; /* for names that nobody may guess: secret.h */
+    uint8_t secret[32];  /* for names that nobody may guess: secret.h */
     char cluster_id[32]; /* 22 characters base64url; stored in the data directory */
     int32_t node_id;
     const struct broker_setting *settings; /* to be told to who asks; they outlive the core */

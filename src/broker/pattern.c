@@ -139,3 +139,8 @@ bool pattern_matches(const struct pattern *p, struct bytes name)
         tell_failure(p);
     return found;
 }
+
+bool pattern_is_slow(const struct pattern *p)
+{
+    return p->kind == PATTERN_REGEX && p->code->is_told;
+}

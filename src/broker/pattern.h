@@ -39,5 +39,7 @@ void pattern_reset(struct pattern *); /* accepts a zeroed one */
 bool pattern_matches(const struct pattern *, struct bytes name);
 /* The same for those who can refuse the pattern: E_OUT_OF_RANGE when the limits end the search. */
 must_use enum err pattern_search(const struct pattern *, struct bytes name, bool *out_found);
+/* Has pattern_matches() reached the limits? Then it costs as much as a hundred others. */
+bool pattern_is_slow(const struct pattern *);
 
 #endif

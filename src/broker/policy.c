@@ -288,7 +288,7 @@ static struct policy *match(const struct list *slots, enum policy_kind kind, str
         struct policy *policy = container_of(node, struct policy_slot, node)->policy;
         if (!(policy->kinds & kind))
             continue;
-        ++*cost;
+        *cost += pattern_is_slow(&policy->pattern) ? 100 : 1;
         if (pattern_matches(&policy->pattern, name))
             return policy;
     }

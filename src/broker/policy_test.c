@@ -650,6 +650,28 @@ TEST(a_policy_for_many_queues_is_applied_some_a_turn)
 
 /* ---- restarts ---- */
 
+/* A pattern of somebody who does not mean well, and names that nearly match. */
+TEST(a_policy_that_is_slow_to_match_is_applied_in_smaller_slices)
+{
+    enum { QUEUES = 60 };
+    struct test_core t;
+    char name[64];
+    test_core_init(&t);
+    for (int i = 0; i < QUEUES; i++) {
+        snprintf(name, sizeof name, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa%d", i);
+        test_make_queue(&t, name, true);
+    }
+    test_core_settle(&t);
+    say_number("max-length", 5);
+    expect_ok(try_set(&t, POLICY_USER, "p", "^(a+)+$", "queues", 0));
+    test_core_turn(&t);
+    test_core_turn(&t);
+    expect_false(policies_are_applied(test_vhost(&t)));
+    test_core_settle(&t);
+    expect_true(policies_are_applied(test_vhost(&t)));
+    test_core_end(&t);
+}
+
 TEST(policies_count_after_a_restart_before_anything_else_happens)
 {
     for (int crash = 0; crash < 2; crash++) {
