@@ -7,7 +7,7 @@
 
 /* ---- what is told ---- */
 
-static json_t *json_of_tags(const struct tag_list *tags)
+json_t *access_json_tags(const struct tag_list *tags)
 {
     json_t *out = json_array();
 
@@ -50,7 +50,7 @@ json_t *access_json_user(const struct user *user)
     json_object_set_new(out, "password_hash", manage_json(text_bytes(&hash)));
     json_object_set_new(out, "hashing_algorithm",
                         json_string(password_hashing_name(user->password.hashing)));
-    json_object_set_new(out, "tags", json_of_tags(&user->tags));
+    json_object_set_new(out, "tags", access_json_tags(&user->tags));
     json_object_set_new(out, "limits", access_json_user_limits(user));
     text_reset(&hash);
     return out;
@@ -62,7 +62,7 @@ static void put_metadata(json_t *out, const struct vhost *vhost)
     struct bytes type = vhost->default_queue_type;
 
     json_object_set_new(out, "description", manage_json(vhost->description));
-    json_object_set_new(out, "tags", json_of_tags(&vhost->tags));
+    json_object_set_new(out, "tags", access_json_tags(&vhost->tags));
     json_object_set_new(out, "default_queue_type",
                         type.size ? manage_json(type) : json_string("classic"));
 }

@@ -19,6 +19,7 @@ json_t *access_json_vhost(const struct vhost *);
 json_t *access_json_permission(const struct permission *);
 /* {user, vhost, exchange, write, read} */
 json_t *access_json_topic_permission(const struct topic_permission *);
+json_t *access_json_tags(const struct tag_list *);
 /* {"max-connections": ...} */
 json_t *access_json_user_limits(const struct user *);
 json_t *access_json_vhost_limits(const struct vhost *);

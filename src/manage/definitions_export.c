@@ -10,6 +10,7 @@
 #include "broker/access.h"
 #include "broker/exchange.h"
 #include "broker/queue.h"
+#include "manage/access_json.h"
 #include "manage/definitions.h"
 #include "manage/json.h"
 #include "manage/slow_sort.h"
@@ -97,47 +98,14 @@ static int compare_keys(const void *keys, uint32_t a, uint32_t b)
     return order ? order : bytes_compare(of_a->exchange, of_b->exchange);
 }
 
-/* ---- users, vhosts, permissions ---- */
-
-static json_t *tags_json(const struct tag_list *tags)
-{
-    json_t *out = json_array();
-
-    for (size_t i = 0; i < tags->count; i++)
-        json_array_append_new(out, manage_json(tags->items[i]));
-    return out;
-}
-
-static void put_limit(json_t *out, const char *name, int64_t limit)
-{
-    if (limit != LIMIT_NONE)
-        json_object_set_new(out, name, json_integer(limit));
-}
-
-static void put_user(struct definitions_export *e, const struct user *user)
-{
-    struct text hash = {0};
-    json_t *out = json_object(), *limits = json_object();
-
-    password_hash_put(&user->password, &hash);
-    put_limit(limits, "max-connections", user->max_connections);
-    put_limit(limits, "max-channels", user->max_channels);
-    json_object_set_new(out, "name", manage_json(user->name));
-    json_object_set_new(out, "password_hash", manage_json(text_bytes(&hash)));
-    json_object_set_new(out, "hashing_algorithm",
-                        json_string(password_hashing_name(user->password.hashing)));
-    json_object_set_new(out, "tags", tags_json(&user->tags));
-    json_object_set_new(out, "limits", limits);
-    json_array_append_new(e->lists[USER], out);
-    text_reset(&hash);
-}
+/* ---- vhosts ---- */
 
 static json_t *metadata_json(const struct vhost *vhost)
 {
     json_t *out = json_object();
 
     json_object_set_new(out, "description", manage_json(vhost->description));
-    json_object_set_new(out, "tags", tags_json(&vhost->tags));
+    json_object_set_new(out, "tags", access_json_tags(&vhost->tags));
     if (vhost->default_queue_type.size)
         json_object_set_new(out, "default_queue_type", manage_json(vhost->default_queue_type));
     if (vhost->is_protected)
@@ -150,7 +118,7 @@ static void put_vhost_members(const struct vhost *vhost, json_t *out)
 {
     json_object_set_new(out, "description", manage_json(vhost->description));
     json_object_set_new(out, "metadata", metadata_json(vhost));
-    json_object_set_new(out, "tags", tags_json(&vhost->tags));
+    json_object_set_new(out, "tags", access_json_tags(&vhost->tags));
     if (vhost->default_queue_type.size)
         json_object_set_new(out, "default_queue_type", manage_json(vhost->default_queue_type));
 }
@@ -162,35 +130,6 @@ static void put_vhost(void *ctx, struct vhost *vhost)
     json_object_set_new(out, "name", manage_json(vhost->name));
     put_vhost_members(vhost, out);
     json_array_append_new(ctx, out);
-}
-
-static json_t *permission_row(const struct user *user, const struct vhost *vhost)
-{
-    json_t *out = json_object();
-
-    json_object_set_new(out, "user", manage_json(user->name));
-    json_object_set_new(out, "vhost", manage_json(vhost->name));
-    return out;
-}
-
-static void put_permission(struct definitions_export *e, const struct permission *p)
-{
-    json_t *out = permission_row(p->user, p->vhost);
-
-    json_object_set_new(out, "configure", manage_json(p->patterns[ACCESS_CONFIGURE].text));
-    json_object_set_new(out, "write", manage_json(p->patterns[ACCESS_WRITE].text));
-    json_object_set_new(out, "read", manage_json(p->patterns[ACCESS_READ].text));
-    json_array_append_new(e->lists[PERMISSION], out);
-}
-
-static void put_topic_permission(struct definitions_export *e, const struct topic_permission *p)
-{
-    json_t *out = permission_row(p->user, p->vhost);
-
-    json_object_set_new(out, "exchange", manage_json(p->exchange));
-    json_object_set_new(out, "write", manage_json(p->write));
-    json_object_set_new(out, "read", manage_json(p->read));
-    json_array_append_new(e->lists[TOPIC_PERMISSION], out);
 }
 
 /* ---- policies and parameters ---- */
@@ -321,11 +260,11 @@ static void put_of_user(struct definitions_export *e, const struct key *key,
         user && vhost ? topic_permission_find(user, vhost, key->exchange) : NULL;
 
     if (key->kind == USER && user)
-        put_user(e, user);
+        json_array_append_new(e->lists[USER], access_json_user(user));
     else if (key->kind == PERMISSION && p)
-        put_permission(e, p);
+        json_array_append_new(e->lists[PERMISSION], access_json_permission(p));
     else if (key->kind == TOPIC_PERMISSION && t)
-        put_topic_permission(e, t);
+        json_array_append_new(e->lists[TOPIC_PERMISSION], access_json_topic_permission(t));
 }
 
 /* What is gone since is left out. */
@@ -467,19 +406,10 @@ static void drop_vhost_names(json_t *rows)
     json_array_foreach(rows, i, row) json_object_del(row, "vhost");
 }
 
-static json_t *limits_json(const struct vhost *vhost)
-{
-    json_t *out = json_object();
-
-    put_limit(out, "max-connections", vhost->max_connections);
-    put_limit(out, "max-queues", vhost->max_queues);
-    return out;
-}
-
 static void put_small_of_vhost(struct definitions_export *e)
 {
     put_vhost_members(e->only, e->json);
-    json_object_set_new(e->json, "limits", limits_json(e->only));
+    json_object_set_new(e->json, "limits", access_json_vhost_limits(e->only));
     put_category(e, "parameters", put_parameters);
     put_category(e, "policies", put_policies);
     drop_vhost_names(json_object_get(e->json, "parameters"));

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "manage/access_json.h"
 #include "manage/definitions.h"
 #include "manage/json.h"
 #include "manage/list.h"
@@ -50,24 +51,9 @@ static json_t *value_of(const struct parameter *p)
     return value ? value : json_null();
 }
 
-static void set_limit(json_t *out, const char *name, int64_t limit)
-{
-    if (limit != LIMIT_NONE)
-        json_object_set_new(out, name, json_integer(limit));
-}
-
 static bool has_limits(const struct vhost *vhost)
 {
     return vhost->max_connections != LIMIT_NONE || vhost->max_queues != LIMIT_NONE;
-}
-
-static json_t *limits_json(const struct vhost *vhost)
-{
-    json_t *out = json_object();
-
-    set_limit(out, "max-connections", vhost->max_connections);
-    set_limit(out, "max-queues", vhost->max_queues);
-    return out;
 }
 
 static json_t *operator_policy_json(const struct policy *policy)
@@ -113,8 +99,8 @@ void manage_parameters_put(struct vhost *vhost, struct bytes component, bool wit
     struct listing l = {vhost, with_vhost ? vhost : NULL, component, rows};
 
     if (asks_for(&l, LIMITS) && has_limits(vhost))
-        json_array_append_new(
-            rows, row_of(l.shown_vhost, LIMITS, BYTES_LITERAL("limits"), limits_json(vhost)));
+        json_array_append_new(rows, row_of(l.shown_vhost, LIMITS, BYTES_LITERAL("limits"),
+                                           access_json_vhost_limits(vhost)));
     if (asks_for(&l, OPERATOR_POLICY))
         policy_each(vhost, POLICY_OPERATOR, put_operator_policy, &l);
     parameter_each(vhost->core, put_stored, &l);
