@@ -281,9 +281,64 @@ static struct ends ends_of(const struct manage_call *call)
     return e;
 }
 
+static bool is_between(const struct ends *e, const struct binding_description *b)
+{
+    return b->source == e->source && b->queue == e->queue && b->target == e->target;
+}
+
+/* From the side of the destination, which has few. */
+static void each_incoming(const struct ends *e, binding_fn *each, void *ctx)
+{
+    if (e->source && e->queue)
+        queue_each_binding(e->queue, each, ctx);
+    else if (e->source && e->target)
+        exchange_each_incoming(e->target, each, ctx);
+}
+
+static bool is_default(const struct ends *e)
+{
+    return e->queue && e->source && !e->source->name.size;
+}
+
+/* ---- all between them ---- */
+
+struct collecting_between {
+    struct collecting to;
+    struct ends ends;
+};
+
+static void add_if_between(void *ctx, const struct binding_description *b)
+{
+    struct collecting_between *c = ctx;
+
+    if (is_between(&c->ends, b))
+        add_binding(&c->to, b);
+}
+
+static void collect_between(struct manage_call *call, struct manage_list *list)
+{
+    struct collecting_between c = {.to = {.list = list}, .ends = ends_of(call)};
+
+    if (is_default(&c.ends))
+        add_default(&c.to, c.ends.queue);
+    else
+        each_incoming(&c.ends, add_if_between, &c);
+    text_reset(&c.to.more);
+}
+
+static void list_between(struct manage_call *call)
+{
+    static const struct manage_list_kind kind = {.collect = collect_between, .row = row};
+
+    if (kind_is_known(call))
+        manage_list(call, &kind);
+}
+
+/* ---- one of them ---- */
+
 struct between {
     struct ends ends;
-    struct bytes properties_key; /* null: all */
+    struct bytes properties_key;
     json_t *rows;
     struct bytes key, arguments; /* of the last row */
 };
@@ -292,38 +347,11 @@ static void take_between(void *ctx, const struct binding_description *b)
 {
     struct between *w = ctx;
 
-    if (b->source != w->ends.source || b->queue != w->ends.queue || b->target != w->ends.target ||
-        (w->properties_key.data && !has_properties_key(b, w->properties_key)))
+    if (!is_between(&w->ends, b) || !has_properties_key(b, w->properties_key))
         return;
     json_array_append_new(w->rows, describe(b));
     w->key = b->key;
     w->arguments = b->arguments;
-}
-
-/* The bindings between the two ends, by the one that has fewer. */
-static void find_between(struct between *w)
-{
-    const struct ends *e = &w->ends;
-
-    if (e->queue && e->source && !e->source->name.size) {
-        json_array_append_new(w->rows, default_binding(e->queue));
-        return;
-    }
-    if (e->source && e->queue)
-        queue_each_binding(e->queue, take_between, w);
-    else if (e->source && e->target)
-        exchange_each_incoming(e->target, take_between, w);
-}
-
-static void list_between(struct manage_call *call)
-{
-    struct between w = {.ends = ends_of(call)};
-
-    if (!kind_is_known(call))
-        return;
-    w.rows = json_array();
-    find_between(&w);
-    manage_answer_list(call, w.rows);
 }
 
 /* False: the call has ended; otherwise w->rows has one. */
@@ -333,7 +361,10 @@ static bool find_one(struct manage_call *call, struct between *w)
         return false;
     *w = (struct between){
         .ends = ends_of(call), .properties_key = manage_param(call, "props"), .rows = json_array()};
-    find_between(w);
+    if (is_default(&w->ends))
+        json_array_append_new(w->rows, default_binding(w->ends.queue));
+    else
+        each_incoming(&w->ends, take_between, w);
     if (json_array_size(w->rows))
         return true;
     json_decref(w->rows);
