@@ -300,8 +300,11 @@ def _maps(broker):
 def test_without_the_library_the_listener_closes_and_the_broker_goes_on(pabal, tmp_path):
     (tmp_path / "libmicrohttpd.so.12").touch()  # none that could be loaded
     broker = pabal(env={"LD_LIBRARY_PATH": str(tmp_path)})
-    with raw(broker) as sock:
-        assert read_all(sock) == b""
+    try:
+        with raw(broker) as sock:
+            assert read_all(sock) == b""
+    except ConnectionResetError:
+        pass  # the listener closed before the client knew that it was connected
     assert broker.wait_log("listener closed: port=")
     with pytest.raises(OSError):
         raw(broker)
