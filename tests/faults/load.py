@@ -135,15 +135,18 @@ def note_read(history, message):
 class QueueWriter(Client):
     """Persistent messages with confirms, up to `window` of them unanswered."""
 
+    timeout_s = 5
+
     def __init__(self, broker, history, writer, rate, seed, window=50):
         super().__init__(broker)
         self.history, self.writer, self.rate, self.window = history, writer, rate, window
         self.random = random.Random(seed)
         self.sequence = 0
+        self.refused = []
 
     def session(self):
         try:
-            with amqp_raw.Connection(self.broker.amqp, timeout_s=5) as connection:
+            with amqp_raw.Connection(self.broker.amqp, timeout_s=self.timeout_s) as connection:
                 connection.socket.sendall(amqp_raw.method(1, 85, 10, b"\0"))
                 assert connection.receive()[2][:4] == struct.pack(">HH", 85, 11)
                 self.publish_on(connection)
@@ -193,8 +196,7 @@ class QueueWriter(Client):
         tags = [t for t in pending if t <= tag] if multiple else [tag]
         for one in tags:
             id = pending.pop(one)
-            if method_id == 80:
-                self.history.confirmed.append(id)
+            (self.history.confirmed if method_id == 80 else self.refused).append(id)
 
 
 class QueueWorker(Client):
