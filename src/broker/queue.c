@@ -315,8 +315,7 @@ struct ticket queue_barrier(struct queue *queue)
     if (queue->deleted)
         return (struct ticket){0};
     packer_flush_queue(queue);
-    if (queue->log->level == LEVEL_MEMORY) /* where it is committed at once */
-        queue_catch_up(queue);
+    queue_catch_up(queue);
     return log_last_ticket(queue->log);
 }
 

@@ -77,7 +77,8 @@ void queues_free(struct vhost *vhost);
 /* queue_dispatch.c */
 void queue_dispatch_init(struct queue *queue);
 void queue_moved(struct log_owner *owner);
-/* For a queue in memory, whose log moves without a commit: what came is visible, and within its limits. */
+/* What is committed by now is visible, and within the queue's limits: before its content is told. In
+ * memory that is all that was published, otherwise what the end of the turn would show. */
 void queue_catch_up(struct queue *queue);
 /* Hand out what is ready, at the end of the turn. */
 void queue_wake(struct queue *queue);

@@ -262,6 +262,25 @@ TEST(a_barrier_with_nothing_in_flight_is_done_at_once)
     test_core_end(&t);
 }
 
+/* The commit ends with a job, the turn in which that is heard of tells the queue at its end only. */
+TEST(what_is_committed_is_counted_as_soon_as_the_barrier_is_done)
+{
+    struct test_core t;
+    test_core_init(&t);
+    struct queue *q = test_durable_queue(&t, "q");
+    test_core_settle(&t);
+    publish_many(&t, "q", 0, 3);
+    int turns = 0;
+    while (!store_is_done(t.core->store, queue_barrier(q), STAGE_COMMITTED)) {
+        test_core_turn(&t);
+        while (sim_jobs_step(t.sim, &t.random))
+            jobs_poll(core_jobs(t.core));
+        expect_true(++turns < 100);
+    }
+    expect_int(queue_ready_count(q), 3);
+    test_core_end(&t);
+}
+
 /* ---- restarts ---- */
 
 TEST(what_was_settled_stays_settled_and_the_rest_is_redelivered_after_a_crash)
