@@ -214,6 +214,7 @@ public class SpringDriver {
             Map.entry("spring.cloud.stream.bindings.shout-out-0.destination", "spring.out"),
             Map.entry("spring.cloud.stream.bindings.sink-in-0.destination", "spring.out"),
             Map.entry("spring.cloud.stream.bindings.sink-in-0.group", "readers"),
+            Map.entry("spring.main.web-application-type", "none"),
             Map.entry("spring.main.banner-mode", "off"), Map.entry("logging.level.root", "error")));
         ConfigurableApplicationContext context = application.run();
         boolean good = true;
