@@ -94,9 +94,9 @@ static enum err learn_some(struct queue *queue, struct queue_rules *r)
             record.offset = end;
         else if (!err)
             learn(queue, &record);
-        else if (err != E_CORRUPT)
+        r->learn_at = err ? record.offset : record.offset + 1; /* past holes also when it is cold */
+        if (err && err != E_NOT_FOUND && err != E_CORRUPT)
             return err;
-        r->learn_at = err ? record.offset : record.offset + 1;
     }
     if (r->learn_at == end)
         return OK;

@@ -755,7 +755,7 @@ class Campaign:
                 json.dump({"kind": type(h).__name__, **dataclasses.asdict(h)}, out)
                 out.write("\n")
         self.broker.kill()
-        shutil.copytree(self.broker.data_dir, os.path.join(dir, "data"))
+        shutil.copytree(self.broker.data_dir, os.path.join(dir, "data"), ignore=shutil.ignore_patterns("control"))
         shutil.copy(self.broker.log_path, dir)
         return dir
 
