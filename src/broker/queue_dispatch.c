@@ -90,11 +90,12 @@ static enum err learn_some(struct queue *queue, struct queue_rules *r)
     int64_t end = r->learn_end < visible ? r->learn_end : visible;
     for (int i = 0; i < SLICE && r->learn_at < end; i++) {
         enum err err = feed_at(feed_of(queue), r->learn_at, end, &record);
-        if (err == E_NOT_FOUND)
-            record.offset = end;
-        else if (!err)
+        if (!err)
             learn(queue, &record);
-        r->learn_at = err ? record.offset : record.offset + 1; /* past holes also when it is cold */
+        if (err == E_NOT_FOUND)
+            r->learn_at = end;
+        else if (!err || err == E_CORRUPT || err == E_COLD)
+            r->learn_at = record.offset + !err; /* past a hole, also when it is cold */
         if (err && err != E_NOT_FOUND && err != E_CORRUPT)
             return err;
     }

@@ -842,6 +842,38 @@ TEST(priorities_are_known_again_after_a_crash)
     test_core_end(&t);
 }
 
+/* From files, whose reads end at batches that hold settles and no message. */
+TEST(priorities_are_learned_from_files_past_what_is_no_message)
+{
+    enum { MESSAGES = 1200 };
+    struct test_core t;
+    struct delivery d;
+    char body[1025];
+    test_core_init(&t);
+    test_core_close(&t);
+    t.config.store.cache_bytes = 1;
+    t.config.store.journal_max_bytes = 1 << 20;
+    t.config.store.segment_bytes = 32 << 10;
+    expect_ok(test_core_open(&t));
+    test_with_number("x-max-priority", 3);
+    test_make_queue(&t, "q", true);
+    for (int i = 0; i < MESSAGES; i++) {
+        snprintf(body, sizeof body, "%-1024d", i);
+        publish_at(&t, "q", body, (uint8_t)(i % 4));
+        if (i % 3)
+            continue;
+        test_core_settle(&t);
+        expect_ok(test_get(&t, "q", &d));
+        test_core_settle(&t);
+    }
+    test_core_reopen(&t);
+    int count = 0;
+    while (test_get(&t, "q", &d) == OK)
+        count++;
+    expect_int(count, MESSAGES - MESSAGES / 3);
+    test_core_end(&t);
+}
+
 /* Against a list that is searched. */
 TEST(a_queue_by_priority_equals_a_sorted_list)
 {
