@@ -5,8 +5,6 @@
 #include "cli/commands.h"
 #include "cli/lines.h"
 
-#define NAME_ARGUMENTS .positional_least = 1, .positional_most = 1
-
 /* A number that may be given, -1 to take the limit away; NULL: not given. */
 static enum err put_limit(const struct common *common, const struct admin_object *limits,
                           const char *limit, const char *value)
@@ -32,7 +30,7 @@ static enum err put_limit(const struct common *common, const struct admin_object
 struct vhost_options {
     struct common common;
     const char *description, *tags, *queue_type, *max_queues, *max_connections;
-    bool if_not_exists, if_exists;
+    bool if_not_exists;
 };
 
 static void vhost_options_init(struct vhost_options *o)
@@ -55,24 +53,14 @@ int vhost_list_run(int argc, char **argv)
 
 int vhost_show_run(int argc, char **argv)
 {
-    struct vhost_options o;
-    const char *positionals[POSITIONALS_MAX];
-    int exit_code;
-    const struct flag flags[] = {API_FLAGS(o.common)};
-    const struct arguments a = {
+    static const struct naming naming = {
         .synopsis = "vhost show NAME [options]",
         .about = "Show one vhost.",
-        .examples = "",
-        .flags = flags,
-        .flag_count = sizeof flags / sizeof flags[0],
-        NAME_ARGUMENTS,
+        .kind = "vhost",
+        .collection = "vhosts",
     };
 
-    vhost_options_init(&o);
-    if (!cli_begin(&a, argc, argv, positionals, &o.common, &exit_code))
-        return exit_code;
-    struct admin_object vhost = {"vhost", "vhosts", NULL, positionals[0]};
-    return admin_show(&o.common, &vhost);
+    return naming_show_run(&naming, argc, argv);
 }
 
 static json_t *vhost_body(const struct vhost_options *o)
@@ -161,27 +149,14 @@ int vhost_alter_run(int argc, char **argv)
 
 int vhost_delete_run(int argc, char **argv)
 {
-    struct vhost_options o;
-    const char *positionals[POSITIONALS_MAX];
-    int exit_code;
-    const struct flag flags[] = {
-        {"if-exists", FLAG_BOOL, "", "do nothing when there is none", &o.if_exists},
-        API_FLAGS(o.common),
-    };
-    const struct arguments a = {
+    static const struct naming naming = {
         .synopsis = "vhost delete NAME [options]",
         .about = "Delete a vhost with its queues, exchanges, messages and permissions.",
-        .examples = "",
-        .flags = flags,
-        .flag_count = sizeof flags / sizeof flags[0],
-        NAME_ARGUMENTS,
+        .kind = "vhost",
+        .collection = "vhosts",
     };
 
-    vhost_options_init(&o);
-    if (!cli_begin(&a, argc, argv, positionals, &o.common, &exit_code))
-        return exit_code;
-    struct admin_object vhost = {"vhost", "vhosts", NULL, positionals[0]};
-    return admin_delete(&o.common, &vhost, "", o.if_exists);
+    return naming_delete_run(&naming, argc, argv);
 }
 
 /* ---- users ---- */
@@ -189,7 +164,7 @@ int vhost_delete_run(int argc, char **argv)
 struct user_options {
     struct common common;
     const char *password, *password_hash, *tags, *max_connections, *max_channels;
-    bool no_password, if_not_exists, if_exists;
+    bool no_password, if_not_exists;
 };
 
 static void user_options_init(struct user_options *o)
@@ -212,24 +187,14 @@ int user_list_run(int argc, char **argv)
 
 int user_show_run(int argc, char **argv)
 {
-    struct user_options o;
-    const char *positionals[POSITIONALS_MAX];
-    int exit_code;
-    const struct flag flags[] = {API_FLAGS(o.common)};
-    const struct arguments a = {
+    static const struct naming naming = {
         .synopsis = "user show NAME [options]",
         .about = "Show one user.",
-        .examples = "",
-        .flags = flags,
-        .flag_count = sizeof flags / sizeof flags[0],
-        NAME_ARGUMENTS,
+        .kind = "user",
+        .collection = "users",
     };
 
-    user_options_init(&o);
-    if (!cli_begin(&a, argc, argv, positionals, &o.common, &exit_code))
-        return exit_code;
-    struct admin_object user = {"user", "users", NULL, positionals[0]};
-    return admin_show(&o.common, &user);
+    return naming_show_run(&naming, argc, argv);
 }
 
 /* "-" is a line of the standard input: what is typed as an argument everybody on the machine sees. */
@@ -389,25 +354,12 @@ int user_alter_run(int argc, char **argv)
 
 int user_delete_run(int argc, char **argv)
 {
-    struct user_options o;
-    const char *positionals[POSITIONALS_MAX];
-    int exit_code;
-    const struct flag flags[] = {
-        {"if-exists", FLAG_BOOL, "", "do nothing when there is none", &o.if_exists},
-        API_FLAGS(o.common),
-    };
-    const struct arguments a = {
+    static const struct naming naming = {
         .synopsis = "user delete NAME [options]",
         .about = "Delete a user and its permissions.",
-        .examples = "",
-        .flags = flags,
-        .flag_count = sizeof flags / sizeof flags[0],
-        NAME_ARGUMENTS,
+        .kind = "user",
+        .collection = "users",
     };
 
-    user_options_init(&o);
-    if (!cli_begin(&a, argc, argv, positionals, &o.common, &exit_code))
-        return exit_code;
-    struct admin_object user = {"user", "users", NULL, positionals[0]};
-    return admin_delete(&o.common, &user, "", o.if_exists);
+    return naming_delete_run(&naming, argc, argv);
 }

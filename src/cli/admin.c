@@ -27,6 +27,18 @@ enum err admin_put_pairs(json_t *object, const char *flag, const struct flag_lis
     return OK;
 }
 
+enum err admin_read_arguments(const struct flag_list *pairs, json_t **out)
+{
+    *out = json_object();
+    enum err err = admin_put_pairs(*out, "arg", pairs);
+
+    if (err) {
+        json_decref(*out);
+        *out = NULL;
+    }
+    return err;
+}
+
 /* ---- finding ---- */
 
 static enum err ask_object(const struct common *common, const struct admin_object *o,
@@ -202,4 +214,55 @@ int listing_run(const struct listing *l, int argc, char **argv)
         return admin_failed(err);
     output_rows(rows, l->columns, common_wants_json(&common));
     return EXIT_CODE_OK;
+}
+
+/* ---- show, delete ---- */
+
+int naming_show_run(const struct naming *n, int argc, char **argv)
+{
+    struct common common;
+    const char *vhost = "/", *positionals[POSITIONALS_MAX];
+    int exit_code;
+    const struct flag flags[] = {VHOST_FLAG(vhost), API_FLAGS(common)};
+    const struct arguments a = {
+        .synopsis = n->synopsis,
+        .about = n->about,
+        .examples = "",
+        .flags = flags + !n->takes_vhost,
+        .flag_count = sizeof flags / sizeof flags[0] - !n->takes_vhost,
+        NAME_ARGUMENTS,
+    };
+
+    common_init(&common);
+    if (!cli_begin(&a, argc, argv, positionals, &common, &exit_code))
+        return exit_code;
+    struct admin_object object = {n->kind, n->collection, n->takes_vhost ? vhost : NULL,
+                                  positionals[0]};
+    return admin_show(&common, &object);
+}
+
+int naming_delete_run(const struct naming *n, int argc, char **argv)
+{
+    struct common common;
+    const char *positionals[POSITIONALS_MAX];
+    bool if_exists = false;
+    int exit_code;
+    const struct flag flags[] = {
+        {"if-exists", FLAG_BOOL, "", "do nothing when there is none", &if_exists},
+        API_FLAGS(common),
+    };
+    const struct arguments a = {
+        .synopsis = n->synopsis,
+        .about = n->about,
+        .examples = "",
+        .flags = flags,
+        .flag_count = sizeof flags / sizeof flags[0],
+        NAME_ARGUMENTS,
+    };
+
+    common_init(&common);
+    if (!cli_begin(&a, argc, argv, positionals, &common, &exit_code))
+        return exit_code;
+    struct admin_object object = {n->kind, n->collection, NULL, positionals[0]};
+    return admin_delete(&common, &object, "", if_exists);
 }

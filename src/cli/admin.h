@@ -26,6 +26,17 @@ struct listing {
 /* A whole `list` command; returns the exit code. */
 int listing_run(const struct listing *l, int argc, char **argv);
 
+/* A command that names one object and asks for nothing else of its own. */
+struct naming {
+    const char *synopsis, *about;
+    const char *kind, *collection; /* of struct admin_object */
+    bool takes_vhost;
+};
+/* A whole `show` command; returns the exit code. */
+int naming_show_run(const struct naming *n, int argc, char **argv);
+/* A whole `delete` command, with --if-exists, for a kind that belongs to no vhost. */
+int naming_delete_run(const struct naming *n, int argc, char **argv);
+
 /* ---- steps of commands ---- */
 
 /* *out is a new reference. E_NOT_FOUND names the nearest object. */
@@ -57,6 +68,11 @@ int admin_failed(enum err err);
 
 /* "x-max-length=10" into `object`: the value is JSON where it can be read as JSON, else text. */
 must_use enum err admin_put_pairs(json_t *object, const char *flag, const struct flag_list *pairs);
+/* All --arg of a command as an object, a new reference; NULL with an error. */
+must_use enum err admin_read_arguments(const struct flag_list *pairs, json_t **out);
+
+/* Of a command that takes one name. */
+#define NAME_ARGUMENTS .positional_least = 1, .positional_most = 1
 
 #define VHOST_FLAG(to)                                                                             \
     {                                                                                              \

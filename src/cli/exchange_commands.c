@@ -41,37 +41,25 @@ int exchange_list_run(int argc, char **argv)
 
 int exchange_show_run(int argc, char **argv)
 {
-    struct exchange_options o;
-    const char *positionals[POSITIONALS_MAX];
-    int exit_code;
-    const struct flag flags[] = {VHOST_FLAG(o.vhost), API_FLAGS(o.common)};
-    const struct arguments a = {
+    static const struct naming naming = {
         .synopsis = "exchange show NAME [options]",
         .about = "Show one exchange.",
-        .examples = "",
-        .flags = flags,
-        .flag_count = sizeof flags / sizeof flags[0],
-        .positional_least = 1,
-        .positional_most = 1,
+        .kind = "exchange",
+        .collection = "exchanges",
+        .takes_vhost = true,
     };
 
-    exchange_options_init(&o);
-    if (!cli_begin(&a, argc, argv, positionals, &o.common, &exit_code))
-        return exit_code;
-    struct admin_object exchange = exchange_of(&o, positionals[0]);
-    return admin_show(&o.common, &exchange);
+    return naming_show_run(&naming, argc, argv);
 }
 
 static int create_exchange(const struct exchange_options *o, const char *name)
 {
     struct admin_object exchange = exchange_of(o, name);
-    json_t *arguments = json_object();
+    json_t *arguments;
 
-    enum err err = admin_put_pairs(arguments, "arg", &o->arguments);
-    if (err) {
-        json_decref(arguments);
+    enum err err = admin_read_arguments(&o->arguments, &arguments);
+    if (err)
         return admin_failed(err);
-    }
     json_t *body =
         json_pack("{s:s, s:b, s:b, s:b, s:o}", "type", o->type, "durable", !o->transient,
                   "auto_delete", o->auto_delete, "internal", o->internal, "arguments", arguments);
@@ -99,8 +87,7 @@ int exchange_create_run(int argc, char **argv)
         .examples = "  pabal exchange create events --type topic --arg alternate-exchange=rest\n",
         .flags = flags,
         .flag_count = sizeof flags / sizeof flags[0],
-        .positional_least = 1,
-        .positional_most = 1,
+        NAME_ARGUMENTS,
     };
 
     exchange_options_init(&o);
@@ -126,8 +113,7 @@ int exchange_delete_run(int argc, char **argv)
         .examples = "",
         .flags = flags,
         .flag_count = sizeof flags / sizeof flags[0],
-        .positional_least = 1,
-        .positional_most = 1,
+        NAME_ARGUMENTS,
     };
 
     exchange_options_init(&o);
@@ -181,13 +167,11 @@ static const char *destination_kind(const struct binding_options *o)
 
 static int create_binding(const struct binding_options *o)
 {
-    json_t *arguments = json_object();
+    json_t *arguments;
 
-    enum err err = admin_put_pairs(arguments, "arg", &o->arguments);
-    if (err) {
-        json_decref(arguments);
+    enum err err = admin_read_arguments(&o->arguments, &arguments);
+    if (err)
         return admin_failed(err);
-    }
     json_t *body = json_pack("{s:s, s:o}", "routing_key", o->key, "arguments", arguments);
     err = manage_ask(&o->common, body, NULL, "POST bindings/%s/e/%s/%s/%s", o->vhost, o->source,
                      destination_kind(o), o->destination);
@@ -250,14 +234,12 @@ static enum err find_binding(const struct binding_options *o, const json_t *argu
 
 static int delete_binding(const struct binding_options *o)
 {
-    json_t *arguments = json_object();
+    json_t *arguments;
     char *properties = NULL;
-    enum err err = admin_put_pairs(arguments, "arg", &o->arguments);
+    enum err err = admin_read_arguments(&o->arguments, &arguments);
 
-    if (err) {
-        json_decref(arguments);
+    if (err)
         return admin_failed(err);
-    }
     err = find_binding(o, arguments, &properties);
     if (!err)
         err = manage_ask(&o->common, NULL, NULL, "DELETE bindings/%s/e/%s/%s/%s/%s", o->vhost,

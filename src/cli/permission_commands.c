@@ -5,8 +5,6 @@
 #include "cli/admin.h"
 #include "cli/commands.h"
 
-#define NAME_ARGUMENTS .positional_least = 1, .positional_most = 1
-
 struct permission_options {
     struct common common;
     const char *vhost, *configure, *write, *read, *exchange;

@@ -85,8 +85,7 @@ int policy_show_run(int argc, char **argv)
         .examples = "",
         .flags = flags,
         .flag_count = sizeof flags / sizeof flags[0],
-        .positional_least = 1,
-        .positional_most = 1,
+        NAME_ARGUMENTS,
     };
 
     options_init(&o);
@@ -177,8 +176,7 @@ int policy_clear_run(int argc, char **argv)
         .examples = "",
         .flags = flags,
         .flag_count = sizeof flags / sizeof flags[0],
-        .positional_least = 1,
-        .positional_most = 1,
+        NAME_ARGUMENTS,
     };
 
     options_init(&o);
@@ -269,8 +267,7 @@ int definitions_import_run(int argc, char **argv)
         .examples = "  pabal definitions import definitions.json --vhost shop\n",
         .flags = flags,
         .flag_count = sizeof flags / sizeof flags[0],
-        .positional_least = 1,
-        .positional_most = 1,
+        NAME_ARGUMENTS,
     };
 
     common_init(&o.common);

@@ -50,29 +50,21 @@ static bool begin(const struct arguments *a, int argc, char **argv, struct queue
 
 int queue_show_run(int argc, char **argv)
 {
-    struct queue_options o;
-    struct admin_object queue;
-    int exit_code;
-    const struct flag flags[] = {VHOST_FLAG(o.vhost), API_FLAGS(o.common)};
-    const struct arguments a = {
+    static const struct naming naming = {
         .synopsis = "queue show NAME [options]",
         .about = "Show one queue.",
-        .examples = "",
-        .flags = flags,
-        .flag_count = sizeof flags / sizeof flags[0],
-        .positional_least = 1,
-        .positional_most = 1,
+        .kind = "queue",
+        .collection = "queues",
+        .takes_vhost = true,
     };
 
-    options_init(&o);
-    return begin(&a, argc, argv, &o, &queue, &exit_code) ? admin_show(&o.common, &queue)
-                                                         : exit_code;
+    return naming_show_run(&naming, argc, argv);
 }
 
 static int create_queue(const struct queue_options *o, const struct admin_object *queue)
 {
-    json_t *arguments = json_object();
-    enum err err = admin_put_pairs(arguments, "arg", &o->arguments);
+    json_t *arguments;
+    enum err err = admin_read_arguments(&o->arguments, &arguments);
 
     if (!err && o->type && json_object_set_new(arguments, "x-queue-type", json_string(o->type)))
         err = err_set(E_INVALID, "--type: not UTF-8");
@@ -105,8 +97,7 @@ int queue_create_run(int argc, char **argv)
         .examples = "  pabal queue create tasks --arg x-max-length=1000\n",
         .flags = flags,
         .flag_count = sizeof flags / sizeof flags[0],
-        .positional_least = 1,
-        .positional_most = 1,
+        NAME_ARGUMENTS,
     };
 
     options_init(&o);
@@ -140,8 +131,7 @@ int queue_delete_run(int argc, char **argv)
         .examples = "",
         .flags = flags,
         .flag_count = sizeof flags / sizeof flags[0],
-        .positional_least = 1,
-        .positional_most = 1,
+        NAME_ARGUMENTS,
     };
 
     options_init(&o);
@@ -162,8 +152,7 @@ int queue_purge_run(int argc, char **argv)
         .examples = "",
         .flags = flags,
         .flag_count = sizeof flags / sizeof flags[0],
-        .positional_least = 1,
-        .positional_most = 1,
+        NAME_ARGUMENTS,
     };
 
     options_init(&o);
@@ -185,8 +174,7 @@ int queue_sync_run(int argc, char **argv)
         .examples = "",
         .flags = flags,
         .flag_count = sizeof flags / sizeof flags[0],
-        .positional_least = 1,
-        .positional_most = 1,
+        NAME_ARGUMENTS,
     };
 
     options_init(&o);
@@ -216,8 +204,7 @@ int queue_get_run(int argc, char **argv)
         .examples = "  pabal queue get tasks --count 10 --keep --output json\n",
         .flags = flags,
         .flag_count = sizeof flags / sizeof flags[0],
-        .positional_least = 1,
-        .positional_most = 1,
+        NAME_ARGUMENTS,
     };
 
     options_init(&o);

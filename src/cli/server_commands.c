@@ -100,25 +100,14 @@ int connection_list_run(int argc, char **argv)
 
 int connection_show_run(int argc, char **argv)
 {
-    struct common common;
-    const char *positionals[POSITIONALS_MAX];
-    int exit_code;
-    const struct flag flags[] = {API_FLAGS(common)};
-    const struct arguments a = {
+    static const struct naming naming = {
         .synopsis = "connection show NAME [options]",
         .about = "Show a client's connection: the NAME that `pabal connection list` prints.",
-        .examples = "",
-        .flags = flags,
-        .flag_count = sizeof flags / sizeof flags[0],
-        .positional_least = 1,
-        .positional_most = 1,
+        .kind = "connection",
+        .collection = "connections",
     };
 
-    common_init(&common);
-    if (!cli_begin(&a, argc, argv, positionals, &common, &exit_code))
-        return exit_code;
-    struct admin_object connection = {"connection", "connections", NULL, positionals[0]};
-    return admin_show(&common, &connection);
+    return naming_show_run(&naming, argc, argv);
 }
 
 int connection_close_run(int argc, char **argv)
@@ -137,8 +126,7 @@ int connection_close_run(int argc, char **argv)
         .examples = "  pabal connection close '127.0.0.1:45648 -> 127.0.0.1:5672'\n",
         .flags = flags,
         .flag_count = sizeof flags / sizeof flags[0],
-        .positional_least = 1,
-        .positional_most = 1,
+        NAME_ARGUMENTS,
     };
 
     common_init(&common);
