@@ -6,28 +6,11 @@
 #include "broker/core_internal.h"
 #include "tests/test.h"
 
-static void submit(struct jobs *jobs, enum lane lane, struct job *job)
-{
-    struct test_core *t = container_of(jobs, struct test_core, jobs);
-    t->sim->submit(t->sim, lane, job);
-}
-
-static bool poll(struct jobs *jobs)
-{
-    struct test_core *t = container_of(jobs, struct test_core, jobs);
-    return sim_jobs_step(t->sim, &t->random);
-}
-
-static void no_free(struct jobs *jobs)
-{
-    (void)jobs;
-}
-
 enum err test_core_open(struct test_core *t)
 {
     t->sim = sim_jobs_new();
-    t->jobs = (struct jobs){.submit = submit, .poll = poll, .free = no_free};
-    enum err err = core_open(&t->config, t->disk, &t->jobs, &t->core);
+    sim_stepper_init(&t->stepper, t->sim, &t->random);
+    enum err err = core_open(&t->config, t->disk, &t->stepper.jobs, &t->core);
     if (err) {
         sim_jobs_free(t->sim);
         t->sim = NULL;

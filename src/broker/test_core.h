@@ -13,8 +13,8 @@
 struct test_core {
     struct core_config config; /* change before opening again */
     struct disk *disk;
-    struct jobs jobs; /* poll() also lets the simulated jobs run */
     struct jobs *sim;
+    struct sim_stepper stepper; /* what the core has for its jobs */
     struct random random;
     struct core *core;
     int64_t now_ns, wall_ms;

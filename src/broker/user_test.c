@@ -225,7 +225,7 @@ TEST(deleting_a_user_closes_its_sessions_some_each_turn)
         test_core_turn(&t);
     expect_int(sessions[0].closed, 0); /* not durable yet */
     while (sessions[0].closed == 0) {
-        t.jobs.poll(&t.jobs);
+        jobs_poll(&t.stepper.jobs);
         test_core_turn(&t);
     }
     expect_string(sessions[0].reason, "user 'a' is deleted");

@@ -139,7 +139,7 @@ TEST(deleting_a_vhost_takes_turns_and_leaves_nothing)
     expect_err(vhost_create(t.core, B("v"), &(struct vhost_spec){0}, &vhost), E_LOCKED);
     expect_err_text("vhost 'v' is being deleted");
     for (; vhost_lookup(t.core, B("v")) && turns < 10000; turns++) {
-        t.jobs.poll(&t.jobs);
+        jobs_poll(&t.stepper.jobs);
         test_core_turn(&t);
     }
     expect_true(turns > 10);
@@ -171,7 +171,7 @@ TEST(a_deletion_goes_on_after_a_crash_wherever_that_came)
         expect_ok(vhost_delete(vhost));
         test_core_turn(&t);
         for (int i = 0; i < turns_before; i++) {
-            t.jobs.poll(&t.jobs);
+            jobs_poll(&t.stepper.jobs);
             test_core_turn(&t);
         }
         test_core_crash(&t);

@@ -159,3 +159,30 @@ struct jobs *sim_jobs_new(void)
     s->jobs = (struct jobs){.submit = sim_submit, .poll = sim_poll, .free = sim_jobs_free};
     return &s->jobs;
 }
+
+/* ---- stepping by polls ---- */
+
+static void stepper_submit(struct jobs *jobs, enum lane lane, struct job *job)
+{
+    jobs_submit(container_of(jobs, struct sim_stepper, jobs)->sim, lane, job);
+}
+
+static bool stepper_poll(struct jobs *jobs)
+{
+    struct sim_stepper *s = container_of(jobs, struct sim_stepper, jobs);
+    return sim_jobs_step(s->sim, s->random);
+}
+
+static void stepper_free(struct jobs *jobs)
+{
+    (void)jobs;
+}
+
+void sim_stepper_init(struct sim_stepper *s, struct jobs *sim, struct random *random)
+{
+    *s = (struct sim_stepper){
+        .jobs = {.submit = stepper_submit, .poll = stepper_poll, .free = stepper_free},
+        .sim = sim,
+        .random = random,
+    };
+}

@@ -23,6 +23,15 @@ void sim_jobs_drain(struct jobs *);
 /* Throw away what waits without running it, as a crash does. `drop` frees a job; it may be NULL. */
 void sim_jobs_drop(struct jobs *, void (*drop)(struct job *));
 
+/* The same jobs for who does nothing but poll, as a core that opens: each poll() is a step. It lives in
+ * the one who uses it, and frees nothing. */
+struct sim_stepper {
+    struct jobs jobs;
+    struct jobs *sim;
+    struct random *random;
+};
+void sim_stepper_init(struct sim_stepper *, struct jobs *sim, struct random *random);
+
 size_t sim_jobs_waiting_count(const struct jobs *); /* submitted, not run */
 size_t sim_jobs_ended_count(const struct jobs *);   /* run, done() not called */
 

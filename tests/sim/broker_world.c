@@ -21,23 +21,6 @@ void world_complain(struct world *w, const char *format, ...)
 
 /* ---- life ---- */
 
-static void submit(struct jobs *jobs, enum lane lane, struct job *job)
-{
-    struct world *w = container_of(jobs, struct world, jobs);
-    w->sim->submit(w->sim, lane, job);
-}
-
-static bool poll(struct jobs *jobs)
-{
-    struct world *w = container_of(jobs, struct world, jobs);
-    return sim_jobs_step(w->sim, &w->random);
-}
-
-static void no_free(struct jobs *jobs)
-{
-    (void)jobs;
-}
-
 static void configure(struct core_config *c, struct random *random)
 {
     store_config_default(&c->store);
@@ -80,8 +63,8 @@ enum err world_open(struct world *w)
 {
     w->config.random_seed = random_u64(&w->random); /* a topic's id is never drawn twice */
     w->sim = sim_jobs_new();
-    w->jobs = (struct jobs){.submit = submit, .poll = poll, .free = no_free};
-    enum err err = core_open(&w->config, w->disk, &w->jobs, &w->core);
+    sim_stepper_init(&w->stepper, w->sim, &w->random);
+    enum err err = core_open(&w->config, w->disk, &w->stepper.jobs, &w->core);
     if (err) {
         sim_jobs_drop(w->sim, NULL);
         sim_jobs_free(w->sim);

@@ -28,8 +28,8 @@ struct world {
     struct random random;
     struct core_config config;
     struct disk *disk;
-    struct jobs jobs; /* poll() lets the simulated jobs run, as far as somebody waits for them */
     struct jobs *sim;
+    struct sim_stepper stepper; /* what the core has for its jobs */
     struct core *core;
     struct vhost *vhost;
     struct model *model;

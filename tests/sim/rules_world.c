@@ -52,24 +52,6 @@ static struct bytes B(const char *s) {
 
 /* ---- life ---- */
 
-static void
-submit(struct jobs *jobs, enum lane lane, struct job *job)
-{
-    struct rules_world *w = container_of(jobs, struct rules_world, jobs);
-    w->sim->submit(w->sim, lane, job);
-}
-
-static bool poll(struct jobs *jobs)
-{
-    struct rules_world *w = container_of(jobs, struct rules_world, jobs);
-    return sim_jobs_step(w->sim, &w->random);
-}
-
-static void no_free(struct jobs *jobs)
-{
-    (void)jobs;
-}
-
 void rules_init(struct rules_world *w, uint64_t seed, struct disk *disk)
 {
     memset(w, 0, sizeof *w);
@@ -116,8 +98,8 @@ enum err rules_open(struct rules_world *w)
 {
     w->config.random_seed = random_u64(&w->random);
     w->sim = sim_jobs_new();
-    w->jobs = (struct jobs){.submit = submit, .poll = poll, .free = no_free};
-    enum err err = core_open(&w->config, w->disk, &w->jobs, &w->core);
+    sim_stepper_init(&w->stepper, w->sim, &w->random);
+    enum err err = core_open(&w->config, w->disk, &w->stepper.jobs, &w->core);
     if (err) {
         sim_jobs_drop(w->sim, NULL);
         sim_jobs_free(w->sim);

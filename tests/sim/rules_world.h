@@ -50,8 +50,8 @@ struct rules_world {
     struct random random;
     struct core_config config;
     struct disk *disk;
-    struct jobs jobs; /* poll() lets the simulated jobs run */
     struct jobs *sim;
+    struct sim_stepper stepper; /* what the core has for its jobs */
     struct core *core;
     struct vhost *vhost;
     struct queue *places[PLACES];
