@@ -389,15 +389,6 @@ uint32_t amqp_client_frame_max(const struct amqp_client *c)
 
 /* ---- methods ---- */
 
-enum err amqp_client_declare(struct amqp_client *c, const char *queue, bool passive, bool durable,
-                             struct amqp_queue_declare_ok *out)
-{
-    struct amqp_queue_declare declare = {
-        .queue = bytes_from_string(queue), .passive = passive, .durable = durable};
-
-    return amqp_client_call(c, AMQP_QUEUE_DECLARE, &declare, AMQP_QUEUE_DECLARE_OK, out);
-}
-
 enum err amqp_client_confirm_select(struct amqp_client *c)
 {
     struct amqp_confirm_select select = {0};

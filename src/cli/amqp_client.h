@@ -74,8 +74,6 @@ must_use enum err amqp_client_next(struct amqp_client *c, int64_t timeout_ns,
 must_use enum err amqp_client_content(struct amqp_client *c, struct bytes *out_properties,
                                       struct bytes *out_body);
 
-must_use enum err amqp_client_declare(struct amqp_client *c, const char *queue, bool passive,
-                                      bool durable, struct amqp_queue_declare_ok *out);
 must_use enum err amqp_client_confirm_select(struct amqp_client *c);
 must_use enum err amqp_client_qos(struct amqp_client *c, uint16_t prefetch);
 /* Sends only: deliveries may overtake consume-ok, which is one more method to the caller. */

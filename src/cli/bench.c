@@ -13,7 +13,7 @@ enum {
     IN_FIRST_BYTES = 64 * 1024,
     IN_READ_BYTES = 16 * 1024, /* room that a receive must have */
     EVENTS_MAX = 256,
-    MANY_SENDERS = 256,
+    MANY_CONNS = 256,
 };
 
 static const int64_t SECOND_NS = 1000000000;
@@ -270,11 +270,16 @@ static void say_progress(struct bench *b)
     b->progress_ns += b->plan.interval_ns;
 }
 
+static uint64_t copies_of(const struct bench *b)
+{
+    return b->plan.copies ? (uint64_t)b->plan.copies : 1;
+}
+
 static bool has_drained(const struct bench *b, struct bench_conn **conns, size_t count)
 {
     if (b->now_ns >= b->drain_end_ns)
         return true;
-    if (b->plan.goal == BENCH_RECEIVED && b->all.sent > b->all.received)
+    if (b->plan.goal == BENCH_RECEIVED && b->all.sent * copies_of(b) > b->all.received)
         return false;
     for (size_t i = 0; i < count; i++)
         if (pending_bytes(conns[i]) || !conns[i]->is_idle(conns[i]))
@@ -299,10 +304,11 @@ static bool is_over(struct bench *b, struct bench_conn **conns, size_t count)
 /* When the loop must turn again without an event. */
 static int64_t next_turn_ns(const struct bench *b, struct bench_conn **conns, size_t count)
 {
-    int64_t tick_ns = count > MANY_SENDERS ? TICK_MANY_NS : TICK_FEW_NS;
     int64_t at_ns = b->now_ns + SECOND_NS / 10;
 
-    for (size_t i = 0; i < count && count <= MANY_SENDERS; i++) {
+    if (count > MANY_CONNS)
+        return b->next_pass_ns;
+    for (size_t i = 0; i < count; i++) {
         if (conns[i]->is_hungry)
             return b->now_ns;
         if (!conns[i]->is_sender || conns[i]->is_full || b->plan.rate == 0)
@@ -310,26 +316,48 @@ static int64_t next_turn_ns(const struct bench *b, struct bench_conn **conns, si
         int64_t due_ns = bench_peek_stamp(conns[i]) + conns[i]->hold_ns;
         at_ns = due_ns < at_ns ? due_ns : at_ns;
     }
-    if (count > MANY_SENDERS)
-        return b->now_ns + tick_ns;
-    return at_ns < b->now_ns + tick_ns ? b->now_ns + tick_ns : at_ns;
+    return at_ns < b->now_ns + TICK_FEW_NS ? b->now_ns + TICK_FEW_NS : at_ns;
+}
+
+static enum err look_at_all(struct bench *b, struct bench_conn **conns, size_t count)
+{
+    enum err err = OK;
+
+    if (count > MANY_CONNS && b->now_ns < b->next_pass_ns)
+        return OK;
+    b->next_pass_ns = b->now_ns + TICK_MANY_NS;
+    for (size_t i = 0; i < count && !err; i++)
+        err = fill_and_flush(conns[i]);
+    return err;
 }
 
 static enum err turn(struct bench *b, struct bench_conn **conns, size_t count)
 {
     struct stream_event events[EVENTS_MAX];
-    enum err err = OK;
 
-    for (size_t i = 0; i < count && !err; i++)
-        err = fill_and_flush(conns[i]);
+    enum err err = look_at_all(b, conns, count);
     if (err)
         return err;
     size_t ready = stream_set_wait(b->set, next_turn_ns(b, conns, count), events, EVENTS_MAX);
     b->now_ns = clock_now_ns();
-    for (size_t i = 0; i < ready && !err; i++)
+    for (size_t i = 0; i < ready && !err; i++) {
         if (events[i].readable)
             err = receive(events[i].ctx);
+        if (!err && count > MANY_CONNS)
+            err = fill_and_flush(events[i].ctx);
+    }
     return err;
+}
+
+/* Nothing is sent, and nothing is waited for: the connections are only there. */
+static void settle(struct bench *b, size_t count)
+{
+    struct stream_event none[1];
+
+    if (b->plan.says_marks)
+        fprintf(stderr, "open %zu\n", count);
+    if (b->plan.settle_ns)
+        (void)stream_set_wait(b->set, clock_now_ns() + b->plan.settle_ns, none, 1);
 }
 
 static void begin(struct bench *b, struct bench_conn **conns, size_t count)
@@ -362,6 +390,7 @@ static enum err check_stall(struct bench *b)
 
 enum err bench_run(struct bench *b, struct bench_conn **conns, size_t count)
 {
+    settle(b, count);
     begin(b, conns, count);
     while (!is_over(b, conns, count)) {
         enum err err = turn(b, conns, count);
@@ -371,6 +400,8 @@ enum err bench_run(struct bench *b, struct bench_conn **conns, size_t count)
             return err;
         say_progress(b);
     }
+    if (b->plan.says_marks)
+        fprintf(stderr, "done\n");
     return OK;
 }
 

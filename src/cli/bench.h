@@ -30,15 +30,22 @@ struct bench_plan {
     const char *scenario; /* for the report */
     enum bench_goal goal;
     int64_t duration_ns, warmup_ns, drain_ns;
+    int64_t settle_ns;     /* idle before that, with all connections open */
+    int64_t copies;        /* how often each message is received; 0 as 1 */
     int64_t message_count; /* stop when so many have come back; 0: by time */
     int64_t rate;          /* messages a second, all connections together; 0: as fast as it goes */
     int64_t size_bytes;    /* of a message's value */
     int64_t interval_ns;   /* of progress lines on stderr; 0: none */
+    bool says_marks;       /* "open" and "done" on stderr, for who measures the server meanwhile */
 };
 
 #define BENCH_FLAGS(plan)                                                                          \
     {"duration", FLAG_DURATION, "TIME", "how long to measure [10s]", &(plan).duration_ns},         \
         {"warmup", FLAG_DURATION, "TIME", "how long before that [2s]", &(plan).warmup_ns},         \
+        {"settle", FLAG_DURATION, "TIME", "be idle before, all connections open [0]",              \
+         &(plan).settle_ns},                                                                       \
+        {"marks", FLAG_BOOL, "", "say `open` and `done` on stderr, around the load",               \
+         &(plan).says_marks},                                                                      \
         {"messages", FLAG_INT, "N", "stop after N messages, without warm-up",                      \
          &(plan).message_count},                                                                   \
         {"rate", FLAG_INT, "N", "messages a second; 0 as fast as it goes [0]", &(plan).rate},      \
@@ -75,6 +82,7 @@ struct bench {
     uint64_t seen_count; /* what had been counted at seen_ns, to notice a stall */
     int64_t seen_ns;
     int64_t drain_end_ns;
+    int64_t next_pass_ns; /* with many connections: when all are looked at again */
     bool is_sending;
     struct bench_stats progress;
     int64_t progress_ns;
@@ -110,7 +118,8 @@ void bench_reset(struct bench *b);
 void bench_conn_init(struct bench_conn *c, struct bench *b, struct stream *stream);
 void bench_conn_reset(struct bench_conn *c);
 
-/* Run the plan over the connections. */
+/* Run the plan over the connections. With a few, each turn looks at all of them; with many, a turn
+ * looks at those from which something came, and a tick at all. */
 must_use enum err bench_run(struct bench *b, struct bench_conn **conns, size_t count);
 
 /* How many messages are due now, at most `most`. */
