@@ -18,11 +18,17 @@ struct commit *commit_new(struct store *s)
     return c;
 }
 
-static struct staged *open_record(struct store *s)
+static struct staged *open_record(const struct store *s)
 {
-    struct commit *c = s->staging;
+    const struct commit *c = s->staging;
     struct staged *r = c->records.count ? &vec_last(&c->records) : NULL;
     return r && r->size > 0 && r->address + r->size > r->file->base + r->file->used ? r : NULL;
+}
+
+uint64_t stage_bytes(const struct store *s)
+{
+    const struct staged *r = open_record(s);
+    return s->journal_lane.staged_bytes + s->direct_lane.staged_bytes + (r ? r->size : 0);
 }
 
 static uint64_t room_in_file(const struct journal_file *f, uint64_t at)

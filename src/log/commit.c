@@ -199,14 +199,15 @@ static bool commit_has_files(const struct commit *c)
     return true;
 }
 
+/* While another one is under way the record stays open: what the turns bring meanwhile is one write. */
 static void start_commit(struct store *s)
 {
-    stage_close_record(s);
     struct commit *c = s->staging;
     c->sync = c->sync || s->journal_lane.promised_sync;
     bool only_sync = c->sync && s->journal_lane.synced < s->journal_lane.done;
     if (s->in_flight || (c->records.count == 0 && !only_sync) || !commit_has_files(c))
         return;
+    stage_close_record(s);
     for (size_t i = 0; i < c->records.count; i++)
         if (c->records.items[i].file->state == JOURNAL_READY)
             c->records.items[i].file->state = JOURNAL_ACTIVE;
@@ -482,8 +483,7 @@ struct ticket log_last_ticket(const struct log *log)
 
 bool store_is_behind(const struct store *s)
 {
-    return s->journal_lane.staged_bytes + s->direct_lane.staged_bytes > s->config.backlog_bytes ||
-           space_is_uncertain(s);
+    return stage_bytes(s) > s->config.backlog_bytes || space_is_uncertain(s);
 }
 
 bool store_is_frozen(const struct store *s)

@@ -296,7 +296,7 @@ uint64_t journal_free_bytes(const struct store *s)
     for (struct list *n = s->journal.files.prev; n != &s->journal.files; n = n->prev) {
         struct journal_file *f = container_of(n, struct journal_file, node);
         if (f->used > 0)
-            return sum + (f->size - f->used);
+            return sum + (f->base + f->size - journal_end_address(s));
         sum += f->size;
     }
     return sum;
@@ -312,7 +312,7 @@ struct journal_file *journal_file_at(struct store *s, uint64_t address)
     return NULL;
 }
 
-struct journal_file *journal_newest_file(struct store *s)
+struct journal_file *journal_newest_file(const struct store *s)
 {
     for (struct list *n = s->journal.files.prev; n != &s->journal.files; n = n->prev) {
         struct journal_file *f = container_of(n, struct journal_file, node);
@@ -322,7 +322,7 @@ struct journal_file *journal_newest_file(struct store *s)
     return NULL;
 }
 
-uint64_t journal_end_address(struct store *s)
+uint64_t journal_end_address(const struct store *s)
 {
     const struct commit *c = s->staging;
     if (c && c->records.count) {

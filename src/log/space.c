@@ -236,7 +236,7 @@ void space_shrink_when_idle(struct store *s)
 /* What was appended may take its room twice: in the journal, and in a segment. */
 static uint64_t unseen_bytes(const struct store *s)
 {
-    return 2 * (s->unseen_bytes + s->journal_lane.staged_bytes + s->direct_lane.staged_bytes);
+    return 2 * (s->unseen_bytes + stage_bytes(s));
 }
 
 /* Above the reserve, as seen last. */

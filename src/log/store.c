@@ -342,7 +342,7 @@ void store_stats(const struct store *s, struct store_stats *out)
         .journal_files = s->journal.file_count,
         .cached_bytes = s->journal_window.bytes + s->direct_window.bytes,
         .memory_level_bytes = s->memory_bytes,
-        .staged_bytes = s->journal_lane.staged_bytes + s->direct_lane.staged_bytes,
+        .staged_bytes = stage_bytes(s),
         .direct_logs = s->direct_count,
         .unmarked_direct_bytes = s->unmarked_bytes,
     };

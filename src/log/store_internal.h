@@ -321,12 +321,12 @@ struct round {
 };
 
 struct lane_progress {
-    uint64_t staging; /* number that what is appended now will get */
-    uint64_t done;    /* the newest number that has ended: written */
-    uint64_t synced;  /* the newest number that is synced */
-    uint64_t staged_bytes;
-    bool promised;      /* `staging` was given out by log_next_ticket() */
-    bool promised_sync; /* to somebody who waits for a sync */
+    uint64_t staging;      /* number that what is appended now will get */
+    uint64_t done;         /* the newest number that has ended: written */
+    uint64_t synced;       /* the newest number that is synced */
+    uint64_t staged_bytes; /* but for the record that is still open */
+    bool promised;         /* `staging` was given out by log_next_ticket() */
+    bool promised_sync;    /* to somebody who waits for a sync */
 };
 
 struct journal {
@@ -442,6 +442,7 @@ void pool_free(struct store *s);
 struct commit *commit_new(struct store *s);
 void commit_free(struct commit *c);
 void stage_close_record(struct store *s);
+uint64_t stage_bytes(const struct store *s); /* appended, and with no commit or round yet */
 void log_mark_dirty(struct log_state *l, uint64_t address);
 /* The newest row speaks of journal bytes that nothing keeps any more: among the first to get a new one,
  * before any journal file is renewed. */
@@ -514,7 +515,7 @@ void journal_note_carried(struct store *s, const struct journal_file *f, uint64_
 /* Nothing more goes into this file. */
 void journal_pass(struct store *s, struct journal_file *f);
 struct journal_file *journal_file_at(struct store *s, uint64_t address); /* NULL: none holds it */
-struct journal_file *journal_newest_file(struct store *s); /* that anything was staged into */
+struct journal_file *journal_newest_file(const struct store *s); /* that anything was staged into */
 void journal_prepare_more(struct store *s);
 /* Put an emptied file behind the newest, with a new generation. */
 void journal_renew(struct store *s, struct journal_file *f);
@@ -540,7 +541,7 @@ struct journal_file_header {
 must_use enum err journal_file_header_get(const uint8_t *p, struct journal_file_header *out);
 uint64_t journal_free_bytes(const struct store *s);
 /* The address behind everything staged: no later entry lies below it. */
-uint64_t journal_end_address(struct store *s);
+uint64_t journal_end_address(const struct store *s);
 
 /* table.c */
 void row_encode(struct log_state *l, uint8_t flags, struct text *out);

@@ -104,6 +104,33 @@ TEST(a_barrier_with_nothing_staged_is_done_at_the_end_of_the_turn)
     test_store_reset(&t);
 }
 
+TEST(what_turns_bring_while_a_commit_is_under_way_is_one_write)
+{
+    struct test_store t;
+    open_new(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    append(log, "a");
+    test_store_settle(&t);
+    append(log, "b");
+    store_flush(t.store);
+    for (int i = 0; i < 5; i++) {
+        append(log, "c");
+        store_flush(t.store);
+    }
+    expect_true(stage_bytes(t.store) >
+                5 * test_batch_one("c").size); /* what store_is_behind() sees */
+    const struct sim_disk_stats *stats = sim_disk_stats(t.disk);
+    uint64_t writes = stats->calls[SIM_WRITE], syncs = stats->calls[SIM_SYNC];
+    test_store_settle(&t);
+    expect_int(log->hw, 7);
+    expect_int(stats->calls[SIM_WRITE] - writes, 2);
+    expect_int(stats->calls[SIM_SYNC] - syncs, 2);
+    expect_int(stage_bytes(t.store), 0);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_string(test_store_values(&t, store_find(t.store, 7), 0), "a b c c c c c");
+    test_store_reset(&t);
+}
+
 TEST(a_log_of_level_os_commits_without_a_sync_and_is_synced_within_a_second)
 {
     struct test_store t;
