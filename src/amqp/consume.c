@@ -9,6 +9,7 @@
 #include "amqp/method.h"
 #include "amqp/reply_to.h"
 #include "amqp/send.h"
+#include "amqp/tracing.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "wire/amqp_table.h"
@@ -61,6 +62,8 @@ static void consumer_deliver(struct consumer *base, const struct delivery *d)
     list_remove(&consumer->node);
     list_push_back(&ch->consumers_by_turn, &consumer->node);
     send_deliver(ch->conn, ch->id, consumer->tag, tag, d);
+    if (channel_is_traced(ch))
+        tracing_delivered(ch, d);
 }
 
 static void consumer_free(struct amqp_consumer *consumer)

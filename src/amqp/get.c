@@ -3,6 +3,7 @@
 #include "amqp/deliveries.h"
 #include "amqp/method.h"
 #include "amqp/send.h"
+#include "amqp/tracing.h"
 
 static void send_got(struct channel *ch, const struct delivery *d, bool no_ack)
 {
@@ -13,6 +14,8 @@ static void send_got(struct channel *ch, const struct delivery *d, bool no_ack)
         deliveries_keep(ch, tag, d, NULL);
     channel_count_delivery(ch, d, no_ack ? COUNTER_get_no_ack : COUNTER_get);
     send_get_ok(ch->conn, ch->id, tag, left > UINT32_MAX ? UINT32_MAX : (uint32_t)left, d);
+    if (channel_is_traced(ch))
+        tracing_delivered(ch, d);
 }
 
 static void send_got_nothing(struct channel *ch)

@@ -8,6 +8,7 @@
 #include "amqp/properties.h"
 #include "amqp/reply_to.h"
 #include "amqp/send.h"
+#include "amqp/tracing.h"
 #include "amqp/tx.h"
 #include "base/metrics.h"
 #include "broker/extra_keys.h"
@@ -215,10 +216,10 @@ static void count_publish(struct channel *ch, struct exchange *exchange, size_t 
         metrics_add(METRIC_messages_received_confirm, 1);
 }
 
-static void store(struct channel *ch, struct command_publish *publish, struct exchange *exchange,
-                  struct route route)
+static void store(struct channel *ch, const struct command_publish *publish,
+                  struct exchange *exchange, struct route route)
 {
-    struct message *m = &publish->message;
+    const struct message *m = &publish->message;
     struct ticket ticket;
 
     count_publish(ch, exchange, route.count, m->body.size);
@@ -235,6 +236,40 @@ static void store(struct channel *ch, struct command_publish *publish, struct ex
         confirm_later(ch, ticket, m->persistent ? STAGE_COMMITTED : STAGE_WRITTEN);
 }
 
+typedef VEC(struct queue *) queue_list;
+
+/* Its copy is routed as well, and a route is valid until the next one: returns another one. */
+static struct route trace(const struct channel *ch, const struct message *m, struct route route,
+                          queue_list *queues)
+{
+    VEC(struct bytes) names = {0};
+
+    for (size_t i = 0; i < route.count; i++) {
+        vec_push(queues, route.queues[i]);
+        if (route.queues[i]->name.size) /* not one that keeps what is delayed */
+            vec_push(&names, route.queues[i]->name);
+    }
+    tracing_published(ch, m, names.items, names.count);
+    vec_reset(&names);
+    return (struct route){queues->items, queues->count};
+}
+
+/* Store it with these properties; traced it is as it came. */
+static void store_with(struct channel *ch, struct command_publish *publish,
+                       struct exchange *exchange, struct route route, struct bytes properties)
+{
+    struct message *m = &publish->message;
+    struct bytes came_with = m->properties;
+    queue_list queues = {0};
+
+    if (channel_is_traced(ch))
+        route = trace(ch, m, route, &queues);
+    m->properties = properties;
+    store(ch, publish, exchange, route);
+    m->properties = came_with;
+    vec_reset(&queues);
+}
+
 static void publish_with_extra_keys(struct channel *ch, struct command_publish *publish,
                                     struct exchange *exchange)
 {
@@ -247,9 +282,8 @@ static void publish_with_extra_keys(struct channel *ch, struct command_publish *
         struct bytes properties = m->properties;
         struct route route = exchange_route_keys(exchange, m, extra.keys.items, extra.keys.count);
         if (extra.properties.size && !route_is_delayed(route))
-            m->properties = text_bytes(&extra.properties);
-        store(ch, publish, exchange, route);
-        m->properties = properties;
+            properties = text_bytes(&extra.properties);
+        store_with(ch, publish, exchange, route, properties);
     }
     extra_keys_reset(&extra);
 }
@@ -258,6 +292,8 @@ static void publish_with_extra_keys(struct channel *ch, struct command_publish *
 static void publish_answer(struct channel *ch, struct exchange *exchange, const struct message *m)
 {
     count_publish(ch, exchange, 1, m->body.size);
+    if (channel_is_traced(ch))
+        tracing_published(ch, m, &m->routing_key, 1);
     reply_to_deliver(ch->conn->vhost, m);
     confirm_later(ch, (struct ticket){0}, STAGE_WRITTEN);
 }
@@ -270,6 +306,9 @@ static void publish_to(struct channel *ch, struct command_publish *publish,
         publish_answer(ch, exchange, &publish->message);
     else if (publish->flags & PUBLISH_HAS_EXTRA_KEYS)
         publish_with_extra_keys(ch, publish, exchange);
+    else if (channel_is_traced(ch))
+        store_with(ch, publish, exchange, exchange_route(exchange, &publish->message),
+                   publish->message.properties);
     else
         store(ch, publish, exchange, exchange_route(exchange, &publish->message));
 }

@@ -45,6 +45,7 @@ struct vhost {
     struct tag_list tags;
     struct bytes default_queue_type;     /* empty: none; otherwise classic, quorum or stream */
     bool is_protected;                   /* from deletion */
+    bool is_traced;                      /* trace.h; as RabbitMQ's it does not outlive a restart */
     int64_t max_connections, max_queues; /* LIMIT_NONE */
 
     struct list sessions; /* of_vhost */

@@ -76,7 +76,7 @@ json_t *access_json_vhost(const struct vhost *vhost)
     put_metadata(metadata, vhost);
     json_object_set_new(out, "metadata", metadata);
     json_object_set_new(out, "protected_from_deletion", json_boolean(vhost->is_protected));
-    json_object_set_new(out, "tracing", json_false());
+    json_object_set_new(out, "tracing", json_boolean(vhost->is_traced));
     return out;
 }
 
@@ -367,8 +367,6 @@ enum err access_put_vhost(struct core *core, struct bytes name, const json_t *bo
     };
     struct tag_list tags;
 
-    if (is_true(member(body, "tracing")))
-        return err_set(E_UNSUPPORTED, "tracing is not built");
     enum err err = take_queue_type(body, &spec.default_queue_type);
     if (!err)
         err = take_tags(vhost_member(body, "tags"), &tags);
@@ -379,6 +377,8 @@ enum err access_put_vhost(struct core *core, struct bytes name, const json_t *bo
     spec.tags = tags.items;
     spec.tag_count = tags.count;
     err = put_vhost(core, name, &spec, creator, out_created);
+    if (!err && member(body, "tracing"))
+        vhost_find(core, name)->is_traced = is_true(member(body, "tracing"));
     bytes_free(spec.default_queue_type);
     tag_list_reset(&tags);
     return err;

@@ -249,6 +249,35 @@ TEST(a_protected_vhost_is_deleted_when_it_is_protected_no_more)
     test_manage_end(&t);
 }
 
+static bool is_traced(void)
+{
+    call("GET", "/api/vhosts/v?columns=tracing", NULL, 200);
+    return json_is_true(json_object_get(t.json, "tracing"));
+}
+
+TEST(a_vhost_is_traced_until_it_is_told_otherwise_or_the_next_start)
+{
+    test_manage_init(&t);
+    call("PUT", "/api/vhosts/v", "{\"tracing\":true,\"description\":\"d\"}", 201);
+    expect_true(is_traced());
+    call("PUT", "/api/vhosts/v", "{}", 204);
+    expect_true(is_traced());
+    call("PUT", "/api/vhosts/v", "{\"tracing\":false}", 204);
+    expect_false(is_traced());
+    call("PUT", "/api/vhosts/v", "{\"description\":\"d\"}", 204);
+    call("POST", "/api/vhosts/v/tracing", NULL, 204);
+    expect_true(is_traced());
+    call("GET", "/api/vhosts/v", NULL, 200);
+    expect_string(test_json_text(&t, "description"), "d");
+    call("DELETE", "/api/vhosts/v/tracing", NULL, 204);
+    expect_false(is_traced());
+    call("POST", "/api/vhosts/v/tracing", NULL, 204);
+    call("POST", "/api/vhosts/w/tracing", NULL, 404);
+    test_manage_crash(&t);
+    expect_false(is_traced());
+    test_manage_end(&t);
+}
+
 TEST(limits_of_vhosts_are_set_told_and_taken_back)
 {
     test_manage_init(&t);

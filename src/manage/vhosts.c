@@ -180,6 +180,27 @@ static void remove_protection(struct manage_call *call)
     protect(call, false);
 }
 
+/* As `rabbitmqctl trace_on` and trace_off do: alone, PUT would set all the rest as well. */
+static void trace(struct manage_call *call, bool is_traced)
+{
+    struct vhost *vhost = find(call);
+
+    if (!vhost)
+        return;
+    vhost->is_traced = is_traced;
+    manage_answer(call, 204, NULL);
+}
+
+static void start_trace(struct manage_call *call)
+{
+    trace(call, true);
+}
+
+static void stop_trace(struct manage_call *call)
+{
+    trace(call, false);
+}
+
 /* It runs already. */
 static void start_vhost(struct manage_call *call)
 {
@@ -243,6 +264,8 @@ static const struct manage_route routes[] = {
     {MANAGE_DELETE, "vhosts/:name", MANAGE_ADMINISTRATOR, delete_vhost},
     {MANAGE_POST, "vhosts/:name/deletion/protection", MANAGE_ADMINISTRATOR, add_protection},
     {MANAGE_DELETE, "vhosts/:name/deletion/protection", MANAGE_ADMINISTRATOR, remove_protection},
+    {MANAGE_POST, "vhosts/:name/tracing", MANAGE_ADMINISTRATOR, start_trace},
+    {MANAGE_DELETE, "vhosts/:name/tracing", MANAGE_ADMINISTRATOR, stop_trace},
     {MANAGE_POST, "vhosts/:name/start/:node", MANAGE_ADMINISTRATOR, start_vhost},
     {MANAGE_GET, "vhost-limits", MANAGE_LOGIN, list_limits},
     {MANAGE_GET, "vhost-limits/:vhost", MANAGE_LOGIN, get_limits},
