@@ -306,6 +306,42 @@ TEST(transient_messages_that_use_all_their_memory_block_publishers_until_they_ar
     broker_close(&b);
 }
 
+TEST(a_process_over_its_watermark_blocks_publishers_until_it_is_below)
+{
+    struct peer *p = connected();
+    say(p, "1 queue.declare queue=q nowait");
+    heard(p);
+    store_set_watermark(b.core->store, 1000, 1001);
+    expect_int(core_holds(b.core), HOLD_MEMORY);
+    say(p, "1 basic.publish routing_key=q | | one");
+    expect_heard(p, "0 connection.blocked reason=low on memory\n");
+    leave_free(RESERVE_BYTES / 2);
+    look(); /* which finds out as well that a process needs more than 1,000 bytes */
+    expect_int(core_holds(b.core), HOLD_MEMORY | HOLD_DISK);
+    store_set_watermark(b.core->store, UINT64_MAX, 1001);
+    make_room();
+    expect_heard(p, "0 connection.unblocked\n");
+    say(p, "1 basic.get queue=q no_ack");
+    expect_not_null(strstr(heard(p), "| one\n"));
+    broker_close(&b);
+}
+
+TEST(another_reserve_counts_at_once)
+{
+    struct peer *p = connected();
+    leave_free(RESERVE_BYTES * 2);
+    look();
+    store_set_reserve(b.core->store, RESERVE_BYTES * 4);
+    expect_int(core_holds(b.core), HOLD_DISK);
+    expect_int(store_reserve_bytes(b.core->store), RESERVE_BYTES * 4);
+    say(p, "1 basic.publish routing_key=q | | one");
+    expect_heard(p, "0 connection.blocked reason=low on disk\n");
+    store_set_reserve(b.core->store, RESERVE_BYTES);
+    look();
+    expect_heard(p, "0 connection.unblocked\n");
+    broker_close(&b);
+}
+
 TEST(who_publishes_before_the_room_is_known_waits_and_is_told_when_it_is)
 {
     struct peer *p = connected();

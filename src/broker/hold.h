@@ -4,7 +4,7 @@
  *
  *   behind   more is staged than the disk takes: for milliseconds
  *   disk     less than the reserve is left: until there is room, which may take for ever
- *   memory   the logs of level memory have used what they get
+ *   memory   the logs of level memory have used what they get, or the process more than its watermark
  *
  * The last two are alarms: clients are told of them (AMQP: connection.blocked).
  */

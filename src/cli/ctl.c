@@ -12,8 +12,9 @@
 enum { DEFAULT_TIMEOUT_S = 60, NAME_COLUMN = 30, NEAR_EDITS_MAX = 3 };
 
 static const struct ctl_commands *const tables[] = {
-    &ctl_user_commands, &ctl_vhost_commands,  &ctl_list_commands,   &ctl_policy_commands,
-    &ctl_node_commands, &ctl_health_commands, &ctl_object_commands, &ctl_refused_commands,
+    &ctl_user_commands,   &ctl_vhost_commands,  &ctl_list_commands,
+    &ctl_policy_commands, &ctl_node_commands,   &ctl_tell_commands,
+    &ctl_health_commands, &ctl_object_commands, &ctl_refused_commands,
 };
 enum { TABLE_COUNT = sizeof tables / sizeof tables[0] };
 
@@ -59,6 +60,9 @@ static const struct option options[] = {
     OPTION("if-unused", 'u', false, BOOL, if_unused),
     OPTION("pre-hashed-password", 0, false, BOOL, is_hash),
     OPTION("global", 0, false, BOOL, global),
+    OPTION("idempotent", 0, false, BOOL, idempotent),
+    OPTION("wait", 0, false, BOOL, ignored),
+    OPTION("no-wait", 0, false, BOOL, no_wait),
     OPTION("online", 0, false, BOOL, ignored),
     OPTION("offline", 0, false, BOOL, ignored),
     OPTION("local", 0, false, BOOL, ignored),

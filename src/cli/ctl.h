@@ -32,7 +32,7 @@ struct ctl_options {
     /* some */
     const char *priority, *apply_to, *description, *tags, *queue_type, *pid, *user, *limit, *delay,
         *format;
-    bool if_empty, if_unused, is_hash, global, ignored;
+    bool if_empty, if_unused, is_hash, global, idempotent, no_wait, ignored;
 };
 
 struct ctl;
@@ -66,8 +66,8 @@ struct ctl {
 
 /* The tables. */
 extern const struct ctl_commands ctl_list_commands, ctl_user_commands, ctl_vhost_commands,
-    ctl_policy_commands, ctl_object_commands, ctl_node_commands, ctl_health_commands,
-    ctl_refused_commands;
+    ctl_policy_commands, ctl_object_commands, ctl_node_commands, ctl_tell_commands,
+    ctl_health_commands, ctl_refused_commands;
 
 /* Is this the name, or the end of the path, of a program that ctl_main() is? */
 bool ctl_is_program(const char *name);

@@ -73,6 +73,35 @@ TEST(a_dry_run_asks_nothing)
 TEST(what_makes_no_sense_here_says_so)
 {
     expect_int(run(2, "eval", "1."), CTL_UNAVAILABLE);
-    expect_int(run(2, "set_vm_memory_high_watermark", "0.5"), CTL_UNAVAILABLE);
-    expect_int(run(1, "trace_on"), CTL_UNAVAILABLE);
+    expect_int(run(1, "stop_app"), CTL_UNAVAILABLE);
+    expect_int(run(1, "reset"), CTL_UNAVAILABLE);
+}
+
+TEST(limits_are_fractions_or_bytes_with_the_units_of_rabbitmq)
+{
+    static const char *const wrong[] = {"x", "-1", "1.1", "", "nan"};
+    static const char *const wrong_bytes[] = {"x", "0", "1.5GB", "1TB", "99999999999GB", "-1"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        expect_int(run(2, "set_vm_memory_high_watermark", wrong[i]), CTL_DATA);
+    for (size_t i = 0; i < sizeof wrong_bytes / sizeof *wrong_bytes; i++)
+        expect_int(run(3, "set_vm_memory_high_watermark", "absolute", wrong_bytes[i]), CTL_DATA);
+    expect_int(run(2, "set_vm_memory_high_watermark", "absolute"), CTL_USAGE);
+    expect_int(run(3, "set_vm_memory_high_watermark", "0.4", "0.5"), CTL_USAGE);
+    expect_int(run(4, "-q", "--dry-run", "set_vm_memory_high_watermark", "0.4"), CTL_OK);
+    expect_int(run(5, "-q", "--dry-run", "set_vm_memory_high_watermark", "absolute", "1GiB"),
+               CTL_OK);
+    expect_int(run(2, "set_disk_free_limit", "x"), CTL_DATA);
+    expect_int(run(3, "set_disk_free_limit", "1", "2"), CTL_USAGE);
+    expect_int(run(2, "set_disk_free_limit", "mem_relative"), CTL_USAGE);
+    expect_int(run(3, "set_disk_free_limit", "mem_relative", "x"), CTL_DATA);
+    expect_int(run(5, "-q", "--dry-run", "set_disk_free_limit", "mem_relative", "1.5"), CTL_OK);
+    expect_int(run(4, "-q", "--dry-run", "set_disk_free_limit", "50MB"), CTL_OK);
+}
+
+TEST(who_stops_a_server_that_does_not_run_is_told_unless_that_is_fine)
+{
+    expect_int(run(3, "stop", "--control", "/nonexistent/control"), CTL_UNAVAILABLE);
+    expect_int(run(3, "shutdown", "--control", "/nonexistent/control"), CTL_UNAVAILABLE);
+    expect_int(run(5, "-q", "stop", "--idempotent", "--control", "/nonexistent/control"), CTL_OK);
+    expect_int(run(3, "stop", "--url", "http://127.0.0.1:1"), CTL_UNAVAILABLE);
 }

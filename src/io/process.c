@@ -50,6 +50,24 @@ bool process_should_stop(void)
     return atomic_load_explicit(&should_stop, memory_order_relaxed);
 }
 
+void process_ask_to_stop(void)
+{
+    on_stop_signal(0);
+}
+
+bool process_is_there(uint64_t id)
+{
+    char path[64];
+    struct text text = {0};
+    snprintf(path, sizeof path, "/proc/%llu/stat", (unsigned long long)id);
+    bool is_there = process_read_file(path, 4096, &text) == OK;
+    const char *name_end = is_there ? strrchr(text_string(&text), ')') : NULL;
+    bool has_ended = name_end && strchr("ZX", name_end[1] ? name_end[2] : 'Z');
+    text_reset(&text);
+    err_clear();
+    return is_there && !has_ended;
+}
+
 /* ---- limits and sizes ---- */
 
 uint64_t process_raise_file_limit(void)

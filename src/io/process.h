@@ -14,6 +14,10 @@
  * so. */
 void process_catch_signals(void (*wake)(void *ctx), void *ctx);
 bool process_should_stop(void);
+/* As if such a signal had come. */
+void process_ask_to_stop(void);
+/* Does a process of this number run? One that has ended and nobody asks for does not. */
+bool process_is_there(uint64_t id);
 /* Raise RLIMIT_NOFILE to its hard limit; returns the limit in force. */
 uint64_t process_raise_file_limit(void);
 /* Tell systemd (sd_notify protocol, no library) "READY=1" and the like; without NOTIFY_SOCKET

@@ -1,8 +1,9 @@
 /*
  * Giving space back. A segment goes when a durable row says that the log starts behind it; a
  * deleted log's directory when its DELETE is durable. Freed in steps with pauses, because freeing
- * much at once makes every commit wait for the file system. Room on the disk is looked at once a
- * second, and more often the less there is above the reserve and the more is written.
+ * much at once makes every commit wait for the file system. Room on the disk and the memory in use
+ * are looked at once a second, and more often the less there is above the reserve and the more is
+ * written.
  */
 #include "io/clock.h"
 #include "io/process.h"
@@ -286,6 +287,7 @@ struct look {
     struct store *store;
     uint64_t free_bytes;
     uint64_t seen_bytes; /* appended before: the look sees them, or they are still staged */
+    uint64_t watermark_bytes, used_bytes; /* of memory */
     enum err err;
 };
 
@@ -301,7 +303,7 @@ bool store_is_low_on_disk(const struct store *s)
 
 bool store_is_low_on_memory(const struct store *s)
 {
-    return s->low_memory;
+    return s->low_memory || s->over_watermark;
 }
 
 /* Once low a part must be free again, so that it is not low again at once. */
@@ -311,10 +313,33 @@ void space_note_memory(struct store *s)
     s->low_memory = s->memory_bytes > eighth * (s->low_memory ? 6 : 7);
 }
 
+/* What was freed and not given back counts as used, so that is done before it is an alarm. */
+static uint64_t used_memory(uint64_t watermark_bytes)
+{
+    if (process_rss_bytes() > watermark_bytes)
+        process_trim_memory();
+    return process_rss_bytes();
+}
+
 static void look_run(struct job *job)
 {
     struct look *look = container_of(job, struct look, job);
     look->err = disk_free_bytes(look->store->disk, &look->free_bytes);
+    if (look->watermark_bytes)
+        look->used_bytes = used_memory(look->watermark_bytes);
+}
+
+static void note_used_memory(struct store *s, uint64_t used_bytes)
+{
+    uint64_t watermark = s->config.watermark_bytes;
+    bool over = watermark > 0 && used_bytes > watermark;
+    if (over != s->over_watermark)
+        say_warn("log",
+                 over ? "memory over its watermark, publishers are held back used_bytes=%llu "
+                        "watermark_bytes=%llu"
+                      : "memory below its watermark again used_bytes=%llu watermark_bytes=%llu",
+                 (unsigned long long)used_bytes, (unsigned long long)watermark);
+    s->over_watermark = over;
 }
 
 static void look_done(struct job *job)
@@ -330,7 +355,9 @@ static void look_done(struct job *job)
     uint64_t wanted = s->low_space ? reserve + smaller_u64(reserve / 8, 64 * MIB) : reserve;
     bool low = look->err || look->free_bytes < wanted;
     set_low(s, low, look->free_bytes);
-    if (low && s->due_ns > s->now_ns + LOOK_EVERY_NS)
+    if (look->watermark_bytes == s->config.watermark_bytes) /* otherwise the next look knows */
+        note_used_memory(s, look->used_bytes);
+    if ((low || s->over_watermark) && s->due_ns > s->now_ns + LOOK_EVERY_NS)
         s->due_ns = s->now_ns + LOOK_EVERY_NS; /* nobody else may ask for a turn */
     if (!low) {
         s->no_space = false;
@@ -351,9 +378,43 @@ void space_tick(struct store *s)
     s->looking = true;
     struct look *look = xzalloc(sizeof *look);
     look->seen_bytes = s->unseen_bytes;
+    look->watermark_bytes = s->config.watermark_bytes;
     look->job.run = look_run;
     look->job.done = look_done;
     look->store = s;
     s->helpers++;
     jobs_submit(s->jobs, LANE_HELPER, &look->job);
+}
+
+/* ---- other limits ---- */
+
+static void look_soon(struct store *s)
+{
+    s->look_now = true;
+    s->due_ns = s->now_ns;
+}
+
+void store_set_reserve(struct store *s, uint64_t bytes)
+{
+    s->config.reserve_bytes = bytes;
+    if (s->free_bytes < bytes)
+        set_low(s, true, s->free_bytes);
+    look_soon(s);
+}
+
+void store_set_watermark(struct store *s, uint64_t bytes, uint64_t used_bytes)
+{
+    s->config.watermark_bytes = bytes;
+    note_used_memory(s, used_bytes);
+    look_soon(s);
+}
+
+uint64_t store_reserve_bytes(const struct store *s)
+{
+    return s->config.reserve_bytes;
+}
+
+uint64_t store_watermark_bytes(const struct store *s)
+{
+    return s->config.watermark_bytes;
 }

@@ -129,6 +129,7 @@ struct store_config {
     uint64_t memory_level_bytes;  /* all logs of level memory together; beyond: E_NO_MEMORY */
     uint64_t backlog_bytes;       /* staged and not yet written: beyond, store_is_behind() */
     uint64_t reserve_bytes;       /* appends are refused when the disk has less free than this */
+    uint64_t watermark_bytes;     /* of the process's memory, see below; 0: none */
     uint64_t compact_map_bytes;   /* keys of one pass of compaction */
     uint64_t compact_bytes_per_s; /* what it reads and writes */
     bool accept_loss;             /* open although the journal is damaged below a synced point */
@@ -204,8 +205,14 @@ bool store_is_done(const struct store *, struct ticket t, enum stage stage);
 bool store_is_behind(const struct store *);
 /* Less than the reserve is left on the disk: appends are refused, as a publisher should be told. */
 bool store_is_low_on_disk(const struct store *);
-/* Logs of level memory have used nearly all that they get. */
+/* Logs of level memory have used nearly all that they get, or the process uses more memory than the
+ * watermark says. Nothing is refused for the latter: who publishes should be held back. */
 bool store_is_low_on_memory(const struct store *);
+/* Other limits, in force at once. `used_bytes`: what the process uses now. */
+void store_set_reserve(struct store *, uint64_t bytes);
+void store_set_watermark(struct store *, uint64_t bytes, uint64_t used_bytes);
+uint64_t store_reserve_bytes(const struct store *);
+uint64_t store_watermark_bytes(const struct store *);
 bool store_is_frozen(const struct store *);
 /* Add the need of `b` to `a`: done when both are. */
 void ticket_join(struct ticket *a, struct ticket b);

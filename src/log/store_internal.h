@@ -416,6 +416,7 @@ struct store {
 
     uint64_t memory_bytes; /* of logs of level memory */
     bool low_memory;       /* and they use nearly all that they get */
+    bool over_watermark;   /* the whole process uses more than it should */
     bool frozen, closing;
     char frozen_why[256];
     bool no_space;                        /* a journal file could not be made */

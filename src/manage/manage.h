@@ -70,7 +70,7 @@ struct manage_config {
     const char *data_dir;
     const char *config_file; /* NULL: none */
     int64_t started_wall_ms;
-    uint64_t memory_limit_bytes, disk_reserve_bytes, file_limit;
+    uint64_t file_limit;
     uint32_t max_connections;
     const struct manage_listener *listeners; /* those that are open */
     const size_t *listener_count;            /* the API's own may open later */

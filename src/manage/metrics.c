@@ -170,12 +170,12 @@ static void put_node(const struct manage_call *call, struct text *out)
     put_gauge(out, "process_open_fds", "Open files and sockets", "", (double)facts->open_files);
     put_gauge(out, "process_max_fds", "How many there may be", "", (double)config->file_limit);
     put_gauge(out, "process_resident_memory_bytes", "Memory in use", "", (double)facts->rss_bytes);
-    put_gauge(out, "resident_memory_limit_bytes", "Memory that messages and buffers may take", "",
-              (double)config->memory_limit_bytes);
+    put_gauge(out, "resident_memory_limit_bytes", "Memory beyond which publishers are blocked", "",
+              (double)store_watermark_bytes(call->core->store));
     put_gauge(out, "disk_space_available_bytes", "Free on the disk of the data directory", "",
               (double)facts->disk_free_bytes);
     put_gauge(out, "disk_space_available_limit_bytes", "Below this nothing more is accepted", "",
-              (double)config->disk_reserve_bytes);
+              (double)store_reserve_bytes(call->core->store));
     put_gauge(out, "erlang_uptime_seconds", "Time since the start", "",
               (double)(call->core->wall_ms - config->started_wall_ms) / 1000);
     put_gauge(out, "alarms_memory_used_watermark", "1 while too much memory is used", "",

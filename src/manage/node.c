@@ -68,7 +68,7 @@ json_t *node_cluster_name(const struct manage_call *call)
 bool node_disk_alarm(const struct manage_call *call)
 {
     return store_is_frozen(call->core->store) || (core_holds(call->core) & HOLD_DISK) ||
-           manage_facts(call)->disk_free_bytes < manage_config(call->manage)->disk_reserve_bytes;
+           manage_facts(call)->disk_free_bytes < store_reserve_bytes(call->core->store);
 }
 
 bool node_memory_alarm(const struct manage_call *call)
@@ -103,9 +103,9 @@ static void add_limits(const struct manage_call *call, json_t *out)
     const struct manage_config *config = manage_config(call->manage);
     const struct facts *facts = manage_facts(call);
 
-    set_count(out, "mem_limit", config->memory_limit_bytes);
+    set_count(out, "mem_limit", store_watermark_bytes(call->core->store));
     json_object_set_new(out, "mem_alarm", json_boolean(node_memory_alarm(call)));
-    set_count(out, "disk_free_limit", config->disk_reserve_bytes);
+    set_count(out, "disk_free_limit", store_reserve_bytes(call->core->store));
     json_object_set_new(out, "disk_free_alarm", json_boolean(node_disk_alarm(call)));
     set_count(out, "fd_total", config->file_limit);
     set_count(out, "sockets_total", config->max_connections);

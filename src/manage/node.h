@@ -13,8 +13,8 @@ json_t *node_cluster_name(const struct manage_call *call);
 
 /* Less is free on the disk than is reserved, or it has failed: nothing more is accepted. */
 bool node_disk_alarm(const struct manage_call *call);
-/* The logs in memory have used what they get: publishers are held back. After facts_gather(), as the
- * above. */
+/* The logs in memory have used what they get, or the process more than its watermark: publishers are
+ * held back. After facts_gather(), as the above. */
 bool node_memory_alarm(const struct manage_call *call);
 
 #endif

@@ -18,8 +18,6 @@ static void start_manage(struct test_manage *t)
                                    .node = "rabbit@test",
                                    .data_dir = "/var/lib/pabal",
                                    .started_wall_ms = t->core.wall_ms,
-                                   .memory_limit_bytes = 1 << 30,
-                                   .disk_reserve_bytes = 64 << 20,
                                    .max_connections = 1000,
                                    .listeners = listeners,
                                    .listener_count = &listener_count};

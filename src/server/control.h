@@ -8,8 +8,9 @@
  *   {"ok": false, "error": "not supported", "text": "unknown command helth"}
  *
  * "api" is the management API (manage/manage.h), body and reason (the header X-Reason) may be missing;
- * a status of 400 or above is an answer, no error. health, metrics and config.show are about the
- * server itself. `error` is err_name(). Whoever may open the socket (mode 0600) may do everything.
+ * a status of 400 or above is an answer, no error. health, metrics, config.show and stop are about the
+ * server itself; memory.watermark.set and disk.reserve.set take {"bytes": N} or {"fraction": F} of the
+ * machine's memory, until the next start. `error` is err_name(). Whoever may open the socket (mode 0600) may do everything.
  */
 #ifndef SERVER_CONTROL_H
 #define SERVER_CONTROL_H

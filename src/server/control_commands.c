@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/metrics.h"
+#include "base/say.h"
 #include "io/clock.h"
 #include "io/hub.h"
 #include "io/process.h"
@@ -62,6 +63,61 @@ static enum err config_show_run(struct control_call *call)
     return OK;
 }
 
+/* ---- limits and the end ---- */
+
+/* `in_bytes` or, of the machine's memory, `as_fraction`: one of them is there. */
+static enum err get_limit(const struct control_call *call, const char *in_bytes,
+                          const char *as_fraction, uint64_t *out)
+{
+    const json_t *bytes = json_object_get(call->request, in_bytes);
+    const json_t *fraction = json_object_get(call->request, as_fraction);
+
+    if (json_is_integer(bytes) && json_integer_value(bytes) >= 0)
+        *out = (uint64_t)json_integer_value(bytes);
+    else if (json_is_number(fraction) && json_number_value(fraction) >= 0 &&
+             json_number_value(fraction) <= 1000)
+        *out = (uint64_t)(json_number_value(fraction) * (double)process_total_memory_bytes());
+    else
+        return err_set(E_INVALID, "%s or %s is missing, or no such number", in_bytes, as_fraction);
+    return OK;
+}
+
+/* RabbitMQ: a watermark of 0 is an alarm, and so is here, where the store takes 0 for none. */
+static enum err set_watermark_run(struct control_call *call)
+{
+    uint64_t bytes;
+
+    enum err err = get_limit(call, "bytes", "fraction", &bytes);
+    if (err)
+        return err;
+    store_set_watermark(call->server->core->store, bytes ? bytes : 1, process_rss_bytes());
+    say_info("server", "memory.watermark was set bytes=%llu", (unsigned long long)bytes);
+    call->result = json_pack("{s:I}", "bytes", (json_int_t)bytes);
+    return OK;
+}
+
+static enum err set_reserve_run(struct control_call *call)
+{
+    uint64_t bytes;
+
+    enum err err = get_limit(call, "bytes", "fraction", &bytes);
+    if (err)
+        return err;
+    store_set_reserve(call->server->core->store, bytes);
+    say_info("server", "disk.reserve.bytes was set bytes=%llu", (unsigned long long)bytes);
+    call->result = json_pack("{s:I}", "bytes", (json_int_t)bytes);
+    return OK;
+}
+
+/* The answer leaves with what else is still to be sent. */
+static enum err stop_run(struct control_call *call)
+{
+    say_info("server", "stopping, as asked over the control socket");
+    call->result = json_pack("{s:I}", "pid", (json_int_t)process_id());
+    process_ask_to_stop();
+    return OK;
+}
+
 /* ---- the management API ---- */
 
 /* {"command": "api", "method": "PUT", "path": "/api/vhosts/v", "body": {...}}; also "reason", which
@@ -91,6 +147,9 @@ static const struct control_command commands[] = {
     {"metrics", metrics_run},
     {"api", api_run},
     {"config.show", config_show_run},
+    {"memory.watermark.set", set_watermark_run},
+    {"disk.reserve.set", set_reserve_run},
+    {"stop", stop_run},
 };
 
 const struct control_command *control_command_find(const char *name)

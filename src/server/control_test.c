@@ -2,6 +2,7 @@
 
 #include <jansson.h>
 
+#include "broker/hold.h"
 #include "broker/test_core.h"
 #include "io/sim_link.h"
 #include "server/control_internal.h"
@@ -167,5 +168,28 @@ TEST(the_configuration_of_the_server_is_shown)
     begin(&f);
     send_line(&f, "{\"command\":\"config.show\"}");
     expect_not_null(strstr(answers(&f), "\"node.id\":{\"value\":\"1\",\"origin\":\"default\"}"));
+    end(&f);
+}
+
+TEST(other_limits_are_in_force_at_once)
+{
+    struct fixture f;
+
+    begin(&f);
+    asks(&f, "{\"command\":\"memory.watermark.set\",\"bytes\":1}",
+         "{\"ok\":true,\"result\":{\"bytes\":1}}\n");
+    expect_int(core_holds(f.core.core), HOLD_MEMORY);
+    asks(&f, "{\"command\":\"memory.watermark.set\",\"fraction\":0}",
+         "{\"ok\":true,\"result\":{\"bytes\":0}}\n");
+    expect_int(core_holds(f.core.core), HOLD_MEMORY);
+    send_line(&f, "{\"command\":\"memory.watermark.set\",\"fraction\":1.0}");
+    answers(&f);
+    expect_int(core_holds(f.core.core), 0);
+    asks(&f, "{\"command\":\"disk.reserve.set\",\"bytes\":9223372036854775807}",
+         "{\"ok\":true,\"result\":{\"bytes\":9223372036854775807}}\n");
+    expect_int(core_holds(f.core.core), HOLD_DISK);
+    asks(&f, "{\"command\":\"disk.reserve.set\",\"bytes\":-1}",
+         "{\"ok\":false,\"error\":\"invalid argument\",\"text\":\"bytes or fraction is missing, or no such "
+         "number\"}\n");
     end(&f);
 }

@@ -73,8 +73,6 @@ enum err management_open(struct server *s, const struct settings *settings, stru
                                    .node = m->node,
                                    .data_dir = config_text(s->config, OPT_DATA_DIR),
                                    .started_wall_ms = s->started_wall_ms,
-                                   .memory_limit_bytes = settings->memory_limit_bytes,
-                                   .disk_reserve_bytes = settings->core.store.reserve_bytes,
                                    .file_limit = settings->file_limit,
                                    .max_connections = settings->hub.max_connections,
                                    .listeners = m->listeners,

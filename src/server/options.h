@@ -73,6 +73,10 @@ enum option_change { AT_START, AT_RUNTIME };
       "",                                                                                          \
       "Memory for messages and buffers; beyond it clients are slowed down. auto is 40 % of "       \
       "the machine's or the container's.")                                                         \
+    X(MEMORY_WATERMARK, "memory.watermark", SIZE, 1, INT64_MAX, "auto", AT_START, "auto",          \
+      "vm_memory_high_watermark.absolute",                                                         \
+      "While the process uses more memory than this, AMQP's publishers are blocked; consuming "    \
+      "and deleting go on. auto is 80 % of the machine's or the container's.")                     \
     X(CACHE_BYTES, "cache.bytes", SIZE, OPTION_MIB, INT64_MAX, "auto", AT_START, "auto", "",       \
       "The part of memory.limit that keeps the newest records; auto is an eighth of it, at most "  \
       "64 MiB.")                                                                                   \

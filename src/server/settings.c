@@ -75,6 +75,7 @@ static void split_memory(const struct config *c, const struct machine *m, struct
     s->hub.memory_bytes = limit / 4;
     s->hub.inflight_bytes = smaller(limit / 8, 8 * MIB);
     s->core.held_max_bytes = (int64_t)(s->hub.memory_bytes / 4);
+    s->core.store.watermark_bytes = size_or(c, OPT_MEMORY_WATERMARK, m->memory_bytes / 10 * 8);
 }
 
 static void make_kafka(const struct config *c, struct settings *s)

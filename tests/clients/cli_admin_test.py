@@ -6,6 +6,7 @@ import time
 import pytest
 
 import brokers
+from conftest import amqp_connect
 from program import Cli
 
 
@@ -28,10 +29,6 @@ def here(pabal):
 
 def names(rows):
     return [row["name"] for row in rows]
-
-
-def connect(cli, amqp_client, **options):
-    return amqp_client(cli.broker, **options)
 
 
 # -- exchanges and bindings
@@ -473,6 +470,102 @@ def test_ctl_tells_how_the_server_is(ctl):
     diagnostics("-q", "check_port_listener", "1", code=69)
     diagnostics("check_protocol_listener", "amqp")
     diagnostics("check_alarms")
+
+
+def test_ctl_traces_a_vhost(ctl):
+    channel = amqp_connect(ctl.cli.broker.amqp).channel()
+    channel.queue_declare("q")
+    channel.queue_declare("fire")
+    channel.queue_bind("fire", "amq.rabbitmq.trace", "#")
+    assert ctl("trace_on") == ('Starting tracing for vhost "/" ...\nTrace enabled for vhost /\n')
+    assert ctl("list_vhosts", "--silent", "name", "tracing") == "/\ttrue\n"
+    channel.basic_publish("amq.fanout", "k", b"one")
+    channel.basic_publish("", "q", b"two")
+    assert channel.basic_get("q", auto_ack=True)[2] == b"two"
+    assert ctl("trace_off") == 'Stopping tracing for vhost "/" ...\nTrace disabled for vhost /\n'
+    channel.basic_publish("", "q", b"three")
+    copies = [channel.basic_get("fire", auto_ack=True) for _ in range(4)]
+    assert [(m.routing_key, body) for m, _, body in copies[:3]] == [
+        ("publish.amq.fanout", b"one"), ("publish.", b"two"), ("deliver.q", b"two")]
+    assert copies[3] == (None, None, None)
+    headers = copies[1][1].headers
+    assert headers.pop("connection").endswith("-> " + ctl.cli.broker.amqp)
+    assert headers.pop("node").startswith("pabal@")
+    assert headers == {"channel": 1, "exchange_name": "", "properties": {}, "routed_queues": ["q"],
+                       "routing_keys": ["q"], "user": "guest", "vhost": "/"}
+    assert copies[2][1].headers["redelivered"] == 0
+    ctl("trace_on", "-p", "nowhere", code=65)
+
+
+def blocked_by(ctl, command, undo):
+    """An alarm that `command` makes and `undo` ends, as a publisher and management see it."""
+    connection = amqp_connect(ctl.cli.broker.amqp)
+    told = []
+    connection.add_on_connection_blocked_callback(lambda _, method: told.append(method.method.reason))
+    connection.add_on_connection_unblocked_callback(lambda *_: told.append("unblocked"))
+    channel = connection.channel()
+    channel.queue_declare("q")
+    ctl(*command)
+    channel.basic_publish("", "q", b"held")
+    wait_for = lambda count: brokers.wait_until(
+        lambda: connection.process_data_events(0.05) or len(told) == count, 10, what=told)
+    wait_for(1)
+    Ctl(ctl.cli, "rabbitmq-diagnostics")("-q", "check_alarms", code=69)
+    node = json.loads(ctl("status", "--formatter", "json"))
+    ctl(*undo)
+    wait_for(2)
+    Ctl(ctl.cli, "rabbitmq-diagnostics")("-q", "check_alarms")
+    brokers.wait_until(lambda: channel.basic_get("q", auto_ack=True)[2] == b"held", 10)
+    return told, node
+
+
+def test_ctl_sets_the_memory_watermark(here):
+    ctl = Ctl(here)
+    told, node = blocked_by(ctl, ["set_vm_memory_high_watermark", "0.0001"],
+                            ["set_vm_memory_high_watermark", "0.8"])
+    assert told == ["low on memory", "unblocked"]
+    assert node["mem_alarm"] is True and node["mem_limit"] < node["mem_used"]
+    ctl("set_vm_memory_high_watermark", "absolute", "123MB")
+    assert json.loads(ctl("status", "--formatter", "json"))["mem_limit"] == 123000000
+    ctl("set_vm_memory_high_watermark", "2", code=65)
+    assert "a fraction between 0.0 and 1.0" in here.err
+
+
+def test_ctl_sets_the_disk_limit(here):
+    ctl = Ctl(here)
+    told, node = blocked_by(ctl, ["set_disk_free_limit", "100000000GB"],
+                            ["set_disk_free_limit", "50MB"])
+    assert told == ["low on disk", "unblocked"]
+    assert node["disk_free_alarm"] is True and node["disk_free_limit"] == 10 ** 17
+    assert json.loads(ctl("status", "--formatter", "json"))["disk_free_limit"] == 50000000
+
+
+@pytest.mark.parametrize("words", [["stop"], ["shutdown"], ["stop", "PIDFILE"], ["shutdown", "--no-wait"]])
+def test_ctl_stops_the_server(here, tmp_path, words):
+    ctl = Ctl(here)
+    pid = here.broker.process.pid
+    (tmp_path / "pid").write_text(f"{pid}\n")
+    here.run("queue", "create", "q")
+    out = ctl(*[str(tmp_path / "pid") if word == "PIDFILE" else word for word in words])
+    if words == ["stop"]:
+        assert out.startswith("Stopping and halting node pabal@")
+    if words == ["shutdown"]:
+        assert "successfully shut down" in out
+    if "PIDFILE" in words:
+        assert f"process {pid} (take from pid file" in out
+    assert here.broker.process.wait(10 if "--no-wait" in words else 1) == 0
+    here.broker.stop()
+    here.broker.start()
+    assert ctl("list_queues", "--silent", "name") == "q\n"
+
+
+def test_ctl_refuses_what_makes_no_sense_with_the_reason(here):
+    ctl = Ctl(here)
+    for command, why in [("stop_app", "no application apart from its process"),
+                         ("start_app", "no application apart from its process"),
+                         ("reset", "stop the server and delete its data.dir")]:
+        ctl(command, code=69)
+        assert why in here.err
 
 
 def test_ctl_by_its_own_name_and_without_a_server(here, tmp_path):

@@ -83,6 +83,14 @@ enable_feature_flag user_limits
 enable_feature_flag nosuch
 await_startup
 node_health_check
+trace_on
+list_vhosts name tracing
+trace_off
+trace_off -p v
+set_vm_memory_high_watermark
+set_vm_memory_high_watermark x
+set_vm_memory_high_watermark absolute
+set_disk_free_limit x
 close_all_connections
 close_all_connections why
 close_all_connections --global why
