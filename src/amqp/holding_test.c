@@ -261,10 +261,9 @@ TEST(behind_the_disk_publishes_wait_for_a_moment_and_nobody_is_told)
     say(p, "1 queue.declare queue=q durable nowait");
     commit(&b);
     heard(p);
-    for (int i = 0; i < 16; i++) { /* the first are on their way to the disk, the second staged */
+    for (int i = 0; i < 3; i++) { /* the first is on its way to the disk, the others are staged */
         say(p, "1 basic.publish routing_key=q | | %050000d", i);
-        if (i % 8 == 7)
-            turn(&b);
+        turn(&b);
     }
     expect_int(core_holds(b.core), HOLD_BEHIND);
     expect_int(sim_link_unfreed_count(p->link), 0);
@@ -279,7 +278,7 @@ TEST(behind_the_disk_publishes_wait_for_a_moment_and_nobody_is_told)
     say(p, "1 channel.open");
     say(p, "1 queue.declare queue=q passive");
     commit(&b);
-    expect_not_null(strstr(heard(p), "message_count=17"));
+    expect_not_null(strstr(heard(p), "message_count=4"));
     broker_close(&b);
 }
 
