@@ -97,8 +97,10 @@ sim: deps-test $(BUILD)/build.ninja
 	    $(BUILD)/tests/sim/broker_sim --points $(SIM_POINTS) --seed $$seed && \
 	    $(BUILD)/tests/sim/rules_sim --points $(SIM_POINTS) --seed $$seed
 
+# BENCH_ARGS: --quick, --only K1,A1, --rounds 3; python3 bench/run.py --help
 bench: all
-	@python3 bench/run.py
+	@ninja -C $(BUILD) --quiet bench/floor
+	@python3 bench/run.py $(BENCH_ARGS)
 
 format:
 	@clang-format-14 -i $(sources)

@@ -1,6 +1,8 @@
-"""What a broker costs: processor time, memory, bytes to disk, instructions, over its process tree."""
+"""What a broker costs: processor time, memory, bytes to disk, switches, instructions, over its processes."""
+import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -8,24 +10,26 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tests", "clients"))
 
-import brokers
-
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+SWITCHES = ("voluntary_ctxt_switches", "nonvoluntary_ctxt_switches")
+
+
+def fields_of(path):
+    """The lines `key: value` of a file of /proc."""
+    with open(path) as file:
+        return dict(line.split(":", 1) for line in file.read().splitlines() if ":" in line)
 
 
 def cpu_s(pid):
-    """Processor time of the tree, of threads that ended too. The kernel counts living threads in
-    nanoseconds and whole processes in ticks: the larger is nearer."""
-    total = 0
-    for one in brokers.process_tree(pid):
-        try:
-            with open(f"/proc/{one}/stat") as stat:
-                fields = stat.read().rsplit(")", 1)[1].split()
-            nanoseconds = sum(thread_ns(one, thread) for thread in os.listdir(f"/proc/{one}/task"))
-        except OSError:
-            continue
-        total += max((int(fields[11]) + int(fields[12])) / TICKS_PER_S, nanoseconds / 1e9)
-    return total
+    """Processor time, of threads that ended too. The kernel counts living threads in nanoseconds and whole
+    processes in ticks: the larger is nearer."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        nanoseconds = sum(thread_ns(pid, thread) for thread in os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return 0
+    return max((int(fields[11]) + int(fields[12])) / TICKS_PER_S, nanoseconds / 1e9)
 
 
 def thread_ns(pid, thread):
@@ -36,21 +40,35 @@ def thread_ns(pid, thread):
         return 0
 
 
-def rss_mib(pid):
-    return brokers.proc_status_kib(pid, "VmRSS") / 1024
+def switches(pid):
+    """Context switches of all living threads."""
+    total = 0
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            fields = fields_of(f"/proc/{pid}/task/{thread}/status")
+            total += sum(int(fields[key]) for key in SWITCHES)
+    except (OSError, KeyError):
+        pass
+    return total
 
 
 def written_bytes(pid):
-    """Bytes that the tree made the kernel write to disks."""
+    """Bytes that the process made the kernel write to disks."""
+    try:
+        fields = fields_of(f"/proc/{pid}/io")
+    except OSError:
+        return 0
+    return int(fields["write_bytes"]) - int(fields["cancelled_write_bytes"])
+
+
+def rss_mib(pids):
     total = 0
-    for one in brokers.process_tree(pid):
+    for pid in pids:
         try:
-            with open(f"/proc/{one}/io") as io:
-                fields = dict(line.split(": ") for line in io.read().splitlines())
+            total += int(fields_of(f"/proc/{pid}/status").get("VmRSS", "0 kB").split()[0])
         except OSError:
             continue
-        total += int(fields["write_bytes"]) - int(fields["cancelled_write_bytes"])
-    return total
+    return total / 1024
 
 
 def perf_counts():
@@ -62,28 +80,31 @@ def perf_counts():
 
 
 class Cost:
-    """What happens to a broker between enter and exit."""
+    """What happens to a broker's processes between begin() and end()."""
 
-    def __init__(self, pid, with_instructions):
-        self.pid = pid
-        self.with_instructions = with_instructions
+    with_instructions = False  # for all, set once
 
-    def __enter__(self):
+    def __init__(self, pids):
+        self.pids = pids
         self.perf = None
+        self.instructions = None
+
+    def sums(self):
+        return [sum(count(pid) for pid in self.pids) for count in (cpu_s, written_bytes, switches)]
+
+    def begin(self):
         if self.with_instructions:
-            pids = ",".join(map(str, brokers.process_tree(self.pid)))
+            pids = ",".join(map(str, self.pids))
             self.perf = subprocess.Popen(["perf", "stat", "-x", ",", "-e", "instructions:u,instructions:k", "-p", pids],
                                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             time.sleep(0.1)
-        self.began = time.monotonic()
-        self.cpu_before, self.written_before = cpu_s(self.pid), written_bytes(self.pid)
-        return self
+        self.began, self.before = time.monotonic(), self.sums()
 
-    def __exit__(self, *error):
+    def end(self):
+        after = self.sums()
         self.seconds = time.monotonic() - self.began
-        self.cpu = cpu_s(self.pid) - self.cpu_before
-        self.written = written_bytes(self.pid) - self.written_before
-        self.instructions = None
+        self.cpu_s, self.written, self.switches = (new - old for new, old in zip(after, self.before))
+        self.rss_mib = rss_mib(self.pids)
         if self.perf:
             self.perf.send_signal(2)
             lines = self.perf.communicate()[1].splitlines()
@@ -92,23 +113,58 @@ class Cost:
                 self.instructions = sum(map(int, counts))
 
 
+def per_message(cost, messages, size):
+    """The costs that a report has columns for, of `messages` of `size` bytes."""
+    payload = messages * size
+    return {"cpu_us": cost.cpu_s / messages * 1e6, "cpu_s_gb": cost.cpu_s / payload * 1e9,
+            "instructions": cost.instructions / messages if cost.instructions is not None else None,
+            "switches": cost.switches / messages, "rss_mib": cost.rss_mib,
+            "written_per_byte": cost.written / payload}
+
+
+# ---- the machine
+
 def disk_probe(folder, count=300):
-    """4 KiB overwritten and synced, and 64 MiB written and synced once."""
+    """4 KiB overwritten and synced, and 64 MiB written and synced, the median of three."""
     with tempfile.NamedTemporaryFile(dir=folder) as file:
-        os.posix_fallocate(file.fileno(), 0, 4096)
-        took = []
-        for _ in range(count):
+        took = sync_times_us(file.fileno(), count)
+        rates = []
+        for i in range(3):
             before = time.monotonic()
-            os.pwrite(file.fileno(), os.urandom(4096), 0)
+            for at in range(64):
+                os.pwrite(file.fileno(), bytes(1 << 20), (i * 64 + at + 1) << 20)
             os.fdatasync(file.fileno())
-            took.append((time.monotonic() - before) * 1e6)
-        took.sort()
+            rates.append(64 / (time.monotonic() - before))
+    return {"sync_4k_p50_us": took[count // 2], "sync_4k_p99_us": took[count * 99 // 100],
+            "synced_mib_s": statistics.median(rates)}
+
+
+def sync_times_us(fd, count):
+    """How long it takes to overwrite 4 KiB durably, sorted."""
+    os.posix_fallocate(fd, 0, 4096)
+    took = []
+    for _ in range(count):
         before = time.monotonic()
-        for i in range(64):
-            os.pwrite(file.fileno(), bytes(1 << 20), (i + 1) << 20)
-        os.fdatasync(file.fileno())
-        rate = 64 / (time.monotonic() - before)
-    return {"sync_4k_p50_us": took[count // 2], "sync_4k_p99_us": took[count * 99 // 100], "write_mib_s": rate}
+        os.pwrite(fd, os.urandom(4096), 0)
+        os.fdatasync(fd)
+        took.append((time.monotonic() - before) * 1e6)
+    return sorted(took)
+
+
+def wait_for_calm(folder, usual_us, patience_s):
+    """Wait until a small durable write takes no longer than twice the usual, or the patience ends: what the
+    one before left unwritten shall not weigh on the next."""
+    deadline = time.monotonic() + patience_s
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        while sync_times_us(file.fileno(), 9)[4] > 2 * usual_us and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+def floors(program, folder, runs=3):
+    """What bench/floor.c says, the least of some runs: neighbours only ever add."""
+    told = [json.loads(subprocess.run([program, folder], check=True, capture_output=True, text=True).stdout)
+            for _ in range(runs)]
+    return {key: min(one[key] for one in told) for key in told[0]}
 
 
 def machine():
@@ -118,3 +174,9 @@ def machine():
         memory_kib = int(info.readline().split()[1])
     return {"cpu": model, "processors": os.cpu_count(), "memory_gib": round(memory_kib / (1 << 20), 1),
             "kernel": os.uname().release, "load": os.getloadavg()[0]}
+
+
+def steal_s():
+    """Processor time that the hypervisor gave to others."""
+    with open("/proc/stat") as stat:
+        return int(stat.readline().split()[8]) / TICKS_PER_S

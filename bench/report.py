@@ -1,84 +1,178 @@
-"""Medians and ranges of the rounds, as JSON and as a table of Markdown."""
+"""Medians and ranges of the rounds, as JSON and as tables of Markdown; who is better, losses too."""
 import json
 import statistics
 
+import contenders
+
 COLUMNS = [
-    # key, heading, form
-    ("rate", "msg/s", "{:,.0f}"),
-    ("cpu_us", "CPU us/msg", "{:.3f}"),
-    ("instructions", "instr/msg", "{:,.0f}"),
-    ("p50_us", "p50 us", "{:,.0f}"),
-    ("p99_us", "p99 us", "{:,.0f}"),
-    ("p99.9_us", "p99.9 us", "{:,.0f}"),
-    ("written_per_byte", "written/byte", "{:.2f}"),
-    ("ready_ms", "ready ms", "{:,.0f}"),
-    ("rss_mib", "RSS MiB", "{:,.1f}"),
+    # key, heading, form, with the range
+    ("rate", "msg/s", "{:,.0f}", True),
+    ("mb_s", "MB/s", "{:,.1f}", False),
+    ("cpu_us", "CPU us/msg", "{:.3f}", True),
+    ("cpu_s_gb", "CPU s/GB", "{:,.2f}", False),
+    ("instructions", "instr/msg", "{:,.0f}", False),
+    ("switches", "switches/msg", "{:.4f}", False),
+    ("p50_us", "p50 us", "{:,.0f}", False),
+    ("p99_us", "p99 us", "{:,.0f}", False),
+    ("p99.9_us", "p99.9 us", "{:,.0f}", True),
+    ("max_us", "max us", "{:,.0f}", False),
+    ("rss_mib", "RSS MiB", "{:,.1f}", False),
+    ("written_per_byte", "written/byte", "{:.2f}", False),
+    ("floor_percent", "% of floor", "{:.0f}", False),
 ]
+EXTRAS = [
+    ("ready_ms", "ready, ms", "{:,.0f}"),
+    ("rss_mib", "RSS, MiB", "{:,.1f}"),
+    ("rss_more_mib", "of that for the connections", "{:,.1f}"),
+    ("cpu_percent", "CPU, % of a processor", "{:.1f}"),
+    ("read_mb_s", "the reader's MB/s", "{:,.0f}"),
+]
+# What is compared, and whether more of it is better.
+COMPARED = [("rate", "rate", True), ("cpu_us", "CPU/msg", False), ("p99.9_us", "p99.9", False),
+            ("ready_ms", "ready", False), ("rss_mib", "RSS", False), ("read_mb_s", "read rate", True),
+            ("written_per_byte", "written", False)]
+EVEN = 0.95  # a ratio above it is no loss
 
 
 def summarise(rounds):
-    """[{(scenario, broker): {key: value}}] -> {(scenario, broker): {key: (median, least, most)}}"""
+    """[{(row, broker): {key: value}}] -> {(row, broker): {key: (median, least, most)}}"""
     values = {}
     for one in rounds:
         for row, measured in one.items():
+            values.setdefault(row, {})
             for key, value in measured.items():
                 if value is not None:
-                    values.setdefault(row, {}).setdefault(key, []).append(value)
+                    values[row].setdefault(key, []).append(value)
     return {row: {key: (statistics.median(all), min(all), max(all)) for key, all in keys.items()}
             for row, keys in values.items()}
 
 
-def cell(summary, form):
+def cell(summary, form, with_range=True):
     """The median, and the range when there is one."""
     if summary is None:
         return "-"
     median, least, most = (form.format(value) for value in summary)
-    return median if least == most else f"{median} ({least}-{most})"
+    return median if not with_range or least == most else f"{median} ({least}-{most})"
 
 
-def ratio(mine, theirs):
-    """How many times better: less cost, or a higher rate."""
-    return f"{theirs / mine:.1f}x" if mine and theirs else "-"
+def by_row(summary):
+    """{row: {broker: measures}}, rows in the order in which they ran."""
+    rows = {}
+    for (row, broker), keys in summary.items():
+        rows.setdefault(row, {})[broker] = keys
+    return rows
 
 
-def by_scenario(summary):
-    """The rows with those of one scenario together, scenarios in the order in which they ran."""
-    scenarios = list(dict.fromkeys(scenario for scenario, _ in summary))
-    return sorted(summary.items(), key=lambda row: scenarios.index(row[0][0]))
+def level_of(label):
+    return contenders.LABELS[label][0]
 
 
-def markdown(about, summary):
-    lines = ["# Benchmark", ""]
-    lines += [f"- {key}: {value}" for key, value in about.items()]
-    lines += ["", "Medians of the rounds, with the range in brackets. `CPU us/msg` is the broker's own processor"
-              " time, over all its processes; rates are what one client thread on the same machine reaches.", ""]
-    headings = ["scenario", "broker"] + [heading for _, heading, _ in COLUMNS]
-    lines += ["| " + " | ".join(headings) + " |", "| --- | --- |" + " ---: |" * len(COLUMNS)]
-    for (scenario, broker), keys in by_scenario(summary):
-        cells = [cell(keys.get(key), form) for key, _, form in COLUMNS]
-        lines.append(f"| {scenario} | {broker} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+def opponent(label, labels):
+    """Pabal at the peer's level; where there is no such, Pabal as it was measured."""
+    wanted = f"pabal {level_of(label)}"
+    return wanted if wanted in labels else next((one for one in labels if one.startswith("pabal")), None)
 
 
-def comparison(summary):
-    """One line for each scenario that Pabal and a peer both did: CPU per message against CPU per message."""
-    lines = []
-    for (scenario, broker), keys in by_scenario(summary):
-        for level in ("pabal fsync", "pabal os"):
-            mine = summary.get((scenario, level), {}).get("cpu_us")
-            theirs = keys.get("cpu_us")
-            if not broker.startswith("pabal") and mine and theirs:
-                lines.append(f"- {scenario}: {level} needs {ratio(mine[0], theirs[0])} less CPU per message than {broker}")
+def comparisons(summary):
+    """[(row, mine, peer, {what: ratio})]; a ratio above 1 is to Pabal's advantage."""
+    found = []
+    for row, brokers in by_row(summary).items():
+        for peer in brokers:
+            mine = opponent(peer, brokers)
+            if peer.startswith("pabal") or not mine:
+                continue
+            ratios = {what: ratio for key, what, more_is_better in COMPARED
+                      if (ratio := advantage(brokers[mine].get(key), brokers[peer].get(key), more_is_better))}
+            if ratios:
+                found.append((row, mine, peer, ratios))
+    return found
+
+
+def advantage(mine, theirs, more_is_better):
+    if not mine or not theirs or not mine[0] or not theirs[0]:
+        return None
+    return mine[0] / theirs[0] if more_is_better else theirs[0] / mine[0]
+
+
+def losses(ratios):
+    return [what for what, ratio in ratios.items() if ratio < EVEN]
+
+
+def load_table(summary):
+    lines = ["| scenario | broker | " + " | ".join(heading for _, heading, _, _ in COLUMNS) + " |",
+             "| --- | --- |" + " ---: |" * len(COLUMNS)]
+    for row, brokers in by_row(summary).items():
+        for broker, keys in brokers.items():
+            if keys and "rate" not in keys:
+                continue
+            cells = [cell(keys.get(key), form, with_range) for key, _, form, with_range in COLUMNS]
+            lines.append(f"| {row} | {broker} | " + " | ".join(cells if keys else ["failed"] + ["-"] * len(cells[1:])) + " |")
     return lines
 
 
-def save(path, about, rounds, summary):
-    """PATH.json has every number, PATH.md the table."""
+def extra_table(summary):
+    lines = ["| scenario | broker | what | value |", "| --- | --- | --- | ---: |"]
+    for row, brokers in by_row(summary).items():
+        for broker, keys in brokers.items():
+            for key, what, form in EXTRAS:
+                if key in keys and ("rate" not in keys or key not in {column[0] for column in COLUMNS}):
+                    lines.append(f"| {row} | {broker} | {what} | {cell(keys[key], form)} |")
+    return lines if len(lines) > 2 else []
+
+
+def comparison_table(summary):
+    """How many times better Pabal is; what is worse is marked."""
+    found = comparisons(summary)
+    if not found:
+        return []
+    lines = ["", "## Beside the peer", "",
+             "How many times better Pabal is than the peer at the same level (below 1: worse), by the medians."
+             " Where the peer is better, the row is marked with what it is better at.", "",
+             "| scenario | Pabal | peer | " + " | ".join(what for _, what, _ in COMPARED) + " | peer is better at |",
+             "| --- | --- | --- |" + " ---: |" * len(COMPARED) + " --- |"]
+    for row, mine, peer, ratios in found:
+        cells = [number(ratios[what]) if what in ratios else "-" for _, what, _ in COMPARED]
+        worse = ", ".join(f"**{what}**" for what in losses(ratios))
+        lines.append(f"| {row} | {mine} | {peer} | " + " | ".join(cells) + f" | {worse} |")
+    return lines
+
+
+def number(ratio):
+    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:,.0f}"
+
+
+NOTES = """
+Medians of the rounds, ranges in brackets (all numbers are in the JSON file). Rates are what one client thread
+on the same machine reaches. CPU and switches are the broker's own, over all its processes, between the opening
+of the last connection and the end of the load. Latency counts from the moment at which a message was due: where
+the scenario says a rate, by a fixed schedule; elsewhere at saturation, where it tells of queues, not of work.
+`os`: acknowledged when the operating system has it (Kafka, RabbitMQ's classic queues, Pabal with `durability =
+os`); `fsync`: when the disk has it (Kafka with `flush.messages=1`, quorum queues, Pabal by default).
+`% of floor`: the processor time that receiving, checking, writing and sending the bytes in large pieces, and
+answering lone requests, takes on this machine, of what the broker took. RSS is taken at the end of the load and
+of a JVM holds its heap. K5's costs count what is produced and what is read. M1: topics and queues side by side;
+the same data cannot be had as both. Kafka's transactions are not in Pabal: K6 is idempotence, and AMQP's.
+"""
+
+
+def markdown(about, summary, failures=()):
+    lines = ["# Benchmark", ""]
+    lines += [f"- {key}: {value}" for key, value in about.items()]
+    lines += NOTES.splitlines() + [""] + load_table(summary)
+    extra = extra_table(summary)
+    lines += ["", "## Starts, memory, readers", ""] + extra if extra else []
+    lines += comparison_table(summary)
+    lines += ["", "## Failed", ""] + [f"- {failure}" for failure in failures] if failures else []
+    return "\n".join(lines) + "\n"
+
+
+def save(path, about, rounds, summary, failures=()):
+    """PATH.json has every number, PATH.md the tables."""
     with open(path + ".json", "w") as out:
-        json.dump({"about": about,
+        json.dump({"about": about, "failures": list(failures),
                    "rounds": [{" / ".join(row): keys for row, keys in one.items()} for one in rounds]}, out, indent=1)
         out.write("\n")
-    text = markdown(about, summary) + "\n" + "\n".join(comparison(summary)) + "\n"
+    text = markdown(about, summary, failures)
     with open(path + ".md", "w") as out:
         out.write(text)
     return text

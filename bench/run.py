@@ -1,219 +1,183 @@
 #!/usr/bin/env python3
 """Pabal beside the real Kafka 4.1 and RabbitMQ 4.0, in one run, by one load generator.
 
-    run.py [--rounds 5] [--seconds 5] [--brokers pabal-fsync,pabal-os,kafka,rabbitmq] [--pin] [--out PATH]
-    run.py --quick
+    run.py [--only K1,A1] [--rounds 5] [--seconds 2] [--full] [--pin] [--out PATH]
+    run.py --quick          one short round of Pabal alone, in about a minute: does everything work?
 
-All brokers run at once and idle while it is not their turn; rounds are interleaved, so that a slow moment
-of the machine hits all of them. The peers come from bench/peers into ~/.cache/pabal-bench (or
-PABAL_BENCH_CACHE). The client is `pabal bench`, a process of its own; the cost that counts is the broker's
-processor time for each message, which a busy client does not falsify.
+scenarios.py says what is done. The scenarios of a protocol run together, so that only those servers are up that
+take part; in each round every scenario goes through all its contenders, so that a slow moment of the machine
+hits all of them. The peers come from bench/peers into ~/.cache/pabal-bench (or PABAL_BENCH_CACHE); RabbitMQ
+needs root. Progress is told on stderr, with the time that is left. The exit code is 1 when something failed.
 """
 import argparse
+import dataclasses
 import datetime
-import json
 import os
-import shutil
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 
+import contenders
 import measure
+import plot
 import report
+import runners
+import scenarios
 
-import amqp_raw
 import brokers
-import kafka_raw
 
-SIZE = 100  # bytes of a message
-FETCH_COUNT = 2_000_000
-CONSUME_COUNT = 300_000
-LATENCY_RATE = 5000
-ENOUGH_CPU_S = 0.5  # below it a figure per message says little
+HERE = os.path.dirname(os.path.abspath(__file__))
+WARM_S = 5  # of each kind of load, for the JVM
 
 
-class Contender:
-    """A broker in the race."""
-
-    def __init__(self, label, kind, settings=None):
-        self.label = label
-        folder = tempfile.mkdtemp(prefix="bench-", dir=os.environ.get("PABAL_BENCH_DATA"))
-        self.folder = folder
-        self.broker = brokers.make(kind, dir=os.path.join(folder, kind),
-                                   **({"settings": settings} if settings else {}))
-        os.makedirs(self.broker.dir, exist_ok=True)
-
-    def start(self):
-        """Once to make its files, once more to see how long a start takes."""
-        self.broker.start()
-        self.broker.stop()
-        self.ready_ms = self.timed_start() * 1000
-        time.sleep(2)
-        self.idle_rss_mib = measure.rss_mib(self.broker.pid)
-
-    def timed_start(self):
-        """From exec to the first answer of the protocol, asked every millisecond."""
-        broker = self.broker
-        # From the first run its addresses are known; what is_ready() needs besides may come later.
-        broker.poll_s, asked = 0.001, broker.is_ready
-        broker.is_ready = lambda: answers(broker)
-        try:
-            broker.start()
-        finally:
-            broker.is_ready = asked
-        taken = broker.ready_s
-        while not broker.is_ready():
-            time.sleep(0.01)
-        return taken
-
-    def close(self):
-        self.broker.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    history_bytes: int = 1 << 30  # that K5 reads
+    stored_bytes: int = 1 << 30   # when R2 kills
+    backlog: int = 2_000_000      # messages of R3
+    connections: int = 10_000
+    logs: tuple = (0, 1000, 100_000)
+    fetch_messages: int = 2_000_000
 
 
-def answers(broker):
-    """ApiVersions, or AMQP up to open-ok, is answered."""
-    try:
-        if broker.kafka:
-            with kafka_raw.Connection(broker.kafka, timeout_s=5) as raw:
-                return bool(raw.call(kafka_raw.API_VERSIONS, 0, b""))
-        with amqp_raw.Connection(broker.amqp, timeout_s=5):
-            return True
-    except (OSError, TypeError, AssertionError):
-        return False
+FULL = Sizes(history_bytes=10 << 30, stored_bytes=10 << 30, backlog=10_000_000)
+QUICK = Sizes(history_bytes=50 << 20, stored_bytes=50 << 20, backlog=100_000, connections=500, logs=(0, 1000),
+              fetch_messages=200_000)
 
 
-def load(program, *arguments, pin=False):
-    """Run `pabal bench` and return its report."""
-    command = ["taskset", "-c", "1"] if pin else []
-    command += [program, "bench", *map(str, arguments), "--size", str(SIZE), "--output", "json"]
-    env = {k: v for k, v in os.environ.items() if not k.startswith("PABAL_")}
-    done = subprocess.run(command, capture_output=True, text=True, env=env)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)}: {done.stderr}")
-    return json.loads(done.stdout)
+class Progress:
+    """What is left to do, by what the same step took before, or by an estimate."""
+
+    def __init__(self, steps, seconds):
+        self.left, self.seen, self.seconds = list(steps), {}, seconds
+        self.began = time.monotonic()
+
+    def left_s(self):
+        return sum(self.seen.get((s.name, label), s.estimate_s + self.seconds - 2) for s, label in self.left)
+
+    def step(self, scenario, label, took_s):
+        self.seen[scenario.name, label] = took_s
+        self.left.remove((scenario, label))
+
+    def say(self, text):
+        past, left = time.monotonic() - self.began, self.left_s()
+        print(f"[{past // 60:3.0f}:{past % 60:02.0f}, {left // 60:.0f}:{left % 60:02.0f} left] {text}",
+              file=sys.stderr, flush=True)
 
 
 class Bench:
-    def __init__(self, contenders, program, seconds, pin):
-        self.contenders, self.program, self.seconds, self.pin = contenders, program, seconds, pin
-        self.with_instructions = measure.perf_counts()
+    """What a run is made with; the functions of runners.py get it."""
 
-    def load(self, *arguments):
-        return load(self.program, *arguments, pin=self.pin)
+    def __init__(self, program, options, sizes, floors, sync_us):
+        self.program, self.seconds = program, options.seconds
+        self.client_prefix = ["taskset", "-c", "1"] if options.pin else []
+        self.sizes, self.floors, self.sync_us = sizes, floors, sync_us
+        self.folder = os.environ.get("PABAL_BENCH_DATA") or tempfile.gettempdir()
+        self.environment = {key: value for key, value in os.environ.items() if not key.startswith("PABAL_")
+                            or key == "PABAL_BENCH_CACHE"}
+        self.loaded = set()
+        self.failures = []
 
-    def costs(self, contender):
-        return measure.Cost(contender.broker.pid, self.with_instructions)
+    def load(self, protocol, contender, arguments):
+        """Run the load generator; its report, and what that cost the broker."""
+        cost = contender.cost()
+        client = runners.Client(self, protocol, contender, arguments, cost)
+        try:
+            return client.result(), cost
+        finally:
+            client.kill()
 
-    def run_round(self, number):
-        """{(scenario, broker): measures} of every scenario and broker."""
-        rows = {}
-        for contender in self.contenders:
-            if contender.broker.kafka:
-                rows[("batched produce", contender.label)] = self.produce(contender, number)
-                rows[("fetch", contender.label)] = self.fetch(contender, number)
-        for contender in self.contenders:
-            if contender.broker.kafka:
-                rows[(f"produce to fetch, {LATENCY_RATE}/s", contender.label)] = self.kafka_latency(contender, number)
-        for contender in self.contenders:
-            if contender.broker.amqp:
-                rows[("confirmed publish", contender.label)] = self.publish(contender)
-                rows[("auto-ack consume", contender.label)] = self.consume(contender)
-        for contender in self.contenders:
-            if contender.broker.amqp:
-                rows[(f"publish to deliver, {LATENCY_RATE}/s", contender.label)] = self.amqp_latency(contender)
-        for contender in self.contenders:
-            rows[("start, idle", contender.label)] = {"ready_ms": contender.ready_ms,
-                                                      "rss_mib": contender.idle_rss_mib}
-            rows[("after the load", contender.label)] = {"rss_mib": measure.rss_mib(contender.broker.pid)}
-        return rows
+    def measure(self, scenario, contender, name):
+        """{row: measures}; a failure is told and is a row too."""
+        measure.wait_for_calm(self.folder, self.sync_us, patience_s=2)
+        try:
+            found = getattr(runners, scenario.run)(self, scenario, contender, name)
+        except (brokers.Failed, OSError, subprocess.SubprocessError, TimeoutError, AssertionError) as error:
+            self.failures.append(f"{scenario.name}, {contender.label}: {error}")
+            print(f"FAILED {self.failures[-1]}", file=sys.stderr, flush=True)
+            found = {"": {}}
+        return {(scenario.name + behind, contender.label): row for behind, row in found.items()}
 
-    def produce(self, contender, number):
-        with self.costs(contender) as cost:
-            told = self.load("kafka", "produce", "--server", contender.broker.kafka, "--topic", f"bench{number}",
-                             "--duration", f"{self.seconds}s", "--warmup", "500ms")
-        return measures(told, cost, told["confirmed"])
 
-    def fetch(self, contender, number):
-        """The same records again and again, until there is something to measure."""
-        server, topic = contender.broker.kafka, f"bench{number}"
-        rates, count = [], 0
-        stored = self.topic_size(server, topic)
-        wanted = min(FETCH_COUNT, stored)
-        with self.costs(contender) as cost:
+def labels_of(scenario, wanted):
+    return [label for label in scenario.labels if not wanted or label in wanted]
+
+
+def plan(table, rounds, wanted):
+    """Every (scenario, label) of all rounds."""
+    return [(scenario, label) for scenario in table for label in labels_of(scenario, wanted)
+            for _ in range(1 if scenario.once else rounds)]
+
+
+def run_family(bench, table, rounds, wanted, progress):
+    """The rounds of the scenarios whose servers are up together."""
+    labels = list(dict.fromkeys(label for scenario in table for label in labels_of(scenario, wanted)))
+    racers, servers = contenders.start(labels)
+    by_label = {contender.label: contender for contender in racers}
+    found = [{} for _ in range(rounds)]
+    try:
+        warm_up(bench, racers, progress)
+        for number in range(rounds):
+            for at, scenario in enumerate(table):
+                if scenario.once and number:
+                    continue
+                for label in labels_of(scenario, wanted):
+                    progress.say(f"round {number + 1} of {rounds}: {scenario.name}: {label}")
+                    began = time.monotonic()
+                    found[number].update(bench.measure(scenario, by_label[label], f"bench{number}-{at}"))
+                    progress.step(scenario, label, time.monotonic() - began)
+    finally:
+        contenders.close(servers)
+    return found
+
+
+def warm_up(bench, racers, progress):
+    """A JVM is slow at first: that shall not count. Only the peers need it."""
+    for contender in racers:
+        if contender.is_pabal:
+            continue
+        progress.say(f"warming up {contender.label}")
+        for protocol, arguments in (("kafka", ["both", "--topic", "warm", "--delete"]),
+                                    ("kafka", ["produce", "--topic", "warm", "--batch-records", "1", "--in-flight", "16",
+                                               "--producers", "10", "--delete"]),
+                                    ("amqp", ["both", "--queue", "warm", "--delete", "--confirm", "100"])):
+            if contender.speaks(protocol):
+                bench.load(protocol, contender, [*arguments, *contender.arguments.get(protocol, []),
+                                                 *runners.duration(bench, WARM_S)])
+
+
+def run_lives(bench, table, wanted, progress):
+    """Each scenario of each contender has the machine, and a new server, for itself."""
+    found = {}
+    for scenario in table:
+        for label in labels_of(scenario, wanted):
+            progress.say(f"{scenario.name}: {label}")
             began = time.monotonic()
-            while time.monotonic() - began < self.seconds or not rates:
-                told = self.load("kafka", "fetch", "--server", server, "--topic", topic, "--messages", wanted)
-                rates.append(told["msg/s"])
-                count += told["received"]
-        subprocess.run([self.program, "topic", "delete", topic, "--server", server], check=True,
-                       stdout=subprocess.DEVNULL)
-        return {"rate": sorted(rates)[len(rates) // 2], **per_message(cost, count)}
-
-    def topic_size(self, server, topic):
-        """Records in partition 0."""
-        with kafka_raw.Connection(server) as raw:
-            return kafka_raw.fetch(raw, topic, 0, 0, max_bytes=1)[1]
-
-    def kafka_latency(self, contender, number):
-        with self.costs(contender) as cost:
-            told = self.load("kafka", "both", "--server", contender.broker.kafka, "--topic", f"latency{number}",
-                             "--rate", LATENCY_RATE, "--duration", f"{self.seconds}s", "--warmup", "1s", "--delete")
-        return {**latencies(told), **measures(told, cost, told["received"]), "written_per_byte": None}
-
-    def publish(self, contender):
-        with self.costs(contender) as cost:
-            told = self.load("amqp", "publish", "--server", contender.broker.amqp, "--confirm", 1000, "--persistent",
-                             "--duration", f"{self.seconds}s", "--warmup", "500ms", "--delete")
-        return measures(told, cost, told["confirmed"])
-
-    def consume(self, contender):
-        """Fill a queue, empty it, and again, until there is something to measure."""
-        server, rates, count, cpu, instructions = contender.broker.amqp, [], 0, 0, 0
-        began = time.monotonic()
-        while not rates or (cpu < ENOUGH_CPU_S and time.monotonic() - began < 4 * self.seconds):
-            self.load("amqp", "publish", "--server", server, "--confirm", 1000, "--persistent",
-                      "--messages", CONSUME_COUNT)
-            with self.costs(contender) as cost:
-                told = self.load("amqp", "consume", "--server", server, "--ack", 0, "--messages", CONSUME_COUNT)
-            rates.append(told["msg/s"])
-            count += told["received"]
-            cpu += cost.cpu
-            instructions = None if cost.instructions is None else instructions + cost.instructions
-        return {"rate": sorted(rates)[len(rates) // 2], "cpu_us": cpu / count * 1e6,
-                "instructions": instructions and instructions / count}
-
-    def amqp_latency(self, contender):
-        with self.costs(contender) as cost:
-            told = self.load("amqp", "both", "--server", contender.broker.amqp, "--confirm", 1000, "--persistent",
-                             "--rate", LATENCY_RATE, "--duration", f"{self.seconds}s", "--warmup", "1s", "--delete")
-        return {**latencies(told), **measures(told, cost, told["received"]), "written_per_byte": None}
+            racers, servers = contenders.start([label])
+            try:
+                found.update(bench.measure(scenario, racers[0], "life"))
+            finally:
+                contenders.close(servers)
+            progress.step(scenario, label, time.monotonic() - began)
+    return found
 
 
-def per_message(cost, count):
-    return {"cpu_us": cost.cpu / count * 1e6,
-            "instructions": cost.instructions / count if cost.instructions is not None else None}
-
-
-def measures(told, cost, count):
-    return {"rate": told["msg/s"], **per_message(cost, count),
-            "written_per_byte": cost.written / (count * SIZE)}
-
-
-def latencies(told):
-    return {key: told[key] for key in ("p50_us", "p99_us", "p99.9_us")}
-
-
-def make_contenders(names):
-    known = {"pabal-fsync": ("pabal fsync", "pabal", {"durability": "fsync"}),
-             "pabal-os": ("pabal os", "pabal", {"durability": "os"}),
-             "kafka": ("kafka", "kafka", None), "rabbitmq": ("rabbitmq", "rabbitmq", None)}
-    if "kafka" in names:
-        subprocess.run([os.path.join(brokers.PEERS, "kafka"), "install"], check=True)
-    if "rabbitmq" in names:
-        subprocess.run([os.path.join(brokers.PEERS, "rabbit"), "install"], check=True)
-    return [Contender(*known[name]) for name in names]
+def race(bench, table, options, progress):
+    """[{(row, label): measures}], one for each round."""
+    rounds = [{} for _ in range(options.rounds)]
+    for family in scenarios.FAMILIES:
+        members = [scenario for scenario in table if scenario.family == family]
+        if not members:
+            continue
+        bench.loaded.clear()
+        if family == "life":
+            rounds[0].update(run_lives(bench, members, options.labels, progress))
+            continue
+        for number, found in enumerate(run_family(bench, members, options.rounds, options.labels, progress)):
+            rounds[number].update(found)
+    return rounds
 
 
 def versions(program):
@@ -221,56 +185,102 @@ def versions(program):
     return f"{done.stdout.strip()}, Kafka 4.1.0 (1 GiB heap), RabbitMQ 4.0 (Debian 13)"
 
 
-def main():
+def floor_program(program):
+    """bench/floor of the build that the program is of."""
+    build = os.path.dirname(os.path.realpath(program))
+    while build != "/" and not os.path.exists(os.path.join(build, "build.ninja")):
+        build = os.path.dirname(build)
+    found = os.path.join(build, "bench", "floor")
+    if not os.path.exists(found):
+        subprocess.run(["ninja", "-C", build, "--quiet", "bench/floor"], check=True)
+    return found
+
+
+def read_options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="", help="scenarios, by the first word of their names: K1,A1")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
-    parser.add_argument("--brokers", default="pabal-fsync,pabal-os,kafka,rabbitmq")
+    parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
+    parser.add_argument("--labels", default="", help="contenders: 'pabal os,kafka' [all]")
+    parser.add_argument("--full", action="store_true", help="histories of 10 GB, 10 million messages, fan-out to 1,000")
+    parser.add_argument("--backlog", type=int, help="messages of R3 [2,000,000; with --full 10,000,000]")
     parser.add_argument("--pin", action="store_true", help="brokers on processor 0, the client on 1")
-    parser.add_argument("--quick", action="store_true", help="one round of two seconds: does it work?")
-    parser.add_argument("--out", help="where to write PATH.json and PATH.md [bench/results/DATE]")
+    parser.add_argument("--quick", action="store_true", help="one short round of Pabal alone")
+    parser.add_argument("--out", help="PATH.json, PATH.md, PATH-*.svg [bench/results/DATE; quick: nothing]")
     options = parser.parse_args()
+    options.labels = [label for label in options.labels.split(",") if label]
+    options.only = [name for name in options.only.split(",") if name]
     if options.quick:
-        options.rounds, options.seconds = 1, 2
+        options.rounds, options.seconds = 1, min(options.seconds, 0.5)
+        options.labels = options.labels or ["pabal os", "pabal fsync"]
+    return options
+
+
+def sizes_of(options):
+    sizes = QUICK if options.quick else FULL if options.full else Sizes()
+    return dataclasses.replace(sizes, backlog=options.backlog) if options.backlog else sizes
+
+
+def raise_file_limit():
+    """As high as it goes: the brokers inherit it, and need it for many connections."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def describe(options, program, sizes, floors, probe):
+    return {"date": datetime.datetime.now().isoformat(" ", "minutes"), **measure.machine(), "versions": versions(program),
+            "rounds": options.rounds, "seconds of a measurement": options.seconds, "pinned": options.pin,
+            **{key: round(value, 1) for key, value in probe.items()},
+            "floors": ", ".join(f"{key} {value:.3f}" for key, value in floors.items()),
+            "sizes": ", ".join(f"{key} {value}" for key, value in dataclasses.asdict(sizes).items())}
+
+
+def main():
+    options = read_options()
+    table = scenarios.chosen(options.only, options.full)
+    if options.quick and not options.only:
+        table = [scenario for scenario in table if scenario.run != "perftest"]  # it would have to be fetched
     program = os.path.abspath(brokers.pabal_program())
-    about = {"date": datetime.date.today().isoformat(), **measure.machine(), "versions": versions(program),
-             "message bytes": SIZE, "rounds": options.rounds, "seconds": options.seconds, "pinned": options.pin}
-    probe = measure.disk_probe(os.environ.get("PABAL_BENCH_DATA") or tempfile.gettempdir())
-    about.update({key: round(value, 1) for key, value in probe.items()})
+    folder = os.environ.get("PABAL_BENCH_DATA") or tempfile.gettempdir()
+    raise_file_limit()
+    probe = measure.disk_probe(folder)
+    floors = measure.floors(floor_program(program), folder)
+    sizes = sizes_of(options)
+    about = describe(options, program, sizes, floors, probe)
     for key, value in about.items():
         print(f"{key}: {value}", flush=True)
-    contenders = make_contenders(options.brokers.split(","))
-    try:
-        rounds = race(contenders, program, options)
-    finally:
-        for contender in contenders:
-            contender.close()
-    out = options.out or default_out(about["date"])
-    print(report.save(out, about, rounds, report.summarise(rounds)))
-    print(f"written: {out}.json, {out}.md")
-
-
-def race(contenders, program, options):
+    steps = plan(table, options.rounds, options.labels)
+    contenders.install({label for _, label in steps})
+    if any(scenario.run == "perftest" for scenario, _ in steps):
+        subprocess.run([os.path.join(brokers.PEERS, "perftest"), "install"], check=True)
+    bench = Bench(program, options, sizes, floors, probe["sync_4k_p50_us"])
+    measure.Cost.with_instructions = measure.perf_counts()
     if options.pin:
         os.sched_setaffinity(0, {0})  # what is started from here on inherits it
-    for contender in contenders:
-        contender.start()
-        print(f"{contender.label}: ready in {contender.ready_ms:.0f} ms, {contender.idle_rss_mib:.1f} MiB", flush=True)
-    bench = Bench(contenders, program, options.seconds, options.pin)
-    if not options.quick:
-        print("warming up", flush=True)
-        bench.run_round("warm")
-    rounds = []
-    for number in range(options.rounds):
-        print(f"round {number + 1} of {options.rounds}", flush=True)
-        rounds.append(bench.run_round(number))
-    return rounds
+    progress = Progress(steps, options.seconds)
+    steal = measure.steal_s()
+    rounds = race(bench, table, options, progress)
+    about["took"] = f"{(time.monotonic() - progress.began) / 60:.1f} minutes"
+    about["stolen by the hypervisor"] = f"{measure.steal_s() - steal:.1f} s"
+    progress.say("done")
+    summary = report.summarise(rounds)
+    if options.quick and not options.out:
+        print(report.markdown(about, summary, bench.failures))
+    else:
+        save(options.out or default_out(), about, rounds, summary, bench.failures)
+    return 1 if bench.failures else 0
 
 
-def default_out(date):
-    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "results")
+def save(path, about, rounds, summary, failures):
+    plots = plot.save(path, summary)
+    print(report.save(path, about, rounds, summary, failures))
+    print(f"written: {', '.join([path + '.json', path + '.md', *plots])}")
+
+
+def default_out():
+    folder = os.path.join(HERE, "results")
     os.makedirs(folder, exist_ok=True)
-    return os.path.join(folder, date)
+    return os.path.join(folder, datetime.date.today().isoformat())
 
 
 if __name__ == "__main__":

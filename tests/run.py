@@ -72,6 +72,14 @@ def pytest_runner(build, part, folder, label, arguments, file=""):
     return Runner(part, command, report, env)
 
 
+def bench_runner(build, folder):
+    """The benchmark's own arithmetic, and a moment of each of its scenarios."""
+    report = os.path.join(folder, "bench.xml")
+    env = dict(os.environ, PABAL_BIN=os.path.abspath(os.path.join(build, "src/server/pabal")))
+    command = [sys.executable, "-m", "pytest", os.path.join(TOP, "bench"), f"--junitxml={report}"]
+    return Runner("clients", command, report, env)
+
+
 def client_runners(build, folder, arguments):
     """Everything with and without I/O threads, but for the rows."""
     elsewhere = {f"--ignore={TOP}/tests/clients/{file}" for _, (file, *_) in ROWS}
@@ -87,7 +95,7 @@ def client_runners(build, folder, arguments):
 
 def stages(build, folder, arguments):
     """What runs, in order; the runners of one stage run at the same time."""
-    return [[meson_runner(build)], client_runners(build, folder, arguments),
+    return [[meson_runner(build)], [*client_runners(build, folder, arguments), bench_runner(build, folder)],
             [pytest_runner(build, "faults", folder, "faults", arguments)]]
 
 

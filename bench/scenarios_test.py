@@ -1,0 +1,89 @@
+"""The table of scenarios: whole, and each one does what it says against Pabal, for a moment."""
+import types
+
+import pytest
+
+import contenders
+import measure
+import run
+import runners
+import scenarios
+
+FLOORS = {"receive_ns_byte": 1, "send_ns_byte": 2, "checksum_ns_byte": 0.25, "write_ns_byte": 0.75, "lone_ns": 1000}
+TINY = run.Sizes(history_bytes=5 << 20, stored_bytes=5 << 20, backlog=10_000, connections=300, logs=(0, 100),
+                 fetch_messages=20_000)
+
+
+def test_a_floor_is_the_sum_of_its_parts():
+    assert scenarios.Floor(received=1000, sent=500, stored=1000, lone=2).cpu_us(FLOORS) == 1 + 1 + 1 + 2
+
+
+def test_names_are_unique_and_every_scenario_has_its_runner_and_brokers():
+    names = [scenario.name for scenario in scenarios.SCENARIOS]
+    assert len(names) == len(set(names))
+    for scenario in scenarios.SCENARIOS:
+        assert callable(getattr(runners, scenario.run))
+        assert set(scenario.labels) <= set(contenders.LABELS)
+        assert scenario.family in scenarios.FAMILIES
+
+
+def test_scenarios_are_chosen_by_their_first_word():
+    assert {scenario.id for scenario in scenarios.chosen(["K1", "A7"], False)} == {"K1", "A7"}
+    assert not any(scenario.only_full for scenario in scenarios.chosen([], False))
+    assert len(scenarios.chosen([], True)) == len(scenarios.SCENARIOS)
+    with pytest.raises(SystemExit, match="no scenario K9"):
+        scenarios.chosen(["K9"], False)
+
+
+def test_the_time_left_comes_from_what_was_seen():
+    one, two = scenarios.SCENARIOS[0], scenarios.SCENARIOS[10]
+    progress = run.Progress([(one, "kafka"), (one, "kafka"), (two, "kafka")], 2)
+    assert progress.left_s() == 2 * one.estimate_s + two.estimate_s
+    progress.step(one, "kafka", 10)
+    assert progress.left_s() == 10 + two.estimate_s
+
+
+def test_costs_are_told_for_each_message_and_byte():
+    cost = types.SimpleNamespace(cpu_s=2, written=4e9, switches=500, instructions=None, rss_mib=7)
+    row = measure.per_message(cost, 1_000_000, 1000)
+    assert row == {"cpu_us": 2, "cpu_s_gb": 2, "instructions": None, "switches": 0.0005, "rss_mib": 7,
+                   "written_per_byte": 4}
+
+
+@pytest.fixture(scope="module")
+def pabal():
+    run.raise_file_limit()
+    racers, servers = contenders.start(["pabal fsync"])
+    yield racers[0]
+    contenders.close(servers)
+
+
+def make_bench():
+    options = types.SimpleNamespace(seconds=0.15, pin=False)
+    bench = run.Bench(run.brokers.pabal_program(), options, TINY, FLOORS, 1e9)
+    return bench
+
+
+@pytest.mark.parametrize("scenario", [s for s in scenarios.SCENARIOS if s.run != "perftest" and s.family != "life"],
+                         ids=lambda scenario: scenario.name)
+def test_it_runs(scenario, pabal):
+    bench = make_bench()
+    rows = bench.measure(scenario, pabal, "smoke-" + scenario.name.replace(" ", "-").replace(",", "").replace("/", "-"))
+    assert not bench.failures
+    for (row, label), measures in rows.items():
+        assert row.startswith(scenario.name) and label == "pabal fsync"
+        assert measures["rss_mib"] > 1
+        assert "idle" in row or (measures["cpu_us"] > 0 and measures["mb_s"] >= 0)
+
+
+@pytest.mark.parametrize("scenario", [s for s in scenarios.SCENARIOS if s.family == "life"],
+                         ids=lambda scenario: scenario.name)
+def test_a_life_runs(scenario):
+    bench = make_bench()
+    racers, servers = contenders.start(["pabal fsync"])
+    try:
+        rows = bench.measure(scenario, racers[0], "life")
+    finally:
+        contenders.close(servers)
+    assert not bench.failures and len(rows) >= 2
+    assert all(measures.get("ready_ms", 0) > 0 or measures.get("rss_mib", 0) > 1 for measures in rows.values())
