@@ -8,8 +8,9 @@
 #include "base/mem.h"
 #include "base/number.h"
 #include "base/say.h"
+#include "base/timers.h"
 #include "http/library.h"
-#include "io/doorbell.h"
+#include "io/attendant.h"
 #include "io/hub.h"
 #include "io/listener.h"
 #include "io/mailbox.h"
@@ -18,19 +19,31 @@
 enum {
     HEADERS_MAX_BYTES = 32 * 1024, /* request line and headers of a connection */
     BODY_UNKNOWN_BYTES = 4 * 1024, /* longer: only of who has logged in */
-    STACK_BYTES = 256 * 1024,
+    LEAST_BYTES_PER_S = 16 * 1024, /* of a body, and of an answer */
+    TIMERS_A_TURN = 1024,
+    SECOND_NS = 1000000000,
 };
 
 struct http {
     struct http_config config;
     uint16_t port;
-    int fd;                    /* listens; the library's once it has started; -1: closed */
-    struct doorbell *doorbell; /* until the listener closes */
-    /* The doorbell's thread sets these, others look when it has ended, or from the library. */
+    int fd; /* listens; the library's once it has started; -1: closed */
+    bool is_listening;
+    /* Its thread owns these, others look at them from the library or when they have stopped it. */
+    struct attendant *attendant;
     struct http_library mhd;
     struct MHD_Daemon *daemon; /* NULL: nobody has connected yet */
+    struct timers timers;      /* of clients */
+    int64_t now_ns;
     struct mailbox mailbox;
     struct list running; /* the core's: struct request */
+};
+
+/* A connection of the library's. */
+struct client {
+    struct timer deadline; /* of what it is at; first. Not while the core is. */
+    struct http *http;
+    int fd;
 };
 
 /* One request, from its first line to its last byte sent. It belongs to the HTTP thread, but from
@@ -40,7 +53,9 @@ struct request {
     struct list running;
     struct http *http;
     struct MHD_Connection *conn;
-    char *target; /* with the query, as it came */
+    int64_t begun_ns;  /* its headers were there */
+    size_t came_bytes; /* of its body, kept or not */
+    char *target;      /* with the query, as it came */
     struct text body;
     struct manage_call *call;
     bool has_begun;    /* headers are there */
@@ -54,7 +69,10 @@ struct request {
 
 static void resume(struct request *r)
 {
-    r->http->mhd.resume_connection(r->conn); /* r may be gone at once */
+    struct http *http = r->http;
+
+    http->mhd.resume_connection(r->conn); /* r may be gone at once */
+    attendant_wake(http->attendant);      /* the library does not say so to who drives it */
 }
 
 static void call_is_done(struct manage_call *call, void *ctx)
@@ -83,7 +101,67 @@ bool http_is_idle(const struct http *http)
     return list_is_empty(&http->running);
 }
 
-/* ---- the HTTP thread's side: answers ---- */
+/* ---- the HTTP thread's side: deadlines ---- */
+
+static struct client *client_of(const struct http *http, struct MHD_Connection *conn)
+{
+    const union MHD_ConnectionInfo *info =
+        http->mhd.get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    return info->socket_context;
+}
+
+static void hang_up(struct timer *timer, int64_t now_ns)
+{
+    const struct client *client = (const struct client *)timer;
+
+    (void)now_ns;
+    listener_hang_up(client->fd);
+}
+
+/* From `since_ns` it has the time that nothing takes, and that of so many bytes. */
+static void expect_by(struct client *client, int64_t since_ns, size_t bytes)
+{
+    struct http *http = client->http;
+    int64_t grace_ns = (int64_t)(bytes / LEAST_BYTES_PER_S) * SECOND_NS;
+
+    timer_start(&http->timers, &client->deadline,
+                since_ns + http->config.idle_timeout_s * (int64_t)SECOND_NS + grace_ns);
+}
+
+static void expect_body(const struct request *r)
+{
+    expect_by(client_of(r->http, r->conn), r->begun_ns, r->came_bytes);
+}
+
+static struct client *client_new(struct http *http, struct MHD_Connection *conn)
+{
+    const union MHD_ConnectionInfo *info =
+        http->mhd.get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct client *client = xzalloc(sizeof *client);
+
+    *client = (struct client){.deadline.fire = hang_up, .http = http, .fd = (int)info->connect_fd};
+    expect_by(client, http->now_ns, 0);
+    return client;
+}
+
+static void client_free(struct client *client)
+{
+    timer_stop(&client->http->timers, &client->deadline);
+    free(client);
+}
+
+/* A connection has come or gone. */
+static void note_connection(void *cls, struct MHD_Connection *conn, void **client,
+                            enum MHD_ConnectionNotificationCode code)
+{
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        *client = client_new(cls, conn);
+    else
+        client_free(*client);
+}
+
+/* ---- answers ---- */
 
 static const char *content_type_of(const struct manage_answer *answer)
 {
@@ -127,6 +205,7 @@ static enum MHD_Result send_answer(const struct request *r, const struct manage_
     if (!response)
         return MHD_NO;
     add_headers(r, response, answer);
+    expect_by(client_of(r->http, r->conn), r->http->now_ns, body->size);
     enum MHD_Result result = mhd->queue_response(r->conn, (unsigned)answer->status, response);
     mhd->destroy_response(response);
     return result;
@@ -189,6 +268,7 @@ static struct manage_call *make_call(struct request *r, const char *method, cons
 /* Suspended first: the answer may come before this returns. */
 static void hand_over(struct request *r)
 {
+    timer_stop(&r->http->timers, &client_of(r->http, r->conn)->deadline);
     r->http->mhd.suspend_connection(r->conn);
     if (mailbox_post(&r->http->mailbox, &r->mail))
         return;
@@ -225,8 +305,10 @@ static enum MHD_Result send_too_large(struct request *r)
 static enum MHD_Result begin(struct request *r)
 {
     r->has_begun = true;
+    r->begun_ns = r->http->now_ns;
     if (body_is_too_large(r))
         return send_too_large(r);
+    expect_body(r);
     if (body_is_large(r)) {
         r->is_login = true;
         r->call = make_call(r, "GET", "/api/whoami");
@@ -238,6 +320,8 @@ static enum MHD_Result begin(struct request *r)
 static void end_login(struct request *r)
 {
     r->is_login = false;
+    r->begun_ns = r->http->now_ns;
+    expect_body(r);
     if (r->is_cut)
         return;
     r->is_refused = r->call->answer.status != MHD_HTTP_OK;
@@ -249,6 +333,8 @@ static void end_login(struct request *r)
 
 static void take_body(struct request *r, struct bytes piece)
 {
+    r->came_bytes += piece.size;
+    expect_body(r);
     r->is_too_large |= piece.size > r->http->config.body_max_bytes - r->body.size;
     if (r->is_too_large || r->is_refused || r->is_cut)
         text_reset(&r->body);
@@ -314,7 +400,8 @@ static void request_free(void *cls, struct MHD_Connection *conn, void **request,
 {
     struct request *r = *request;
 
-    (void)cls, (void)conn, (void)code;
+    (void)code;
+    expect_by(client_of(cls, conn), ((struct http *)cls)->now_ns, 0); /* for the next one */
     if (!r)
         return;
     manage_call_free(r->call);
@@ -345,23 +432,21 @@ static void log_line(void *cls, const char *format, va_list arguments)
 
 static struct MHD_Daemon *start_daemon(struct http *http)
 {
+    unsigned most = http->config.max_connections;
+
     return http->mhd.start_daemon(
-        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
-            MHD_USE_ERROR_LOG,
-        0, NULL, NULL, handle, http, MHD_OPTION_EXTERNAL_LOGGER, log_line, NULL,
-        MHD_OPTION_LISTEN_SOCKET, http->fd, MHD_OPTION_URI_LOG_CALLBACK, request_new, http,
-        MHD_OPTION_NOTIFY_COMPLETED, request_free, NULL, MHD_OPTION_UNESCAPE_CALLBACK,
-        leave_escaped, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)http->config.max_connections,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)http->config.idle_timeout_s,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADERS_MAX_BYTES, MHD_OPTION_THREAD_STACK_SIZE,
-        (size_t)STACK_BYTES, MHD_OPTION_END);
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, http,
+        MHD_OPTION_EXTERNAL_LOGGER, log_line, NULL, MHD_OPTION_LISTEN_SOCKET, http->fd,
+        MHD_OPTION_URI_LOG_CALLBACK, request_new, http, MHD_OPTION_NOTIFY_COMPLETED, request_free,
+        http, MHD_OPTION_NOTIFY_CONNECTION, note_connection, http, MHD_OPTION_UNESCAPE_CALLBACK,
+        leave_escaped, NULL, MHD_OPTION_CONNECTION_LIMIT, most, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+        most - most / 2, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)http->config.idle_timeout_s,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADERS_MAX_BYTES, MHD_OPTION_END);
 }
 
 /* Somebody has connected for the first time. */
-static void start_library(void *ctx)
+static void start_library(struct http *http)
 {
-    struct http *http = ctx;
-
     enum err err = http_library_open(&http->mhd);
     if (!err)
         http->daemon = start_daemon(http);
@@ -371,6 +456,40 @@ static void start_library(void *ctx)
               err ? err_text() : "the HTTP library does not start");
     listener_close(http->fd);
     http->fd = -1;
+}
+
+static int64_t library_due_ns(const struct http *http)
+{
+    MHD_UNSIGNED_LONG_LONG ms;
+
+    if (http->mhd.get_timeout(http->daemon, &ms) != MHD_YES)
+        return INT64_MAX;
+    return ms < INT32_MAX ? http->now_ns + (int64_t)ms * (SECOND_NS / 1000) : INT64_MAX;
+}
+
+/* What to wait for before attend() is called (again). */
+static struct attendant_wait next_wait(const struct http *http)
+{
+    if (!http->daemon)
+        return (struct attendant_wait){http->fd, INT64_MAX};
+    const union MHD_DaemonInfo *info =
+        http->mhd.get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    int64_t due_ns = library_due_ns(http), deadline_ns = timers_next(&http->timers);
+    return (struct attendant_wait){info->epoll_fd, due_ns < deadline_ns ? due_ns : deadline_ns};
+}
+
+static struct attendant_wait attend(void *ctx, int64_t now_ns)
+{
+    struct http *http = ctx;
+
+    http->now_ns = now_ns;
+    if (!http->daemon)
+        start_library(http);
+    if (http->daemon) {
+        timers_run(&http->timers, now_ns, TIMERS_A_TURN);
+        http->mhd.run(http->daemon);
+    }
+    return next_wait(http);
 }
 
 enum err http_open(const struct http_config *config, const char *address, struct http **out,
@@ -386,26 +505,31 @@ enum err http_open(const struct http_config *config, const char *address, struct
     http->config = *config;
     list_init(&http->running);
     mailbox_init(&http->mailbox, hub_wake, config->hub);
-    err = doorbell_new(http->fd, start_library, http, &http->doorbell);
+    err = attendant_new(next_wait(http), attend, http, &http->attendant);
     if (err) {
         listener_close(http->fd);
         free(http);
         return err;
     }
+    http->is_listening = true;
     *out = http;
     *out_port = http->port;
     return OK;
 }
 
+/* The library is stopped for a moment, so that it is not just being opened. */
 void http_stop_listening(struct http *http)
 {
-    if (!http->doorbell)
+    if (!http->is_listening)
         return;
-    doorbell_free(http->doorbell);
-    http->doorbell = NULL;
+    http->is_listening = false;
+    attendant_free(http->attendant);
+    http->attendant = NULL;
     int fd = http->daemon ? http->mhd.quiesce_daemon(http->daemon) : http->fd;
     if (fd >= 0)
         listener_close(fd);
+    if (http->daemon && attendant_new(next_wait(http), attend, http, &http->attendant))
+        say_warn("http", "what is under way is cut off: %s", err_text());
 }
 
 static void cut(struct request *r)
@@ -422,6 +546,8 @@ void http_close(struct http *http)
     if (!http)
         return;
     http_stop_listening(http);
+    attendant_free(http->attendant);
+    http->attendant = NULL;
     for (struct mail *mail = mailbox_close(&http->mailbox); mail; mail = next) {
         next = mail->next;
         cut((struct request *)mail);
@@ -432,7 +558,10 @@ void http_close(struct http *http)
         list_remove(node);
         cut(r);
     }
-    if (http->daemon)
+    if (http->daemon) {
+        http->mhd.run(http->daemon); /* says so to who was cut off */
         http->mhd.stop_daemon(http->daemon);
+    }
+    timers_reset(&http->timers);
     free(http);
 }

@@ -16,6 +16,9 @@
     X(quiesce_daemon)                                                                              \
     X(suspend_connection)                                                                          \
     X(resume_connection)                                                                           \
+    X(run)                                                                                         \
+    X(get_timeout)                                                                                 \
+    X(get_daemon_info)                                                                             \
     X(get_connection_info)                                                                         \
     X(lookup_connection_value)                                                                     \
     X(basic_auth_get_username_password)                                                            \

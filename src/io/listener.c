@@ -156,6 +156,11 @@ static void describe(const struct sockaddr_storage *s, struct endpoint *out)
     }
 }
 
+void listener_hang_up(int accepted)
+{
+    shutdown(accepted, SHUT_RDWR);
+}
+
 void listener_describe(const struct sockaddr *address, struct endpoint *out)
 {
     struct sockaddr_storage s = {.ss_family = address->sa_family};

@@ -12,6 +12,9 @@ must_use enum err listener_open(const char *address, int *out_fd, uint16_t *out_
 void listener_close(int fd);
 /* A waiting connection, not blocking; -1 and errno when there is none or it cannot be taken. */
 int listener_accept(int fd, struct endpoint *local, struct endpoint *peer);
+/* A connection that a library has accepted: nothing comes or goes on it any more, so that the library
+ * sees its end and closes it. */
+void listener_hang_up(int accepted);
 /* An address of a library's own socket, as numbers. */
 void listener_describe(const struct sockaddr *address, struct endpoint *out);
 

@@ -51,12 +51,14 @@ enum option_change { AT_START, AT_RUNTIME };
       "only; /metrics needs no log-in.")                                                           \
     X(LISTENER_METRICS, "listener.metrics", ADDRESS, 0, 0, "none", AT_START, "none", "",           \
       "A listener of its own for /metrics alone.")                                                 \
-    X(HTTP_MAX_CONNECTIONS, "http.max.connections", INT, 1, 100000, "256", AT_START, "", "",       \
-      "HTTP connections at a time, of each listener.")                                             \
+    X(HTTP_MAX_CONNECTIONS, "http.max.connections", INT, 1, 100000, "512", AT_START, "", "",       \
+      "HTTP connections at a time, of each listener; half of them from one address.")              \
     X(HTTP_BODY_MAX_BYTES, "http.body.max.bytes", SIZE, OPTION_KIB, OPTION_GIB, "20MiB", AT_START, \
       "", "management.http.max_body_size", "Largest body of an HTTP request.")                     \
     X(HTTP_IDLE_TIMEOUT, "http.idle.timeout", DURATION, OPTION_SECOND, 3600 * OPTION_SECOND,       \
-      "60s", AT_START, "", "", "An HTTP connection that says nothing for so long is closed.")      \
+      "60s", AT_START, "", "",                                                                     \
+      "How long an HTTP connection may say nothing, a request line and its headers may take, "     \
+      "and a body or an answer may with a second more for each 16 KiB; then it is closed.")        \
     X(ADVERTISED_KAFKA, "advertised.kafka", ADDRESS, 0, 0, "auto", AT_START, "auto",               \
       "advertised.listeners",                                                                      \
       "The address that Kafka clients are told to connect to; auto is the one they came by.")      \
