@@ -43,12 +43,11 @@ static enum err declare_passive(struct channel *ch, struct bytes name)
     return err ? err : declare_find_exchange(ch->conn->vhost, name, &x);
 }
 
-static enum err declare(struct channel *ch, const struct amqp_exchange_declare *in,
-                        struct bytes name)
+static enum err declare(struct channel *ch, const struct amqp_exchange_declare *in)
 {
     struct exchange *x;
     struct declarer by = channel_declarer(ch);
-    struct exchange_declaration declaration = {.name = name,
+    struct exchange_declaration declaration = {.name = in->exchange,
                                                .type = in->type,
                                                .durable = in->durable,
                                                .auto_delete = in->auto_delete,
@@ -61,18 +60,16 @@ static enum err declare(struct channel *ch, const struct amqp_exchange_declare *
 void method_exchange_declare(struct channel *ch, const void *arguments)
 {
     const struct amqp_exchange_declare *in = arguments;
-    struct bytes name = channel_name(ch, in->exchange);
-
-    end_method(ch, in->passive ? declare_passive(ch, name) : declare(ch, in, name), in->nowait,
-               answer_declare);
+    end_method(ch,
+               in->passive ? declare_passive(ch, channel_name(ch, in->exchange)) : declare(ch, in),
+               in->nowait, answer_declare);
 }
 
 void method_exchange_delete(struct channel *ch, const void *arguments)
 {
     const struct amqp_exchange_delete *in = arguments;
     struct declarer by = channel_declarer(ch);
-    enum err err = declare_delete_exchange(ch->conn->vhost, channel_name(ch, in->exchange), &by,
-                                           in->if_unused);
+    enum err err = declare_delete_exchange(ch->conn->vhost, in->exchange, &by, in->if_unused);
 
     end_method(ch, err, in->nowait, answer_delete);
 }
@@ -93,8 +90,8 @@ void method_exchange_bind(struct channel *ch, const void *arguments)
 {
     const struct amqp_exchange_bind *in = arguments;
     struct declarer by = channel_declarer(ch);
-    struct binding_declaration declaration = {.source = channel_name(ch, in->source),
-                                              .destination = channel_name(ch, in->destination),
+    struct binding_declaration declaration = {.source = in->source,
+                                              .destination = in->destination,
                                               .to_exchange = true,
                                               .key = in->routing_key,
                                               .arguments = in->arguments};
@@ -106,8 +103,8 @@ void method_exchange_unbind(struct channel *ch, const void *arguments)
 {
     const struct amqp_exchange_unbind *in = arguments;
     struct declarer by = channel_declarer(ch);
-    struct binding_declaration declaration = {.source = channel_name(ch, in->source),
-                                              .destination = channel_name(ch, in->destination),
+    struct binding_declaration declaration = {.source = in->source,
+                                              .destination = in->destination,
                                               .to_exchange = true,
                                               .key = in->routing_key,
                                               .arguments = in->arguments};

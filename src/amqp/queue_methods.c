@@ -13,17 +13,13 @@
 
 struct bytes channel_name(struct channel *ch, struct bytes name)
 {
-    size_t size = 0;
+    struct declare_name room;
+    struct bytes clean = declare_name(name, &room);
 
-    if (!name.size || (!memchr(name.data, '\r', name.size) && !memchr(name.data, '\n', name.size)))
+    if (clean.data == name.data)
         return name;
-    uint8_t *clean = arena_alloc(&ch->current->batch->input.arena, name.size);
-    if (!clean)
-        return name;
-    for (size_t i = 0; i < name.size; i++)
-        if (name.data[i] != '\r' && name.data[i] != '\n')
-            clean[size++] = name.data[i];
-    return bytes_of(clean, size);
+    void *kept = arena_alloc(&ch->current->batch->input.arena, sizeof room);
+    return kept ? bytes_of(memcpy(kept, clean.data, clean.size), clean.size) : name;
 }
 
 static void remember_queue(struct channel *ch, struct bytes name)
@@ -190,12 +186,12 @@ static struct bytes binding_key(struct bytes asked_queue, struct bytes key, stru
     return !asked_queue.size && !key.size ? queue_name : key;
 }
 
-static struct binding_declaration binding_of(struct channel *ch, struct bytes asked_queue,
-                                             struct bytes queue, struct bytes exchange,
-                                             struct bytes key, struct bytes arguments)
+static struct binding_declaration binding_of(struct bytes asked_queue, struct bytes queue,
+                                             struct bytes exchange, struct bytes key,
+                                             struct bytes arguments)
 {
     return (struct binding_declaration){
-        .source = channel_name(ch, exchange),
+        .source = exchange,
         .destination = queue,
         .key = binding_key(asked_queue, key, queue),
         .arguments = arguments,
@@ -211,7 +207,7 @@ void method_queue_bind(struct channel *ch, const void *arguments)
     if (!name_or_last(ch, in->queue, &queue))
         return;
     struct binding_declaration declaration =
-        binding_of(ch, in->queue, queue, in->exchange, in->routing_key, in->arguments);
+        binding_of(in->queue, queue, in->exchange, in->routing_key, in->arguments);
     enum err err = declare_binding(ch->conn->vhost, &declaration, &by);
     if (err)
         channel_fail_as(ch, err);
@@ -228,7 +224,7 @@ void method_queue_unbind(struct channel *ch, const void *arguments)
     if (!name_or_last(ch, in->queue, &queue))
         return;
     struct binding_declaration declaration =
-        binding_of(ch, in->queue, queue, in->exchange, in->routing_key, in->arguments);
+        binding_of(in->queue, queue, in->exchange, in->routing_key, in->arguments);
     enum err err = declare_unbinding(ch->conn->vhost, &declaration, &by);
     if (err)
         channel_fail_as(ch, err);

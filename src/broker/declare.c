@@ -1,9 +1,23 @@
 #include "broker/declare.h"
 
+#include <string.h>
+
 #include "base/check.h"
 #include "broker/access.h"
 #include "broker/arguments.h"
 #include "wire/amqp_table.h"
+
+struct bytes declare_name(struct bytes name, struct declare_name *room)
+{
+    size_t size = 0;
+    if (!name.size || name.size > sizeof room->bytes ||
+        (!memchr(name.data, '\r', name.size) && !memchr(name.data, '\n', name.size)))
+        return name;
+    for (size_t i = 0; i < name.size; i++)
+        if (name.data[i] != '\r' && name.data[i] != '\n')
+            room->bytes[size++] = name.data[i];
+    return bytes_of(room->bytes, size);
+}
 
 /* Names and keys are short strings in AMQP; other ways to declare could bring longer ones. */
 static enum err check_short(const char *what, struct bytes text)
@@ -174,10 +188,12 @@ static bool takes_default_type(const struct vhost *vhost, const struct queue_dec
 enum err declare_queue(struct vhost *vhost, const struct queue_declaration *in,
                        const struct declarer *by, struct queue **out)
 {
-    if (!takes_default_type(vhost, in))
-        return declare_whole(vhost, in, by, out);
-    struct text arguments = {0};
+    struct declare_name room;
     struct queue_declaration whole = *in;
+    whole.name = declare_name(in->name, &room);
+    if (!takes_default_type(vhost, in))
+        return declare_whole(vhost, &whole, by, out);
+    struct text arguments = {0};
     text_append(&arguments, in->arguments);
     amqp_table_put_string(&arguments, "x-queue-type", vhost->default_queue_type);
     whole.arguments = text_bytes(&arguments);
@@ -189,6 +205,8 @@ enum err declare_queue(struct vhost *vhost, const struct queue_declaration *in,
 enum err declare_delete_queue(struct vhost *vhost, struct bytes name, const struct declarer *by,
                               bool if_unused, bool if_empty, uint64_t *out_count)
 {
+    struct declare_name room;
+    name = declare_name(name, &room);
     struct queue *queue = queue_find(vhost, name);
     enum err err = access_check(by->user, vhost, ACCESS_CONFIGURE, ACCESS_QUEUE, name);
     if (!err && queue)
@@ -278,8 +296,8 @@ static enum err create_exchange(struct vhost *vhost, const struct exchange_decla
     return err;
 }
 
-enum err declare_exchange(struct vhost *vhost, const struct exchange_declaration *in,
-                          const struct declarer *by, struct exchange **out)
+static enum err declare_whole_exchange(struct vhost *vhost, const struct exchange_declaration *in,
+                                       const struct declarer *by, struct exchange **out)
 {
     enum exchange_kind kind;
     if (!exchange_kind_parse(in->type, &kind))
@@ -299,9 +317,20 @@ enum err declare_exchange(struct vhost *vhost, const struct exchange_declaration
     return err;
 }
 
+enum err declare_exchange(struct vhost *vhost, const struct exchange_declaration *in,
+                          const struct declarer *by, struct exchange **out)
+{
+    struct declare_name room;
+    struct exchange_declaration whole = *in;
+    whole.name = declare_name(in->name, &room);
+    return declare_whole_exchange(vhost, &whole, by, out);
+}
+
 enum err declare_delete_exchange(struct vhost *vhost, struct bytes name, const struct declarer *by,
                                  bool if_unused)
 {
+    struct declare_name room;
+    name = declare_name(name, &room);
     enum err err = declare_not_default(name);
     if (!err && bytes_has_prefix(name, "amq."))
         err = err_set(E_REFUSED, "deletion of system exchange '%.*s' in vhost '%.*s' not allowed",
@@ -360,8 +389,8 @@ static enum err find_ends(struct vhost *vhost, const struct binding_declaration 
                            : declare_find_queue(vhost, in->destination, by, &out->queue);
 }
 
-enum err declare_binding(struct vhost *vhost, const struct binding_declaration *in,
-                         const struct declarer *by)
+static enum err bind_ends(struct vhost *vhost, const struct binding_declaration *in,
+                          const struct declarer *by)
 {
     struct binding_ends ends;
     enum err err = check_ends(vhost, in, by);
@@ -380,8 +409,8 @@ enum err declare_binding(struct vhost *vhost, const struct binding_declaration *
     return OK;
 }
 
-enum err declare_unbinding(struct vhost *vhost, const struct binding_declaration *in,
-                           const struct declarer *by)
+static enum err unbind_ends(struct vhost *vhost, const struct binding_declaration *in,
+                            const struct declarer *by)
 {
     enum err err = check_ends(vhost, in, by);
     if (err)
@@ -397,4 +426,24 @@ enum err declare_unbinding(struct vhost *vhost, const struct binding_declaration
     else if (source && queue)
         exchange_unbind(source, queue, in->key, in->arguments);
     return OK;
+}
+
+enum err declare_binding(struct vhost *vhost, const struct binding_declaration *in,
+                         const struct declarer *by)
+{
+    struct declare_name rooms[2];
+    struct binding_declaration whole = *in;
+    whole.source = declare_name(in->source, &rooms[0]);
+    whole.destination = declare_name(in->destination, &rooms[1]);
+    return bind_ends(vhost, &whole, by);
+}
+
+enum err declare_unbinding(struct vhost *vhost, const struct binding_declaration *in,
+                           const struct declarer *by)
+{
+    struct declare_name rooms[2];
+    struct binding_declaration whole = *in;
+    whole.source = declare_name(in->source, &rooms[0]);
+    whole.destination = declare_name(in->destination, &rooms[1]);
+    return unbind_ends(vhost, &whole, by);
 }

@@ -32,6 +32,15 @@ struct declarer {
     const struct user *user; /* NULL: may do everything */
 };
 
+/* ---- names ---- */
+
+struct declare_name {
+    uint8_t bytes[UINT8_MAX];
+};
+/* A name as it counts: without CR and LF (RabbitMQ). The functions that declare, delete and bind see
+ * to it themselves. It points into `room` or is `name`; a name over 255 bytes is none, and stays. */
+struct bytes declare_name(struct bytes name, struct declare_name *room);
+
 /* ---- queues ---- */
 
 struct queue_declaration {

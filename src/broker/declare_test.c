@@ -50,6 +50,38 @@ TEST(names_and_keys_over_255_bytes_are_refused)
     test_core_end(&t);
 }
 
+TEST(names_count_without_cr_and_lf_wherever_they_come_from)
+{
+    struct test_core t;
+    struct queue *queue;
+    struct exchange *x;
+    uint64_t count;
+    test_core_init(&t);
+    struct vhost *vhost = test_vhost(&t);
+    struct queue_declaration q = named("\rthe\nq\r\n");
+    expect_ok(declare_queue(vhost, &q, &nobody, &queue));
+    expect_bytes(queue->name, B("theq"));
+    default_type(&t, "quorum");
+    q.name = B("other\n");
+    expect_ok(declare_queue(vhost, &q, &nobody, &queue));
+    expect_bytes(queue->name, B("other"));
+    struct exchange_declaration e = {.name = B("x\n"), .type = B("fanout")};
+    expect_ok(declare_exchange(vhost, &e, &nobody, &x));
+    expect_bytes(x->name, B("x"));
+    struct binding_declaration b = {
+        .source = B("x\r"), .destination = B("the\nq"), .key = B("key\n")};
+    expect_ok(declare_binding(vhost, &b, &nobody));
+    expect_true(exchange_has_bindings(x));
+    expect_ok(declare_unbinding(vhost, &b, &nobody));
+    expect_false(exchange_has_bindings(x));
+    expect_ok(declare_delete_exchange(vhost, B("\nx"), &nobody, false));
+    expect_ok(declare_delete_queue(vhost, B("theq\n"), &nobody, false, false, &count));
+    expect_true(!exchange_find(vhost, B("x")) && !queue_find(vhost, B("theq")));
+    e.name = B("\r\n"); /* as the empty one is */
+    expect_err(declare_exchange(vhost, &e, &nobody, &x), E_REFUSED);
+    test_core_end(&t);
+}
+
 TEST(only_names_that_the_broker_made_may_be_reserved)
 {
     struct test_core t;

@@ -36,6 +36,15 @@ static const char *asked(const char *method, const char *target, const char *bod
 
 /* ---- queues ---- */
 
+TEST(names_in_paths_count_without_cr_and_lf)
+{
+    test_manage_init(&t);
+    expect_answer("PUT", "/api/queues/%2F/the%0D%0Aqueue", "{\"durable\":true}", "201 ");
+    expect_int(test_call(&t, "GET", "/api/queues/%2F/thequeue", NULL), 200);
+    expect_int(test_call(&t, "GET", "/api/queues/%2F/the%0D%0Aqueue", NULL), 404);
+    test_manage_end(&t);
+}
+
 TEST(a_queue_is_declared_once_and_told_apart_from_another)
 {
     test_manage_init(&t);
