@@ -163,8 +163,8 @@ static bool parse_end(const struct log_batch *lb, struct batch *b)
 }
 
 /* The batch of the read's answer that holds `offset` or is next above it. E_COLD: not there. An
- * answer that does not hold it is dropped. */
-static enum err find_in_answer(struct feed *f, int64_t offset, struct log_batch *out)
+ * answer that does not hold it is dropped. An empty one says nothing of what came behind its limit. */
+static enum err find_in_answer(struct feed *f, int64_t offset, int64_t limit, struct log_batch *out)
 {
     const struct log_read *read = &f->read->read;
     struct batch b;
@@ -189,7 +189,7 @@ static enum err find_in_answer(struct feed *f, int64_t offset, struct log_batch 
         list_push_back(&f->feeds->holding, &f->holding);
         return OK;
     }
-    bool empty = read->count == 0 && read->from == offset;
+    bool empty = read->count == 0 && read->from == offset && read->limit >= limit;
     drop_answer(f);
     return empty ? E_NOT_FOUND : E_COLD;
 }
@@ -200,7 +200,7 @@ static enum err find_batch(struct feed *f, int64_t offset, int64_t limit, struct
     if (f->read && !f->read->done)
         return E_COLD;
     if (f->read) {
-        enum err err = find_in_answer(f, offset, out);
+        enum err err = find_in_answer(f, offset, limit, out);
         if (err != E_COLD)
             return err;
     }
