@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "broker/core_internal.h"
 #include "broker/exchange_internal.h"
+#include "broker/mutant.h"
 #include "broker/queue_internal.h"
 
 struct ends {
@@ -112,6 +113,8 @@ struct exchange *binding_drop(struct binding *b)
 {
     struct exchange *x = b->exchange;
     unlink_binding(b);
+    if (BROKER_MUTANT == MUTANT_KEEP_BINDINGS)
+        b->entry.offset = CATALOG_NEVER;
     catalog_remove(x->vhost->core, &b->entry);
     free(b);
     return x;

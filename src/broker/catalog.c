@@ -43,7 +43,7 @@ void catalog_remove(struct core *core, struct catalog_entry *entry)
     list_remove(&entry->node);
     c->count--;
     entry->pending = false;
-    if (entry->offset == CATALOG_NEVER)
+    if (entry->offset == CATALOG_NEVER || BROKER_MUTANT == MUTANT_FORGET_REMOVAL)
         return;
     c->key.size = 0;
     catalog_encode_key(entry, &c->key);

@@ -9,6 +9,7 @@
 #include "broker/feed.h"
 #include "broker/group_internal.h"
 #include "broker/hold.h"
+#include "broker/mutant.h"
 #include "broker/packer.h"
 #include "broker/producer_expiry.h"
 #include "broker/queue_internal.h"
@@ -206,19 +207,28 @@ void core_turn_end(struct core *core)
     list_splice(&in->deferred, &in->deferred_next);
 }
 
-/* Everything that this turn has to say to the disk, in the order in which it must be known: what
- * the catalog says comes before the deletion of logs. */
-static void flush_staged(struct core *core)
+static void delete_condemned(struct core *core)
 {
     struct core_internal *in = core->internal;
-    packer_flush(in->packer);
-    queue_log_due(core);
-    catalog_flush(core);
     for (size_t i = 0; i < in->condemned.count; i++) {
         struct ticket ignored;
         log_delete(in->condemned.items[i], &ignored);
     }
     vec_clear(&in->condemned);
+}
+
+/* Everything that this turn has to say to the disk, in the order in which it must be known: what
+ * the catalog says comes before the deletion of logs. */
+static void flush_staged(struct core *core)
+{
+    packer_flush(core->internal->packer);
+    queue_log_due(core);
+    if (BROKER_MUTANT == MUTANT_LOG_GOES_FIRST) {
+        delete_condemned(core);
+        store_flush(core->store);
+    }
+    catalog_flush(core);
+    delete_condemned(core);
 }
 
 int64_t core_next_due(const struct core *core)

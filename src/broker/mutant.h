@@ -16,6 +16,14 @@ enum broker_mutant {
     MUTANT_FORGET_TIMES,   /* after a start nothing is known of when messages are due */
     MUTANT_FORGET_LATE,    /* what is due while somebody has it never expires */
     MUTANT_RELEASE_EARLY,  /* delayed messages come before their time */
+    MUTANT_PURGE_EARLY,    /* a purge is done at once */
+    MUTANT_HALF_PURGE,     /* a purge is two commits */
+    MUTANT_LOG_GOES_FIRST, /* a deleted queue's messages go a commit before itself */
+    MUTANT_KEEP_BINDINGS,  /* the bindings of a deleted queue stay in the catalog */
+    MUTANT_FORGET_REMOVAL, /* what is removed from the catalog is there again after a start */
+    MUTANT_FORGET_DOOM,    /* after a start a vhost that was being deleted is as others are */
+    MUTANT_APPLY_LATER,    /* policies are not in force when a start is over */
+    MUTANT_LEARN_AGAIN,    /* what lies behind a hole is never learned from files */
 };
 #ifndef BROKER_MUTANT
 #define BROKER_MUTANT MUTANT_OF_NOTHING

@@ -347,10 +347,19 @@ uint64_t queue_purge(struct queue *queue, struct ticket *out)
     if (queue->deleted)
         return 0;
     struct subscription *s = queue->subscription;
-    uint64_t count = subscription_settle_ready(s, s->floor, s->visible);
+    uint64_t count = 0;
+    if (BROKER_MUTANT == MUTANT_HALF_PURGE) {
+        count = subscription_settle_ready(s, s->floor, s->floor + (s->visible - s->floor) / 2);
+        queue_log_now(queue, out);
+        packer_flush(queue->internal->core->internal->packer);
+        store_flush(queue->internal->core->store);
+    }
+    count += subscription_settle_ready(s, s->floor, s->visible);
     if (queue_counts_bytes(queue->internal->rules))
         queue->internal->rules->sizes.ready_bytes = 0;
     queue_log_now(queue, out);
+    if (BROKER_MUTANT == MUTANT_PURGE_EARLY)
+        *out = (struct ticket){0};
     return count;
 }
 

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/metrics.h"
 #include "base/say.h"
+#include "broker/mutant.h"
 #include "broker/queue_internal.h"
 #include "broker/queue_rules.h"
 #include "broker/session.h"
@@ -94,7 +95,7 @@ static enum err learn_some(struct queue *queue, struct queue_rules *r)
             learn(queue, &record);
         if (err == E_NOT_FOUND)
             r->learn_at = end;
-        else if (!err || err == E_CORRUPT || err == E_COLD)
+        else if (!err || err == E_CORRUPT || (err == E_COLD && BROKER_MUTANT != MUTANT_LEARN_AGAIN))
             r->learn_at = record.offset + !err; /* past a hole, also when it is cold */
         if (err && err != E_NOT_FOUND && err != E_CORRUPT)
             return err;

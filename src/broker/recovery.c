@@ -18,6 +18,7 @@
 #include "broker/catalog_internal.h"
 #include "broker/core_internal.h"
 #include "broker/group_internal.h"
+#include "broker/mutant.h"
 #include "broker/policy_internal.h"
 #include "broker/producer.h"
 #include "broker/producer_expiry.h"
@@ -256,7 +257,8 @@ enum err core_recover(struct core *core)
     enum err err = catalog_open(core);
     if (err)
         return err;
-    policies_apply(core);
+    if (BROKER_MUTANT != MUTANT_APPLY_LATER)
+        policies_apply(core);
     topics_attach(core);
     producer_expiry_start(core);
     queues_attach(core);

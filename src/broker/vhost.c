@@ -10,6 +10,7 @@
 #include "broker/core_internal.h"
 #include "broker/counters.h"
 #include "broker/exchange_internal.h"
+#include "broker/mutant.h"
 #include "broker/parameter.h"
 #include "broker/policy_internal.h"
 #include "broker/queue_internal.h"
@@ -208,7 +209,7 @@ enum err vhost_restore(struct core *core, struct bytes name, const struct vhost_
     take_spec(vhost, &saved->spec, &tags);
     vhost->max_connections = saved->max_connections;
     vhost->max_queues = saved->max_queues;
-    vhost->doomed = saved->doomed;
+    vhost->doomed = saved->doomed && BROKER_MUTANT != MUTANT_FORGET_DOOM;
     if (vhost->doomed)
         core_defer(core, &vhost->deletion);
     *out = vhost;

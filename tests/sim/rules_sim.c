@@ -4,14 +4,21 @@
  *
  *   - no copy of a letter is lost, and none is there twice, wherever rules have moved it
  *   - a letter that was not confirmed is there whole or not at all
- *   - a transaction has happened or not
+ *   - a transaction has happened or not, and so has a purge and a deletion, if it was not answered; one
+ *     that was answered has happened, also when a queue of that name is there again
+ *   - queues, bindings, policies and vhosts are what was answered or asked for later, and policies are in force
  *   - nothing is there before its delay is over
- *   - some time later nothing waits any more, and what had a time to live is a dead letter
+ *   - what has not moved is in the order in which it was published, of each priority
+ *   - some time later nothing waits any more, no queue is too long, and what had a time to live is a dead
+ *     letter
  *
- *   rules_sim [--points N] [--seed N] [--ignore-sync] [--expect-violation]
+ *   rules_sim [--points N] [--seed N] [--only KIND | --mostly KIND] [--ignore-sync] [--expect-violation]
+ *
+ * A kind of request alone, or half of all with the others: rules_kinds.
  */
 #include "tests/sim/hook_disk.h"
-#include "tests/sim/rules_world.h"
+#include "tests/sim/rules_asks.h"
+#include "tests/sim/rules_catalog.h"
 #include "tests/sim/sim_command.h"
 
 #include "base/check.h"
@@ -45,6 +52,8 @@ static void violation(const struct sim *s, const char *where, const char *what)
 struct count {
     uint32_t *found; /* of each letter */
     VEC(struct delivery) taken;
+    int64_t last[PLACES][RANKS + 1]; /* the letter that came last of those that have not moved */
+    uint64_t ready_bytes[PLACES];
     bool is_late; /* enough time has passed for everything */
 };
 
@@ -53,28 +62,48 @@ static void never(struct wait *wait)
     (void)wait;
 }
 
+/* What has not moved is in its place. */
+static void look_at_order(struct rules_world *w, struct count *c, enum place place, uint32_t number)
+{
+    const struct letter *l = &w->ledger.letters.items[number];
+    int64_t *last = &c->last[place][place == RANKED ? l->priority : 0];
+    if (!(l->to >> place & 1))
+        return;
+    if (number < *last)
+        rules_complain(w, "letter %u is behind letter %lld", number, (long long)*last);
+    *last = number;
+}
+
 static void look_at(struct rules_world *w, struct count *c, const struct delivery *d)
 {
     struct letter_text text;
-    if (!letter_read(d->message.body, &text) || text.letter >= w->letters.count) {
+    enum place place = rules_place_of(w, d->queue);
+    if (!letter_read(d->message.body, &text) || text.letter >= w->ledger.letters.count) {
         rules_complain(w, "a letter that nobody has sent");
         return;
     }
     c->found[text.letter]++;
-    if (d->queue != w->places[DELAYED] && w->wall_ms < text.not_before_ms)
+    c->ready_bytes[place] += d->message.body.size;
+    look_at_order(w, c, place, text.letter);
+    if (place != DELAYED && place != GUESTS_DELAYED && w->wall_ms < text.not_before_ms)
         rules_complain(w, "letter %u came %lld ms too early", text.letter,
                        (long long)(text.not_before_ms - w->wall_ms));
 }
 
 /* Before anybody looks: who gets the head lets it expire. */
-static void expect_nothing_waits(struct rules_world *w)
+static void expect_nothing_waits(struct rules_world *w, const uint64_t *ready)
 {
-    static const enum place passing[] = {DELAYED, WAIT, TIMED};
-    for (size_t i = 0; i < sizeof passing / sizeof *passing; i++) {
-        uint64_t waiting = queue_ready_count(w->places[passing[i]]);
-        if (waiting > 0)
+    for (int place = 0; place < PLACES; place++) {
+        if (!w->places[place])
+            continue;
+        struct limits limits = place < NAMED_PLACES ? place_limits(w, (enum place)place)
+                                                    : (struct limits){.ttl_ms = DELAY_MAX_MS};
+        if (limits.ttl_ms && ready[place] > 0)
             rules_complain(w, "%llu letters have not moved on from place %d",
-                           (unsigned long long)waiting, (int)passing[i]);
+                           (unsigned long long)ready[place], place);
+        if (limits.length && ready[place] > (uint64_t)limits.length)
+            rules_complain(w, "%llu letters are in place %d, %lld at most",
+                           (unsigned long long)ready[place], place, (long long)limits.length);
     }
 }
 
@@ -84,12 +113,16 @@ static void expect_nothing_was_late(struct rules_world *w, const struct count *c
 {
     uint64_t given[PLACES] = {0};
     for (size_t i = 0; i < c->taken.count; i++)
-        for (int place = 0; place < PLACES; place++)
-            given[place] += c->taken.items[i].queue == w->places[place];
-    for (int place = 0; place < PLACES; place++)
+        given[rules_place_of(w, c->taken.items[i].queue)]++;
+    for (int place = 0; place < PLACES; place++) {
         if (given[place] != ready[place])
             rules_complain(w, "%lld letters of place %d have not expired in time",
                            (long long)(ready[place] - given[place]), place);
+        int64_t bytes = place < NAMED_PLACES ? place_limits(w, (enum place)place).bytes : 0;
+        if (bytes && c->ready_bytes[place] > (uint64_t)bytes)
+            rules_complain(w, "%llu bytes are in place %d, %lld at most",
+                           (unsigned long long)c->ready_bytes[place], place, (long long)bytes);
+    }
 }
 
 /* Take what there is; true: there was something. */
@@ -100,8 +133,8 @@ static bool take_some(struct rules_world *w, struct count *c)
     for (int i = 0; i < PLACES; i++) {
         struct wait again = {.ready = never};
         struct delivery d;
-        enum err err;
-        while (!(err = queue_get(w->places[i], false, &again, &d))) {
+        enum err err = E_NOT_FOUND;
+        while (w->places[i] && !(err = queue_get(w->places[i], false, &again, &d))) {
             any = true;
             look_at(w, c, &d);
             queue_ref(d.queue);
@@ -119,11 +152,11 @@ static bool take_some(struct rules_world *w, struct count *c)
 static void count(struct rules_world *w, struct count *c)
 {
     uint64_t ready[PLACES];
-    c->found = xzalloc((w->letters.count + 1) * sizeof *c->found);
+    c->found = xzalloc((w->ledger.letters.count + 1) * sizeof *c->found);
     for (int i = 0; i < PLACES; i++)
-        ready[i] = queue_ready_count(w->places[i]);
+        ready[i] = w->places[i] ? queue_ready_count(w->places[i]) : 0;
     if (c->is_late)
-        expect_nothing_waits(w);
+        expect_nothing_waits(w, ready);
     for (int quiet = 0, turns = 0; quiet < 4 && turns < 400; turns++)
         quiet = take_some(w, c) ? 0 : quiet + 1;
     if (c->is_late)
@@ -140,40 +173,11 @@ static void count(struct rules_world *w, struct count *c)
 
 /* ---- comparing ---- */
 
-static void compare_letter(struct rules_world *w, uint32_t number, uint32_t found)
-{
-    const struct letter *l = &w->letters.items[number];
-    uint32_t most = l->copies - l->acked_durably, least = l->copies - l->acked;
-    if (found > most)
-        rules_complain(w, "letter %u is there %u times, %u at most", number, found, most);
-    if (found < least && (l->confirmed || found > 0))
-        rules_complain(w, "letter %u is there %u times, %u at least%s", number, found, least,
-                       l->confirmed ? "" : ", or not at all");
-}
-
-static void compare_transaction(struct rules_world *w, const struct transaction *t,
-                                const uint32_t *found)
-{
-    const struct letter *sent = &w->letters.items[t->sent];
-    if (sent->acked == 0 && (found[t->sent] > 0) == (found[t->settled] > 0))
-        rules_complain(w, "half of a transaction: letter %u is there %u times, letter %u %u times",
-                       t->sent, found[t->sent], t->settled, found[t->settled]);
-}
-
 static void compare(struct rules_world *w, const uint32_t *found)
 {
-    for (uint32_t i = 0; i < w->letters.count; i++)
-        compare_letter(w, i, found[i]);
-    for (size_t i = 0; i < w->transactions.count; i++)
-        compare_transaction(w, &w->transactions.items[i], found);
-}
-
-/* What was found is the truth from now on. */
-static void adopt(struct rules_world *w, const uint32_t *found)
-{
-    for (size_t i = 0; i < w->letters.count; i++)
-        w->letters.items[i] = (struct letter){.copies = found[i], .confirmed = true};
-    vec_clear(&w->transactions);
+    char wrong[256];
+    if (!ledger_compare(&w->ledger, found, wrong, sizeof wrong))
+        rules_complain(w, "%s", wrong);
 }
 
 /* Enough time for everything that is due some time. */
@@ -182,6 +186,7 @@ static void pass_late(struct rules_world *w)
     enum { LATE_MS = 2 * (OWN_TTL_MAX_MS + DELAY_MAX_MS), STEP_MS = 20 };
     for (int64_t ms = 0; ms < LATE_MS; ms += STEP_MS)
         rules_idle_turn(w, STEP_MS);
+    rules_rest(w); /* what is read from files is read one after the other */
 }
 
 /* Open what the crash left. */
@@ -192,10 +197,9 @@ static void recover(struct rules_world *w, bool wait, bool keep)
         rules_complain(w, "does not open: %s", err_text());
         return;
     }
-    if (!rules_are_declared(w)) {
-        rules_complain(w, "queues are missing");
+    rules_check_catalog(w);
+    if (w->wrong[0])
         return;
-    }
     rules_idle_turn(w, 1);
     if (wait)
         pass_late(w);
@@ -204,7 +208,7 @@ static void recover(struct rules_world *w, bool wait, bool keep)
     count(w, &c);
     compare(w, c.found);
     if (keep)
-        adopt(w, c.found);
+        ledger_adopt(&w->ledger, c.found);
     free(c.found);
 }
 
@@ -227,10 +231,7 @@ static void crash_once(struct sim *s, enum sim_restart mode)
     w.config = s->world.config;
     w.now_ns = s->world.now_ns / 2; /* a machine that has booted again */
     w.wall_ms = s->world.wall_ms;
-    for (size_t i = 0; i < s->world.letters.count; i++)
-        vec_push(&w.letters, s->world.letters.items[i]);
-    for (size_t i = 0; i < s->world.transactions.count; i++)
-        vec_push(&w.transactions, s->world.transactions.items[i]);
+    ledger_copy(&w.ledger, &s->world.ledger);
     restart(s, &w, mode);
     recover(&w, random_below(&s->random, 3) == 0, false);
     if (w.wrong[0])
@@ -316,6 +317,8 @@ static void run_world(uint64_t seed, bool ignore_sync)
     sim_disk_ignore_sync(s.disk, ignore_sync);
     s.disk->block_bytes = random_below(&s.random, 2) ? 512 : 4096;
     rules_init(w, seed, hook_disk_new(s.disk, on_change, &s));
+    w->kind = total.kind;
+    w->alone = total.alone;
     for (int life = 0; life < LIVES && !is_over(&s); life++) {
         life == 0 ? begin(&s) : begin_again(&s);
         for (int i = 0; i < TURNS && !is_over(&s); i++)
@@ -336,5 +339,6 @@ int main(int argc, char **argv)
 {
     (void)argc;
     bytes_hash_set_seed(1);
+    total.kinds = rules_kinds;
     return sim_command("rules_sim", argv, &total, run_world);
 }

@@ -1,16 +1,18 @@
 /*
  * A broker core over a simulated disk whose queues do things by themselves: expire, delay, move dead
  * letters, keep short, count deliveries; with clients that publish, settle, return, reject, commit
- * transactions and change policies. Beside it a ledger of letters.
+ * transactions, purge, delete, declare again, and change policies. Beside it a ledger of letters.
  *
  * The ledger does not know where a letter is, only how many copies of it there are: each queue here passes
- * on what it does not keep, so a copy is in exactly one place until a client settles it. That, and what its
- * body says about times, is what must hold after any crash.
+ * on what it does not keep, so a copy is in exactly one place until a client settles it, purges the queue
+ * or deletes it. That, and what its body says about times, is what must hold after any crash.
  *
- *   all ─> inner ─> work, timed          a fan-out through a second exchange
+ *   all ─> inner ─> work, timed, box     a fan-out through a second exchange
  *   later ─> work or plain               after a delay
  *   short (at most some) ─> work         wait (for a time) ─> work
  *   work (rejected, too many deliveries, own time to live) ─> dead        timed ─> dead
+ *   ranked (by priority) ─> dead         ruled (as policies say) ─> dead, work or plain
+ *   guest, guests                        in a vhost that comes and goes: a queue and a delay
  */
 #ifndef TESTS_SIM_RULES_WORLD_H
 #define TESTS_SIM_RULES_WORLD_H
@@ -21,23 +23,27 @@
 #include "broker/queue.h"
 #include "io/sim_disk.h"
 #include "io/sim_jobs.h"
+#include "tests/sim/rules_ledger.h"
+#include "tests/sim/rules_removals.h"
 
-enum place { WORK, TIMED, SHORT, WAIT, PLAIN, DEAD, NAMED_PLACES, DELAYED = NAMED_PLACES, PLACES };
-
-enum { TTL_MS = 150, WAIT_MS = 80, OWN_TTL_MAX_MS = 400, DELAY_MAX_MS = 500 };
-
-struct letter {
-    uint32_t copies; /* that were made */
-    uint32_t acked;  /* of them, settled by clients */
-    uint32_t acked_durably;
-    bool confirmed;
-    bool in_transaction; /* one that may not have been committed */
+enum place {
+    WORK,
+    TIMED,
+    SHORT,
+    WAIT,
+    PLAIN,
+    DEAD,
+    BOX,
+    RULED,
+    RANKED,
+    GUEST,
+    NAMED_PLACES,
+    DELAYED = NAMED_PLACES,
+    GUESTS_DELAYED,
+    PLACES
 };
 
-/* `sent` was published and `settled` settled in one transaction; both have one copy. */
-struct transaction {
-    uint32_t sent, settled;
-};
+enum { TTL_MS = 150, WAIT_MS = 80, OWN_TTL_MAX_MS = 400, DELAY_MAX_MS = 500, RANKS = 3 };
 
 struct out {
     struct queue *queue; /* a reference */
@@ -49,14 +55,20 @@ struct out {
 struct rules_world {
     struct random random;
     struct core_config config;
+    int kind;   /* of request that this is about; -1: all are alike */
+    bool alone; /* nothing else is asked for */
     struct disk *disk;
     struct jobs *sim;
     struct sim_stepper stepper; /* what the core has for its jobs */
     struct core *core;
     struct vhost *vhost;
-    struct queue *places[PLACES];
-    VEC(struct letter) letters;
-    VEC(struct transaction) transactions;
+    struct vhost *guests;         /* NULL: deleted, or going to be */
+    struct session guest;         /* on it */
+    bool guest_is_out;            /* it was closed */
+    struct queue *places[PLACES]; /* NULL: not there */
+    uint32_t last_new[PLACES];    /* the letter that was delivered there last for the first time */
+    struct ledger ledger;
+    struct removal_wish wish; /* what is to be purged or deleted */
     VEC(struct out) outs;
     VEC(struct sim_consumer *) consumers;
     struct list asks; /* what has not been answered */
@@ -67,10 +79,7 @@ struct rules_world {
 void rules_complain(struct rules_world *w, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void rules_init(struct rules_world *w, uint64_t seed, struct disk *disk);
-/* Open the core and find the queues, if all of them are there; the first time, declare them. */
 enum err rules_open(struct rules_world *w);
-bool rules_are_declared(const struct rules_world *w);
-void rules_declare(struct rules_world *w);
 /* As a crash leaves things: memory is gone, the ledger stays. */
 void rules_drop(struct rules_world *w);
 /* The clients go: what they have comes back. */
@@ -80,14 +89,23 @@ void rules_reset(struct rules_world *w);
 
 /* A turn with some requests and some steps of the disk. */
 void rules_turn(struct rules_world *w);
-/* A turn without requests, after some ms. */
-void rules_idle_turn(struct rules_world *w, int64_t ms);
+/* A turn without requests, after some ms. True: the disk had something to do. */
+bool rules_idle_turn(struct rules_world *w, int64_t ms);
+/* Until it has nothing to do any more. */
+void rules_rest(struct rules_world *w);
 
-/* What a body says: which letter it is of, and when it may be seen first (ms). */
-struct letter_text {
-    uint32_t letter;
-    int64_t not_before_ms;
-};
-bool letter_read(struct bytes body, struct letter_text *out);
+static inline uint64_t rules_draw(struct rules_world *w, uint64_t bound)
+{
+    return random_below(&w->random, bound);
+}
+
+/* PLACES: none of them, or one that is being deleted. */
+static inline enum place rules_place_of(const struct rules_world *w, const struct queue *queue)
+{
+    int place = 0;
+    while (place < PLACES && w->places[place] != queue)
+        place++;
+    return (enum place)place;
+}
 
 #endif

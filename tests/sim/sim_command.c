@@ -18,6 +18,22 @@ static uint64_t number_argument(char **argv, int *i)
     return (uint64_t)n;
 }
 
+static int kind_argument(char **argv, int *i, const char *const *kinds)
+{
+    const char *name = argv[*i + 1];
+    for (int kind = 0; name && kinds && kinds[kind]; kind++) {
+        if (strcmp(name, kinds[kind]) != 0)
+            continue;
+        (*i)++;
+        return kind;
+    }
+    fprintf(stderr, "%s takes a kind of request:", argv[*i]);
+    for (int kind = 0; kinds && kinds[kind]; kind++)
+        fprintf(stderr, " %s", kinds[kind]);
+    fprintf(stderr, "\n");
+    exit(2);
+}
+
 static void say_nothing(const char *line, uint32_t size)
 {
     (void)line, (void)size;
@@ -30,12 +46,16 @@ int sim_command(const char *name, char **argv, struct sim_total *total, sim_run_
 
     say_set_sink(say_nothing); /* crashes and damage are what this is about */
     total->points_wanted = 20000;
+    total->kind = -1;
     for (int i = 1; argv[i]; i++) {
         if (strcmp(argv[i], "--points") == 0)
             total->points_wanted = number_argument(argv, &i);
         else if (strcmp(argv[i], "--seed") == 0)
             seed = number_argument(argv, &i);
-        else if (strcmp(argv[i], "--ignore-sync") == 0)
+        else if (strcmp(argv[i], "--only") == 0 || strcmp(argv[i], "--mostly") == 0) {
+            total->alone = strcmp(argv[i], "--only") == 0;
+            total->kind = kind_argument(argv, &i, total->kinds);
+        } else if (strcmp(argv[i], "--ignore-sync") == 0)
             ignore_sync = true;
         else if (strcmp(argv[i], "--expect-violation") == 0)
             expect_violation = true;
@@ -44,6 +64,8 @@ int sim_command(const char *name, char **argv, struct sim_total *total, sim_run_
     }
     while (total->points < total->points_wanted && total->violations == 0)
         run_world(seed + worlds++, ignore_sync);
+    if (total->kind >= 0)
+        printf("%s %s: ", total->alone ? "only" : "mostly", total->kinds[total->kind]);
     printf("%s: %llu crash points in %llu worlds from seed %llu, %llu violations\n", name,
            (unsigned long long)total->points, (unsigned long long)worlds, (unsigned long long)seed,
            (unsigned long long)total->violations);

@@ -7,7 +7,10 @@
 
 struct sim_total {
     uint64_t points, points_wanted;
-    uint64_t violations; /* the first one ends the run */
+    uint64_t violations;      /* the first one ends the run */
+    const char *const *kinds; /* of requests, ended by NULL; NULL: there are none to choose from */
+    int kind;                 /* --only or --mostly: which; -1: all are alike */
+    bool alone;               /* --only */
 };
 
 typedef void sim_run_world(uint64_t seed, bool ignore_sync);
