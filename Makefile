@@ -95,7 +95,8 @@ sim: deps-test $(BUILD)/build.ninja
 	@seed=$$(date +%s); echo "seed $$seed"; \
 	    $(BUILD)/tests/sim/log_sim --points $(SIM_POINTS) --seed $$seed && \
 	    $(BUILD)/tests/sim/broker_sim --points $(SIM_POINTS) --seed $$seed && \
-	    $(BUILD)/tests/sim/rules_sim --points $(SIM_POINTS) --seed $$seed
+	    $(BUILD)/tests/sim/rules_sim --points $(SIM_POINTS) --seed $$seed && \
+	    $(BUILD)/tests/sim/rules_sim --points $$(($(SIM_POINTS) / 20)) --seed $$seed --each-kind
 
 # BENCH_ARGS: --quick, --only K1,A1, --rounds 3; python3 bench/run.py --help
 bench: all

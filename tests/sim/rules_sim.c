@@ -12,9 +12,10 @@
  *   - some time later nothing waits any more, no queue is too long, and what had a time to live is a dead
  *     letter
  *
- *   rules_sim [--points N] [--seed N] [--only KIND | --mostly KIND] [--ignore-sync] [--expect-violation]
+ *   rules_sim [--points N] [--seed N] [--only KIND | --mostly KIND | --each-kind] [--ignore-sync]
+ *             [--expect-violation]
  *
- * A kind of request alone, or half of all with the others: rules_kinds.
+ * A kind of request (rules_kinds) alone, or as half of all, under the load of the others.
  */
 #include "tests/sim/hook_disk.h"
 #include "tests/sim/rules_asks.h"

@@ -15,7 +15,8 @@ struct sim_total {
 
 typedef void sim_run_world(uint64_t seed, bool ignore_sync);
 
-/* Run worlds from --seed on, which count into `total`; returns the exit code. */
+/* Run worlds from --seed on, which count into `total`; --each-kind: for each kind alone and then above
+ * others. Returns the exit code. */
 int sim_command(const char *name, char **argv, struct sim_total *total, sim_run_world *run_world);
 
 #endif
