@@ -1,9 +1,9 @@
 /*
  * Jobs on threads: one for each lane.
  *
- * The core appends to the lane's list under its lock and signals; the thread takes the whole list
- * in one go, and puts each job that has ended on a stack that the core empties in one exchange.
- * With the thread busy, neither side makes a system call.
+ * The core puts a job on the lane's stack and posts its semaphore; the thread takes the whole stack in
+ * one exchange, and puts each job that has ended on another one, which the core empties likewise.
+ * With the thread busy, neither side makes a system call; with the thread asleep, one wakes it.
  */
 #include "io/jobs.h"
 
@@ -13,24 +13,21 @@
 #include "base/metrics.h"
 #include "io/thread.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct job_list {
-    struct job *first, *last;
-};
 
 struct worker {
     struct real_jobs *owner;
     pthread_t thread;
     bool started; /* the core's */
-    pthread_mutex_t lock;
-    pthread_cond_t work;
-    struct job_list waiting;                  /* under lock */
-    bool stop;                                /* under lock */
-    _Alignas(64) _Atomic(struct job *) ended; /* newest first */
+    atomic_bool stop;
+    sem_t work;                                 /* posted for each job, and to stop */
+    _Alignas(64) _Atomic(struct job *) waiting; /* newest first */
+    _Alignas(64) _Atomic(struct job *) ended;   /* newest first */
 };
 
 struct real_jobs {
@@ -41,11 +38,8 @@ struct real_jobs {
 };
 
 static const char *const lane_names[LANE_COUNT] = {
-    [LANE_JOURNAL] = "journal",
-    [LANE_DIRECT] = "direct",
-    [LANE_READ] = "read",
-    [LANE_HELPER] = "helper",
-    [LANE_COMPUTE] = "compute",
+    [LANE_JOURNAL] = "journal", [LANE_DIRECT] = "direct",   [LANE_READ] = "read",
+    [LANE_HELPER] = "helper",   [LANE_COMPUTE] = "compute",
 };
 
 static struct real_jobs *real_of(struct jobs *jobs)
@@ -53,27 +47,44 @@ static struct real_jobs *real_of(struct jobs *jobs)
     return container_of(jobs, struct real_jobs, jobs);
 }
 
+/* ---- stacks of jobs ---- */
+
+static void push(_Atomic(struct job *) *stack, struct job *job)
+{
+    job->next = atomic_load_explicit(stack, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(stack, &job->next, job, memory_order_release,
+                                                  memory_order_relaxed))
+        continue;
+}
+
+/* All of them, oldest first. */
+static struct job *take_all(_Atomic(struct job *) *stack)
+{
+    if (!atomic_load_explicit(stack, memory_order_relaxed))
+        return NULL;
+    struct job *newest = atomic_exchange_explicit(stack, NULL, memory_order_acquire);
+    struct job *oldest = NULL;
+    while (newest) {
+        struct job *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    return oldest;
+}
+
 /* ---- the lane's thread ---- */
 
 /* All jobs that wait, oldest first, or NULL when the thread is to end. */
 static struct job *take_waiting(struct worker *w)
 {
-    pthread_mutex_lock(&w->lock);
-    while (!w->waiting.first && !w->stop)
-        pthread_cond_wait(&w->work, &w->lock);
-    struct job *first = w->waiting.first;
-    w->waiting = (struct job_list){0};
-    pthread_mutex_unlock(&w->lock);
+    struct job *first;
+    do {
+        while (sem_wait(&w->work) && errno == EINTR)
+            continue;
+        first = take_all(&w->waiting);
+    } while (!first && !atomic_load(&w->stop));
     return first;
-}
-
-static void push_ended(struct worker *w, struct job *job)
-{
-    job->next = atomic_load_explicit(&w->ended, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(&w->ended, &job->next, job, memory_order_release,
-                                                  memory_order_relaxed))
-        continue;
-    w->owner->wake(w->owner->wake_ctx);
 }
 
 static void *work(void *ctx)
@@ -85,8 +96,10 @@ static void *work(void *ctx)
             struct job *next = job->next;
             bool awaited = job->done;
             job->run(job);
-            if (awaited)
-                push_ended(w, job);
+            if (awaited) {
+                push(&w->ended, job);
+                w->owner->wake(w->owner->wake_ctx);
+            }
             job = next;
         }
     }
@@ -102,40 +115,21 @@ static void real_submit(struct jobs *jobs, enum lane lane, struct job *job)
         w->started = true;
         thread_start(&w->thread, lane_names[lane], work, w);
     }
-    job->next = NULL;
-    pthread_mutex_lock(&w->lock);
-    if (w->waiting.last)
-        w->waiting.last->next = job;
-    else
-        w->waiting.first = job;
-    w->waiting.last = job;
-    pthread_mutex_unlock(&w->lock);
-    pthread_cond_signal(&w->work);
-}
-
-static struct job *reversed(struct job *newest)
-{
-    struct job *oldest = NULL;
-    while (newest) {
-        struct job *next = newest->next;
-        newest->next = oldest;
-        oldest = newest;
-        newest = next;
-    }
-    return oldest;
+    push(&w->waiting, job);
+    int failed = sem_post(&w->work);
+    check(!failed);
 }
 
 static bool poll_lane(struct worker *w)
 {
-    if (!atomic_load_explicit(&w->ended, memory_order_relaxed))
-        return false;
-    struct job *job = reversed(atomic_exchange_explicit(&w->ended, NULL, memory_order_acquire));
+    struct job *job = take_all(&w->ended);
+    bool any = job != NULL;
     while (job) {
         struct job *next = job->next; /* done() may free the job or submit it again */
         job->done(job);
         job = next;
     }
-    return true;
+    return any;
 }
 
 static bool real_poll(struct jobs *jobs)
@@ -150,13 +144,11 @@ static void stop_worker(struct worker *w)
 {
     if (!w->started)
         return;
-    pthread_mutex_lock(&w->lock);
-    w->stop = true;
-    pthread_mutex_unlock(&w->lock);
-    pthread_cond_signal(&w->work);
+    atomic_store(&w->stop, true);
+    sem_post(&w->work);
     pthread_join(w->thread, NULL);
     w->started = false;
-    w->stop = false;
+    atomic_store(&w->stop, false);
 }
 
 /* A done() may submit again, also to a lane that has stopped: it starts once more. */
@@ -167,10 +159,8 @@ static void real_free(struct jobs *jobs)
         for (int i = 0; i < LANE_COUNT; i++)
             stop_worker(&all->workers[i]);
     while (real_poll(jobs));
-    for (int i = 0; i < LANE_COUNT; i++) {
-        pthread_cond_destroy(&all->workers[i].work);
-        pthread_mutex_destroy(&all->workers[i].lock);
-    }
+    for (int i = 0; i < LANE_COUNT; i++)
+        sem_destroy(&all->workers[i].work);
     free(all);
 }
 
@@ -184,8 +174,8 @@ struct jobs *jobs_real_new(void (*wake)(void *ctx), void *ctx)
     all->wake_ctx = ctx;
     for (int i = 0; i < LANE_COUNT; i++) {
         all->workers[i].owner = all;
-        pthread_mutex_init(&all->workers[i].lock, NULL);
-        pthread_cond_init(&all->workers[i].work, NULL);
+        int failed = sem_init(&all->workers[i].work, 0, 0);
+        check(!failed);
     }
     return &all->jobs;
 }
