@@ -31,6 +31,9 @@ enum disk_open_flags {
      * block_bytes, at multiples of it, from memory aligned to it; anything else is a bug. */
     DISK_DIRECT = 4,
     DISK_EXCLUSIVE = 8, /* with DISK_CREATE: E_EXISTS when it is there */
+    /* What is written is hardly read soon: where the system can, its pages are given back as soon as
+     * they are on the disk. Nothing else changes. */
+    DISK_UNCACHED = 16,
 };
 
 struct disk_ops {

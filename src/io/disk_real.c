@@ -25,6 +25,10 @@ enum {
     PARTS_MAX = 1024, /* IOV_MAX of Linux */
 };
 
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x80 /* Linux 6.14; older headers do not have it */
+#endif
+
 struct real_disk {
     struct disk disk;
     int root;
@@ -36,6 +40,7 @@ struct real_file {
     int fd;
     bool asked_direct; /* the caller promised aligned access */
     bool direct;       /* and the file system bypasses its cache */
+    bool uncached;     /* pages of what is written are not kept */
     bool sync_failed;
 };
 
@@ -75,6 +80,7 @@ static enum err real_open(struct disk *disk, const char *path, unsigned flags, s
     struct real_file *f = xzalloc(sizeof *f);
     f->file.disk = disk;
     f->fd = fd;
+    f->uncached = flags & DISK_UNCACHED;
     f->asked_direct = flags & DISK_DIRECT;
     /* Set behind open(), because a file system that cannot do it has by then created the file. */
     if (f->asked_direct)
@@ -109,9 +115,18 @@ static bool leave_direct(struct real_file *f)
     return fcntl(f->fd, F_SETFL, 0) == 0;
 }
 
+/* The same for a system that keeps all pages. */
+static bool leave_uncached(struct real_file *f)
+{
+    bool was = f->uncached && errno == EOPNOTSUPP;
+    if (was)
+        f->uncached = false;
+    return was;
+}
+
 static bool should_retry(struct real_file *f)
 {
-    return errno == EINTR || leave_direct(f);
+    return errno == EINTR || leave_direct(f) || leave_uncached(f);
 }
 
 static enum err real_read(struct file *file, uint64_t position, void *out, size_t size)
@@ -142,11 +157,12 @@ static enum err write_parts(struct real_file *f, uint64_t position, struct iovec
             parts++, count--;
             continue;
         }
-        ssize_t n = pwritev(f->fd, parts, count, (off_t)position);
+        int how = f->uncached ? RWF_DONTCACHE : 0;
+        ssize_t n = pwritev2(f->fd, parts, count, (off_t)position, how);
         if (n < 0 && !should_retry(f))
-            return io_error("pwritev");
+            return io_error("pwritev2");
         if (n == 0)
-            return err_set(E_IO, "pwritev: wrote nothing");
+            return err_set(E_IO, "pwritev2: wrote nothing");
         position += n > 0 ? (uint64_t)n : 0;
         for (size_t left = n > 0 ? (size_t)n : 0; left > 0;) {
             size_t step = left < parts->iov_len ? left : parts->iov_len;

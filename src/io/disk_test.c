@@ -209,6 +209,16 @@ static void direct_files_take_whole_blocks(struct disk *disk)
     file_close(file);
 }
 
+static void uncached_files_keep_what_is_written(struct disk *disk)
+{
+    struct file *file = must_open(disk, "uncached", DISK_CREATE | DISK_UNCACHED);
+    expect_ok(file_write_bytes(file, 0, BYTES_LITERAL("one ")));
+    expect_ok(file_sync(file));
+    expect_ok(file_write_bytes(file, 4, BYTES_LITERAL("two")));
+    expect_content(file, 0, "one two");
+    file_close(file);
+}
+
 static void free_space_is_told(struct disk *disk)
 {
     uint64_t bytes, total;
@@ -231,6 +241,7 @@ static void keeps_the_contract(struct disk *disk)
     a_rename_replaces(disk);
     a_removed_file_lives_while_it_is_open(disk);
     direct_files_take_whole_blocks(disk);
+    uncached_files_keep_what_is_written(disk);
     free_space_is_told(disk);
 }
 

@@ -78,9 +78,10 @@ void direct_review(struct store *s, struct log_state *l, size_t size)
         l->rate_commit = s->journal_lane.staging;
         l->rate_commits++;
     }
-    bool much =
-        size >= s->config.direct_append_bytes ||
-        (l->rate_commits >= 8 && l->rate_bytes / l->rate_commits > s->config.direct_commit_bytes);
+    bool syncs = l->log.level == LEVEL_FSYNC;
+    uint64_t enough = syncs ? s->config.direct_commit_bytes : s->config.direct_os_bytes;
+    bool much = size >= s->config.direct_append_bytes ||
+                (l->rate_commits >= 8 && l->rate_bytes / l->rate_commits > enough);
     if (!much || l->direct || l->row_has_part || l->wants_direct || s->no_space || s->low_space)
         return;
     l->wants_direct = true;

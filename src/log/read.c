@@ -178,6 +178,13 @@ static void read_done(struct job *job)
     }
 }
 
+/* Such readers will want what comes next from the system's cache: see how_to_open() in recycle.c. */
+static void note_late(struct log_read_internal *r)
+{
+    if (r->kind == READ_FROM)
+        r->log->read_late_ns = r->store->now_ns;
+}
+
 static void submit(struct log_read_internal *r)
 {
     r->job.run = read_file_run;
@@ -198,6 +205,7 @@ static void plan_journal(struct log_read_internal *r, uint32_t i)
 {
     struct tail *t = &r->log->tail;
     uint64_t bytes = 0;
+    note_late(r);
     r->file = journal_file_at(r->store, tail_at(t, i)->address);
     check(r->file);
     r->file->readers++;
@@ -205,8 +213,7 @@ static void plan_journal(struct log_read_internal *r, uint32_t i)
         struct tail_entry *e = tail_at(t, i);
         if (e->size == 0)
             continue;
-        bool here = e->address >= r->file->base &&
-                    e->address < r->file->base + r->file->size &&
+        bool here = e->address >= r->file->base && e->address < r->file->base + r->file->size &&
                     e->address < r->store->journal.written_to;
         bool enough = r->entries.count > 0 && bytes + e->size > r->max_bytes;
         bool across = r->entries.count > 0 && e->base_offset >= r->log->direct_from &&
@@ -244,6 +251,7 @@ static void plan_segments(struct log_read_internal *r, int64_t stored_limit)
         return;
     }
     struct direct *d = r->log->direct;
+    note_late(r);
     r->active_segment = -1;
     r->stored_limit = stored_limit;
     r->active_index.count = 0;

@@ -21,7 +21,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LOGS_PER_STEP = 512, GATHER_BATCHES = 64, GATHER_BYTES = 1 * MIB };
+enum {
+    LOGS_PER_STEP = 512,
+    GATHER_BATCHES = 64,
+    GATHER_BYTES = 1 * MIB,
+    /* So much is synced at once: commits wait behind it for the same disk. */
+    SYNC_BYTES = 4 * MIB,
+};
+#define LATE_NS INT64_C(60000000000) /* so long a reader of files is expected to come again */
 
 /* ---- materialise ---- */
 
@@ -45,6 +52,8 @@ struct materialise {
     int64_t first_written; /* base of the first segment made, -1 none */
     bool counted;          /* the recycling of a file waits for it */
     bool seals;            /* the last segment is rolled behind these batches */
+    unsigned how;          /* the segment is opened */
+    uint64_t unsynced;     /* bytes of the current segment */
     index_entries index;   /* new entries of the current segment */
     uint64_t indexed;
     int64_t max_timestamp; /* of the current segment */
@@ -87,7 +96,7 @@ static enum err open_segment(struct materialise *m, int64_t base)
     segment_path(m->log->log.id, base, "log", path);
     enum err err = fresh ? disk_make_dir(d, dir) : OK;
     if (!err)
-        err = disk_open(d, path, DISK_CREATE, &m->file);
+        err = disk_open(d, path, DISK_CREATE | m->how, &m->file);
     if (!err && fresh) {
         m->position = 0;
         m->max_timestamp = INT64_MIN;
@@ -118,6 +127,7 @@ static enum err close_segment(struct materialise *m, bool sealed)
     enum err err = file_sync(m->file);
     file_close(m->file);
     m->file = NULL;
+    m->unsynced = 0;
     if (!err)
         err = index_append(m->store->disk, m->log->log.id, m->segment, &m->index, sealed);
     vec_clear(&m->index);
@@ -138,6 +148,11 @@ static enum err write_gathered(struct materialise *m, struct gathered *g)
     if (g->count == 0)
         return OK;
     enum err err = file_write(m->file, m->position, g->parts, 2 * g->count);
+    m->unsynced += g->size;
+    if (!err && m->unsynced >= SYNC_BYTES) {
+        err = file_sync(m->file);
+        m->unsynced = 0;
+    }
     m->position += g->size;
     g->count = 0;
     g->size = 0;
@@ -302,6 +317,14 @@ static bool range_is_live(struct store *s, struct log_state *l, int64_t from, in
     return scratch->count > 0;
 }
 
+/* Readers that keep up read memory. Only with others is it worth its price to leave in the system's
+ * cache what is written. */
+static unsigned how_to_open(const struct log_state *l)
+{
+    bool read_late = l->read_late_ns && l->store->now_ns - l->read_late_ns < LATE_NS;
+    return read_late ? 0 : DISK_UNCACHED;
+}
+
 /* Start writing the log's durable tail into its segment; nothing if that is under way. */
 static void materialise_log(struct store *s, struct log_state *l, bool seals)
 {
@@ -319,6 +342,7 @@ static void materialise_log(struct store *s, struct log_state *l, bool seals)
     m->first_written = -1;
     m->max_timestamp = l->segment_max_timestamp;
     m->limit = log_segment_bytes(l);
+    m->how = how_to_open(l);
     m->wall_ms = s->wall_ms;
     m->stored_from = m->stored_to = l->stored_to;
     for (uint32_t i = 0; i < l->tail.count; i++) {

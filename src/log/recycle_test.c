@@ -263,3 +263,37 @@ TEST(a_mark_that_is_wanted_during_the_turn_of_a_file_follows_it)
     expect_true(log_state(other)->has_row);
     test_store_reset(&t);
 }
+
+/* ---- materialising ---- */
+
+static uint64_t syncs(const struct test_store *t)
+{
+    return sim_disk_stats(t->disk)->calls[SIM_SYNC];
+}
+
+TEST(a_large_tail_is_synced_in_pieces_so_that_commits_need_not_wait_for_all_of_it)
+{
+    struct test_store t;
+    test_store_init(&t);
+    t.config.direct_append_bytes = 64 * MIB;
+    t.config.direct_commit_bytes = 64 * MIB;
+    expect_ok(test_store_open(&t));
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    struct ticket ticket;
+    for (uint64_t i = 0; i < 12; i++) {
+        expect_ok(log_append(log, test_batch_sized(i, 1 * MIB), &ticket));
+        test_store_settle(&t);
+    }
+    uint64_t before = syncs(&t);
+    expect_true(log_seal(log_state(log)));
+    test_store_settle(&t);
+    expect_int(log_state(log)->stored_to, 12);
+    expect_true(syncs(&t) >= before + 3);
+    expect_int(log_state(log)->read_late_ns, 0);
+    struct log_read r = {.kind = READ_FROM, .limit = log->hw, .max_bytes = 1};
+    test_store_read(&t, log, &r);
+    expect_ok(r.err);
+    log_read_end(&r);
+    expect_true(log_state(log)->read_late_ns > 0);
+    test_store_reset(&t);
+}

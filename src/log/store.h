@@ -121,7 +121,8 @@ struct store_config {
     uint64_t journal_file_bytes;
     uint64_t carry_bytes; /* a log's tail up to this is carried forward, above materialised */
     uint64_t direct_append_bytes; /* one append of this size makes a log direct */
-    uint64_t direct_commit_bytes; /* so does this average for each commit */
+    uint64_t direct_commit_bytes; /* so does this average for each commit, */
+    uint64_t direct_os_bytes;     /* or this one at level os */
     uint64_t allocate_bytes;      /* direct segments are preallocated in steps of this */
     uint64_t unmarked_max_bytes;  /* direct bytes that no row covers: recovery reads them */
     uint64_t segment_bytes;       /* roll a segment at this size */

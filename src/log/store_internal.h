@@ -195,6 +195,7 @@ struct log_state {
     uint64_t position;       /* its valid bytes */
     int64_t segment_max_timestamp; /* the largest in it */
     int64_t segment_since_ms;      /* wall time at which it was begun */
+    int64_t read_late_ns;          /* somebody last read what memory has no more; 0: nobody */
     int64_t first_segment;         /* base offset of the oldest; -1 when there are no files */
     int64_t cleaned_to;            /* compaction has been over everything below */
     uint64_t stored_bytes;         /* of all segments, roughly: for size reports */

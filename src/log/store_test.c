@@ -318,6 +318,26 @@ TEST(a_large_append_makes_the_log_direct_and_everything_survives)
     test_store_reset(&t);
 }
 
+TEST(a_log_that_waits_for_no_sync_becomes_direct_sooner)
+{
+    struct test_store t;
+    open_new(&t);
+    struct log *synced = store_log(t.store, 7, LEVEL_FSYNC), *os = store_log(t.store, 8, LEVEL_OS);
+    struct ticket ticket;
+    for (uint64_t i = 0; i < 10; i++) {
+        expect_ok(log_append(synced, test_batch_sized(i, 16 * KIB), &ticket));
+        expect_ok(log_append(os, test_batch_sized(i, 16 * KIB), &ticket));
+        test_store_settle(&t);
+    }
+    expect_null(log_state(synced)->direct);
+    expect_not_null(log_state(os)->direct);
+    expect_int(os->hw, 10);
+    test_store_stop(&t);
+    expect_ok(test_store_open(&t));
+    expect_int(store_find(t.store, 8)->hw, 10);
+    test_store_reset(&t);
+}
+
 TEST(a_log_that_is_to_stay_in_the_journal_does_so_whatever_is_appended)
 {
     struct test_store t;

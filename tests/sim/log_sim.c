@@ -361,6 +361,7 @@ static void do_delete(struct world *w)
     if (!store_find(w->store, l->id))
         return;
     struct ticket t;
+    note_starts(w); /* the last time that its start can be seen */
     l->delete_asked = true;
     log_delete(log_of(w, l), &t);
     expect_ack(w, l, ACK_DELETE, t, 0);
@@ -446,6 +447,7 @@ static void configure(struct world *w)
     w->config.carry_bytes = draw(w, 2) ? 4096 : 16384;
     w->config.direct_append_bytes = 24 * 1024;
     w->config.direct_commit_bytes = 16 * 1024;
+    w->config.direct_os_bytes = 4 * 1024;
     w->config.allocate_bytes = 64 * 1024;
     w->config.unmarked_max_bytes = 128 * 1024;
     w->config.segment_bytes = 96 * 1024;
