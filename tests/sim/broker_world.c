@@ -23,6 +23,7 @@ void world_complain(struct world *w, const char *format, ...)
 
 static void configure(struct core_config *c, struct random *random)
 {
+    static const uint64_t cache_bytes[] = {1, 1 << 20, 32 << 20}; /* 1: all is read from files */
     store_config_default(&c->store);
     c->store.journal_first_bytes = 64 * 1024;
     c->store.journal_file_bytes = 128 * 1024;
@@ -33,7 +34,7 @@ static void configure(struct core_config *c, struct random *random)
     c->store.allocate_bytes = 64 * 1024;
     c->store.unmarked_max_bytes = 128 * 1024;
     c->store.segment_bytes = 96 * 1024;
-    c->store.cache_bytes = random_below(random, 2) ? 1 << 20 : 32 << 20;
+    c->store.cache_bytes = cache_bytes[random_below(random, 3)];
     c->store.reserve_bytes = 0;
     if (random_below(random, 3) == 0)
         c->store.memory_level_bytes = 64 * 1024; /* transient messages are refused */
