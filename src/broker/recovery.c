@@ -163,8 +163,8 @@ static void cut(void *ctx, uint64_t log_id, int64_t end)
 /* A settle that no control batch holds yet may be taken back by a crash: its record stays. */
 static bool has_unlogged_settle(const struct subscription *s, int64_t from, int64_t to)
 {
-    for (size_t i = 0; i < s->settled_changes.count; i++)
-        if (s->settled_changes.items[i].from < to && s->settled_changes.items[i].to > from)
+    for (size_t i = 0; i < s->sets->settled_changes.count; i++)
+        if (s->sets->settled_changes.items[i].from < to && s->sets->settled_changes.items[i].to > from)
             return true;
     return false;
 }

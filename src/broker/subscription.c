@@ -11,20 +11,38 @@ enum {
     SWEEP_OFFSETS = 8192,
 };
 
+static const struct subscription_sets no_sets;
+
 struct subscription *subscription_new(void)
 {
-    return xzalloc(sizeof(struct subscription));
+    struct subscription *s = xzalloc(sizeof *s);
+    s->sets = &no_sets;
+    return s;
+}
+
+struct subscription_sets *subscription_sets(struct subscription *s)
+{
+    if (s->sets == &no_sets)
+        s->sets = xzalloc(sizeof *s->sets);
+    return (struct subscription_sets *)(uintptr_t)s->sets;
+}
+
+static void free_sets(struct subscription_sets *sets)
+{
+    offset_set_reset(&sets->done);
+    offset_set_reset(&sets->returned);
+    return_counts_reset(&sets->returns);
+    vec_reset(&sets->settled_changes);
+    vec_reset(&sets->returned_changes);
+    free(sets);
 }
 
 void subscription_free(struct subscription *s)
 {
     if (!s)
         return;
-    offset_set_reset(&s->done);
-    offset_set_reset(&s->returned);
-    idmap_reset(&s->returns);
-    vec_reset(&s->settled_changes);
-    vec_reset(&s->returned_changes);
+    if (s->sets != &no_sets)
+        free_sets(subscription_sets(s));
     free(s);
 }
 
@@ -33,60 +51,66 @@ static void check_state(const struct subscription *s)
     check(s->floor >= 0);
     check(s->floor <= s->next);
     check(s->next <= s->visible);
-    check(s->done_ahead <= (uint64_t)(s->visible - s->next));
-    check(s->returned_count + s->taken <= (uint64_t)(s->next - s->floor));
-    check_slow(s->returned_count == offset_set_count(&s->returned));
-    check_slow(s->done_ahead == offset_set_count_range(&s->done, s->next, s->visible));
-    check_slow(s->taken + s->returned_count + offset_set_count_range(&s->done, s->floor, s->next) ==
+    check(s->sets->done_ahead <= (uint64_t)(s->visible - s->next));
+    check(s->sets->returned_count + s->taken <= (uint64_t)(s->next - s->floor));
+    check_slow(s->sets->returned_count == offset_set_count(&s->sets->returned));
+    check_slow(s->sets->done_ahead == offset_set_count_range(&s->sets->done, s->next, s->visible));
+    check_slow(s->taken + s->sets->returned_count +
+                   offset_set_count_range(&s->sets->done, s->floor, s->next) ==
                (uint64_t)(s->next - s->floor));
 }
 
 bool subscription_is_done(const struct subscription *s, int64_t offset)
 {
     return offset < s->floor ||
-           (!offset_set_is_empty(&s->done) && offset_set_has(&s->done, offset));
+           (!offset_set_is_empty(&s->sets->done) && offset_set_has(&s->sets->done, offset));
 }
 
 /* ---- following the log ---- */
 
+static void sweep(struct subscription *s)
+{
+    struct subscription_sets *sets = subscription_sets(s);
+    if (s->floor - sets->swept < SWEEP_OFFSETS)
+        return;
+    offset_set_remove_range(&sets->done, sets->swept, s->floor);
+    sets->swept = s->floor;
+}
+
 /* The floor follows what is done, at most to `next`. */
 static void raise_floor(struct subscription *s)
 {
-    if (s->floor < s->next && !offset_set_is_empty(&s->done) &&
-        offset_set_has(&s->done, s->floor)) {
-        int64_t absent = offset_set_next_absent(&s->done, s->floor);
+    if (offset_set_is_empty(&s->sets->done))
+        return;
+    if (s->floor < s->next && offset_set_has(&s->sets->done, s->floor)) {
+        int64_t absent = offset_set_next_absent(&s->sets->done, s->floor);
         s->floor = absent < s->next ? absent : s->next;
     }
-    if (s->floor - s->swept >= SWEEP_OFFSETS) {
-        offset_set_remove_range(&s->done, s->swept, s->floor);
-        s->swept = s->floor;
-    }
+    sweep(s);
 }
 
 /* Step over what is done at `next`. */
 static void skip_done(struct subscription *s)
 {
-    if (s->done_ahead == 0 || !offset_set_has(&s->done, s->next))
+    if (s->sets->done_ahead == 0 || !offset_set_has(&s->sets->done, s->next))
         return;
-    int64_t absent = offset_set_next_absent(&s->done, s->next);
+    int64_t absent = offset_set_next_absent(&s->sets->done, s->next);
     int64_t next = absent < s->visible ? absent : s->visible;
-    s->done_ahead -= (uint64_t)(next - s->next);
+    subscription_sets(s)->done_ahead -= (uint64_t)(next - s->next);
     s->next = next;
     raise_floor(s);
 }
 
-/* Forget how often records came back that are done or lost. */
-static void cut_returns(struct subscription *s, int64_t end)
+/* Of what recovery put in, what lies in the log. */
+static void cut_sets(struct subscription *s, int64_t end)
 {
-    struct idmap kept = {0};
-    for (size_t i = 0; i < s->returns.capacity; i++) {
-        const struct idmap_slot *slot = &s->returns.slots[i];
-        int64_t offset = (int64_t)slot->key;
-        if (slot->value && offset < end && !subscription_is_done(s, offset))
-            idmap_put(&kept, slot->key, slot->value);
-    }
-    idmap_reset(&s->returns);
-    s->returns = kept;
+    struct subscription_sets *sets = subscription_sets(s);
+    offset_set_remove_range(&sets->done, 0, s->floor);
+    offset_set_remove_range(&sets->done, end, INT64_MAX);
+    sets->swept = s->floor;
+    return_counts_remove(&sets->returns, 0, s->floor);
+    return_counts_remove(&sets->returns, end, INT64_MAX);
+    sets->done_ahead = offset_set_count_range(&sets->done, s->floor, end);
 }
 
 void subscription_start(struct subscription *s, int64_t start, int64_t end, bool keeps_log)
@@ -97,13 +121,11 @@ void subscription_start(struct subscription *s, int64_t start, int64_t end, bool
     s->floor = s->floor > start ? s->floor : start;
     s->floor = s->floor < end ? s->floor : end;
     s->delivered = s->delivered < end ? s->delivered : end;
-    offset_set_remove_range(&s->done, 0, s->floor);
-    offset_set_remove_range(&s->done, end, INT64_MAX);
-    s->swept = s->next = s->floor;
+    s->next = s->floor;
     s->visible = end;
-    cut_returns(s, end);
     s->logged_mark = s->redelivered_below = s->delivered;
-    s->done_ahead = offset_set_count_range(&s->done, s->next, s->visible);
+    if (s->sets != &no_sets)
+        cut_sets(s, end);
     skip_done(s);
     check_state(s);
 }
@@ -111,7 +133,9 @@ void subscription_start(struct subscription *s, int64_t start, int64_t end, bool
 void subscription_extend(struct subscription *s, int64_t visible)
 {
     check(visible >= s->visible);
-    s->done_ahead += offset_set_count_range(&s->done, s->visible, visible);
+    if (!offset_set_is_empty(&s->sets->done))
+        subscription_sets(s)->done_ahead +=
+            offset_set_count_range(&s->sets->done, s->visible, visible);
     s->visible = visible;
     skip_done(s);
     check_state(s);
@@ -120,21 +144,21 @@ void subscription_extend(struct subscription *s, int64_t visible)
 void subscription_hole(struct subscription *s, int64_t from, int64_t to)
 {
     check(from >= s->visible);
-    offset_set_add_range(&s->done, from, to);
+    offset_set_add_range(&subscription_sets(s)->done, from, to);
 }
 
 /* ---- taking and settling ---- */
 
 int64_t subscription_head(const struct subscription *s)
 {
-    if (s->returned_count > 0)
-        return offset_set_first(&s->returned);
+    if (s->sets->returned_count > 0)
+        return offset_set_first(&s->sets->returned);
     return s->next < s->visible ? s->next : -1;
 }
 
 static uint32_t returns_of(const struct subscription *s, int64_t offset)
 {
-    return s->returns.count ? (uint32_t)(uintptr_t)idmap_get(&s->returns, (uint64_t)offset) : 0;
+    return return_counts_get(&s->sets->returns, offset);
 }
 
 static uint32_t number_after(uint32_t returns)
@@ -147,7 +171,7 @@ bool subscription_is_ready(const struct subscription *s, int64_t offset)
     if (offset < s->floor || offset >= s->visible)
         return false;
     if (offset < s->next)
-        return s->returned_count > 0 && offset_set_has(&s->returned, offset);
+        return s->sets->returned_count > 0 && offset_set_has(&s->sets->returned, offset);
     return !subscription_is_done(s, offset);
 }
 
@@ -160,16 +184,17 @@ bool subscription_is_out(const struct subscription *s, int64_t offset)
 /* What is ready in [next, offset) stays so, below a `next` that is now `offset`. */
 static void pass_over(struct subscription *s, int64_t offset)
 {
+    struct subscription_sets *sets = subscription_sets(s);
     int64_t at = s->next;
     struct offset_range done;
     while (at < offset) {
-        bool any = offset_set_next_range(&s->done, at, offset, &done);
+        bool any = offset_set_next_range(&sets->done, at, offset, &done);
         int64_t end = any ? done.from : offset;
-        offset_set_add_range(&s->returned, at, end);
-        s->returned_count += (uint64_t)(end - at);
+        offset_set_add_range(&sets->returned, at, end);
+        sets->returned_count += (uint64_t)(end - at);
         at = any ? done.to : offset;
     }
-    s->done_ahead -= offset_set_count_range(&s->done, s->next, offset);
+    sets->done_ahead -= offset_set_count_range(&sets->done, s->next, offset);
     s->next = offset;
 }
 
@@ -179,9 +204,10 @@ struct taking subscription_take(struct subscription *s, int64_t offset)
     if (offset > s->next)
         pass_over(s, offset);
     if (offset < s->next) {
-        bool was_returned = offset_set_remove(&s->returned, offset);
+        struct subscription_sets *sets = subscription_sets(s);
+        bool was_returned = offset_set_remove(&sets->returned, offset);
         check(was_returned);
-        s->returned_count--;
+        sets->returned_count--;
     } else {
         check(offset == s->next && offset < s->visible);
         s->next++;
@@ -199,7 +225,7 @@ bool subscription_is_taken(const struct subscription *s, int64_t offset, uint32_
         return false;
     if (offset > s->floor && subscription_is_done(s, offset)) /* the floor itself never is */
         return false;
-    if (s->returned_count > 0 && offset_set_has(&s->returned, offset))
+    if (s->sets->returned_count > 0 && offset_set_has(&s->sets->returned, offset))
         return false;
     return number_after(returns_of(s, offset)) == number;
 }
@@ -208,10 +234,11 @@ static void gather_settled(struct subscription *s, int64_t from, int64_t to)
 {
     if (!s->keeps_log)
         return;
-    if (s->settled_changes.count > 0 && vec_last(&s->settled_changes).to == from)
-        vec_last(&s->settled_changes).to = to;
+    struct subscription_sets *sets = subscription_sets(s);
+    if (sets->settled_changes.count > 0 && vec_last(&sets->settled_changes).to == from)
+        vec_last(&sets->settled_changes).to = to;
     else
-        vec_push(&s->settled_changes, ((struct offset_range){from, to}));
+        vec_push(&sets->settled_changes, ((struct offset_range){from, to}));
 }
 
 bool subscription_settle(struct subscription *s, int64_t offset, uint32_t number)
@@ -219,11 +246,11 @@ bool subscription_settle(struct subscription *s, int64_t offset, uint32_t number
     if (!subscription_is_taken(s, offset, number))
         return false;
     if (number > 1)
-        idmap_remove(&s->returns, (uint64_t)offset);
+        return_counts_remove(&subscription_sets(s)->returns, offset, offset + 1);
     if (offset == s->floor)
         s->floor++;
     else
-        offset_set_add(&s->done, offset);
+        offset_set_add(&subscription_sets(s)->done, offset);
     s->taken--;
     gather_settled(s, offset, offset + 1);
     raise_floor(s);
@@ -234,21 +261,23 @@ static void gather_returned(struct subscription *s, int64_t offset, uint32_t num
 {
     if (!s->keeps_log)
         return;
+    struct subscription_sets *sets = subscription_sets(s);
     struct return_run *last =
-        s->returned_changes.count > 0 ? &vec_last(&s->returned_changes) : NULL;
+        sets->returned_changes.count > 0 ? &vec_last(&sets->returned_changes) : NULL;
     if (last && last->to == offset && last->number == number)
         last->to++;
     else
-        vec_push(&s->returned_changes, ((struct return_run){offset, offset + 1, number}));
+        vec_push(&sets->returned_changes, ((struct return_run){offset, offset + 1, number}));
 }
 
 bool subscription_return(struct subscription *s, int64_t offset, uint32_t number)
 {
     if (!subscription_is_taken(s, offset, number))
         return false;
-    idmap_put(&s->returns, (uint64_t)offset, (void *)(uintptr_t)number);
-    offset_set_add(&s->returned, offset);
-    s->returned_count++;
+    struct subscription_sets *sets = subscription_sets(s);
+    return_counts_put(&sets->returns, offset, offset + 1, number);
+    offset_set_add(&sets->returned, offset);
+    sets->returned_count++;
     s->taken--;
     gather_returned(s, offset, number);
     return true;
@@ -256,13 +285,15 @@ bool subscription_return(struct subscription *s, int64_t offset, uint32_t number
 
 static uint64_t settle_returned(struct subscription *s, int64_t from, int64_t to)
 {
+    struct subscription_sets *sets = subscription_sets(s);
     struct offset_range r;
     uint64_t count = 0;
-    while (s->returned_count > 0 && offset_set_next_range(&s->returned, from, to, &r)) {
-        offset_set_remove_range(&s->returned, r.from, r.to);
-        offset_set_add_range(&s->done, r.from, r.to);
+    while (sets->returned_count > 0 && offset_set_next_range(&sets->returned, from, to, &r)) {
+        offset_set_remove_range(&sets->returned, r.from, r.to);
+        offset_set_add_range(&sets->done, r.from, r.to);
+        return_counts_remove(&sets->returns, r.from, r.to);
         gather_settled(s, r.from, r.to);
-        s->returned_count -= (uint64_t)(r.to - r.from);
+        sets->returned_count -= (uint64_t)(r.to - r.from);
         count += (uint64_t)(r.to - r.from);
     }
     return count;
@@ -273,15 +304,15 @@ uint64_t subscription_settle_ready(struct subscription *s, int64_t from, int64_t
     uint64_t count = settle_returned(s, from, to);
     int64_t first = from > s->next ? from : s->next, end = to < s->visible ? to : s->visible;
     if (first < end) {
-        uint64_t done = offset_set_count_range(&s->done, first, end);
+        struct subscription_sets *sets = subscription_sets(s);
+        uint64_t done = offset_set_count_range(&sets->done, first, end);
         uint64_t settled = (uint64_t)(end - first) - done;
-        offset_set_add_range(&s->done, first, end);
-        s->done_ahead += settled;
+        offset_set_add_range(&sets->done, first, end);
+        return_counts_remove(&sets->returns, first, end);
+        sets->done_ahead += settled;
         count += settled;
         gather_settled(s, first, end);
     }
-    if (count > 0 && s->returns.count > 0)
-        cut_returns(s, INT64_MAX);
     skip_done(s);
     raise_floor(s);
     check_state(s);
@@ -293,7 +324,7 @@ void subscription_live(const struct subscription *s, int64_t from, int64_t to, o
     int64_t at = from > s->floor ? from : s->floor;
     while (at < to) {
         struct offset_range done;
-        if (!offset_set_next_range(&s->done, at, to, &done)) {
+        if (!offset_set_next_range(&s->sets->done, at, to, &done)) {
             vec_push(out, ((struct offset_range){at, to}));
             return;
         }
@@ -311,16 +342,21 @@ void subscription_recover_done(struct subscription *s, int64_t from, int64_t to)
         from = s->floor;
     if (from >= to)
         return;
-    offset_set_add_range(&s->done, from, to);
-    s->floor = offset_set_next_absent(&s->done, s->floor);
-    if (s->floor - s->swept >= SWEEP_OFFSETS) {
-        offset_set_remove_range(&s->done, s->swept, s->floor);
-        s->swept = s->floor;
-    }
+    struct subscription_sets *sets = subscription_sets(s);
+    offset_set_add_range(&sets->done, from, to);
+    return_counts_remove(&sets->returns, from, to);
+    s->floor = offset_set_next_absent(&sets->done, s->floor);
+    sweep(s);
 }
 
-void subscription_recover_return(struct subscription *s, int64_t offset, uint32_t number)
+void subscription_recover_return(struct subscription *s, int64_t from, int64_t to, uint32_t number)
 {
-    if (number > returns_of(s, offset) && !subscription_is_done(s, offset))
-        idmap_put(&s->returns, (uint64_t)offset, (void *)(uintptr_t)number);
+    struct subscription_sets *sets = subscription_sets(s);
+    struct offset_range done;
+    int64_t at = from > s->floor ? from : s->floor;
+    while (at < to) {
+        bool any = offset_set_next_range(&sets->done, at, to, &done);
+        return_counts_raise(&sets->returns, at, any ? done.from : to, number);
+        at = any ? done.to : to;
+    }
 }

@@ -9,7 +9,7 @@
  *   from visible on   not committed; the own control batches there are holes, done already
  *
  * So there is no structure for a ready record, and none for a record that is taken for the first
- * time; memory grows with what is settled out of order, returned, or returned and taken again.
+ * time; memory grows with what is settled out of order, returned.
  * Ready records are taken in offset order; a returned record takes its old place. The number of a
  * delivery is 1 + how often the record came back, which tells a late settle from a current one. All
  * costs are O(1) or logarithmic in the number of runs.
@@ -27,20 +27,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/map.h"
 #include "base/vec.h"
-#include "broker/offset_set.h"
+#include "broker/return_counts.h"
 #include "log/batch.h"
 
 enum {
     DELIVERY_NUMBER_MAX = INT32_MAX, /* further deliveries of the same record share it */
-    /* Records that come back in one control batch; of more, the log does not know how often. */
-    RETURNS_LOGGED_MAX = 1 << 24,
 };
 
-struct return_run { /* records [from, to) came back for the `number`th time */
-    int64_t from, to;
-    uint32_t number;
+/* What was settled out of order, came back, or is to be logged: made when the first of it is there. */
+struct subscription_sets {
+    uint64_t done_ahead;        /* done offsets in [next, visible) */
+    struct offset_set done;     /* from floor on; lower members are left over and mean nothing */
+    int64_t swept;              /* `done` has no member below */
+    struct offset_set returned; /* ready again, all below next */
+    uint64_t returned_count;
+    struct return_counts returns; /* how often each came back that is not done */
+    offset_ranges settled_changes;
+    VEC(struct return_run) returned_changes;
 };
 
 struct subscription {
@@ -48,16 +52,9 @@ struct subscription {
     int64_t delivered;         /* mark: below it every record was taken once or is done */
     int64_t redelivered_below; /* the mark that the last run left */
     uint64_t taken;
-    uint64_t done_ahead;        /* done offsets in [next, visible) */
-    struct offset_set done;     /* from floor on; lower members are left over and mean nothing */
-    struct offset_set returned; /* ready again, all below next */
-    uint64_t returned_count;
-    struct idmap returns; /* offset -> how often it came back, as a pointer; not done */
-    int64_t swept;        /* `done` has no member below */
-    bool keeps_log;       /* false: in memory only, nothing is gathered */
     int64_t logged_mark;
-    offset_ranges settled_changes;
-    VEC(struct return_run) returned_changes;
+    const struct subscription_sets *sets; /* those that all share that have none; never NULL */
+    bool keeps_log;                       /* false: in memory only, nothing is gathered */
 };
 
 struct subscription *subscription_new(void);
@@ -77,7 +74,7 @@ void subscription_hole(struct subscription *s, int64_t from, int64_t to);
 
 static inline uint64_t subscription_ready_count(const struct subscription *s)
 {
-    return (uint64_t)(s->visible - s->next) - s->done_ahead + s->returned_count;
+    return (uint64_t)(s->visible - s->next) - s->sets->done_ahead + s->sets->returned_count;
 }
 
 bool subscription_is_ready(const struct subscription *s, int64_t offset);
@@ -107,7 +104,7 @@ void subscription_live(const struct subscription *s, int64_t from, int64_t to, o
 /* Settles or returns that no control batch holds yet. */
 static inline bool subscription_has_changes(const struct subscription *s)
 {
-    return s->settled_changes.count > 0 || s->returned_changes.count > 0;
+    return s->sets->settled_changes.count > 0 || s->sets->returned_changes.count > 0;
 }
 
 /* The mark is ahead of the logged one and tells about records that are not done. */
@@ -131,8 +128,9 @@ void subscription_put_checkpoint(const struct subscription *s, struct text *out)
 /* Into a new subscription. */
 must_use enum err subscription_restore(struct subscription *s, struct bytes checkpoint);
 
-/* For subscription_record.c: settle during recovery; note that a record came back. */
+/* For subscription_record.c: settle during recovery; note that records came back. */
+struct subscription_sets *subscription_sets(struct subscription *s); /* its own, to be changed */
 void subscription_recover_done(struct subscription *s, int64_t from, int64_t to);
-void subscription_recover_return(struct subscription *s, int64_t offset, uint32_t number);
+void subscription_recover_return(struct subscription *s, int64_t from, int64_t to, uint32_t number);
 
 #endif

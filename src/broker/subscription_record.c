@@ -16,8 +16,8 @@
  *
  * Checkpoint, kept by the store with the log's row:
  *
- *   u8 version = 1, floor, mark, the done set (offset_set_put; what is below the floor means nothing),
- *   count, count * { z offset - floor, times it came back }
+ *   u8 version = 2, floor, mark, the done set (offset_set_put; what is below the floor means nothing),
+ *   count, count * { z gap, size, number }  records that came back for the number-th time, from the floor on
  */
 #include <stdlib.h>
 
@@ -30,7 +30,7 @@ enum {
     CONTROL_VERSION = 0,
     CONTROL_OURS = 0x5000, /* types from here on are ours */
     CONTROL_CHANGES = 0x5000,
-    CHECKPOINT_VERSION = 1,
+    CHECKPOINT_VERSION = 2,
 };
 
 /* So far a log's end is above its floor at most: what a set of settled offsets can take of memory. */
@@ -81,33 +81,24 @@ static uint64_t mark_to_write(const struct subscription *s)
     return BROKER_MUTANT == MUTANT_FORGET_MARK ? 0 : (uint64_t)s->delivered;
 }
 
-static int64_t run_size(const struct return_run *run)
-{
-    return run->to - run->from;
-}
-
 static void put_changes(struct subscription *s, struct text *out)
 {
-    merge_ranges(&s->settled_changes);
-    if (s->returned_changes.count > 1)
-        qsort(s->returned_changes.items, s->returned_changes.count,
-              sizeof *s->returned_changes.items, compare_runs);
+    struct subscription_sets *sets = subscription_sets(s);
+    merge_ranges(&sets->settled_changes);
+    if (sets->returned_changes.count > 1)
+        qsort(sets->returned_changes.items, sets->returned_changes.count,
+              sizeof *sets->returned_changes.items, compare_runs);
 
     text_put_varint(out, mark_to_write(s));
-    text_put_varint(out, s->settled_changes.count);
+    text_put_varint(out, sets->settled_changes.count);
     int64_t at = 0;
-    for (size_t i = 0; i < s->settled_changes.count; i++)
-        put_run(out, &at, s->settled_changes.items[i].from, s->settled_changes.items[i].to);
+    for (size_t i = 0; i < sets->settled_changes.count; i++)
+        put_run(out, &at, sets->settled_changes.items[i].from, sets->settled_changes.items[i].to);
 
-    size_t count = 0;
-    int64_t returned = 0;
-    while (count < s->returned_changes.count && returned <= RETURNS_LOGGED_MAX)
-        returned += run_size(&s->returned_changes.items[count++]);
-    count -= returned > RETURNS_LOGGED_MAX;
-    text_put_varint(out, count);
+    text_put_varint(out, sets->returned_changes.count);
     at = 0;
-    for (size_t i = 0; i < count; i++) {
-        const struct return_run *run = &s->returned_changes.items[i];
+    for (size_t i = 0; i < sets->returned_changes.count; i++) {
+        const struct return_run *run = &sets->returned_changes.items[i];
         put_run(out, &at, run->from, run->to);
         text_put_varint(out, run->number);
     }
@@ -127,35 +118,35 @@ void subscription_put_changes(struct subscription *s, struct batch_builder *b, s
 
 void subscription_changes_logged(struct subscription *s)
 {
-    vec_clear(&s->settled_changes);
-    vec_clear(&s->returned_changes);
+    if (subscription_has_changes(s)) {
+        vec_clear(&subscription_sets(s)->settled_changes);
+        vec_clear(&subscription_sets(s)->returned_changes);
+    }
     s->logged_mark = s->delivered;
 }
 
-/* While it is recovered, records that came back may be done since. */
-static bool counts(const struct subscription *s, const struct idmap_slot *slot)
+static void put_returns(const struct subscription *s, struct text *out)
 {
-    int64_t offset = (int64_t)slot->key;
-    return slot->value && offset >= s->floor && !offset_set_has(&s->done, offset);
+    const struct return_counts *c = &s->sets->returns;
+    struct return_run run;
+    uint64_t count = 0;
+    for (int64_t at = s->floor; return_counts_next(c, at, INT64_MAX, &run); at = run.to)
+        count++;
+    text_put_varint(out, count);
+    int64_t written = 0;
+    for (int64_t at = s->floor; return_counts_next(c, at, INT64_MAX, &run); at = run.to) {
+        put_run(out, &written, run.from, run.to);
+        text_put_varint(out, run.number);
+    }
 }
 
 void subscription_put_checkpoint(const struct subscription *s, struct text *out)
 {
-    uint64_t count = 0;
     text_put_u8(out, CHECKPOINT_VERSION);
     text_put_varint(out, (uint64_t)s->floor);
     text_put_varint(out, mark_to_write(s));
-    offset_set_put(&s->done, out);
-    for (size_t i = 0; i < s->returns.capacity; i++)
-        count += counts(s, &s->returns.slots[i]);
-    text_put_varint(out, count);
-    for (size_t i = 0; i < s->returns.capacity; i++) {
-        const struct idmap_slot *slot = &s->returns.slots[i];
-        if (!counts(s, slot))
-            continue;
-        text_put_varint(out, zigzag_encode((int64_t)slot->key - s->floor));
-        text_put_varint(out, (uintptr_t)slot->value);
-    }
+    offset_set_put(&s->sets->done, out);
+    put_returns(s, out);
 }
 
 /* ---- reading ---- */
@@ -190,6 +181,20 @@ static struct offset_range take_run(struct varints *v, int64_t at, int64_t limit
     return (struct offset_range){at + gap, at + gap + (int64_t)size};
 }
 
+static void take_returns(struct subscription *s, struct varints *v, int64_t limit)
+{
+    uint64_t count = take_varint(v);
+    int64_t at = 0;
+    for (uint64_t i = 0; i < count && !v->bad; i++) {
+        struct offset_range r = take_run(v, at, limit);
+        uint64_t number = take_varint(v);
+        v->bad = v->bad || number > DELIVERY_NUMBER_MAX;
+        if (!v->bad)
+            subscription_recover_return(s, r.from, r.to, (uint32_t)number);
+        at = r.to;
+    }
+}
+
 static enum err replay_changes(struct subscription *s, struct bytes value, int64_t limit)
 {
     struct varints v = {value, false};
@@ -201,18 +206,7 @@ static enum err replay_changes(struct subscription *s, struct bytes value, int64
         subscription_recover_done(s, r.from, r.to);
         at = r.to;
     }
-    int64_t returned = 0;
-    count = take_varint(&v);
-    at = 0;
-    for (uint64_t i = 0; i < count && !v.bad; i++) {
-        struct offset_range r = take_run(&v, at, limit);
-        uint64_t number = take_varint(&v);
-        returned += r.to - r.from;
-        v.bad = v.bad || number > DELIVERY_NUMBER_MAX || returned > RETURNS_LOGGED_MAX;
-        for (int64_t offset = r.from; offset < r.to && !v.bad; offset++)
-            subscription_recover_return(s, offset, (uint32_t)number);
-        at = r.to;
-    }
+    take_returns(s, &v, limit);
     if (v.bad || mark > (uint64_t)limit)
         return err_set(E_MALFORMED, "control batch at %lld is damaged", (long long)limit);
     if ((int64_t)mark > s->delivered)
@@ -254,20 +248,13 @@ static enum err restore(struct subscription *s, struct varints *v)
     uint64_t floor = take_varint(v), mark = take_varint(v);
     if (v->bad || floor > INT64_MAX || mark > INT64_MAX)
         return err_set(E_MALFORMED, "checkpoint ends in its head");
-    s->floor = s->swept = (int64_t)floor;
+    struct subscription_sets *sets = subscription_sets(s);
+    s->floor = sets->swept = (int64_t)floor;
     s->delivered = (int64_t)mark;
-    enum err err = offset_set_get(&s->done, &v->in);
+    enum err err = offset_set_get(&sets->done, &v->in);
     if (err)
         return err;
-    uint64_t count = take_varint(v);
-    for (uint64_t i = 0; i < count && !v->bad; i++) {
-        int64_t gap = zigzag_decode(take_varint(v));
-        uint64_t number = take_varint(v);
-        if (gap < 0 || gap > INT64_MAX - s->floor || number > DELIVERY_NUMBER_MAX)
-            v->bad = true;
-        if (!v->bad)
-            subscription_recover_return(s, s->floor + gap, (uint32_t)number);
-    }
+    take_returns(s, v, s->floor < INT64_MAX - SPAN_MAX ? s->floor + SPAN_MAX : INT64_MAX);
     return v->bad ? err_set(E_MALFORMED, "checkpoint is damaged") : OK;
 }
 
