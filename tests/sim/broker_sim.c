@@ -124,6 +124,7 @@ static void crash_once(struct sim *s, enum sim_restart mode)
     check_end(&w, &found);
     if (w.wrong[0])
         violation(s, mode_names[mode], w.wrong);
+    sim_disk_crash(w.disk);
     world_reset(&w);
     disk_free(w.disk);
 }
@@ -137,7 +138,7 @@ static void on_change(void *ctx)
 {
     struct sim *s = ctx;
     s->changes++;
-    if (is_over(s))
+    if (is_over(s) || sim_disk_has_crashed(s->disk))
         return;
     crash_once(s, SIM_LOSE);
     if (!is_over(s))
@@ -152,10 +153,12 @@ static void end_run(struct sim *s)
     struct world *w = &s->world;
     if (random_below(&s->random, 3) == 0)
         world_rest(w);
-    if (random_below(&s->random, 2) && !w->is_tight) /* a full disk takes not all of the rest */
+    if (random_below(&s->random, 2) && !w->is_tight) { /* a full disk takes not all of the rest */
         world_close(w);
-    else
-        world_drop(w);
+        return;
+    }
+    sim_disk_crash(s->disk);
+    world_drop(w);
 }
 
 static void reopen(struct sim *s, enum sim_restart mode)
@@ -198,9 +201,9 @@ static void run_world(uint64_t seed, bool ignore_sync)
     if (w->wrong[0])
         violation(&s, "running", w->wrong);
     struct disk *hook = w->disk;
+    sim_disk_crash(s.disk);
     world_reset(w);
     disk_free(hook);
-    sim_disk_crash(s.disk);
     disk_free(s.disk);
 }
 

@@ -98,7 +98,7 @@ void world_drop(struct world *w)
     if (!w->core)
         return;
     forget(w);
-    sim_jobs_drop(w->sim, NULL);
+    sim_jobs_drain(w->sim);
     core_abandon(w->core);
     sim_jobs_free(w->sim);
     w->core = NULL;

@@ -54,7 +54,8 @@ void world_complain(struct world *w, const char *format, ...) __attribute__((for
 void world_init(struct world *w, uint64_t seed, struct disk *disk);
 /* Open the core and begin a session. On failure the error's text says why and the world is closed. */
 enum err world_open(struct world *w);
-/* After a crash, or as if there were one: drop everything in memory but the model. */
+/* After a crash of the disk, so that nothing is done that was under way: drop everything in memory but the
+ * model. */
 void world_drop(struct world *w);
 /* Leave as clients and a server do. All that was asked is durable then. */
 void world_close(struct world *w);

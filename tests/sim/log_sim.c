@@ -73,9 +73,11 @@ static enum err copy_open(struct world *w, struct copy *c)
 
 static void copy_close(struct copy *c)
 {
-    sim_jobs_drop(c->jobs, NULL);
-    if (c->store)
+    if (c->store) {
+        sim_disk_crash(c->disk); /* what is under way fails */
+        sim_jobs_drain(c->jobs);
         store_abandon(c->store);
+    }
     sim_jobs_free(c->jobs);
     sim_owner_reset(&c->owner);
     c->store = NULL;
@@ -200,7 +202,8 @@ static void on_change(void *ctx)
     struct world *w = ctx;
     w->changes++;
     note_starts(w);
-    if (total.violations > 0 || total.points >= total.points_wanted)
+    if (total.violations > 0 || total.points >= total.points_wanted ||
+        sim_disk_has_crashed(w->inner))
         return;
     crash_once(w, SIM_LOSE);
     crash_once(w, SIM_SUBSET);
@@ -487,14 +490,14 @@ static void run_world(uint64_t seed, bool ignore_sync)
             act(&w);
         turn(&w);
     }
-    sim_jobs_drop(w.jobs, NULL);
+    sim_disk_crash(w.inner);
+    sim_jobs_drain(w.jobs);
     store_abandon(w.store);
     sim_jobs_free(w.jobs);
     sim_owner_reset(&w.owner);
     model_reset(&w.model);
     vec_reset(&w.pending);
     disk_free(w.disk);
-    sim_disk_crash(w.inner);
     disk_free(w.inner);
 }
 

@@ -237,6 +237,7 @@ static void crash_once(struct sim *s, enum sim_restart mode)
     recover(&w, random_below(&s->random, 3) == 0, false);
     if (w.wrong[0])
         violation(s, mode_names[mode], w.wrong);
+    sim_disk_crash(w.disk);
     rules_reset(&w);
     disk_free(w.disk);
 }
@@ -250,7 +251,7 @@ static void on_change(void *ctx)
 {
     struct sim *s = ctx;
     s->changes++;
-    if (is_over(s) || s->is_quiet)
+    if (is_over(s) || s->is_quiet || sim_disk_has_crashed(s->disk))
         return;
     crash_once(s, SIM_LOSE);
     if (!is_over(s))
@@ -292,10 +293,12 @@ static void end_life(struct sim *s)
     struct rules_world *w = &s->world;
     if (random_below(&s->random, 2))
         rest(s);
-    if (random_below(&s->random, 2))
+    if (random_below(&s->random, 2)) {
         rules_close(w);
-    else
-        rules_drop(w);
+        return;
+    }
+    sim_disk_crash(s->disk);
+    rules_drop(w);
 }
 
 static void begin_again(struct sim *s)
@@ -330,9 +333,9 @@ static void run_world(uint64_t seed, bool ignore_sync)
     if (w->wrong[0])
         violation(&s, "running", w->wrong);
     struct disk *hook = w->disk;
+    sim_disk_crash(s.disk);
     rules_reset(w);
     disk_free(hook);
-    sim_disk_crash(s.disk);
     disk_free(s.disk);
 }
 

@@ -105,7 +105,7 @@ void rules_drop(struct rules_world *w)
     if (!w->core)
         return;
     forget(w);
-    sim_jobs_drop(w->sim, NULL);
+    sim_jobs_drain(w->sim);
     core_abandon(w->core);
     gone(w);
 }

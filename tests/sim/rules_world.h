@@ -80,7 +80,8 @@ void rules_complain(struct rules_world *w, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void rules_init(struct rules_world *w, uint64_t seed, struct disk *disk);
 enum err rules_open(struct rules_world *w);
-/* As a crash leaves things: memory is gone, the ledger stays. */
+/* As a crash leaves things: memory is gone, the ledger stays. The disk has crashed, so nothing is done that
+ * was under way. */
 void rules_drop(struct rules_world *w);
 /* The clients go: what they have comes back. */
 void rules_leave(struct rules_world *w);
