@@ -3,7 +3,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "broker/policy.h"
 #include "broker/queue_rules.h"
 #include "broker/test_queues.h"
 #include "tests/test.h"
@@ -271,6 +273,53 @@ TEST(a_low_priority_does_not_keep_a_message_of_a_queue_with_a_time_to_live)
     expect_int(queue_ready_count(q), 1);
     expect_string(test_drain(&t, "q"), "b");
     text_reset(&properties);
+    test_core_end(&t);
+}
+
+/* By a policy. */
+static void limit_bytes(struct test_core *t, int64_t bytes)
+{
+    bool created;
+    struct text definition = {0};
+    amqp_table_put(&definition, "max-length-bytes",
+                   &(struct amqp_value){.tag = 'l', .number = bytes});
+    expect_ok(policy_set(test_vhost(t), POLICY_USER,
+                         &(struct policy_spec){.name = B("bytes"),
+                                               .pattern = B("^q$"),
+                                               .apply_to = B("queues"),
+                                               .definition = text_bytes(&definition)},
+                         &created));
+    text_reset(&definition);
+}
+
+/* A policy asks for the bytes of what is there. The journal's first file is read first; meanwhile what is in
+ * the second one expires. */
+TEST(what_expires_before_its_bytes_were_counted_is_not_taken_from_them)
+{
+    enum { JOURNAL_FILE_BYTES = 1 << 20 };
+    static char filler[JOURNAL_FILE_BYTES];
+    struct test_core t;
+    struct ticket ticket;
+    test_core_init(&t);
+    test_core_close(&t);
+    t.config.store.cache_bytes = 1;
+    t.config.store.journal_file_bytes = JOURNAL_FILE_BYTES;
+    expect_ok(test_core_open(&t));
+    test_make_queue(&t, "other", true);
+    test_make_queue(&t, "q", true);
+    expect_ok(test_publish(&t, "q", "stays", &ticket));
+    memset(filler, 'x', sizeof filler - 1);
+    expect_ok(test_publish(&t, "other", filler, &ticket));
+    test_core_settle(&t);
+    expect_ok(test_publish_with_ttl(&t, "q", "expires", "1000"));
+    test_core_settle(&t);
+    t.now_ns += 1000000000;
+    t.wall_ms += 1000;
+    limit_bytes(&t, 7);
+    test_core_settle(&t);
+    expect_ok(test_publish(&t, "q", "comes", &ticket));
+    test_core_settle(&t);
+    expect_string(test_drain(&t, "q"), "comes");
     test_core_end(&t);
 }
 

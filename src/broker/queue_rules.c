@@ -171,6 +171,12 @@ static void end_move(struct queue *queue, int64_t offset, uint32_t number)
     queue_finish(queue, offset, number);
 }
 
+/* Its bytes are among the ready ones; otherwise they will be learned, if it is still there then. */
+static bool is_counted(const struct queue_rules *r, int64_t offset)
+{
+    return queue_counts_bytes(r) && (offset < r->learn_at || offset >= r->learn_end);
+}
+
 enum err queue_drop(struct queue *queue, const struct delivery *d, enum death reason)
 {
     const struct queue_rules *r = queue->internal->rules;
@@ -183,7 +189,7 @@ enum err queue_drop(struct queue *queue, const struct delivery *d, enum death re
     if (err)
         return err;
     subscription_settle_ready(s, d->offset, d->offset + 1);
-    if (queue_counts_bytes(r))
+    if (is_counted(r, d->offset))
         queue->internal->rules->sizes.ready_bytes -= (int64_t)d->message.body.size;
     queue_changed(queue);
     return OK;
