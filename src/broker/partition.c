@@ -97,6 +97,11 @@ enum err partition_append(struct core *core, struct partition *p, const struct b
         *out_ticket = ticket_of_first(p, &first);
         return OK;
     }
+    /* Behind what was refused a batch is out of sequence, which is no fault of the producer. Told so it
+     * would begin a new epoch, and send again what a failed sync has left in doubt: a second copy. */
+    enum err refused = err ? log_can_append(p->log, b->raw.size) : OK;
+    if (refused)
+        return refused;
     if (err)
         return err;
 

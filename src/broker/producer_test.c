@@ -333,6 +333,26 @@ TEST(a_duplicate_waits_for_the_commit_of_the_first_one)
     test_core_end(&t);
 }
 
+/* A client that is told "out of sequence" begins a new epoch, and sends once more what it has had no
+ * answer for: also the batch whose sync failed, which may be there. */
+TEST(behind_a_batch_whose_sync_failed_nothing_is_out_of_sequence)
+{
+    struct test_core t;
+    struct sent s;
+    test_core_init(&t);
+    struct partition *p = topic_partition(test_topic(&t, "t", 1), 0);
+    test_core_settle(&t);
+    expect_ok(produce(&t, p, 5, 0, 1, &s));
+    expect_err(produce(&t, p, 5, 2, 1, &s), E_PRECONDITION);
+    sim_disk_fail(t.disk, SIM_SYNC, 1, E_IO);
+    test_core_settle(&t);
+    expect_err(produce(&t, p, 5, 1, 1, &s), E_FROZEN);
+    expect_err(produce(&t, p, 5, 2, 1, &s), E_FROZEN);
+    expect_ok(produce(&t, p, 5, 0, 1, &s)); /* and waits, for ever */
+    expect_false(store_is_done(t.core->store, s.ticket, STAGE_COMMITTED));
+    test_core_end(&t);
+}
+
 TEST(what_the_log_refuses_is_not_remembered)
 {
     struct test_core t;
