@@ -88,8 +88,6 @@ enum err journal_file_header_get(const uint8_t *p, struct journal_file_header *o
 
 bool record_header_get(const uint8_t *p, struct record_header *out)
 {
-    if (get_u32(p) != RECORD_MAGIC)
-        return false;
     *out = (struct record_header){
         .crc = get_u32(p + 4),
         .prev_crc = get_u32(p + 8),
@@ -101,7 +99,7 @@ bool record_header_get(const uint8_t *p, struct record_header *out)
         .entries = get_u32(p + 48),
         .goes_on = p[52] & RECORD_GOES_ON,
     };
-    return out->size >= RECORD_HEADER_BYTES && out->epoch < INT32_MAX;
+    return get_u32(p) == RECORD_MAGIC && out->size >= RECORD_HEADER_BYTES && out->epoch < INT32_MAX;
 }
 
 void journal_seal_record(struct store *s, struct staged *r, bool goes_on)

@@ -2,6 +2,7 @@
 #include "tests/test.h"
 
 #include "base/crc32c.h"
+#include "base/say.h"
 #include "log/store_internal.h"
 #include "log/test_store.h"
 
@@ -89,6 +90,38 @@ TEST(damage_in_any_record_but_the_last_refuses_to_open)
         }
         damage_record(&t, first_path, n);
         expect_err(test_store_open(&t), E_CORRUPT);
+        test_store_reset(&t);
+    }
+}
+
+static int warnings;
+
+static void count_warnings(const char *line, uint32_t size)
+{
+    (void)size;
+    warnings += strstr(line, "WARN log") != NULL;
+}
+
+TEST(damage_in_the_last_record_is_told_of_since_it_may_be_more_than_a_torn_write)
+{
+    for (uint64_t at = 0; at < RECORD_HEADER_BYTES + 8; at++) {
+        struct test_store t;
+        open_small(&t);
+        append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "abc");
+        test_store_kill(&t);
+        warnings = 0;
+        say_set_sink(count_warnings);
+        expect_ok(test_store_open(&t));
+        expect_int(warnings, 0);
+        test_store_kill(&t);
+        say_set_sink(count_warnings);
+        struct text file = test_file_get(&t, first_path);
+        uint64_t last = record_position(&file, record_count(&file) - 1);
+        text_reset(&file);
+        expect_ok(sim_disk_flip(t.disk, first_path, last + at));
+        expect_ok(test_store_open(&t));
+        say_set_sink(NULL);
+        expect_int(warnings, 1);
         test_store_reset(&t);
     }
 }

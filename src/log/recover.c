@@ -153,6 +153,23 @@ static enum err cut_segment(struct file *f, uint64_t position)
     return err;
 }
 
+/* What is cut may be a write in the middle of which the machine stopped, or damage: nothing tells them
+ * apart, since how far the bytes of a segment are synced is noted now and then only. */
+static void tell_of_cut(const struct log_state *l, struct file *f, uint64_t position,
+                        int64_t offset)
+{
+    static const uint8_t blank[BATCH_HEADER_BYTES];
+    uint8_t head[sizeof blank];
+    uint64_t size;
+    if (file_size(f, &size) || size <= position)
+        return;
+    size_t looked = size - position < sizeof head ? (size_t)(size - position) : sizeof head;
+    if (file_read(f, position, head, looked) || memcmp(head, blank, looked) != 0)
+        say_warn("log", "cut behind the last whole batch log=%llu offset=%lld bytes=%llu",
+                 (unsigned long long)l->log.id, (long long)offset,
+                 (unsigned long long)(size - position));
+}
+
 /* Segments behind the cut are of writes that nobody was told of, or were made ahead. */
 static enum err remove_behind(struct store *s, struct log_state *l, int64_t end)
 {
@@ -195,6 +212,7 @@ static enum err recover_segment(struct replay *r, struct log_state *l, struct fi
         return err;
     *next = scan.next_offset;
     l->stored_bytes += position - from;
+    tell_of_cut(l, f, position, *next);
     return cut_segment(f, position);
 }
 

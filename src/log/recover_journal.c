@@ -208,6 +208,22 @@ static enum err look_for_rot(struct replay *r)
     return OK;
 }
 
+/* The chain ends at something that would have been its next record: a write in the middle of which the
+ * machine stopped, or damage to a record that no later one calls synced. */
+static void tell_of_torn(const struct replay *r)
+{
+    const uint8_t *p = r->bytes.data + r->position;
+    if (r->sequence == 0 || r->position + RECORD_HEADER_BYTES > r->bytes.size)
+        return;
+    struct record_header h;
+    (void)record_header_get(p, &h); /* the fields that are left are looked at */
+    int matches = (h.prev_crc == r->crc) + (h.sequence == r->sequence + 1) +
+                  (h.generation == r->file->generation);
+    if (matches >= 2)
+        say_warn("log", "the journal ends in a record that is not whole file=%06u byte=%llu",
+                 r->file->slot, (unsigned long long)r->position);
+}
+
 /* Does the file begin with a record of its generation, intact or not? */
 static bool begins_with_record(const struct replay *r)
 {
@@ -278,7 +294,11 @@ static enum err replay_file(struct replay *r)
         r->is_broken = true; /* whatever follows a damaged record cannot be a beginning */
     if (!err && r->position == JOURNAL_HEADER_BYTES && begins_with_record(r))
         vec_push(&r->leftovers, r->file);
-    return err ? err : look_for_rot(r);
+    if (!err)
+        err = look_for_rot(r);
+    if (!err)
+        tell_of_torn(r);
+    return err;
 }
 
 /* Behind the chain's last record nothing of value is left. It goes on in the same file, if the

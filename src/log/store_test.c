@@ -1,5 +1,6 @@
 #include "tests/test.h"
 
+#include "base/say.h"
 #include "log/store_internal.h"
 #include "log/test_store.h"
 
@@ -336,6 +337,42 @@ TEST(a_log_that_waits_for_no_sync_becomes_direct_sooner)
     expect_ok(test_store_open(&t));
     expect_int(store_find(t.store, 8)->hw, 10);
     test_store_reset(&t);
+}
+
+static int warnings;
+
+static void count_warnings(const char *line, uint32_t size)
+{
+    (void)size;
+    warnings += strstr(line, "WARN log") != NULL;
+}
+
+TEST(damage_to_direct_bytes_that_no_row_covers_is_told_of)
+{
+    for (int flips = 0; flips < 2; flips++) {
+        struct test_store t;
+        open_new(&t);
+        struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+        struct ticket ticket;
+        for (uint64_t i = 0; i < 4; i++) {
+            expect_ok(log_append(log, test_batch_sized(i, 600 * KIB), &ticket));
+            test_store_settle(&t);
+        }
+        expect_not_null(log_state(log)->direct);
+        int64_t from = log_state(log)->direct_from;
+        char path[64];
+        segment_path(7, from, "log", path);
+        test_store_kill(&t);
+        if (flips)
+            expect_ok(sim_disk_flip(t.disk, path, 700 * KIB));
+        warnings = 0;
+        say_set_sink(count_warnings);
+        expect_ok(test_store_open(&t));
+        say_set_sink(NULL);
+        expect_int(warnings, flips);
+        expect_int(store_find(t.store, 7)->end, flips ? from + 1 : 4);
+        test_store_reset(&t);
+    }
 }
 
 TEST(a_log_that_is_to_stay_in_the_journal_does_so_whatever_is_appended)
