@@ -53,12 +53,12 @@ def switches(pid):
 
 
 def written_bytes(pid):
-    """Bytes that the process made the kernel write to disks."""
+    """Bytes that the process gave the kernel to write to disks, also of files that were deleted before that."""
     try:
         fields = fields_of(f"/proc/{pid}/io")
     except OSError:
         return 0
-    return int(fields["write_bytes"]) - int(fields["cancelled_write_bytes"])
+    return int(fields["write_bytes"])
 
 
 def rss_mib(pids):

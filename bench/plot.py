@@ -49,7 +49,8 @@ def draw(title, rows, form):
     share, y, parts = scale(rows), 50, []
     for row, bars in rows:
         middle = y + len(bars) * BAR / 2 + 4
-        parts.append(f"<text x='{LABEL_WIDTH - 8}' y='{middle:.0f}' text-anchor='end' {STYLE}>{html.escape(shorten(row))}</text>")
+        parts.append(f"<text x='{LABEL_WIDTH - 8}' y='{middle:.0f}' text-anchor='end' {STYLE}>"
+                     f"{html.escape(shorten(row))}</text>")
         for broker, value in bars:
             width = share(value) * (WIDTH - LABEL_WIDTH - 190)
             parts.append(f"<rect x='{LABEL_WIDTH}' y='{y}' width='{width:.0f}' height='{BAR - 2}' "

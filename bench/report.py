@@ -106,7 +106,9 @@ def load_table(summary):
             if keys and "rate" not in keys:
                 continue
             cells = [cell(keys.get(key), form, with_range) for key, _, form, with_range in COLUMNS]
-            lines.append(f"| {row} | {broker} | " + " | ".join(cells if keys else ["failed"] + ["-"] * len(cells[1:])) + " |")
+            if not keys:
+                cells[0] = "failed"
+            lines.append(f"| {row} | {broker} | " + " | ".join(cells) + " |")
     return lines
 
 

@@ -48,18 +48,29 @@ QUICK = Sizes(history_bytes=50 << 20, stored_bytes=50 << 20, backlog=100_000, co
 
 
 class Progress:
-    """What is left to do, by what the same step took before, or by an estimate."""
+    """What is left to do, by what the same step took before, or by an estimate. With a limit, rounds are
+    left out at the end, of all scenarios alike."""
 
-    def __init__(self, steps, seconds):
-        self.left, self.seen, self.seconds = list(steps), {}, seconds
+    def __init__(self, steps, seconds, limit_s=None):
+        self.left, self.seen, self.seconds, self.limit_s = list(steps), {}, seconds, limit_s
         self.began = time.monotonic()
 
     def left_s(self):
-        return sum(self.seen.get((s.name, label), s.estimate_s + self.seconds - 2) for s, label in self.left)
+        return sum(self.seen.get((s.name, label), s.estimate_s + self.seconds - 2) for _, s, label in self.left)
 
-    def step(self, scenario, label, took_s):
+    def step(self, number, scenario, label, took_s):
         self.seen[scenario.name, label] = took_s
-        self.left.remove((scenario, label))
+        self.left.remove((number, scenario, label))
+
+    def still_has(self, number):
+        """Is there time for that round? The first two are run in any case."""
+        while self.limit_s and time.monotonic() - self.began + self.left_s() > self.limit_s:
+            last = max((n for n, _, _ in self.left), default=0)
+            if last < 2:
+                break
+            self.left = [step for step in self.left if step[0] != last]
+            self.say(f"no time for round {last + 1}")
+        return any(n == number for n, _, _ in self.left)
 
     def say(self, text):
         past, left = time.monotonic() - self.began, self.left_s()
@@ -80,10 +91,10 @@ class Bench:
         self.loaded = set()
         self.failures = []
 
-    def load(self, protocol, contender, arguments):
+    def load(self, protocol, contender, arguments, patience_s=runners.PATIENCE_S):
         """Run the load generator; its report, and what that cost the broker."""
         cost = contender.cost()
-        client = runners.Client(self, protocol, contender, arguments, cost)
+        client = runners.Client(self, protocol, contender, arguments, cost, patience_s)
         try:
             return client.result(), cost
         finally:
@@ -106,31 +117,31 @@ def labels_of(scenario, wanted):
 
 
 def plan(table, rounds, wanted):
-    """Every (scenario, label) of all rounds."""
-    return [(scenario, label) for scenario in table for label in labels_of(scenario, wanted)
-            for _ in range(1 if scenario.once else rounds)]
+    """Every (round, scenario, label)."""
+    return [(number, scenario, label) for scenario in table for label in labels_of(scenario, wanted)
+            for number in range(min(rounds, scenario.rounds))]
 
 
 def run_family(bench, table, rounds, wanted, progress):
-    """The rounds of the scenarios whose servers are up together."""
+    """The rounds of the scenarios whose servers are up together; adds to what is in `rounds`."""
     labels = list(dict.fromkeys(label for scenario in table for label in labels_of(scenario, wanted)))
     racers, servers = contenders.start(labels)
     by_label = {contender.label: contender for contender in racers}
-    found = [{} for _ in range(rounds)]
     try:
         warm_up(bench, racers, progress)
-        for number in range(rounds):
+        for number, found in enumerate(rounds):
+            if not progress.still_has(number):
+                break
             for at, scenario in enumerate(table):
-                if scenario.once and number:
+                if number >= scenario.rounds:
                     continue
                 for label in labels_of(scenario, wanted):
-                    progress.say(f"round {number + 1} of {rounds}: {scenario.name}: {label}")
+                    progress.say(f"round {number + 1}: {scenario.name}: {label}")
                     began = time.monotonic()
-                    found[number].update(bench.measure(scenario, by_label[label], f"bench{number}-{at}"))
-                    progress.step(scenario, label, time.monotonic() - began)
+                    found.update(bench.measure(scenario, by_label[label], f"bench{number}-{at}"))
+                    progress.step(number, scenario, label, time.monotonic() - began)
     finally:
         contenders.close(servers)
-    return found
 
 
 def warm_up(bench, racers, progress):
@@ -140,17 +151,16 @@ def warm_up(bench, racers, progress):
             continue
         progress.say(f"warming up {contender.label}")
         for protocol, arguments in (("kafka", ["both", "--topic", "warm", "--delete"]),
-                                    ("kafka", ["produce", "--topic", "warm", "--batch-records", "1", "--in-flight", "16",
-                                               "--producers", "10", "--delete"]),
+                                    ("kafka", ["produce", "--topic", "warm", "--batch-records", "1",
+                                               "--in-flight", "16", "--producers", "10", "--delete"]),
                                     ("amqp", ["both", "--queue", "warm", "--delete", "--confirm", "100"])):
             if contender.speaks(protocol):
                 bench.load(protocol, contender, [*arguments, *contender.arguments.get(protocol, []),
                                                  *runners.duration(bench, WARM_S)])
 
 
-def run_lives(bench, table, wanted, progress):
+def run_lives(bench, table, found, wanted, progress):
     """Each scenario of each contender has the machine, and a new server, for itself."""
-    found = {}
     for scenario in table:
         for label in labels_of(scenario, wanted):
             progress.say(f"{scenario.name}: {label}")
@@ -160,23 +170,22 @@ def run_lives(bench, table, wanted, progress):
                 found.update(bench.measure(scenario, racers[0], "life"))
             finally:
                 contenders.close(servers)
-            progress.step(scenario, label, time.monotonic() - began)
-    return found
+            progress.step(0, scenario, label, time.monotonic() - began)
 
 
 def race(bench, table, options, progress):
-    """[{(row, label): measures}], one for each round."""
+    """[{(row, label): measures}], one for each round; when it is interrupted, what there is."""
     rounds = [{} for _ in range(options.rounds)]
-    for family in scenarios.FAMILIES:
-        members = [scenario for scenario in table if scenario.family == family]
-        if not members:
-            continue
-        bench.loaded.clear()
-        if family == "life":
-            rounds[0].update(run_lives(bench, members, options.labels, progress))
-            continue
-        for number, found in enumerate(run_family(bench, members, options.rounds, options.labels, progress)):
-            rounds[number].update(found)
+    try:
+        for family in scenarios.FAMILIES:
+            members = [scenario for scenario in table if scenario.family == family]
+            bench.loaded.clear()
+            if members and family == "life":
+                run_lives(bench, members, rounds[0], options.labels, progress)
+            elif members:
+                run_family(bench, members, rounds, options.labels, progress)
+    except KeyboardInterrupt:
+        bench.failures.append("interrupted")
     return rounds
 
 
@@ -190,10 +199,10 @@ def floor_program(program):
     build = os.path.dirname(os.path.realpath(program))
     while build != "/" and not os.path.exists(os.path.join(build, "build.ninja")):
         build = os.path.dirname(build)
-    found = os.path.join(build, "bench", "floor")
-    if not os.path.exists(found):
-        subprocess.run(["ninja", "-C", build, "--quiet", "bench/floor"], check=True)
-    return found
+    if not os.path.exists(program) or build == "/":
+        raise SystemExit(f"{program}: no Pabal in a build folder; `make` builds one, PABAL_BIN names another")
+    subprocess.run(["ninja", "-C", build, "--quiet", "bench/floor"], check=True)
+    return os.path.join(build, "bench", "floor")
 
 
 def read_options():
@@ -201,6 +210,7 @@ def read_options():
     parser.add_argument("--only", default="", help="scenarios, by the first word of their names: K1,A1")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
+    parser.add_argument("--minutes", type=float, help="leave out rounds when they do not fit into so many")
     parser.add_argument("--labels", default="", help="contenders: 'pabal os,kafka' [all]")
     parser.add_argument("--full", action="store_true", help="histories of 10 GB, 10 million messages, fan-out to 1,000")
     parser.add_argument("--backlog", type=int, help="messages of R3 [2,000,000; with --full 10,000,000]")
@@ -228,8 +238,9 @@ def raise_file_limit():
 
 
 def describe(options, program, sizes, floors, probe):
-    return {"date": datetime.datetime.now().isoformat(" ", "minutes"), **measure.machine(), "versions": versions(program),
-            "rounds": options.rounds, "seconds of a measurement": options.seconds, "pinned": options.pin,
+    return {"date": datetime.datetime.now().isoformat(" ", "minutes"), **measure.machine(),
+            "versions": versions(program), "rounds": options.rounds, "seconds of a measurement": options.seconds,
+            "pinned": options.pin,
             **{key: round(value, 1) for key, value in probe.items()},
             "floors": ", ".join(f"{key} {value:.3f}" for key, value in floors.items()),
             "sizes": ", ".join(f"{key} {value}" for key, value in dataclasses.asdict(sizes).items())}
@@ -250,14 +261,14 @@ def main():
     for key, value in about.items():
         print(f"{key}: {value}", flush=True)
     steps = plan(table, options.rounds, options.labels)
-    contenders.install({label for _, label in steps})
-    if any(scenario.run == "perftest" for scenario, _ in steps):
+    contenders.install({label for _, _, label in steps})
+    if any(scenario.run == "perftest" for _, scenario, _ in steps):
         subprocess.run([os.path.join(brokers.PEERS, "perftest"), "install"], check=True)
     bench = Bench(program, options, sizes, floors, probe["sync_4k_p50_us"])
     measure.Cost.with_instructions = measure.perf_counts()
     if options.pin:
         os.sched_setaffinity(0, {0})  # what is started from here on inherits it
-    progress = Progress(steps, options.seconds)
+    progress = Progress(steps, options.seconds, options.minutes and options.minutes * 60)
     steal = measure.steal_s()
     rounds = race(bench, table, options, progress)
     about["took"] = f"{(time.monotonic() - progress.began) / 60:.1f} minutes"

@@ -15,22 +15,23 @@ import measure
 import amqp_raw
 import brokers
 
-PATIENCE_S = 180  # of one client
+PATIENCE_S = 90       # of one client: a measurement takes seconds
+LONG_PATIENCE_S = 600  # of one that stores much or opens many connections
 LATENCIES = ("p50_us", "p99_us", "p99.9_us", "max_us")
 
 
 class Client:
     """`pabal bench`, a process of its own. The broker's cost is counted between its two marks."""
 
-    def __init__(self, bench, protocol, contender, arguments, cost=None):
-        command = [*bench.client_prefix, bench.program, "bench", protocol, *arguments, "--server", contender.address(protocol),
-                   "--output", "json", "--marks", "--timeout", "60s"]
+    def __init__(self, bench, protocol, contender, arguments, cost=None, patience_s=PATIENCE_S):
+        command = [*bench.client_prefix, bench.program, "bench", protocol, *arguments,
+                   "--server", contender.address(protocol), "--output", "json", "--marks", "--timeout", "60s"]
         self.what = " ".join(command)
         self.cost = cost
         self.errors, self.is_open = [], False
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                         env=bench.environment)
-        self.watch = threading.Timer(PATIENCE_S, self.process.kill)
+        self.watch = threading.Timer(patience_s, self.process.kill)
         self.watch.start()
 
     def wait_open(self):
@@ -97,26 +98,32 @@ def goal(told):
 # ---- Kafka
 
 def kafka_load(bench, scenario, contender, name):
-    told, cost = bench.load("kafka", contender, [*scenario.arguments.split(), "--topic", name, "--delete", "--size",
-                                                 str(scenario.size), *contender.arguments.get("kafka", []),
-                                                 *duration(bench)])
+    told, cost = bench.load("kafka", contender, [*scenario.arguments.split(), *topic(scenario, contender, name),
+                                                 "--size", str(scenario.size), *duration(bench)])
     return {"": measures(bench, scenario, told, cost, goal(told))}
+
+
+def topic(scenario, contender, name):
+    """Of the contender's level, and where it is kept, one for each level."""
+    place = ["--topic", f"{scenario.kept}-{contender.level}"] if scenario.kept else ["--topic", name, "--delete"]
+    return [*place, *contender.arguments.get("kafka", [])]
 
 
 def kafka_fetch(bench, scenario, contender, name):
     """The same records again and again."""
-    topic = preload(bench, contender, "fetch", scenario.size, bench.sizes.fetch_messages)
-    told, cost = bench.load("kafka", contender, ["fetch", "--topic", topic, "--again", *duration(bench)])
+    loaded = preload(bench, contender, "fetch", scenario.size, bench.sizes.fetch_messages)
+    told, cost = bench.load("kafka", contender, ["fetch", "--topic", loaded, "--again", *duration(bench)])
     return {"": {**measures(bench, scenario, told, cost, goal(told)), "written_per_byte": None,
                  **dict.fromkeys(LATENCIES)}}
 
 
 def preload(bench, contender, topic, size, messages):
     """A topic of so many records, produced when it is first asked for."""
-    if (contender.label, topic) not in bench.loaded:
+    place = contender.server("kafka").folder, topic
+    if place not in bench.loaded:
         bench.load("kafka", contender, ["produce", "--topic", topic, "--size", str(size), "--messages", str(messages),
-                                        "--batch-bytes", "64k"])
-        bench.loaded.add((contender.label, topic))
+                                        "--batch-bytes", "64k"], LONG_PATIENCE_S)
+        bench.loaded.add(place)
     return topic
 
 
@@ -184,7 +191,7 @@ def amqp_connections(bench, scenario, contender, name):
     arguments = ["both", "--publishers", str(count), "--rate", str(count), *queue(contender, name), "--persistent",
                  "--settle", f"{bench.seconds * 1000:.0f}ms", "--delete", *duration(bench, warmup_s=1)]
     idle = contender.cost()
-    client = Client(bench, "amqp", contender, arguments, contender.cost())
+    client = Client(bench, "amqp", contender, arguments, contender.cost(), LONG_PATIENCE_S)
     try:
         client.wait_open()
         idle.begin()
@@ -201,10 +208,11 @@ def amqp_connections(bench, scenario, contender, name):
 
 def perftest(bench, scenario, contender, name):
     """RabbitMQ's own load generator, one producer and one consumer."""
-    seconds = max(2, round(bench.seconds + 2))
+    seconds = max(2, round(bench.seconds + 3))  # its JVM is slow at first
     quorum = ["-qq"] if "quorum" in contender.label else []
-    command = [*bench.client_prefix, os.path.join(brokers.PEERS, "perftest"), "run", "--uri", f"amqp://{contender.address('amqp')}",
-               "-x", "1", "-y", "1", "-u", name, "-z", str(seconds), *quorum, *scenario.arguments.split()]
+    command = [*bench.client_prefix, os.path.join(brokers.PEERS, "perftest"), "run",
+               "--uri", f"amqp://{contender.address('amqp')}", "-x", "1", "-y", "1", "-u", name,
+               "-z", str(seconds), *quorum, *scenario.arguments.split()]
     cost = contender.cost()
     cost.begin()
     done = subprocess.run(command, capture_output=True, text=True, env=bench.environment, timeout=PATIENCE_S)
@@ -272,10 +280,10 @@ def make_logs(bench, contender, count):
         some = str(min(count - first, 10000))
         if contender.speaks("kafka"):
             bench.load("kafka", contender, ["produce", "--topic", f"logs{count}-{first}", "--partitions", some,
-                                            "--messages", "1", "--size", "100"])
+                                            "--messages", "1", "--size", "100"], LONG_PATIENCE_S)
         else:
             bench.load("amqp", contender, ["publish", "--queue", f"logs{count}-{first}", "--queues", some,
-                                           "--messages", "1"])
+                                           "--messages", "1"], LONG_PATIENCE_S)
 
 
 def killed(bench, scenario, contender, name):
@@ -283,15 +291,18 @@ def killed(bench, scenario, contender, name):
     server, rows = contender.servers[0], {}
     for protocol, kind in (("kafka", "a topic"), ("amqp", "a queue")):
         if contender.speaks(protocol):
-            rows[f", {bench.sizes.stored_bytes / 1e9:.1f} GB in {kind}"] = killed_with(bench, contender, server, protocol)
+            row = f", {bench.sizes.stored_bytes / 1e9:.1f} GB in {kind}"
+            rows[row] = killed_with(bench, contender, server, protocol)
     return rows
 
 
 def killed_with(bench, contender, server, protocol):
-    size, load = (1024, ["--batch-bytes", "64k"]) if protocol == "kafka" else (10240, ["--confirm", "1000", "--persistent"])
-    verb, place = ("produce", "--topic") if protocol == "kafka" else ("publish", "--queue")
-    arguments = [verb, place, "stored", "--size", str(size), *load]
-    bench.load(protocol, contender, [*arguments, "--messages", str(bench.sizes.stored_bytes // size)])
+    if protocol == "kafka":
+        size, arguments = 1024, ["produce", "--topic", "stored", "--batch-bytes", "64k"]
+    else:
+        size, arguments = 10240, ["publish", "--queue", "stored", "--confirm", "1000", "--persistent"]
+    arguments += ["--size", str(size)]
+    bench.load(protocol, contender, [*arguments, "--messages", str(bench.sizes.stored_bytes // size)], LONG_PATIENCE_S)
     client = Client(bench, protocol, contender, [*arguments, "--duration", "60s"])
     client.wait_open()
     time.sleep(min(1, bench.seconds))
@@ -310,9 +321,9 @@ def memory(bench, scenario, contender, name):
     count = bench.sizes.backlog
     if protocol == "amqp":
         bench.load("amqp", contender, ["publish", "--queue", "long", "--persistent", "--confirm", "10000",
-                                       "--messages", str(count)])
+                                       "--messages", str(count)], LONG_PATIENCE_S)
     else:
-        bench.load("kafka", contender, ["produce", "--topic", "long", "--messages", str(count)])
+        bench.load("kafka", contender, ["produce", "--topic", "long", "--messages", str(count)], LONG_PATIENCE_S)
     rows[f", {count:,} messages stored"] = {"rss_mib": measure.rss_mib(server.pids())}
     return rows
 
@@ -321,8 +332,8 @@ def with_connections(bench, contender, protocol):
     count = bench.sizes.connections
     role, place = ("--publishers", "--queue") if protocol == "amqp" else ("--producers", "--topic")
     verb = "publish" if protocol == "amqp" else "produce"
-    client = Client(bench, protocol, contender, [verb, role, str(count), place, "idle", "--settle", "10s", "--rate", "1",
-                                                 "--duration", "100ms", "--warmup", "0s"])
+    arguments = [verb, role, str(count), place, "idle", "--settle", "10s", "--rate", "1", "--duration", "100ms"]
+    client = Client(bench, protocol, contender, arguments, patience_s=LONG_PATIENCE_S)
     try:
         client.wait_open()
         time.sleep(bench.seconds)

@@ -45,7 +45,8 @@ class Scenario:
     size: int = 100
     floor: Floor = None
     estimate_s: float = 3  # of one measurement by one contender, before it has been seen
-    once: bool = False     # in the first round only
+    rounds: int = 5        # at most: fewer where one takes long
+    kept: str = ""         # the topic or queues of that name are kept: to make them takes longer than to load them
     only_full: bool = False
 
     @property
@@ -71,14 +72,15 @@ SCENARIOS = (
              floor=stored(1024 + RECORD)),
     Scenario("K3 keys, 1,000 partitions, 50 producers, 1 record a request, 16 in flight", "kafka_load",
              "produce --partitions 1000 --producers 50 --keys 1000000 --batch-records 1 --in-flight 16",
-             floor=stored(200, lone=1 / 16)),
+             floor=stored(200, lone=1 / 16), kept="k3"),
     Scenario("K3 keys, 1,000 partitions, 50 producers, 1 record a request, 1 in flight", "kafka_load",
              "produce --partitions 1000 --producers 50 --keys 1000000 --batch-records 1 --in-flight 1",
-             floor=stored(200, lone=1)),
+             floor=stored(200, lone=1), kept="k3"),
     Scenario("K3 keys, 1,000 partitions, 50 producers, 5,000/s", "kafka_load",
              "produce --partitions 1000 --producers 50 --keys 1000000 --batch-records 1 --in-flight 16 --rate 5000",
-             floor=stored(200, lone=1)),
-    Scenario("K4 tail, 1 group, 2,000/s", "kafka_load", "both --rate 2000 --linger 5ms --group g", floor=stored(108, 1)),
+             floor=stored(200, lone=1), kept="k3"),
+    Scenario("K4 tail, 1 group, 2,000/s", "kafka_load", "both --rate 2000 --linger 5ms --group g",
+             floor=stored(108, 1)),
     Scenario("K4 tail, 10 groups, 2,000/s", "kafka_load", "both --rate 2000 --linger 5ms --group g --groups 10",
              floor=stored(108, 1)),
     Scenario("K4 tail, 100 groups, 2,000/s", "kafka_load", "both --rate 2000 --linger 5ms --group g --groups 100",
@@ -88,8 +90,8 @@ SCENARIOS = (
 
     Scenario("A1 publish, deliver, confirm, ack", "amqp_load", "both --confirm 1000 --prefetch 1000 --persistent",
              labels=AMQP, floor=Floor(100 + PUBLISH, 100 + DELIVER, 100 + PUBLISH)),
-    Scenario("A1 publish, deliver, confirm, ack, 10,000/s", "amqp_load",
-             "both --confirm 1000 --prefetch 1000 --persistent --rate 10000",
+    Scenario("A1 publish, deliver, confirm, ack, 5,000/s", "amqp_load",
+             "both --confirm 1000 --prefetch 1000 --persistent --rate 5000",
              labels=AMQP, floor=Floor(100 + PUBLISH, 100 + DELIVER, 100 + PUBLISH)),
     Scenario("A2 publish only, confirms", "amqp_load", "publish --confirm 1000 --persistent", labels=AMQP,
              floor=Floor(100 + PUBLISH, 0, 100 + PUBLISH)),
@@ -102,7 +104,7 @@ SCENARIOS = (
     Scenario("A4 1,000 queues, 1 to 1", "amqp_load",
              "both --queues 1000 --publishers 10 --consumers 10 --confirm 100 --persistent", labels=NO_QUORUM,
              floor=Floor(100 + PUBLISH, 100 + DELIVER, 100 + PUBLISH), estimate_s=5),
-    Scenario("A5 10,000 connections", "amqp_connections", labels=NO_QUORUM, estimate_s=20, once=True,
+    Scenario("A5 10,000 connections", "amqp_connections", labels=NO_QUORUM, estimate_s=20, rounds=1,
              floor=Floor(100 + PUBLISH, 100 + DELIVER, 100 + PUBLISH, 1)),
     Scenario("A6 each message requeued once", "amqp_drain", "--requeue --prefetch 1000", labels=AMQP, estimate_s=6,
              floor=Floor(42, 2 * (100 + DELIVER), 0)),
@@ -110,16 +112,16 @@ SCENARIOS = (
              size=10 << 20, floor=Floor(10 << 20, 10 << 20, 10 << 20)),
     Scenario("K6 transactions of 100", "amqp_load", "publish --transaction 100 --persistent", labels=NO_QUORUM,
              floor=Floor(100 + PUBLISH, 0, 100 + PUBLISH)),
-    Scenario("P1 PerfTest, 16 bytes, auto-ack", "perftest", "-s 16 -a", labels=AMQP_READ, size=16, estimate_s=7,
-             floor=Floor(16 + PUBLISH, 16 + DELIVER, 0)),
+    Scenario("P1 PerfTest, 16 bytes, auto-ack", "perftest", "-s 16 -a", labels=AMQP_READ, size=16,
+             estimate_s=7, rounds=3, floor=Floor(16 + PUBLISH, 16 + DELIVER, 0)),
     Scenario("P2 PerfTest, persistent, confirms, acks", "perftest", "-s 100 -f persistent -c 1000", labels=AMQP,
-             estimate_s=7, floor=Floor(100 + PUBLISH, 100 + DELIVER, 100 + PUBLISH)),
+             estimate_s=7, rounds=3, floor=Floor(100 + PUBLISH, 100 + DELIVER, 100 + PUBLISH)),
 
     Scenario("M1 Kafka 20,000/s and AMQP 5,000/s at once", "mix", labels=BOTH, floor=stored(120, 0.2), estimate_s=5),
 
-    Scenario("R1 start", "starts", labels=LIFE, once=True, estimate_s=30),
-    Scenario("R2 kill -9 at full load", "killed", labels=LIFE, once=True, estimate_s=30),
-    Scenario("R3 memory", "memory", labels=LIFE, once=True, estimate_s=40),
+    Scenario("R1 start", "starts", labels=LIFE, rounds=1, estimate_s=30),
+    Scenario("R2 kill -9 at full load", "killed", labels=LIFE, rounds=1, estimate_s=30),
+    Scenario("R3 memory", "memory", labels=LIFE, rounds=1, estimate_s=40),
 )
 
 FAMILIES = ("kafka", "amqp", "both", "life")

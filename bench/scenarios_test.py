@@ -37,10 +37,18 @@ def test_scenarios_are_chosen_by_their_first_word():
 
 def test_the_time_left_comes_from_what_was_seen():
     one, two = scenarios.SCENARIOS[0], scenarios.SCENARIOS[10]
-    progress = run.Progress([(one, "kafka"), (one, "kafka"), (two, "kafka")], 2)
+    progress = run.Progress([(0, one, "kafka"), (1, one, "kafka"), (0, two, "kafka")], 2)
     assert progress.left_s() == 2 * one.estimate_s + two.estimate_s
-    progress.step(one, "kafka", 10)
+    progress.step(0, one, "kafka", 10)
     assert progress.left_s() == 10 + two.estimate_s
+
+
+def test_rounds_that_do_not_fit_are_left_out_from_the_end():
+    one = scenarios.SCENARIOS[0]
+    progress = run.Progress([(number, one, "kafka") for number in range(5)], 2, limit_s=3.5 * one.estimate_s)
+    assert progress.still_has(2) and not progress.still_has(3) and not progress.still_has(4)
+    progress.seen[one.name, "kafka"] = 1000
+    assert progress.still_has(1) and not progress.still_has(2)  # two are run in any case
 
 
 def test_costs_are_told_for_each_message_and_byte():

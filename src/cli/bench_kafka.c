@@ -105,16 +105,20 @@ static enum err conn_open(const struct kafka_bench_options *o, struct bench *b,
     return OK;
 }
 
+/* The topic is there, and each of its partitions has a leader. */
 static enum err look_at_topic(struct kafka_bench_options *o, struct kafka_client *client)
 {
     struct kafka_metadata_response metadata;
-    int64_t end;
 
     enum err err = kafka_client_metadata(client, o->topic, &metadata);
-    if (!err)
-        o->partitions = metadata.topics.items[0].partitions.count;
-    for (int32_t p = 0; !err && p < o->partitions; p++)
-        err = kafka_client_list_offset(client, o->topic, p, KAFKA_TIMESTAMP_LATEST, &end);
+    if (err)
+        return err;
+    o->partitions = metadata.topics.items[0].partitions.count;
+    struct kafka_place *places = xzalloc((size_t)o->partitions * sizeof *places);
+    for (int32_t p = 0; p < o->partitions; p++)
+        places[p] = (struct kafka_place){o->topic, p, KAFKA_TIMESTAMP_LATEST, -1};
+    err = kafka_client_list_offsets(client, places, (size_t)o->partitions);
+    free(places);
     return err;
 }
 
@@ -142,7 +146,7 @@ static enum err create_topic(const struct kafka_bench_options *o, struct kafka_c
 static enum err prepare_topic(struct kafka_bench_options *o)
 {
     struct kafka_client *client = NULL;
-    int64_t deadline_ns = clock_now_ns() + o->common.timeout_ns;
+    int64_t start_ns = clock_now_ns();
 
     enum err err = kafka_client_open(o->common.server, o->common.timeout_ns, &client);
     if (!err)
@@ -150,7 +154,8 @@ static enum err prepare_topic(struct kafka_bench_options *o)
     if (!err || err == E_EXISTS)
         do
             err = look_at_topic(o, client);
-        while ((err == E_NOT_FOUND || err == E_AGAIN) && clock_now_ns() < deadline_ns);
+        while ((err == E_NOT_FOUND || err == E_AGAIN) &&
+               kafka_client_tries_again(client, start_ns));
     if (!err && o->group)
         err = kafka_group_ready(client, o->group);
     if (o->consumers > o->partitions)

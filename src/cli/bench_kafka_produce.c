@@ -86,10 +86,14 @@ enum err kafka_producer_prepare(struct kafka_conn *c, struct kafka_client *clien
     if (!c->options->idempotent)
         return OK;
     wire_init(&kafka_init_producer_id_request_schema, &request);
-    enum err err = kafka_client_ask(client, KAFKA_INIT_PRODUCER_ID, INIT_PRODUCER_ID_VERSION,
-                                    &request, &response);
-    if (!err)
-        err = kafka_client_error(response.error_code, BYTES_NULL, "producer id");
+    int64_t start_ns = clock_now_ns();
+    enum err err;
+    do { /* the first one makes the server load its coordinator */
+        err = kafka_client_ask(client, KAFKA_INIT_PRODUCER_ID, INIT_PRODUCER_ID_VERSION, &request,
+                               &response);
+        if (!err)
+            err = kafka_client_error(response.error_code, BYTES_NULL, "producer id");
+    } while (err == E_AGAIN && kafka_client_tries_again(client, start_ns));
     if (err)
         return err;
     c->producer_id = response.producer_id;
