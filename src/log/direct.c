@@ -188,10 +188,13 @@ static void allocate_ahead(struct store *s, struct direct *d, struct direct_writ
     uint64_t to =
         round_up(w->end_position + s->config.allocate_bytes / 2, s->config.allocate_bytes);
     uint64_t limit = log_segment_bytes(d->log);
+    if (!space_has_room(s, to - d->allocated))
+        to = round_up(w->end_position, 4 * KIB);
     if (to > limit)
         to = round_up(w->end_position > limit ? w->end_position : limit, 4 * KIB);
     if (w->allocate_to == 0)
         w->allocate_from = d->allocated;
+    space_note_file(s, to - d->allocated);
     w->allocate_to = to;
     d->allocated = to;
 }

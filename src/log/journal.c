@@ -197,8 +197,11 @@ static void prepare_done(struct job *job)
     struct prepare *p = (struct prepare *)job;
     struct store *s = p->store;
     s->helpers--;
+    s->preparing_bytes -= p->fresh ? p->file->size : 0;
     if (!p->err) {
         s->no_space = false;
+        if (p->fresh)
+            space_note_file(s, p->file->size);
         p->file->state = p->file->passed     ? JOURNAL_FULL
                          : p->file->used > 0 ? JOURNAL_ACTIVE
                                              : JOURNAL_READY;
@@ -224,6 +227,7 @@ static void prepare(struct store *s, struct journal_file *f, bool fresh)
     p->file = f;
     p->fresh = fresh;
     f->state = JOURNAL_PREPARING;
+    s->preparing_bytes += fresh ? f->size : 0;
     s->helpers++;
     jobs_submit(s->jobs, LANE_HELPER, &p->job);
 }
@@ -273,6 +277,11 @@ static uint64_t next_size(struct store *s, uint64_t need)
     if (size > s->config.journal_file_bytes)
         size = s->config.journal_file_bytes;
     return round_up(size > need ? size : need, FILE_STEP_BYTES);
+}
+
+uint64_t journal_next_bytes(struct store *s)
+{
+    return next_size(s, 0);
 }
 
 /* Files behind `f` that nothing was staged into. */
@@ -334,7 +343,8 @@ uint64_t journal_end_address(const struct store *s)
 bool journal_is_short(struct store *s)
 {
     return files_ahead(s) < FILES_AHEAD &&
-           (s->no_space || s->journal.total_bytes + next_size(s, 0) > s->journal.max_bytes);
+           (s->no_space || s->journal.total_bytes + next_size(s, 0) > s->journal.max_bytes ||
+            !space_has_room(s, next_size(s, 0)));
 }
 
 void journal_note_carried(struct store *s, const struct journal_file *f, uint64_t bytes)

@@ -325,8 +325,9 @@ static unsigned how_to_open(const struct log_state *l)
     return read_late ? 0 : DISK_UNCACHED;
 }
 
-/* Start writing the log's durable tail into its segment; nothing if that is under way. */
-static void materialise_log(struct store *s, struct log_state *l, bool seals)
+/* Start writing the log's durable tail into its segment; nothing if that is under way. What lies
+ * below `below` has to be; the rest only where it does not touch the reserve. */
+static void materialise_log(struct store *s, struct log_state *l, bool seals, uint64_t below)
 {
     if (l->materialising || l->deleted || (l->tail.count == 0 && !seals))
         return;
@@ -350,11 +351,14 @@ static void materialise_log(struct store *s, struct log_state *l, bool seals)
         int64_t end = tail_entry_end(e);
         if (end > l->log.durable || e->base_offset >= l->direct_to)
             break; /* on its way into the journal still, or behind the direct part */
+        if (e->address >= below && !space_has_room(s, m->bytes + e->size))
+            break;
         if (range_is_live(s, l, e->base_offset, end, &ranges))
             add_copied(s, m, e);
         m->stored_to = end;
     }
     vec_reset(&ranges);
+    space_note_file(s, m->bytes);
     l->materialising = m;
     log_pin(l);
     s->helpers++;
@@ -365,7 +369,7 @@ bool log_seal(struct log_state *l)
 {
     if (l->materialising)
         return false;
-    materialise_log(l->store, l, true);
+    materialise_log(l->store, l, true, UINT64_MAX);
     return true;
 }
 
@@ -498,7 +502,7 @@ static bool move_log(struct store *s, struct log_state *l, uint64_t below)
     log_needs_row(l);
     if (bytes <= s->config.carry_bytes)
         return carry_log(s, l, below);
-    materialise_log(s, l, false);
+    materialise_log(s, l, false, below);
     s->recycle.again = true; /* one pass may take a part only: look again when it is done */
     if (l->materialising && !l->materialising->counted) {
         l->materialising->counted = true;

@@ -12,7 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LOOK_EVERY_NS = 1000000000, FREE_STEP_BYTES = 4 * MIB, IDLE_CACHE_BYTES = 1 * MIB };
+enum {
+    LOOK_EVERY_NS = 1000000000,
+    FREE_STEP_BYTES = 4 * MIB,
+    IDLE_CACHE_BYTES = 1 * MIB,
+    JOURNAL_LEFT_FILES = 4, /* of the first file's size: what frees space is written there */
+};
 static const int64_t IDLE_NS = 3000000000;
 
 struct removal {
@@ -237,7 +242,7 @@ void space_shrink_when_idle(struct store *s)
 /* What was appended may take its room twice: in the journal, and in a segment. */
 static uint64_t unseen_bytes(const struct store *s)
 {
-    return 2 * (s->unseen_bytes + stage_bytes(s));
+    return s->unseen_bytes + s->preparing_bytes + 2 * stage_bytes(s);
 }
 
 /* Above the reserve, as seen last. */
@@ -249,14 +254,50 @@ static uint64_t left_bytes(const struct store *s)
     return s->free_bytes > reserve ? s->free_bytes - reserve : 0;
 }
 
-static void set_low(struct store *s, bool low, uint64_t free_bytes)
+static uint64_t smaller_u64(uint64_t a, uint64_t b)
 {
+    return a < b ? a : b;
+}
+
+/* The journal has little room left, and another file of it would touch the reserve. */
+static bool is_short_of_journal(struct store *s)
+{
+    return journal_free_bytes(s) < JOURNAL_LEFT_FILES * s->config.journal_first_bytes &&
+           !space_has_room(s, journal_next_bytes(s));
+}
+
+/* Once low there must be some more than the reserve, so that it is not low again at once. */
+static void note_low(struct store *s)
+{
+    uint64_t reserve = s->config.reserve_bytes;
+    uint64_t wanted = s->low_space ? reserve + smaller_u64(reserve / 8, 64 * MIB) : reserve;
+    bool low = s->free_bytes < wanted || is_short_of_journal(s);
     if (low != s->low_space)
         say_warn("log",
                  low ? "disk low, appends are refused until there is room free_bytes=%llu"
                      : "disk has room again free_bytes=%llu",
-                 (unsigned long long)free_bytes);
+                 (unsigned long long)s->free_bytes);
     s->low_space = low;
+}
+
+static void note_taken(struct store *s, uint64_t bytes)
+{
+    s->unseen_bytes += bytes;
+    if (s->config.reserve_bytes > 0 && unseen_bytes(s) > left_bytes(s) / 4) {
+        s->look_now = true;
+        s->due_ns = s->now_ns;
+    }
+}
+
+void space_note_file(struct store *s, uint64_t bytes)
+{
+    note_taken(s, bytes);
+}
+
+bool space_has_room(const struct store *s, uint64_t bytes)
+{
+    return s->config.reserve_bytes == 0 || left_bytes(s) == UINT64_MAX ||
+           unseen_bytes(s) + bytes <= left_bytes(s);
 }
 
 /* Between two looks at the disk as much is written as it takes. So what is appended is counted, and
@@ -268,11 +309,7 @@ void space_note_append(struct store *s, size_t bytes)
     s->is_shrunk = false;
     if (s->due_ns > s->now_ns + LOOK_EVERY_NS)
         s->due_ns = s->now_ns + LOOK_EVERY_NS;
-    s->unseen_bytes += bytes;
-    if (s->config.reserve_bytes > 0 && unseen_bytes(s) > left_bytes(s) / 4) {
-        s->look_now = true;
-        s->due_ns = s->now_ns;
-    }
+    note_taken(s, 2 * bytes);
 }
 
 /* Nobody knows whether there is room for more before it has been looked. */
@@ -290,11 +327,6 @@ struct look {
     uint64_t watermark_bytes, used_bytes; /* of memory */
     enum err err;
 };
-
-static uint64_t smaller_u64(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
 
 bool store_is_low_on_disk(const struct store *s)
 {
@@ -349,17 +381,13 @@ static void look_done(struct job *job)
     s->helpers--;
     s->looking = false;
     s->unseen_bytes -= look->seen_bytes;
-    s->free_bytes = look->free_bytes;
-    /* Once low there must be some more than the reserve, so that it is not low again at once. */
-    uint64_t reserve = s->config.reserve_bytes;
-    uint64_t wanted = s->low_space ? reserve + smaller_u64(reserve / 8, 64 * MIB) : reserve;
-    bool low = look->err || look->free_bytes < wanted;
-    set_low(s, low, look->free_bytes);
+    s->free_bytes = look->err ? 0 : look->free_bytes;
+    note_low(s);
     if (look->watermark_bytes == s->config.watermark_bytes) /* otherwise the next look knows */
         note_used_memory(s, look->used_bytes);
-    if ((low || s->over_watermark) && s->due_ns > s->now_ns + LOOK_EVERY_NS)
+    if ((s->low_space || s->over_watermark) && s->due_ns > s->now_ns + LOOK_EVERY_NS)
         s->due_ns = s->now_ns + LOOK_EVERY_NS; /* nobody else may ask for a turn */
-    if (!low) {
+    if (!s->low_space) {
         s->no_space = false;
         round_resume(s);
     }
@@ -369,6 +397,8 @@ static void look_done(struct job *job)
 void space_tick(struct store *s)
 {
     remove_doomed(s);
+    if (!s->low_space)
+        note_low(s);
     bool is_time =
         s->space_checked_ns == INT64_MIN || s->now_ns - s->space_checked_ns >= LOOK_EVERY_NS;
     if (s->looking || (!is_time && !s->look_now))
@@ -398,7 +428,7 @@ void store_set_reserve(struct store *s, uint64_t bytes)
 {
     s->config.reserve_bytes = bytes;
     if (s->free_bytes < bytes)
-        set_low(s, true, s->free_bytes);
+        note_low(s);
     look_soon(s);
 }
 

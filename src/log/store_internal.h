@@ -429,7 +429,8 @@ struct store {
     int64_t space_checked_ns;
     bool looking, look_now;    /* at the room on the disk: a job does, or is wanted */
     uint64_t free_bytes;       /* as seen last; UINT64_MAX: not yet */
-    uint64_t unseen_bytes;     /* appended since */
+    uint64_t unseen_bytes;     /* of room that was taken, or will be, since */
+    uint64_t preparing_bytes;  /* of journal files that are being made */
     int64_t appended_ns;       /* when something was appended last */
     bool is_shrunk;            /* the cache was given back since */
     VEC(struct doomed) doomed; /* deleted logs whose directories still have to go */
@@ -525,6 +526,7 @@ void journal_renew(struct store *s, struct journal_file *f);
 void journal_make_anew(struct store *s, struct journal_file *f);
 /* Are so few empty files left that an old one must be made free? */
 bool journal_is_short(struct store *s);
+uint64_t journal_next_bytes(struct store *s); /* of the file that would be made next */
 void journal_file_free(struct journal_file *f);
 must_use enum err journal_file_create(struct disk *d, struct journal_file *f, bool fresh);
 void journal_path(uint32_t slot, char out[32]);
@@ -560,6 +562,10 @@ void space_tick(struct store *s);
 void space_shrink_when_idle(struct store *s);
 void space_note_append(struct store *s, size_t bytes);
 bool space_is_uncertain(const struct store *s);
+/* A file grows by so much. */
+void space_note_file(struct store *s, uint64_t bytes);
+/* Is there room for so much more without touching the reserve, as far as one knows? */
+bool space_has_room(const struct store *s, uint64_t bytes);
 /* The logs of level memory use more or less. */
 void space_note_memory(struct store *s);
 

@@ -22,9 +22,10 @@ import kafka_raw
 import load
 import loop_fs
 
-FS_MIB, BALLAST_MIB = 192, 96
+FS_MIB, BALLAST_MIB, RESERVE_MIB = 192, 96, 16
+SLACK_MIB = 2  # rows, control records and the file system's own
 SCRATCH_COUNT = 50
-SETTINGS = {"disk.reserve.bytes": "16MiB", "journal.max.bytes": "16MiB", "segment.bytes": "4MiB"}
+SETTINGS = {"disk.reserve.bytes": f"{RESERVE_MIB}MiB", "journal.max.bytes": "16MiB", "segment.bytes": "4MiB"}
 
 
 def write_ballast(path):
@@ -101,8 +102,8 @@ def fill(broker, whole, fs, progress):
              f" {fs.free_bytes() >> 20} MiB free")
     if not broker.is_alive():
         return lines + [f"the broker died: {broker.log()[-500:]}"]
-    if fs.free_bytes() == 0:
-        lines.append("nothing was kept in reserve")
+    if fs.free_bytes() >> 20 < RESERVE_MIB - SLACK_MIB:
+        lines.append(f"{fs.free_bytes() >> 20} MiB of the reserve are left")
     return lines + serves_readers(broker, whole) + refuses_clearly(broker) + frees_space(broker)
 
 
