@@ -67,7 +67,8 @@ static enum err check_room(struct channel *ch)
         const struct message *m = &tx->publishes.items[i].message;
         struct exchange *x = exchange_find(ch->conn->vhost, m->exchange);
         if (x)
-            err = queue_can_publish(ch->conn->core, exchange_ask_route(x, m), tx->memory.used_bytes);
+            err =
+                queue_can_publish(ch->conn->core, exchange_ask_route(x, m), tx->memory.used_bytes);
     }
     return err;
 }

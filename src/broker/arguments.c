@@ -38,12 +38,8 @@ static const struct argument queue_arguments[] = {
 };
 
 static const char *const other_queue_arguments[] = {
-    "x-dead-letter-strategy",
-    "x-max-age",
-    "x-stream-max-segment-size-bytes",
-    "x-stream-filter-size-bytes",
-    "x-source-topic",
-    "x-name-prefix",
+    "x-dead-letter-strategy",     "x-max-age",      "x-stream-max-segment-size-bytes",
+    "x-stream-filter-size-bytes", "x-source-topic", "x-name-prefix",
 };
 
 static const char *const exchange_arguments[] = {"alternate-exchange"};

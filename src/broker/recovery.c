@@ -164,7 +164,8 @@ static void cut(void *ctx, uint64_t log_id, int64_t end)
 static bool has_unlogged_settle(const struct subscription *s, int64_t from, int64_t to)
 {
     for (size_t i = 0; i < s->sets->settled_changes.count; i++)
-        if (s->sets->settled_changes.items[i].from < to && s->sets->settled_changes.items[i].to > from)
+        if (s->sets->settled_changes.items[i].from < to &&
+            s->sets->settled_changes.items[i].to > from)
             return true;
     return false;
 }

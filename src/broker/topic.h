@@ -36,9 +36,9 @@ struct topic {
     int64_t message_max_bytes;
     bool log_append_time;
     int64_t timestamp_before_max_ms, timestamp_after_max_ms;
-    int codec;                   /* that batches are stored with, or CODEC_OF_PRODUCER */
-    int codec_level;             /* of it, or BATCH_LEVEL_STANDARD */
-    struct log_policy policy;    /* of all its logs */
+    int codec;                /* that batches are stored with, or CODEC_OF_PRODUCER */
+    int codec_level;          /* of it, or BATCH_LEVEL_STANDARD */
+    struct log_policy policy; /* of all its logs */
     bool
         deleted; /* no longer in the catalog; lives until the turn has ended and no watch is left */
     struct catalog_entry entry;

@@ -254,8 +254,7 @@ TEST(a_read_of_files_ends_in_front_of_what_is_not_written_yet)
     expect_ok(test_append(log, "b"));
     expect_true(journal_file_at(t.store, tail_at(&log_state(log)->tail, 0)->address) ==
                 journal_file_at(t.store, tail_at(&log_state(log)->tail, 1)->address));
-    struct log_read r = {
-        .kind = READ_FROM, .limit = log->end, .max_bytes = 10000, .done = on_slow};
+    struct log_read r = {.kind = READ_FROM, .limit = log->end, .max_bytes = 10000, .done = on_slow};
     log_read(log, &r);
     expect_int(r.internal->entries.count, 1); /* what is asked of the file */
     test_store_settle(&t);

@@ -189,7 +189,8 @@ TEST(other_limits_are_in_force_at_once)
          "{\"ok\":true,\"result\":{\"bytes\":9223372036854775807}}\n");
     expect_int(core_holds(f.core.core), HOLD_DISK);
     asks(&f, "{\"command\":\"disk.reserve.set\",\"bytes\":-1}",
-         "{\"ok\":false,\"error\":\"invalid argument\",\"text\":\"bytes or fraction is missing, or no such "
+         "{\"ok\":false,\"error\":\"invalid argument\",\"text\":\"bytes or fraction is missing, or "
+         "no such "
          "number\"}\n");
     end(&f);
 }

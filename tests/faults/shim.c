@@ -30,8 +30,8 @@ enum record_kind { RECORD_WRITE = 1, RECORD_SYNC = 2 };
 struct record {
     uint32_t kind;
     uint32_t path_size;
-    uint64_t position; /* of a write; of a sync: the undo file's size when it began */
-    uint64_t size;     /* bytes that follow: what was there before, as far as the file went */
+    uint64_t position;  /* of a write; of a sync: the undo file's size when it began */
+    uint64_t size;      /* bytes that follow: what was there before, as far as the file went */
     uint64_t file_size; /* before the write */
 };
 
