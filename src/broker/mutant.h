@@ -23,6 +23,7 @@ enum broker_mutant {
     MUTANT_FORGET_REMOVAL, /* what is removed from the catalog is there again after a start */
     MUTANT_FORGET_DOOM,    /* after a start a vhost that was being deleted is as others are */
     MUTANT_APPLY_LATER,    /* policies are not in force when a start is over */
+    MUTANT_TAKE_UNKNOWN,   /* bytes go off a count that they were never in */
     MUTANT_LEARN_AGAIN,    /* what lies behind a hole is never learned from files */
 };
 #ifndef BROKER_MUTANT

@@ -24,6 +24,8 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "broker/queue_internal.h"
+#include "broker/queue_rules.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,6 +151,20 @@ static bool take_some(struct rules_world *w, struct count *c)
     return any;
 }
 
+/* Everything that was taken is ready again. */
+static void expect_bytes_are_known(struct rules_world *w, const struct count *c)
+{
+    for (int place = 0; place < NAMED_PLACES; place++) {
+        const struct queue_rules *r = w->places[place] ? w->places[place]->internal->rules : NULL;
+        if (!queue_counts_bytes(r) || r->learn_at < r->learn_end)
+            continue;
+        if (r->sizes.ready_bytes != (int64_t)c->ready_bytes[place])
+            rules_complain(w, "%lld bytes are known of %llu in place %d",
+                           (long long)r->sizes.ready_bytes,
+                           (unsigned long long)c->ready_bytes[place], place);
+    }
+}
+
 /* What was taken cannot move, and what has moved is found where it is: so each copy is found once. */
 static void count(struct rules_world *w, struct count *c)
 {
@@ -168,6 +184,7 @@ static void count(struct rules_world *w, struct count *c)
         queue_return(d->queue, d->offset, d->number);
         queue_unref(d->queue);
     }
+    expect_bytes_are_known(w, c);
     core_turn_end(w->core);
     vec_reset(&c->taken);
 }
