@@ -80,7 +80,7 @@ def perf_counts():
 
 
 class Cost:
-    """What happens to a broker's processes between begin() and end()."""
+    """What happens to a broker's processes between begin() and end(), or inside `with`."""
 
     with_instructions = False  # for all, set once
 
@@ -91,6 +91,13 @@ class Cost:
 
     def sums(self):
         return [sum(count(pid) for pid in self.pids) for count in (cpu_s, written_bytes, switches)]
+
+    def __enter__(self):
+        self.begin()
+        return self
+
+    def __exit__(self, *error):
+        self.end()
 
     def begin(self):
         if self.with_instructions:

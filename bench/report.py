@@ -149,11 +149,12 @@ on the same machine reaches. CPU and switches are the broker's own, over all its
 of the last connection and the end of the load. Latency counts from the moment at which a message was due: where
 the scenario says a rate, by a fixed schedule; elsewhere at saturation, where it tells of queues, not of work.
 `os`: acknowledged when the operating system has it (Kafka, RabbitMQ's classic queues, Pabal with `durability =
-os`); `fsync`: when the disk has it (Kafka with `flush.messages=1`, quorum queues, Pabal by default).
-`% of floor`: the processor time that receiving, checking, writing and sending the bytes in large pieces, and
+os`); `fsync`: when the disk has it (Kafka with `flush.messages=1`, quorum queues, Pabal by default). `% of
+floor`: the processor time that receiving, checking, writing and sending the bytes in large pieces, and
 answering lone requests, takes on this machine, of what the broker took. RSS is taken at the end of the load and
-of a JVM holds its heap. K5's costs count what is produced and what is read. M1: topics and queues side by side;
-the same data cannot be had as both. Kafka's transactions are not in Pabal: K6 is idempotence, and AMQP's.
+of a JVM holds its heap. K3: 50 producers, a record a request, no lingering, a million keys. K5's costs count
+what is produced and what is read. M1: topics and queues side by side; the same data cannot be had as both.
+Kafka's transactions are not in Pabal: K6 is idempotence, and AMQP's.
 """
 
 

@@ -190,13 +190,11 @@ def amqp_connections(bench, scenario, contender, name):
     rss_before_mib = measure.rss_mib(contender.server("amqp").pids())
     arguments = ["both", "--publishers", str(count), "--rate", str(count), *queue(contender, name), "--persistent",
                  "--settle", f"{bench.seconds * 1000:.0f}ms", "--delete", *duration(bench, warmup_s=1)]
-    idle = contender.cost()
     client = Client(bench, "amqp", contender, arguments, contender.cost(), LONG_PATIENCE_S)
     try:
         client.wait_open()
-        idle.begin()
-        time.sleep(bench.seconds * 0.8)
-        idle.end()
+        with contender.cost() as idle:
+            time.sleep(bench.seconds * 0.8)
         told = client.result()
     finally:
         client.kill()
@@ -213,10 +211,8 @@ def perftest(bench, scenario, contender, name):
     command = [*bench.client_prefix, os.path.join(brokers.PEERS, "perftest"), "run",
                "--uri", f"amqp://{contender.address('amqp')}", "-x", "1", "-y", "1", "-u", name,
                "-z", str(seconds), *quorum, *scenario.arguments.split()]
-    cost = contender.cost()
-    cost.begin()
-    done = subprocess.run(command, capture_output=True, text=True, env=bench.environment, timeout=PATIENCE_S)
-    cost.end()
+    with contender.cost() as cost:
+        done = subprocess.run(command, capture_output=True, text=True, env=bench.environment, timeout=PATIENCE_S)
     averages = re.findall(r"(sending|receiving) rate avg: (\d+) msg/s", done.stdout)
     if done.returncode or len(averages) != 2:
         raise brokers.Failed(f"{' '.join(command)}: {done.stdout[-500:]}{done.stderr[-500:]}")
