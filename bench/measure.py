@@ -159,11 +159,11 @@ def sync_times_us(fd, count):
 
 
 def wait_for_calm(folder, usual_us, patience_s):
-    """Wait until a small durable write takes no longer than twice the usual, or the patience ends: what the
+    """Wait until a small durable write takes not much longer than usual, or the patience ends: what the
     one before left unwritten shall not weigh on the next."""
     deadline = time.monotonic() + patience_s
     with tempfile.NamedTemporaryFile(dir=folder) as file:
-        while sync_times_us(file.fileno(), 9)[4] > 2 * usual_us and time.monotonic() < deadline:
+        while sync_times_us(file.fileno(), 9)[4] > 4 * max(usual_us, 50) and time.monotonic() < deadline:
             time.sleep(0.05)
 
 

@@ -139,6 +139,29 @@ def comparison_table(summary):
     return lines
 
 
+def short_table(summary):
+    """For the README: of each scenario and level, Pabal and its peer, two numbers each."""
+    lines = ["| scenario | Pabal `os` | Kafka, RabbitMQ | Pabal `fsync` | Kafka, RabbitMQ, synced |",
+             "| --- | ---: | ---: | ---: | ---: |"]
+    for row, brokers in by_row(summary).items():
+        if any("rate" in keys for keys in brokers.values()):
+            cells = [short_cell(row, brokers, level, is_pabal)
+                     for level in ("os", "fsync") for is_pabal in (True, False)]
+            lines.append(f"| {row} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def short_cell(row, brokers, level, is_pabal):
+    """The rate, or the p99.9 where the rate is fixed; then the cost."""
+    found = [keys for label, keys in brokers.items()
+             if level_of(label) == level and label.startswith("pabal") == is_pabal]
+    if not found or "rate" not in found[0]:
+        return "failed" if found else "-"
+    keys = found[0]
+    first = cell(keys.get("p99.9_us"), "{:,.0f} us", False) if "/s" in row else cell(keys["rate"], "{:,.0f}/s", False)
+    return f"{first}, {cell(keys['cpu_us'], '{:,.2f}', False)}"
+
+
 def number(ratio):
     return f"{ratio:.2f}" if ratio < 10 else f"{ratio:,.0f}"
 
@@ -161,7 +184,8 @@ Kafka's transactions are not in Pabal: K6 is idempotence, and AMQP's.
 def markdown(about, summary, failures=()):
     lines = ["# Benchmark", ""]
     lines += [f"- {key}: {value}" for key, value in about.items()]
-    lines += NOTES.splitlines() + [""] + load_table(summary)
+    lines += ["", "In short: messages a second, or p99.9 where the rate is fixed, and the broker's processor time for a"
+              " message in us.", ""] + short_table(summary) + NOTES.splitlines() + [""] + load_table(summary)
     extra = extra_table(summary)
     lines += ["", "## Starts, memory, readers", ""] + extra if extra else []
     lines += comparison_table(summary)

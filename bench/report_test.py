@@ -63,6 +63,15 @@ def test_the_tables_have_a_row_for_each_broker(tmp_path):
     assert saved["rounds"][0]["K1 produce / kafka"] == {"rate": 4.0, "cpu_us": 5.0}
 
 
+def test_the_short_table_shows_rates_or_latencies_by_level():
+    summary = {("A1 all", "pabal os"): {"rate": one(9000), "cpu_us": one(0.5), "p99.9_us": one(70)},
+               ("A1 all", "rabbitmq quorum"): {},
+               ("A1 5,000/s", "kafka"): {"rate": one(5000), "cpu_us": one(40), "p99.9_us": one(700)}}
+    table = report.short_table(summary)
+    assert "| A1 all | 9,000/s, 0.50 | - | - | failed |" in table
+    assert "| A1 5,000/s | - | 700 us, 40.00 | - | - |" in table
+
+
 def test_a_failure_is_a_row_without_numbers():
     table = "\n".join(report.load_table(report.summarise([{("A1", "kafka"): {}}])))
     assert "| A1 | kafka | failed | - |" in table

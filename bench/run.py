@@ -102,7 +102,7 @@ class Bench:
 
     def measure(self, scenario, contender, name):
         """{row: measures}; a failure is told and is a row too."""
-        measure.wait_for_calm(self.folder, self.sync_us, patience_s=2)
+        measure.wait_for_calm(self.folder, self.sync_us, patience_s=0.5)
         try:
             found = getattr(runners, scenario.run)(self, scenario, contender, name)
         except (brokers.Failed, OSError, subprocess.SubprocessError, TimeoutError, AssertionError) as error:
