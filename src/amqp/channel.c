@@ -18,6 +18,12 @@
 #include "base/say.h"
 #include "broker/hold.h"
 
+void channel_yield(struct channel *ch, channel_step *next)
+{
+    channel_wait_again(ch, next);
+    core_wait(ch->conn->core, &ch->wait, (struct ticket){0}, STAGE_COMMITTED);
+}
+
 static void wait_is_over(struct wait *wait);
 
 struct channel *channel_new(struct connection *c, uint16_t id)

@@ -91,6 +91,8 @@ void channel_wait(struct channel *, struct ticket, channel_step *next);
 void channel_fail_frozen(struct channel *);
 /* Go on with `next` when somebody else calls wait->ready, to whom &channel->wait was given. */
 void channel_wait_again(struct channel *, channel_step *next);
+/* Go on with `next` at the end of this turn or in the next one: for work in slices. */
+void channel_yield(struct channel *, channel_step *next);
 /* Fail the current command: closes the channel or, for a hard error, the connection. Without a
  * command, it is the channel that fails. */
 void channel_fail(struct channel *, enum reply_code, const char *format, ...)

@@ -65,13 +65,22 @@ void method_exchange_declare(struct channel *ch, const void *arguments)
                in->nowait, answer_declare);
 }
 
-void method_exchange_delete(struct channel *ch, const void *arguments)
+static void delete_exchange(struct channel *ch)
 {
-    const struct amqp_exchange_delete *in = arguments;
+    const struct amqp_exchange_delete *in = ch->current->arguments;
     struct declarer by = channel_declarer(ch);
     enum err err = declare_delete_exchange(ch->conn->vhost, in->exchange, &by, in->if_unused);
 
-    end_method(ch, err, in->nowait, answer_delete);
+    if (err == E_AGAIN)
+        channel_yield(ch, delete_exchange);
+    else
+        end_method(ch, err, in->nowait, answer_delete);
+}
+
+void method_exchange_delete(struct channel *ch, const void *arguments)
+{
+    (void)arguments;
+    delete_exchange(ch);
 }
 
 /* ---- bind, unbind ---- */

@@ -286,6 +286,10 @@ static void delete_queue(struct channel *ch)
         return;
     enum err err =
         declare_delete_queue(ch->conn->vhost, name, &by, in->if_unused, in->if_empty, &count);
+    if (err == E_AGAIN) {
+        channel_yield(ch, delete_queue);
+        return;
+    }
     if (err) {
         channel_fail_as(ch, err);
         return;

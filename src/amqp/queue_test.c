@@ -325,6 +325,32 @@ TEST(deleting_follows_the_rules)
 
 /* ---- exchanges and bindings ---- */
 
+TEST(what_has_very_many_bindings_is_deleted_before_it_is_answered)
+{
+    struct peer *p = connected();
+    char line[96];
+    expect_answer(p, "1 queue.declare queue=q",
+                  "1 queue.declare_ok queue=q message_count=0 consumer_count=0");
+    expect_answer(p, "1 exchange.declare exchange=x type=direct", "1 exchange.declare_ok");
+    for (int i = 0; i < 1200; i++) {
+        snprintf(line, sizeof line, "1 queue.bind queue=q exchange=%s routing_key=k%d nowait",
+                 i % 2 ? "x" : "amq.direct", i);
+        say(p, "%s", line);
+    }
+    expect_answer(p, "1 queue.delete queue=q", "1 queue.delete_ok message_count=0");
+    expect_answer(p, "1 queue.declare queue=q",
+                  "1 queue.declare_ok queue=q message_count=0 consumer_count=0");
+    for (int i = 0; i < 1200; i++) {
+        snprintf(line, sizeof line, "1 queue.bind queue=q exchange=x routing_key=k%d nowait", i);
+        say(p, "%s", line);
+    }
+    expect_answer(p, "1 exchange.delete exchange=x", "1 exchange.delete_ok");
+    expect_refused(p, "1 exchange.declare exchange=x passive",
+                   "reply_code=404 reply_text=NOT_FOUND - no exchange 'x' in vhost '/' "
+                   "failing_class_id=40 failing_method_id=10");
+    broker_close(&b);
+}
+
 TEST(exchanges_are_declared_checked_and_deleted)
 {
     struct peer *p = connected();

@@ -1,4 +1,5 @@
 /* Bindings: from an exchange to a queue or to another exchange. */
+#include <limits.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -226,13 +227,27 @@ void exchange_unbind_exchange(struct exchange *x, struct exchange *target, struc
     drop(&(struct ends){x, NULL, target}, key, arguments);
 }
 
-void bindings_drop_queue(struct queue *queue)
+bool exchange_unbind_some(struct exchange *x, int count)
+{
+    struct list *bindings = &x->internal_state->bindings;
+    for (; count > 0 && !list_is_empty(bindings); count--)
+        binding_drop(container_of(bindings->next, struct binding, of_exchange));
+    return !list_is_empty(bindings);
+}
+
+bool exchange_unbind_some_of(struct queue *queue, int count)
 {
     struct list *bindings = &queue->internal->bindings;
-    while (!list_is_empty(bindings)) {
+    for (; count > 0 && !list_is_empty(bindings); count--) {
         struct exchange *x =
             binding_drop(container_of(bindings->next, struct binding, of_destination));
         if (exchange_is_unwanted(x))
             exchange_delete(x);
     }
+    return !list_is_empty(bindings);
+}
+
+void bindings_drop_queue(struct queue *queue)
+{
+    exchange_unbind_some_of(queue, INT_MAX);
 }

@@ -19,6 +19,8 @@ struct bytes declare_name(struct bytes name, struct declare_name *room)
     return bytes_of(room->bytes, size);
 }
 
+enum { UNBIND_SLICE = 500 }; /* about half a millisecond */
+
 /* Names and keys are short strings in AMQP; other ways to declare could bring longer ones. */
 static enum err check_short(const char *what, struct bytes text)
 {
@@ -220,6 +222,8 @@ enum err declare_delete_queue(struct vhost *vhost, struct bytes name, const stru
     if (queue && if_empty && count)
         return err_set(E_NOT_EMPTY, "queue '%.*s' in vhost '%.*s' not empty", BYTES_FORMAT(name),
                        BYTES_FORMAT(vhost->name));
+    if (queue && exchange_unbind_some_of(queue, UNBIND_SLICE))
+        return E_AGAIN;
     if (queue)
         queue_delete(queue);
     *out_count = count;
@@ -343,6 +347,8 @@ enum err declare_delete_exchange(struct vhost *vhost, struct bytes name, const s
     if (x && if_unused && exchange_has_bindings(x))
         return err_set(E_IN_USE, "exchange '%.*s' in vhost '%.*s' in use", BYTES_FORMAT(name),
                        BYTES_FORMAT(vhost->name));
+    if (x && exchange_unbind_some(x, UNBIND_SLICE))
+        return E_AGAIN;
     if (x)
         exchange_delete(x); /* one that is not there is as good as deleted (RabbitMQ) */
     return OK;

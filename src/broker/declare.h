@@ -14,6 +14,7 @@
  *   E_IN_USE, E_NOT_EMPTY   406: deleting if unused, if empty
  *   E_UNSUPPORTED   540: an argument that would change what a queue does and is not built
  *   E_FROZEN, E_NO_SPACE    the catalog takes no change now
+ *   E_AGAIN         deleting what has very many bindings: some are gone, ask again in a later turn
  *
  * An answer that it is done waits for core_catalog_ticket().
  */

@@ -3,6 +3,7 @@
 
 #include "tests/test.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "broker/test_queues.h"
@@ -79,6 +80,49 @@ TEST(names_count_without_cr_and_lf_wherever_they_come_from)
     expect_true(!exchange_find(vhost, B("x")) && !queue_find(vhost, B("theq")));
     e.name = B("\r\n"); /* as the empty one is */
     expect_err(declare_exchange(vhost, &e, &nobody, &x), E_REFUSED);
+    test_core_end(&t);
+}
+
+enum { VERY_MANY = 2000 };
+
+static void bind_very_often(struct vhost *vhost)
+{
+    char key[16];
+    for (int i = 0; i < VERY_MANY; i++) {
+        snprintf(key, sizeof key, "key-%d", i);
+        struct binding_declaration b = {
+            .source = B("amq.direct"), .destination = B("q"), .key = B(key)};
+        expect_ok(declare_binding(vhost, &b, &nobody));
+        b.source = B("x");
+        expect_ok(declare_binding(vhost, &b, &nobody));
+    }
+}
+
+TEST(what_has_very_many_bindings_is_deleted_in_slices)
+{
+    struct test_core t;
+    struct queue *queue;
+    struct exchange *x;
+    uint64_t count;
+    int asked = 1;
+    test_core_init(&t);
+    struct vhost *vhost = test_vhost(&t);
+    struct queue_declaration q = named("q");
+    struct exchange_declaration e = {.name = B("x"), .type = B("direct")};
+    expect_ok(declare_queue(vhost, &q, &nobody, &queue));
+    expect_ok(declare_exchange(vhost, &e, &nobody, &x));
+    bind_very_often(vhost);
+    while (declare_delete_exchange(vhost, B("x"), &nobody, false) == E_AGAIN)
+        asked++;
+    expect_int(asked, VERY_MANY / 500);
+    expect_null(exchange_find(vhost, B("x")));
+    expect_true(queue_find(vhost, B("q")) == queue);
+    asked = 1;
+    while (declare_delete_queue(vhost, B("q"), &nobody, false, false, &count) == E_AGAIN)
+        asked++;
+    expect_int(asked, VERY_MANY / 500);
+    expect_null(queue_find(vhost, B("q")));
+    expect_false(exchange_has_bindings(exchange_find(vhost, B("amq.direct"))));
     test_core_end(&t);
 }
 

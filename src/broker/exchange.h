@@ -52,6 +52,10 @@ must_use enum err exchange_check(const struct exchange_spec *);
 /* The name must be free (the protocol checks equivalence first) and the spec checked. */
 struct exchange *exchange_create(struct vhost *, const struct exchange_spec *);
 void exchange_delete(struct exchange *); /* with its bindings, in both directions */
+/* Very many bindings are dropped in slices, before what they hang on is deleted: at most `count` of
+ * them go, and true says that there are more. */
+bool exchange_unbind_some(struct exchange *, int count);
+bool exchange_unbind_some_of(struct queue *, int count);
 /* How many messages wait for their time. */
 uint64_t exchange_delayed_count(const struct exchange *);
 bool exchange_has_bindings(const struct exchange *);

@@ -16,7 +16,13 @@
 #include "broker/queue_internal.h"
 
 /* What one turn deletes of a vhost: well below a millisecond. */
-enum { SESSION_SLICE = 16, QUEUE_SLICE = 64, EXCHANGE_SLICE = 64, PERMISSION_SLICE = 128 };
+enum {
+    SESSION_SLICE = 16,
+    QUEUE_SLICE = 64,
+    EXCHANGE_SLICE = 64,
+    UNBIND_SLICE = 256, /* of the bindings of one of them */
+    PERMISSION_SLICE = 128,
+};
 
 struct vhost *vhost_lookup(struct core *core, struct bytes name)
 {
@@ -241,16 +247,22 @@ static void *next_of(struct vhost *vhost, const struct map *map)
 static bool queues_are_gone(struct vhost *vhost)
 {
     struct queue *queue;
-    for (int i = 0; i < QUEUE_SLICE && (queue = next_of(vhost, &vhost->queues)); i++)
+    for (int i = 0; i < QUEUE_SLICE && (queue = next_of(vhost, &vhost->queues)); i++) {
+        if (exchange_unbind_some_of(queue, UNBIND_SLICE))
+            return false;
         queue_delete(queue);
+    }
     return vhost->queues.count == 0;
 }
 
 static bool exchanges_are_gone(struct vhost *vhost)
 {
     struct exchange *x;
-    for (int i = 0; i < EXCHANGE_SLICE && (x = next_of(vhost, &vhost->exchanges)); i++)
+    for (int i = 0; i < EXCHANGE_SLICE && (x = next_of(vhost, &vhost->exchanges)); i++) {
+        if (exchange_unbind_some(x, UNBIND_SLICE))
+            return false;
         exchange_delete(x);
+    }
     return vhost->exchanges.count == 0;
 }
 

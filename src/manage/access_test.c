@@ -126,6 +126,24 @@ TEST(users_are_deleted_in_bulk)
     test_manage_end(&t);
 }
 
+TEST(very_many_users_are_deleted_before_it_is_answered)
+{
+    struct text users = {0};
+    char path[32];
+    test_manage_init(&t);
+    text_printf(&users, "{\"users\":[");
+    for (int i = 0; i < 250; i++) {
+        snprintf(path, sizeof path, "/api/users/u%d", i);
+        call("PUT", path, "{\"tags\":\"\"}", 201);
+        text_printf(&users, "%s\"u%d\"", i ? "," : "", i);
+    }
+    text_printf(&users, "]}");
+    call("POST", "/api/users/bulk-delete", text_string(&users), 204);
+    expect_body("/api/users?columns=name", "[{\"name\":\"guest\"}]");
+    text_reset(&users);
+    test_manage_end(&t);
+}
+
 TEST(limits_of_users_are_set_told_and_taken_back)
 {
     test_manage_init(&t);

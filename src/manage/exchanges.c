@@ -138,7 +138,9 @@ static void delete_exchange(struct manage_call *call)
     if (!err)
         err = declare_delete_exchange(call->vhost, x->name, &by,
                                       manage_query_is_true(call, "if-unused"));
-    if (err)
+    if (err == E_AGAIN)
+        manage_yield(call, delete_exchange);
+    else if (err)
         objects_fail(call, err);
     else
         manage_answer_durable(call, 204, NULL);

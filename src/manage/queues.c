@@ -117,7 +117,9 @@ static void delete_now(struct manage_call *call)
     enum err err = declare_delete_queue(call->vhost, manage_param(call, "name"), &by,
                                         manage_query_is_true(call, "if-unused"),
                                         manage_query_is_true(call, "if-empty"), &count);
-    if (err)
+    if (err == E_AGAIN)
+        manage_yield(call, delete_now);
+    else if (err)
         objects_fail(call, err);
     else
         manage_answer_durable(call, 204, NULL);

@@ -5,6 +5,8 @@
 #include "manage/list.h"
 #include "manage/routes.h"
 
+enum { DELETE_SLICE = 100 };
+
 /* The user that ":user" names; NULL: it has failed (404). */
 static struct user *find(struct manage_call *call)
 {
@@ -121,17 +123,31 @@ static void delete_user(struct manage_call *call)
 }
 
 /* Those that are not there are as good as deleted (RabbitMQ). */
-static enum err delete_users(struct manage_call *call, const json_t *names)
+static enum err delete_some(struct manage_call *call, json_t *names)
 {
-    for (size_t i = 0; i < json_array_size(names); i++) {
-        const json_t *name = json_array_get(names, i);
+    for (int i = 0; i < DELETE_SLICE && json_array_size(names) > 0; i++) {
+        size_t last = json_array_size(names) - 1;
+        const json_t *name = json_array_get(names, last);
         struct user *user =
             json_is_string(name) ? user_find(call->core, manage_bytes_of(name)) : NULL;
         enum err err = user ? user_delete(user) : OK;
         if (err)
             return err;
+        json_array_remove(names, last);
     }
     return OK;
+}
+
+/* What is done is taken off the list. */
+static void delete_users(struct manage_call *call)
+{
+    json_t *names = json_object_get(call->body, "users");
+    enum err err = delete_some(call, names);
+
+    if (err || json_array_size(names) == 0)
+        end_put(call, err, false);
+    else
+        manage_yield(call, delete_users);
 }
 
 static void bulk_delete(struct manage_call *call)
@@ -143,7 +159,7 @@ static void bulk_delete(struct manage_call *call)
     else if (!json_is_array(names))
         end_put(call, err_set(E_INVALID, "users must be an array"), false);
     else
-        end_put(call, delete_users(call, names), false);
+        delete_users(call);
 }
 
 /* ---- limits ---- */
