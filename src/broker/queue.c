@@ -48,10 +48,16 @@ struct queue *queue_walk_next(struct core *core, struct queue_walk *walk)
 
 /* ---- making ---- */
 
+struct whole_queue {    /* as it is allocated */
+    struct queue queue; /* first */
+    struct queue_internal internal;
+};
+
 static struct queue *queue_make(struct vhost *vhost, const struct queue_spec *spec)
 {
-    struct queue *queue = xzalloc(sizeof *queue);
-    struct queue_internal *in = queue->internal = xzalloc(sizeof *in);
+    struct whole_queue *whole = xzalloc(sizeof *whole);
+    struct queue *queue = &whole->queue;
+    struct queue_internal *in = queue->internal = &whole->internal;
     queue->name = bytes_dup(spec->name);
     queue->arguments = bytes_dup(spec->arguments);
     queue->vhost = vhost;
@@ -102,7 +108,6 @@ uint64_t queue_new_log_id(struct core *core, bool is_kept)
 static void queue_free(struct queue *queue)
 {
     core_defer_cancel(&queue->internal->dispatch);
-    list_remove(&queue->internal->starting);
     subscription_free(queue->subscription);
     feed_free(queue->internal->feed);
     queue_rules_free(queue->internal->rules);
@@ -110,7 +115,6 @@ static void queue_free(struct queue *queue)
     policies_remove_queue(queue);
     bytes_free(queue->name);
     bytes_free(queue->arguments);
-    free(queue->internal);
     free(queue);
 }
 
@@ -126,11 +130,11 @@ static void start_some(struct deferred *work)
     struct core_internal *core = container_of(work, struct core_internal, start_queues);
     struct list *node = NULL;
     for (int i = 0; i < AT_ONCE && (node = list_pop_front(&core->starting)); i++)
-        queue_run_later(container_of(node, struct queue_internal, starting)->self);
+        queue_run_later(container_of(node, struct queue_rules, starting)->queue);
     if (!list_is_empty(&core->starting)) {
-        struct queue_internal *next =
-            container_of(core->starting.next, struct queue_internal, starting);
-        core_defer(next->core, work);
+        const struct queue_rules *next =
+            container_of(core->starting.next, struct queue_rules, starting);
+        core_defer(next->queue->internal->core, work);
     }
 }
 
@@ -143,7 +147,7 @@ void queues_starting_init(struct core *core)
 static void start_later(struct queue *queue)
 {
     struct queue_internal *in = queue->internal;
-    list_push_back(&in->core->internal->starting, &in->starting);
+    list_push_back(&in->core->internal->starting, &in->rules->starting);
     core_defer(in->core, &in->core->internal->start_queues);
 }
 
@@ -232,7 +236,6 @@ static void drop_log(struct queue *queue)
     struct core *core = in->core;
     queue->deleted = true;
     list_remove(&in->owner.moved);
-    list_remove(&in->starting);
     core_defer_cancel(&in->dispatch);
     queue_unlog(queue);
     feed_free(in->feed);

@@ -26,6 +26,7 @@ struct queue {
     struct bytes name;
     struct vhost *vhost;
     bool durable, auto_delete, exclusive;
+    bool deleted;           /* still referred to, no longer in the catalog */
     struct session *owner;  /* of an exclusive queue */
     struct bytes arguments; /* field table verbatim, without its size */
     struct log *log;
@@ -33,7 +34,6 @@ struct queue {
     struct list consumers; /* those that are not parked, whose turn is next in front */
     size_t consumer_count;
     struct consumer *exclusive_consumer;
-    bool deleted; /* still referred to, no longer in the catalog */
     struct queue_internal *internal;
 };
 

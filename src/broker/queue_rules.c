@@ -120,6 +120,7 @@ void queue_rules_free(struct queue_rules *r)
     if (!r)
         return;
     struct core *core = r->queue->internal->core;
+    list_remove(&r->starting);
     timer_stop(&core->timers, &r->head_timer);
     timer_stop(&core->timers, &r->unused_timer);
     timer_stop(&core->timers, &r->retry_timer);

@@ -32,6 +32,7 @@ struct move {
 
 struct queue_rules {
     struct queue *queue;
+    struct list starting; /* in the core's list: to be looked at for the first time */
     struct queue_settings settings;
     bool may_expire;               /* a time to live, the queue's or some message's */
     int64_t fresh_from;            /* records from here on were never offered to anybody */

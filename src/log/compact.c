@@ -31,8 +31,8 @@ static int64_t add_ms(int64_t at_ms, int64_t ms)
 /* The direct part rolls by itself, unless something in front of it waits to be materialised. */
 static bool has_active_part(const struct log_state *l)
 {
-    bool is_joined = l->direct && l->stored_to == l->direct_from;
-    return !is_joined && (l->segment >= 0 || l->tail.count > 0);
+    bool is_joined = l->direct && l->stored_to == l->parts->direct_from;
+    return !is_joined && (l->parts->segment >= 0 || l->tail.count > 0);
 }
 
 /* As far as is known after a start: since when is there something behind the last rolled segment? */
@@ -42,8 +42,9 @@ static int64_t active_since(const struct log_state *l)
     const struct tail_entry *first = l->tail.count ? tail_at(&l->tail, 0) : NULL;
     if (first && first->max_timestamp >= 0 && first->max_timestamp < since)
         since = first->max_timestamp;
-    if (l->segment >= 0 && l->segment_since_ms > 0 && l->segment_since_ms < since)
-        since = l->segment_since_ms;
+    if (l->parts->segment >= 0 && l->parts->segment_since_ms > 0 &&
+        l->parts->segment_since_ms < since)
+        since = l->parts->segment_since_ms;
     return since;
 }
 
@@ -63,7 +64,7 @@ static void review_active(struct store *s, struct log_state *l)
     int64_t age_ms =
         p->segment_ms < p->max_compaction_lag_ms ? p->segment_ms : p->max_compaction_lag_ms;
     int64_t due_ms = add_ms(u->active_since_ms, age_ms < SEAL_AFTER_MS ? SEAL_AFTER_MS : age_ms);
-    uint64_t bytes = (l->segment >= 0 ? l->position : 0) + l->tail.bytes;
+    uint64_t bytes = (l->parts->segment >= 0 ? l->parts->position : 0) + l->tail.bytes;
     if (s->wall_ms < due_ms && bytes < limit) {
         upkeep_look_at(l, due_ms);
         upkeep_look_after(l, limit - bytes);
@@ -90,10 +91,10 @@ void compact_look(struct store *s, struct log_state *l)
     if (sealed_to > l->row_sealed_to && sealed_to > l->log.start)
         log_wants_row(l); /* compact_note_row() goes on */
     bool is_new = l->row_sealed_to > u->planned_to || s->wall_ms >= u->dirty_due_ms;
-    if (l->row_sealed_to > l->cleaned_to && l->row_sealed_to > l->log.start && is_new) {
+    if (l->row_sealed_to > l->parts->cleaned_to && l->row_sealed_to > l->log.start && is_new) {
         list_push_back(&s->compact_queue, &u->compact_node);
         s->due_ns = s->now_ns;
-    } else if (l->row_sealed_to > l->cleaned_to) {
+    } else if (l->row_sealed_to > l->parts->cleaned_to) {
         upkeep_look_at(l, u->dirty_due_ms);
     }
 }
@@ -146,10 +147,12 @@ static void begin(struct store *s, struct log_state *l)
     c->now_ms = s->wall_ms;
     c->start = l->log.start;
     c->sealed_to = l->row_sealed_to;
-    c->cleaned_to = l->cleaned_to > l->log.start ? l->cleaned_to : l->log.start;
+    c->cleaned_to = l->parts->cleaned_to > l->log.start ? l->parts->cleaned_to : l->log.start;
     c->segment_bytes = log_segment_bytes(l);
-    uint64_t active = l->direct ? l->direct->position : l->segment >= 0 ? l->position : 0;
-    c->stored_bytes = l->stored_bytes > active ? l->stored_bytes - active : 0;
+    uint64_t active = l->direct                ? l->direct->position
+                      : l->parts->segment >= 0 ? l->parts->position
+                                               : 0;
+    c->stored_bytes = l->parts->stored_bytes > active ? l->parts->stored_bytes - active : 0;
     key_map_init(&c->keys, s->config.compact_map_bytes);
     log_pin(l);
     s->compaction = c;
@@ -158,8 +161,8 @@ static void begin(struct store *s, struct log_state *l)
 /* Reads that waited for the swap. */
 static void let_reads_go(struct log_state *l)
 {
-    struct list *waiting = l->swapping;
-    l->swapping = NULL;
+    struct list *waiting = l->parts->swapping;
+    log_parts(l)->swapping = NULL;
     while (waiting && !list_is_empty(waiting))
         read_plan_again(list_pop_front(waiting));
 }
@@ -184,8 +187,8 @@ static void end(struct store *s)
 static void note_cleaned(struct compaction *c)
 {
     struct log_state *l = c->log;
-    if (c->map_to > l->cleaned_to && !l->deleted) {
-        l->cleaned_to = c->map_to;
+    if (c->map_to > l->parts->cleaned_to && !l->deleted) {
+        log_parts(l)->cleaned_to = c->map_to;
         log_mark_dirty(l, journal_end_address(c->store));
     }
     if (c->map_to < c->to) /* the map was full: there is more to do */
@@ -211,8 +214,9 @@ static void swapped(struct compaction *c)
 {
     struct log_state *l = c->log;
     let_reads_go(l);
-    l->stored_bytes -= c->group_bytes < l->stored_bytes ? c->group_bytes : l->stored_bytes;
-    l->stored_bytes += c->out_bytes;
+    log_parts(l)->stored_bytes -=
+        c->group_bytes < l->parts->stored_bytes ? c->group_bytes : l->parts->stored_bytes;
+    log_parts(l)->stored_bytes += c->out_bytes;
     log_mark_dirty(l, journal_end_address(c->store));
 }
 
@@ -275,11 +279,11 @@ static void go_on(struct store *s)
     } else if (s->now_ns < s->compact_due_ns) {
         return;
     } else if (c->phase == COMPACT_WAIT) {
-        if (!c->log->swapping) {
+        if (!c->log->parts->swapping) {
             list_init(&c->waiting_reads);
-            c->log->swapping = &c->waiting_reads;
+            log_parts(c->log)->swapping = &c->waiting_reads;
         }
-        if (c->log->segment_reads == 0) {
+        if (c->log->parts->segment_reads == 0) {
             next_phase(c);
             run_slice(c);
         }
@@ -318,7 +322,7 @@ void compact_tick(struct store *s)
     if (s->compaction)
         go_on(s);
     const struct compaction *c = s->compaction; /* what runs, or waits for reads, ends by itself */
-    bool waits = c ? !c->is_running && !c->log->swapping : !list_is_empty(&s->compact_queue);
+    bool waits = c ? !c->is_running && !c->log->parts->swapping : !list_is_empty(&s->compact_queue);
     int64_t due_ns = s->compact_due_ns > s->now_ns ? s->compact_due_ns : s->now_ns;
     if (waits && due_ns < s->due_ns)
         s->due_ns = due_ns;
@@ -341,7 +345,7 @@ void compact_free(struct store *s)
     struct compaction *c = s->compaction;
     s->compaction = NULL;
     if (c) {
-        c->log->swapping = NULL;
+        log_parts(c->log)->swapping = NULL;
         compaction_free(c);
     }
 }

@@ -108,7 +108,7 @@ TEST(a_small_log_is_compacted_when_its_active_part_is_old_enough)
     expect_string(content(&t, log), "0a=1 1b=2 2a=3 3=x 4b=- 5c=4 ");
     pass(&t, 31 * SECOND_MS);
     expect_string(content(&t, log), "2a=3 3=x 4b=- 5c=4 ");
-    expect_int(log_state(log)->cleaned_to, 6);
+    expect_int(log_state(log)->parts->cleaned_to, 6);
     put(&t, log, "c", "5"); /* the active part is left alone */
     expect_string(content(&t, log), "2a=3 3=x 4b=- 5c=4 6c=5 ");
     expect_ok(test_store_crash(&t, SIM_LOSE, 1));
@@ -157,14 +157,14 @@ TEST(only_enough_dirt_or_its_age_starts_a_pass)
         put(&t, log, key, "1");
     }
     pass(&t, 61 * SECOND_MS);
-    expect_int(log_state(log)->cleaned_to, 8);
+    expect_int(log_state(log)->parts->cleaned_to, 8);
     put(&t, log, "k0", "2");
     pass(&t, 61 * SECOND_MS);
-    expect_int(log_state(log)->cleaned_to, 8); /* one of nine */
+    expect_int(log_state(log)->parts->cleaned_to, 8); /* one of nine */
     pass(&t, HOUR_MS);
-    expect_int(log_state(log)->cleaned_to, 8);
+    expect_int(log_state(log)->parts->cleaned_to, 8);
     pass(&t, HOUR_MS);
-    expect_int(log_state(log)->cleaned_to, 9);
+    expect_int(log_state(log)->parts->cleaned_to, 9);
     expect_string(content(&t, log), "1k1=1 2k2=1 3k3=1 4k4=1 5k5=1 6k6=1 7k7=1 8k0=2 ");
     test_store_reset(&t);
 }
@@ -334,7 +334,7 @@ TEST(many_segments_become_few_and_each_key_keeps_its_newest_value)
             pass(&t, 61 * SECOND_MS);
             expect_newest(&t, log, numbers);
         }
-        expect_int(log_state(log)->cleaned_to, log->end);
+        expect_int(log_state(log)->parts->cleaned_to, log->end);
         expect_int(log_size_bytes(log), bytes_of_files(&t, 7));
         expect_int(newest(&t, log, found), count_known(numbers));
         expect_true(log_size_bytes(log) < 2 * KEYS * (size + 200));
@@ -371,7 +371,7 @@ TEST(a_map_that_is_too_small_takes_several_passes)
     log_set_policy(log, &policy);
     pass(&t, 61 * SECOND_MS);
     test_store_wait(&t, 5000);
-    expect_int(log_state(log)->cleaned_to, log->end);
+    expect_int(log_state(log)->parts->cleaned_to, log->end);
     put_number(&t, log, 0, numbers[0] = 100000, 100);
     policy.min_dirty_ratio = 0;
     pass(&t, 61 * SECOND_MS);
@@ -508,7 +508,8 @@ static void compact_all(struct test_store *t, struct log *log)
     log_set_policy(log, &policy);
     t->wall_base_ms += 61 * SECOND_MS;
     for (int i = 0;
-         i < 3000 && !sim_disk_has_crashed(t->disk) && log_state(log)->cleaned_to < log->end; i++) {
+         i < 3000 && !sim_disk_has_crashed(t->disk) && log_state(log)->parts->cleaned_to < log->end;
+         i++) {
         test_store_turn(t, 100);
         t->now_ns += 20000000;
     }
@@ -524,7 +525,7 @@ static void crash_in_compaction(enum sim_restart mode, uint64_t step)
     uint64_t first = sim_disk_stats(filled.disk)->operations;
     struct disk *before = sim_disk_clone(filled.disk);
     compact_all(&filled, log);
-    expect_int(log_state(log)->cleaned_to, log->end);
+    expect_int(log_state(log)->parts->cleaned_to, log->end);
     uint64_t last = sim_disk_stats(filled.disk)->operations;
     test_store_reset(&filled);
     expect_true(last > first + 40);
@@ -594,7 +595,7 @@ static bool fail_in_compaction(enum sim_call call, uint64_t nth, enum err code)
     pass(&t, 61 * SECOND_MS);
     pass(&t, 61 * SECOND_MS);
     expect_newest(&t, log, numbers);
-    expect_int(log_state(log)->cleaned_to, log->end);
+    expect_int(log_state(log)->parts->cleaned_to, log->end);
     test_store_reset(&t);
     return met;
 }
@@ -623,14 +624,14 @@ TEST(a_compaction_without_room_is_given_up_and_tried_again)
     sim_disk_set_capacity(t.disk, large - free_bytes + 4 * KIB);
     log_set_policy(log, &policy);
     pass(&t, 61 * SECOND_MS);
-    expect_true(log_state(log)->cleaned_to < log->end);
+    expect_true(log_state(log)->parts->cleaned_to < log->end);
     expect_newest(&t, log, numbers);
     expect_false(log_state(log)->upkeep->compact_failed);
     expect_true(test_file_get(&t, "logs/7/00000000000000000000.cleaned").data == NULL);
     sim_disk_set_capacity(t.disk, large);
     pass(&t, 61 * SECOND_MS);
     pass(&t, 61 * SECOND_MS);
-    expect_int(log_state(log)->cleaned_to, log->end);
+    expect_int(log_state(log)->parts->cleaned_to, log->end);
     expect_newest(&t, log, numbers);
     test_store_reset(&t);
 }
@@ -654,7 +655,7 @@ TEST(damage_ends_the_compaction_of_that_log_with_one_complaint)
     for (int i = 0; i < 4; i++) {
         pass(&t, 61 * SECOND_MS);
         expect_true(log_state(bad)->upkeep->compact_failed);
-        expect_int(log_state(bad)->cleaned_to, 0);
+        expect_int(log_state(bad)->parts->cleaned_to, 0);
         expect_true(i < 2 || sim_disk_stats(t.disk)->calls[SIM_READ] == reads); /* no loop */
         reads = sim_disk_stats(t.disk)->calls[SIM_READ];
     }

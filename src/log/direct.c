@@ -44,13 +44,13 @@ static void enter(struct store *s, struct log_state *l)
     d->segment_since_ms = s->wall_ms;
     l->direct = d;
     l->row_has_part = true;
-    l->direct_from = l->log.end;
-    l->direct_to = INT64_MAX;
-    if (l->first_segment < 0)
-        l->first_segment = l->log.end;
+    log_parts(l)->direct_from = l->log.end;
+    log_parts(l)->direct_to = INT64_MAX;
+    if (l->parts->first_segment < 0)
+        log_parts(l)->first_segment = l->log.end;
     list_push_back(&s->direct_logs, &d->node);
     s->direct_count++;
-    l->direct_address = stage_control(s, ENTRY_DIRECT, l, l->log.end, 0);
+    log_parts(l)->direct_address = stage_control(s, ENTRY_DIRECT, l, l->log.end, 0);
     s->direct_needs_commit = s->staging->number;
     say_debug("log", "direct mode log=%llu offset=%lld", (unsigned long long)l->log.id,
               (long long)l->log.end);
@@ -314,7 +314,7 @@ void direct_wrote(struct store *s, struct direct_write *w)
         w->opened = false;
     }
     uint64_t wrote = w->end_position - w->position;
-    w->log->stored_bytes += wrote;
+    log_parts(w->log)->stored_bytes += wrote;
     if (wrote > 0) {
         d->synced_offset = w->end;
         d->synced_segment = w->segment;
@@ -322,7 +322,7 @@ void direct_wrote(struct store *s, struct direct_write *w)
     }
     if (w->sync && w->segment == d->segment)
         d->really_synced = w->end_position;
-    w->log->unmarked += wrote;
+    log_parts(w->log)->unmarked += wrote;
     s->unmarked_bytes += wrote;
     if (wrote > 0 && !list_is_linked(&w->log->marking))
         list_push_back(&s->unmarked_logs, &w->log->marking);
@@ -340,21 +340,22 @@ void direct_wrote(struct store *s, struct direct_write *w)
 
 void log_close_direct_part(struct log_state *l, int64_t to)
 {
-    l->direct_to = to;
+    log_parts(l)->direct_to = to;
     log_join_direct_part(l);
 }
 
 void log_join_direct_part(struct log_state *l)
 {
-    bool tail_below = l->tail.count > 0 && tail_at(&l->tail, 0)->base_offset < l->direct_from;
-    if (l->direct_from == INT64_MAX || tail_below)
+    bool tail_below =
+        l->tail.count > 0 && tail_at(&l->tail, 0)->base_offset < l->parts->direct_from;
+    if (l->parts->direct_from == INT64_MAX || tail_below)
         return;
-    l->segment = -1;
-    if (l->direct_to == INT64_MAX) {
-        l->stored_to = l->direct_from;
+    log_parts(l)->segment = -1;
+    if (l->parts->direct_to == INT64_MAX) {
+        l->stored_to = l->parts->direct_from;
     } else {
-        l->stored_to = l->direct_to;
-        l->direct_from = l->direct_to = INT64_MAX;
+        l->stored_to = l->parts->direct_to;
+        log_parts(l)->direct_from = log_parts(l)->direct_to = INT64_MAX;
         if (l->store->epoch > 0) /* not in recovery. It may become direct again only when a row says
                                   * that this part is over: recovery knows one part of a log */
             log_wants_row(l);

@@ -60,7 +60,7 @@ static bool place_is_next(const struct log_state *l, const struct place *p, int6
         return true;
     if (l->direct && p->tail == &l->direct->recent)
         return false; /* older direct bytes are in files */
-    if (offset < l->direct_to && e->base_offset >= l->direct_from)
+    if (offset < l->parts->direct_to && e->base_offset >= l->parts->direct_from)
         return false; /* so is the direct part between */
     return offset >= l->stored_to;
 }
@@ -86,7 +86,7 @@ enum err log_peek(struct log *log, int64_t from, int64_t limit, size_t max_bytes
         struct place p;
         struct log_batch b;
         bool known = find_place(l, from, &p);
-        if (!known && from >= l->stored_to && l->direct_from == INT64_MAX)
+        if (!known && from >= l->stored_to && l->parts->direct_from == INT64_MAX)
             break; /* only holes up to the end */
         if (!known || !place_is_next(l, &p, from) || !place_bytes(&p, &b))
             return *count ? OK : E_COLD;
@@ -111,7 +111,7 @@ static void give_back(struct log_read_internal *r)
         r->file->readers--;
     r->file = NULL;
     if (r->uses_segments)
-        r->log->segment_reads--;
+        log_parts(r->log)->segment_reads--;
     r->uses_segments = false;
     r->entries.count = 0;
 }
@@ -152,7 +152,7 @@ static void read_done(struct job *job)
     struct log_state *l = r->log;
     bool from_segments = r->uses_segments;
     give_back(r);
-    if (from_segments && l->segment_reads == 0)
+    if (from_segments && l->parts->segment_reads == 0)
         compact_go_on(r->store, l);
     if (!l->deleted && was_overtaken(r)) {
         drop_answer(r);
@@ -182,7 +182,7 @@ static void read_done(struct job *job)
 static void note_late(struct log_read_internal *r)
 {
     if (r->kind == READ_FROM)
-        r->log->read_late_ns = r->store->now_ns;
+        log_parts(r->log)->read_late_ns = r->store->now_ns;
 }
 
 static void submit(struct log_read_internal *r)
@@ -216,8 +216,8 @@ static void plan_journal(struct log_read_internal *r, uint32_t i)
         bool here = e->address >= r->file->base && e->address < r->file->base + r->file->size &&
                     e->address < r->store->journal.written_to;
         bool enough = r->entries.count > 0 && bytes + e->size > r->max_bytes;
-        bool across = r->entries.count > 0 && e->base_offset >= r->log->direct_from &&
-                      r->entries.items[0].base_offset < r->log->direct_from;
+        bool across = r->entries.count > 0 && e->base_offset >= r->log->parts->direct_from &&
+                      r->entries.items[0].base_offset < r->log->parts->direct_from;
         if (!here || enough || across || e->base_offset >= r->limit)
             break;
         bytes += e->size;
@@ -246,8 +246,8 @@ static void plan_tail(struct log_read_internal *r, uint32_t i)
 
 static void plan_segments(struct log_read_internal *r, int64_t stored_limit)
 {
-    if (r->log->swapping) { /* compact.c plans it again when it is done */
-        list_push_back(r->log->swapping, &r->waiting);
+    if (r->log->parts->swapping) { /* compact.c plans it again when it is done */
+        list_push_back(r->log->parts->swapping, &r->waiting);
         return;
     }
     struct direct *d = r->log->direct;
@@ -255,10 +255,10 @@ static void plan_segments(struct log_read_internal *r, int64_t stored_limit)
     r->active_segment = -1;
     r->stored_limit = stored_limit;
     r->active_index.count = 0;
-    r->growing_segment = r->log->segment;
-    r->growing_size = r->log->position;
+    r->growing_segment = r->log->parts->segment;
+    r->growing_size = r->log->parts->position;
     r->uses_segments = true;
-    r->log->segment_reads++;
+    log_parts(r->log)->segment_reads++;
     if (d && d->synced_position > 0 && d->synced_segment == d->segment) {
         r->active_segment = d->segment;
         r->active_size = d->synced_position;
@@ -287,7 +287,7 @@ static void plan_max_time(struct log_read_internal *r)
             r->timestamp = tail_at(t, i)->max_timestamp;
         }
     }
-    if (r->log->first_segment >= 0 && !r->asked_segments) {
+    if (r->log->parts->first_segment >= 0 && !r->asked_segments) {
         r->asked_segments = true;
         plan_segments(r, INT64_MAX);
     } else if (best < t->count)
@@ -304,7 +304,8 @@ static bool find_in_tail(const struct log_read_internal *r, uint32_t *out)
         if (!entry_answers(r, tail_at(&l->tail, i)))
             continue;
         *out = i;
-        return r->from >= l->direct_to || tail_at(&l->tail, i)->base_offset < l->direct_from;
+        return r->from >= l->parts->direct_to ||
+               tail_at(&l->tail, i)->base_offset < l->parts->direct_from;
     }
     return false;
 }
@@ -319,14 +320,14 @@ static void plan(struct log_read_internal *r)
         plan_max_time(r);
         return;
     }
-    if (l->first_segment >= 0 && r->from < l->stored_to) {
+    if (l->parts->first_segment >= 0 && r->from < l->stored_to) {
         plan_segments(r, l->direct && l->tail.count == 0 ? INT64_MAX : l->stored_to);
     } else if (find_in_tail(r, &i)) {
         plan_tail(r, i);
-    } else if (l->direct_from != INT64_MAX && r->from < l->direct_to) {
-        if (r->from < l->direct_from)
-            r->from = l->direct_from;
-        plan_segments(r, l->direct_to);
+    } else if (l->parts->direct_from != INT64_MAX && r->from < l->parts->direct_to) {
+        if (r->from < l->parts->direct_from)
+            r->from = l->parts->direct_from;
+        plan_segments(r, l->parts->direct_to);
     } else {
         submit_nothing(r);
     }

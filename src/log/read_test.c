@@ -156,9 +156,9 @@ TEST(index_entries_that_a_crash_left_behind_the_segments_end_are_replaced)
     expect_true(index_entry_get(index.data + index.size - INDEX_ENTRY_BYTES, &e));
     index_entries more = {0}; /* what lies behind every position that a row knows */
     for (uint32_t i = 1; i < 4; i++)
-        vec_push(&more,
-                 ((struct index_entry){e.offset + 1000,
-                                       (uint32_t)log_state(log)->position + i * 9999, 1, 99999}));
+        vec_push(&more, ((struct index_entry){e.offset + 1000,
+                                              (uint32_t)log_state(log)->parts->position + i * 9999,
+                                              1, 99999}));
     expect_ok(index_append(t.disk, 7, 0, &more, false));
     vec_reset(&more);
     text_reset(&index);

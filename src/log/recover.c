@@ -31,8 +31,8 @@ static void note_missing(struct log_state *l, int64_t offset)
     if (l->store->config.accept_loss)
         say_warn("log", "batches are lost log=%llu from=%lld to=%lld",
                  (unsigned long long)l->log.id, (long long)l->log.end, (long long)offset);
-    else if (l->missing_at < 0)
-        l->missing_at = offset;
+    else if (l->parts->missing_at < 0)
+        log_parts(l)->missing_at = offset;
 }
 
 /* A batch that was carried forward: its tail entry now lies here. */
@@ -68,7 +68,7 @@ static enum err replay_batch(struct log_state *l, int64_t base, const struct bat
         return rot(l, "a batch of an impossible epoch", base);
     struct tail_entry e = tail_entry_of(b, base, address, b->leader_epoch);
     int64_t end = tail_entry_end(&e);
-    if (address < l->cut_address && end > l->cut_offset)
+    if (address < l->parts->cut_address && end > l->parts->cut_offset)
         return OK;
     if (!carried && base > l->log.end)
         note_missing(l, base);
@@ -113,7 +113,7 @@ static enum err replay_data(struct replay *r, const uint8_t *p, uint32_t size, u
     for (uint32_t i = 0; i < count && !err; i++) {
         const uint8_t *at = p + ENTRY_HEADER_BYTES + (size_t)i * ENTRY_LOG_BYTES;
         struct log_state *l = replay_log(r, get_u64(at), address + head);
-        if (l && l->missing_at < 0)
+        if (l && l->parts->missing_at < 0)
             err =
                 replay_batch(l, (int64_t)get_u64(at + 8), &b, address + head, p[1] & ENTRY_CARRIED);
     }
@@ -176,7 +176,7 @@ static enum err remove_behind(struct store *s, struct log_state *l, int64_t end)
     segment_bases bases = {0};
     enum err err = segment_list(s->disk, l->log.id, &bases);
     for (size_t i = 0; i < bases.count && !err; i++)
-        if (bases.items[i] >= end && bases.items[i] >= l->direct_from)
+        if (bases.items[i] >= end && bases.items[i] >= l->parts->direct_from)
             err = segment_remove(s->disk, l->log.id, bases.items[i]);
     vec_reset(&bases);
     return err;
@@ -211,7 +211,7 @@ static enum err recover_segment(struct replay *r, struct log_state *l, struct fi
     if (err)
         return err;
     *next = scan.next_offset;
-    l->stored_bytes += position - from;
+    log_parts(l)->stored_bytes += position - from;
     tell_of_cut(l, f, position, *next);
     return cut_segment(f, position);
 }
@@ -219,8 +219,8 @@ static enum err recover_segment(struct replay *r, struct log_state *l, struct fi
 static enum err recover_direct(struct replay *r, struct log_state *l)
 {
     struct store *s = r->s;
-    int64_t segment = l->recovered_segment, next = l->recovered_offset;
-    uint64_t position = l->recovered_position;
+    int64_t segment = l->parts->recovered_segment, next = l->parts->recovered_offset;
+    uint64_t position = l->parts->recovered_position;
     enum err err = OK;
     for (bool more = true; more && !err; position = 0) {
         char path[64];
@@ -251,8 +251,8 @@ static enum err recover_direct(struct replay *r, struct log_state *l)
         err = remove_behind(s, l, next);
     if (next > l->log.end)
         l->log.end = next;
-    l->recovered_offset = next;
-    l->recovered_segment = segment;
+    log_parts(l)->recovered_offset = next;
+    log_parts(l)->recovered_segment = segment;
     return err_wrap(err, "recover direct segments of log %llu", (unsigned long long)l->log.id);
 }
 
@@ -292,7 +292,7 @@ static void expect_end(struct log_state *l, int64_t offset)
 
 static void replay_start(struct log_state *l, int64_t offset)
 {
-    bool is_direct = l->direct_from != INT64_MAX && l->direct_to == INT64_MAX;
+    bool is_direct = l->parts->direct_from != INT64_MAX && l->parts->direct_to == INT64_MAX;
     if (!is_direct) /* else its end is not known yet */
         expect_end(l, offset);
     if (offset > l->log.start)
@@ -304,33 +304,34 @@ static void replay_start(struct log_state *l, int64_t offset)
 static void replay_direct(struct log_state *l, int64_t offset, uint64_t address)
 {
     l->row_has_part = true;
-    if (offset < l->log.end || address <= l->direct_address)
+    if (offset < l->log.end || address <= l->parts->direct_address)
         return; /* the row knows more */
-    if (l->direct_from != INT64_MAX) {
-        l->missing_at = offset; /* the row between the two parts is gone with the log */
+    if (l->parts->direct_from != INT64_MAX) {
+        log_parts(l)->missing_at = offset; /* the row between the two parts is gone with the log */
         return;
     }
     expect_end(l, offset);
-    l->direct_from = l->recovered_segment = l->recovered_offset = offset;
-    l->direct_to = INT64_MAX;
-    l->direct_address = address;
-    l->recovered_position = 0;
-    if (l->first_segment < 0)
-        l->first_segment = offset;
+    log_parts(l)->direct_from = log_parts(l)->recovered_segment = log_parts(l)->recovered_offset =
+        offset;
+    log_parts(l)->direct_to = INT64_MAX;
+    log_parts(l)->direct_address = address;
+    log_parts(l)->recovered_position = 0;
+    if (l->parts->first_segment < 0)
+        log_parts(l)->first_segment = offset;
 }
 
 static enum err replay_truncate(struct log_state *l, int64_t offset, uint64_t epoch,
                                 uint64_t address)
 {
-    if (address <= l->cut_address) { /* the row knows the end; what was met so far is void */
+    if (address <= l->parts->cut_address) { /* the row knows the end; what was met so far is void */
         tail_cut_above(&l->tail, offset);
         return OK;
     }
     if (offset < l->log.start || epoch >= EPOCH_END)
         return rot(l, "an impossible cut", offset);
     expect_end(l, offset);
-    l->cut_offset = offset;
-    l->cut_address = address;
+    log_parts(l)->cut_offset = offset;
+    log_parts(l)->cut_address = address;
     cut_back(l, offset, (int32_t)epoch);
     return OK;
 }
@@ -343,7 +344,7 @@ static enum err replay_control(struct replay *r, const uint8_t *p, uint64_t addr
     if (p[0] == ENTRY_RUN)
         return OK; /* the record's header says the same */
     struct log_state *l = replay_log(r, get_u64(p + ENTRY_HEADER_BYTES), address);
-    if (!l || (l->missing_at >= 0 && p[0] != ENTRY_DELETE))
+    if (!l || (l->parts->missing_at >= 0 && p[0] != ENTRY_DELETE))
         return OK;
     if (p[0] != ENTRY_DELETE && (a < 0 || a > OFFSET_MAX))
         return rot(l, "an entry with an impossible offset", a);
@@ -351,12 +352,13 @@ static enum err replay_control(struct replay *r, const uint8_t *p, uint64_t addr
     case ENTRY_START: replay_start(l, a); break;
     case ENTRY_DIRECT: replay_direct(l, a, address); break;
     case ENTRY_JOURNALED:
-        if (address > l->direct_address && l->direct_from != INT64_MAX && l->direct_to == INT64_MAX)
+        if (address > l->parts->direct_address && l->parts->direct_from != INT64_MAX &&
+            l->parts->direct_to == INT64_MAX)
             return replay_journaled(r, l, a);
         break;
     case ENTRY_TRUNCATE: err = replay_truncate(l, a, b, address); break;
     case ENTRY_DELETE:
-        l->first_segment = 0; /* what it had may be in no row */
+        log_parts(l)->first_segment = 0; /* what it had may be in no row */
         store_forget(r->s, l);
         return OK;
     default: return err_set(E_CORRUPT, "journal: unknown entry type %d", p[0]);
@@ -423,10 +425,11 @@ static enum err settle_logs(struct replay *r)
     size_t position = 0;
     struct log_state *l;
     while (!err && (l = idmap_next(&s->logs, &position)) != NULL) {
-        if (l->direct_from != INT64_MAX && l->direct_to == INT64_MAX && l->missing_at < 0)
+        if (l->parts->direct_from != INT64_MAX && l->parts->direct_to == INT64_MAX &&
+            l->parts->missing_at < 0)
             err = recover_direct(r, l);
-        if (!err && l->missing_at >= 0)
-            return rot(l, "a batch is missing before", l->missing_at);
+        if (!err && l->parts->missing_at >= 0)
+            return rot(l, "a batch is missing before", l->parts->missing_at);
         if (l->log.start > l->log.end)
             l->log.end = l->log.start;
         l->log.hw = l->log.durable = l->log.written = l->log.end;
@@ -454,8 +457,8 @@ static uint64_t rows_address(struct store *s)
     const struct log_state *l;
     while ((l = idmap_next(&s->logs, &position)) != NULL) {
         highest = l->redo > highest ? l->redo : highest;
-        highest = l->direct_address > highest ? l->direct_address : highest;
-        highest = l->cut_address > highest ? l->cut_address : highest;
+        highest = l->parts->direct_address > highest ? l->parts->direct_address : highest;
+        highest = l->parts->cut_address > highest ? l->parts->cut_address : highest;
     }
     return highest;
 }
@@ -502,7 +505,7 @@ enum err store_recover(struct store *s)
     size_t position = 0;
     struct log_state *l;
     while ((l = idmap_next(&s->logs, &position)) != NULL)
-        if (l->direct_from != INT64_MAX && l->direct_to == INT64_MAX) {
+        if (l->parts->direct_from != INT64_MAX && l->parts->direct_to == INT64_MAX) {
             stage_control(s, ENTRY_JOURNALED, l, l->log.end, 0);
             log_close_direct_part(l, l->log.end);
         }

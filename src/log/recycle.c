@@ -245,7 +245,7 @@ static void materialise_done(struct job *job)
     struct store *s = m->store;
     struct log_state *l = m->log;
     s->helpers--;
-    l->materialising = NULL;
+    log_parts(l)->materialising = NULL;
     if (m->counted)
         s->recycle.materialising--;
     for (size_t i = 0; i < m->batches.count; i++) {
@@ -255,16 +255,17 @@ static void materialise_done(struct job *job)
     }
     if (!m->err) {
         if (m->stored_to >= l->stored_to) { /* not when a trim has passed it over meanwhile */
-            if (l->segment != m->segment)
-                l->segment_since_ms = m->wall_ms;
-            l->segment = m->segment;
-            l->position = m->position;
+            if (l->parts->segment != m->segment)
+                log_parts(l)->segment_since_ms = m->wall_ms;
+            log_parts(l)->segment = m->segment;
+            log_parts(l)->position = m->position;
             l->stored_to = m->stored_to;
-            l->segment_max_timestamp = m->max_timestamp;
+            log_parts(l)->segment_max_timestamp = m->max_timestamp;
         }
-        l->stored_bytes += m->bytes;
-        if (l->first_segment < 0 || (m->first_written >= 0 && m->first_written < l->first_segment))
-            l->first_segment = m->first_written;
+        log_parts(l)->stored_bytes += m->bytes;
+        if (l->parts->first_segment < 0 ||
+            (m->first_written >= 0 && m->first_written < l->parts->first_segment))
+            log_parts(l)->first_segment = m->first_written;
         metrics_add(METRIC_materialised_bytes, m->bytes);
         tail_drop_below(&l->tail, l->stored_to);
         log_tail_changed(l);
@@ -321,7 +322,7 @@ static bool range_is_live(struct store *s, struct log_state *l, int64_t from, in
  * cache what is written. */
 static unsigned how_to_open(const struct log_state *l)
 {
-    bool read_late = l->read_late_ns && l->store->now_ns - l->read_late_ns < LATE_NS;
+    bool read_late = l->parts->read_late_ns && l->store->now_ns - l->parts->read_late_ns < LATE_NS;
     return read_late ? 0 : DISK_UNCACHED;
 }
 
@@ -329,7 +330,7 @@ static unsigned how_to_open(const struct log_state *l)
  * below `below` has to be; the rest only where it does not touch the reserve. */
 static void materialise_log(struct store *s, struct log_state *l, bool seals, uint64_t below)
 {
-    if (l->materialising || l->deleted || (l->tail.count == 0 && !seals))
+    if (l->parts->materialising || l->deleted || (l->tail.count == 0 && !seals))
         return;
     struct materialise *m = xzalloc(sizeof *m);
     offset_ranges ranges = {0};
@@ -337,11 +338,12 @@ static void materialise_log(struct store *s, struct log_state *l, bool seals, ui
     m->job.done = materialise_done;
     m->store = s;
     m->log = l;
-    m->seals = seals || (l->segment >= 0 && log_segment_is_old(l, l->segment_since_ms));
-    m->segment = l->segment;
-    m->position = l->position;
+    m->seals =
+        seals || (l->parts->segment >= 0 && log_segment_is_old(l, l->parts->segment_since_ms));
+    m->segment = l->parts->segment;
+    m->position = l->parts->position;
     m->first_written = -1;
-    m->max_timestamp = l->segment_max_timestamp;
+    m->max_timestamp = l->parts->segment_max_timestamp;
     m->limit = log_segment_bytes(l);
     m->how = how_to_open(l);
     m->wall_ms = s->wall_ms;
@@ -349,7 +351,7 @@ static void materialise_log(struct store *s, struct log_state *l, bool seals, ui
     for (uint32_t i = 0; i < l->tail.count; i++) {
         struct tail_entry *e = tail_at(&l->tail, i);
         int64_t end = tail_entry_end(e);
-        if (end > l->log.durable || e->base_offset >= l->direct_to)
+        if (end > l->log.durable || e->base_offset >= l->parts->direct_to)
             break; /* on its way into the journal still, or behind the direct part */
         if (e->address >= below && !space_has_room(s, m->bytes + e->size))
             break;
@@ -359,7 +361,7 @@ static void materialise_log(struct store *s, struct log_state *l, bool seals, ui
     }
     vec_reset(&ranges);
     space_note_file(s, m->bytes);
-    l->materialising = m;
+    log_parts(l)->materialising = m;
     log_pin(l);
     s->helpers++;
     jobs_submit(s->jobs, LANE_HELPER, &m->job);
@@ -367,7 +369,7 @@ static void materialise_log(struct store *s, struct log_state *l, bool seals, ui
 
 bool log_seal(struct log_state *l)
 {
-    if (l->materialising)
+    if (l->parts->materialising)
         return false;
     materialise_log(l->store, l, true, UINT64_MAX);
     return true;
@@ -504,8 +506,8 @@ static bool move_log(struct store *s, struct log_state *l, uint64_t below)
         return carry_log(s, l, below);
     materialise_log(s, l, false, below);
     s->recycle.again = true; /* one pass may take a part only: look again when it is done */
-    if (l->materialising && !l->materialising->counted) {
-        l->materialising->counted = true;
+    if (l->parts->materialising && !l->parts->materialising->counted) {
+        l->parts->materialising->counted = true;
         s->recycle.materialising++;
     }
     return true;
@@ -587,11 +589,18 @@ static void start_load(struct store *s, uint64_t below)
 
 /* ---- rows ---- */
 
+/* A row that is being written, and what it says. */
+struct captured {
+    struct log_state *log; /* pinned */
+    int64_t start, sealed_to;
+    bool has_part;
+};
+
 struct write_rows {
     struct job job;
     struct store *store;
     struct text rows;
-    VEC(struct log_state *) logs;
+    VEC(struct captured) logs;
     VEC(struct file *) sync_first; /* direct segments of level os that the rows speak of */
     enum err err;
     char error[256];
@@ -627,20 +636,19 @@ static void capture_row(struct store *s, struct log_state *l)
     l->has_row = true;
     l->dirty_from = 0;
     list_remove(&l->dirty);
-    l->captured_start = l->log.start;
-    l->captured_has_part = l->direct_from != INT64_MAX;
-    l->captured_sealed_to = log_sealed_to(l);
-    s->unmarked_bytes -= l->unmarked;
-    l->unmarked = 0;
+    s->unmarked_bytes -= l->parts->unmarked;
+    if (l->parts->unmarked > 0)
+        log_parts(l)->unmarked = 0;
     list_remove(&l->marking);
-    vec_push(&w->logs, l);
+    bool has_part = l->parts->direct_from != INT64_MAX;
+    vec_push(&w->logs, ((struct captured){l, l->log.start, log_sealed_to(l), has_part}));
     log_pin(l);
 }
 
 static void want_rows_again(struct write_rows *w)
 {
     for (size_t i = 0; i < w->logs.count; i++)
-        log_needs_row(w->logs.items[i]);
+        log_needs_row(w->logs.items[i].log);
 }
 
 static void rows_done(struct job *job)
@@ -656,11 +664,12 @@ static void rows_done(struct job *job)
     if (w->err)
         want_rows_again(w);
     for (size_t i = 0; i < w->logs.count; i++) {
-        struct log_state *l = w->logs.items[i];
+        const struct captured *c = &w->logs.items[i];
+        struct log_state *l = c->log;
         if (!w->err) {
-            l->row_has_part = l->captured_has_part || l->direct;
-            l->row_start = l->captured_start;
-            l->row_sealed_to = l->captured_sealed_to;
+            l->row_has_part = c->has_part || l->direct;
+            l->row_start = c->start;
+            l->row_sealed_to = c->sealed_to;
             compact_note_row(l);
             space_after_row(s, l);
         }
@@ -689,7 +698,7 @@ static void start_write(struct store *s)
     s->recycle.rows = NULL;
     s->recycle.phase = RECYCLE_WRITE;
     for (size_t i = 0; i < w->logs.count; i++) { /* what was sealed since, helpers sync before */
-        struct log_state *l = w->logs.items[i];
+        struct log_state *l = w->logs.items[i].log;
         if (l->log.level == LEVEL_OS && l->direct && l->direct->open_file)
             vec_push(&w->sync_first, l->direct->open_file);
     }

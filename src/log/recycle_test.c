@@ -289,11 +289,11 @@ TEST(a_large_tail_is_synced_in_pieces_so_that_commits_need_not_wait_for_all_of_i
     test_store_settle(&t);
     expect_int(log_state(log)->stored_to, 12);
     expect_true(syncs(&t) >= before + 3);
-    expect_int(log_state(log)->read_late_ns, 0);
+    expect_int(log_state(log)->parts->read_late_ns, 0);
     struct log_read r = {.kind = READ_FROM, .limit = log->hw, .max_bytes = 1};
     test_store_read(&t, log, &r);
     expect_ok(r.err);
     log_read_end(&r);
-    expect_true(log_state(log)->read_late_ns > 0);
+    expect_true(log_state(log)->parts->read_late_ns > 0);
     test_store_reset(&t);
 }

@@ -100,10 +100,10 @@ static void survey_run(struct job *job)
 
 static bool growing_goes(struct log_state *l, struct quota *q)
 {
-    if (l->segment < 0)
+    if (l->parts->segment < 0)
         return true;
-    return !l->materialising && l->stored_to <= l->log.hw &&
-           unit_goes(q, l->stored_to, l->position, l->segment_max_timestamp);
+    return !l->parts->materialising && l->stored_to <= l->log.hw &&
+           unit_goes(q, l->stored_to, l->parts->position, l->parts->segment_max_timestamp);
 }
 
 /* Batches in the journal, up to the direct part; memory's. false: one stays, or it comes to that. */
@@ -112,7 +112,7 @@ static bool tail_goes(struct log_state *l, struct quota *q)
     for (uint32_t i = 0; i < l->tail.count; i++) {
         const struct tail_entry *e = tail_at(&l->tail, i);
         int64_t end = tail_entry_end(e);
-        bool in_order = end <= l->log.hw && e->base_offset < l->direct_from;
+        bool in_order = end <= l->log.hw && e->base_offset < l->parts->direct_from;
         if (!in_order || i == UNITS_PER_LOOK || !unit_goes(q, end, e->size, e->max_timestamp))
             return false;
     }
@@ -136,15 +136,15 @@ static uint64_t slack_bytes(const struct log_policy *p)
 /* The largest timestamp of the oldest unit; INT64_MIN: not known. */
 static int64_t oldest_ms(const struct log_state *l)
 {
-    bool has_files =
-        l->first_segment >= 0 && (l->log.start < l->stored_to || l->direct_from != INT64_MAX);
+    bool has_files = l->parts->first_segment >= 0 &&
+                     (l->log.start < l->stored_to || l->parts->direct_from != INT64_MAX);
     int64_t sealed_to = log_sealed_to(l);
     if (!has_files)
         return l->tail.count ? tail_at(&l->tail, 0)->max_timestamp : INT64_MIN;
-    if (l->first_segment < sealed_to && l->log.start < sealed_to)
+    if (l->parts->first_segment < sealed_to && l->log.start < sealed_to)
         return l->upkeep->oldest_file_ms;
-    if (l->segment >= 0)
-        return l->segment_max_timestamp;
+    if (l->parts->segment >= 0)
+        return l->parts->segment_max_timestamp;
     return l->direct ? l->direct->max_timestamp : INT64_MIN;
 }
 
@@ -183,7 +183,7 @@ static void trim(struct store *s, struct log_state *l, int64_t to)
         return;
     log_trim(&l->log, to, &ticket);
     metrics_add(METRIC_retention_records, (uint64_t)(to - old_start));
-    if (l->first_segment >= 0 && l->first_segment < to)
+    if (l->parts->first_segment >= 0 && l->parts->first_segment < to)
         log_wants_row(l); /* the files go when it is durable */
     if (s->owner.trimmed)
         s->owner.trimmed(s->owner.ctx, &l->log, old_start);
@@ -192,7 +192,8 @@ static void trim(struct store *s, struct log_state *l, int64_t to)
 /* The sealed segments are known; now the rest. */
 static void apply(struct store *s, struct log_state *l, struct quota *q, bool segments_go)
 {
-    bool direct_follows = l->direct_from != INT64_MAX && l->stored_to == l->direct_from;
+    bool direct_follows =
+        l->parts->direct_from != INT64_MAX && l->stored_to == l->parts->direct_from;
     if (segments_go && growing_goes(l, q) && !direct_follows)
         (void)tail_goes(l, q);
     trim(s, l, q->trim_to);
@@ -245,7 +246,7 @@ void retain_look(struct store *s, struct log_state *l)
     bool wanted = q.excess_bytes > 0 || oldest_expires_ms(l) <= s->wall_ms;
     if (!l->policy->drop)
         return;
-    if (wanted && l->first_segment >= 0 && l->first_segment < log_sealed_to(l))
+    if (wanted && l->parts->first_segment >= 0 && l->parts->first_segment < log_sealed_to(l))
         start_survey(s, l, &q);
     else
         apply(s, l, &q, true);

@@ -90,7 +90,7 @@ TEST(whole_segments_go_by_age_and_so_does_the_one_that_still_grows)
     int64_t half = log->end;
     size_t files = test_store_files(&t, "logs/7");
     expect_true(files > 6);
-    expect_true(log_state(log)->segment > 0);
+    expect_true(log_state(log)->parts->segment > 0);
     pass(&t, HOUR_MS / 2);
     for (int i = 0; i < 100; i++)
         append_now(&t, log, 5000);

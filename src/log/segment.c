@@ -31,9 +31,9 @@ void segment_path(uint64_t id, int64_t base, const char *suffix, char out[64])
 
 int64_t log_sealed_to(const struct log_state *l)
 {
-    if (l->segment >= 0)
-        return l->segment;
-    bool is_joined = l->direct && l->stored_to == l->direct_from;
+    if (l->parts->segment >= 0)
+        return l->parts->segment;
+    bool is_joined = l->direct && l->stored_to == l->parts->direct_from;
     return is_joined ? l->direct->synced_segment : l->stored_to;
 }
 
@@ -48,9 +48,9 @@ uint64_t log_segment_bytes(const struct log_state *l)
 
 void log_roll(struct log_state *l)
 {
-    check(!l->materialising);
-    l->segment = -1;
-    l->position = 0;
+    check(!l->parts->materialising);
+    log_parts(l)->segment = -1;
+    log_parts(l)->position = 0;
 }
 
 bool log_segment_is_old(const struct log_state *l, int64_t since_ms)

@@ -141,15 +141,17 @@ static void removal_done(struct job *job)
     if (r->err)
         say_warn("log", "cannot remove old segments: %s log=%llu", r->error,
                  (unsigned long long)l->log.id);
-    l->stored_bytes -= r->freed_bytes < l->stored_bytes ? r->freed_bytes : l->stored_bytes;
+    log_parts(l)->stored_bytes -=
+        r->freed_bytes < l->parts->stored_bytes ? r->freed_bytes : l->parts->stored_bytes;
     if (r->all && !r->err) {
         unlinked(l);
     } else if (r->all) { /* the next run tries again */
         vec_push(&s->doomed, ((struct doomed){l, UINT64_MAX}));
     } else if (!r->err) {
-        l->first_segment = r->first_left;
-        if (r->first_left < 0 && l->direct_from != INT64_MAX)
-            l->first_segment = l->direct_from; /* may have been made beside the removal */
+        log_parts(l)->first_segment = r->first_left;
+        if (r->first_left < 0 && l->parts->direct_from != INT64_MAX)
+            log_parts(l)->first_segment =
+                l->parts->direct_from; /* may have been made beside the removal */
         if (!l->deleted)
             log_mark_dirty(l, journal_end_address(s));
     }
@@ -167,9 +169,9 @@ static void start_removal(struct store *s, struct log_state *l, bool all)
     r->all = all;
     r->start = l->row_start;
     r->sealed_to = l->row_sealed_to;
-    r->end = l->direct_from == INT64_MAX ? l->stored_to : INT64_MAX;
+    r->end = l->parts->direct_from == INT64_MAX ? l->stored_to : INT64_MAX;
     l->trimming = true;
-    l->trimmed_to = r->start;
+    log_parts(l)->trimmed_to = r->start;
     log_pin(l);
     s->helpers++;
     jobs_submit(s->jobs, LANE_HELPER, &r->job);
@@ -182,8 +184,8 @@ void space_after_row(struct store *s, struct log_state *l)
             log_unpin(l); /* the row that says GONE is durable */
         return;
     }
-    if (l->first_segment >= 0 && l->row_start > l->trimmed_to && !l->trimming &&
-        !compact_holds(l) && l->row_sealed_to > l->first_segment)
+    if (l->parts->first_segment >= 0 && l->row_start > l->parts->trimmed_to && !l->trimming &&
+        !compact_holds(l) && l->row_sealed_to > l->parts->first_segment)
         start_removal(s, l, false);
 }
 
@@ -202,7 +204,7 @@ static void remove_doomed(struct store *s)
         s->doomed.items[i] = s->doomed.items[--s->doomed.count];
         direct_free(d.log->direct);
         d.log->direct = NULL;
-        if (d.log->first_segment >= 0)
+        if (d.log->parts->first_segment >= 0)
             start_removal(s, d.log, true);
         else
             unlinked(d.log);

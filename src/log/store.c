@@ -72,14 +72,43 @@ int32_t store_epoch(const struct store *s)
 
 /* ---- logs ---- */
 
+static const struct log_parts no_parts = {
+    .direct_from = INT64_MAX,
+    .direct_to = INT64_MAX,
+    .segment = -1,
+    .first_segment = -1,
+    .recovered_segment = -1,
+    .missing_at = -1,
+};
+
+bool log_has_parts(const struct log_state *l)
+{
+    return l->parts != &no_parts;
+}
+
+struct log_parts *log_parts(struct log_state *l)
+{
+    if (!log_has_parts(l))
+        l->parts = xmemdup(&no_parts, sizeof no_parts);
+    return (struct log_parts *)(uintptr_t)l->parts;
+}
+
+static void parts_free(struct log_state *l)
+{
+    if (!log_has_parts(l))
+        return;
+    struct log_parts *parts = log_parts(l);
+    l->store->unmarked_bytes -= parts->unmarked;
+    free(parts);
+}
+
 static struct log_state *log_new(struct store *s, uint64_t id, enum log_level level)
 {
     struct log_state *l = xzalloc(sizeof *l);
     l->log.id = id;
     l->log.level = level;
     l->store = s;
-    l->direct_from = l->direct_to = INT64_MAX;
-    l->segment = l->first_segment = l->missing_at = -1;
+    l->parts = &no_parts;
     return l;
 }
 
@@ -134,7 +163,7 @@ void log_free(struct log_state *l)
     drop_tail(l);
     list_remove(&l->dirty);
     list_remove(&l->marking);
-    l->store->unmarked_bytes -= l->unmarked;
+    parts_free(l);
     direct_free(l->direct);
     upkeep_free(l);
     vec_reset(&l->epochs);
@@ -145,8 +174,9 @@ void log_free(struct log_state *l)
 /* Is the segment that materialise appends to below the start? Then it goes like those before it. */
 static void log_leave_segment(struct log_state *l)
 {
-    bool worth_it = l->position >= MIB || l->policy;
-    if (l->log.start >= l->stored_to && l->segment >= 0 && !l->materialising && worth_it)
+    bool worth_it = l->parts->position >= MIB || l->policy;
+    if (l->log.start >= l->stored_to && l->parts->segment >= 0 && !l->parts->materialising &&
+        worth_it)
         log_roll(l);
 }
 
@@ -202,8 +232,8 @@ enum err log_truncate(struct log *log, int64_t offset, int32_t epoch, struct tic
     check(offset >= log->start && offset < log->end);
     if (s->frozen)
         return err_set(E_FROZEN, "the disk failed, data is read-only: %s", s->frozen_why);
-    if (log->level == LEVEL_MEMORY || l->direct || l->materialising || offset < l->stored_to ||
-        l->direct_from != INT64_MAX)
+    if (log->level == LEVEL_MEMORY || l->direct || l->parts->materialising ||
+        offset < l->stored_to || l->parts->direct_from != INT64_MAX)
         return err_set(E_UNSUPPORTED, "log %llu: only its journalled tail can be cut",
                        (unsigned long long)log->id);
     tail_cut_above(&l->tail, offset);
@@ -225,8 +255,8 @@ enum err log_truncate(struct log *log, int64_t offset, int32_t epoch, struct tic
         log->hw = offset;
     if (s->owner.cut)
         s->owner.cut(s->owner.ctx, log->id, offset);
-    l->cut_offset = offset;
-    l->cut_address = stage_control(s, ENTRY_TRUNCATE, l, offset, (uint64_t)epoch);
+    log_parts(l)->cut_offset = offset;
+    log_parts(l)->cut_address = stage_control(s, ENTRY_TRUNCATE, l, offset, (uint64_t)epoch);
     *out = (struct ticket){.journal = s->journal_lane.staging, .level = LEVEL_FSYNC};
     return OK;
 }
@@ -265,7 +295,7 @@ void log_delete(struct log *log, struct ticket *out)
 uint64_t log_size_bytes(const struct log *log)
 {
     const struct log_state *l = (const struct log_state *)log;
-    return l->stored_bytes + l->tail.bytes;
+    return l->parts->stored_bytes + l->tail.bytes;
 }
 
 int32_t log_last_epoch(const struct log *log)

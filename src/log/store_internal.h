@@ -178,6 +178,33 @@ struct upkeep {
     int64_t planned_to;       /* sealed_to of the newest plan: nothing new, no new plan */
 };
 
+/* What a log has that was ever more than batches in the journal: made when the first of it is there. */
+struct log_parts {
+    int64_t
+        direct_from;   /* INT64_MAX, or where the direct part begins: segments hold what lies in */
+    int64_t direct_to; /* [direct_from, direct_to); INT64_MAX: it is still growing, or none */
+    uint64_t direct_address; /* of the DIRECT entry that began the newest one */
+    int64_t cut_offset;      /* of the newest TRUNCATE, */
+    uint64_t cut_address; /* and where it lies: older entries that reach above the cut are void */
+    int64_t segment;      /* base offset of the segment that materialise appends to; -1 none */
+    uint64_t position;    /* its valid bytes */
+    int64_t segment_max_timestamp; /* the largest in it */
+    int64_t segment_since_ms;      /* wall time at which it was begun */
+    int64_t first_segment;         /* base offset of the oldest; -1 when there are no files */
+    int64_t cleaned_to;            /* compaction has been over everything below */
+    uint64_t stored_bytes;         /* of all segments, roughly: for size reports */
+    uint64_t unmarked;             /* bytes of its direct part that no row covers */
+    struct list *swapping;  /* not NULL: no job may work on its segments; reads that wait for it */
+    uint32_t segment_reads; /* reads whose jobs work on its segments */
+    int64_t recovered_segment,
+        recovered_offset; /* of the row: where direct bytes are known up to */
+    uint64_t recovered_position;
+    int64_t missing_at;   /* replay met a gap in front of this offset; -1 none */
+    int64_t trimmed_to;   /* segments below it were asked to go */
+    int64_t read_late_ns; /* somebody last read what memory has no more; 0: nobody */
+    struct materialise *materialising;
+};
+
 struct log_state {
     struct log log; /* first: a struct log * is a struct log_state * */
     struct store *store;
@@ -185,54 +212,33 @@ struct log_state {
     struct upkeep *upkeep;           /* when the policy may ever want something of it */
     struct tail tail;                /* batches in the journal, or in memory */
     int64_t stored_to;               /* segments hold what lies below (and is kept) */
-    int64_t
-        direct_from;    /* INT64_MAX, or where the direct part begins: segments hold what lies in */
-    int64_t direct_to;  /* [direct_from, direct_to); INT64_MAX: it is still growing, or none */
-    int64_t cut_offset; /* of the newest TRUNCATE, */
-    uint64_t cut_address; /* and where it lies: older entries that reach above the cut are void */
-    uint64_t direct_address; /* of the DIRECT entry that began the newest one */
-    int64_t segment;         /* base offset of the segment that materialise appends to; -1 none */
-    uint64_t position;       /* its valid bytes */
-    int64_t segment_max_timestamp; /* the largest in it */
-    int64_t segment_since_ms;      /* wall time at which it was begun */
-    int64_t read_late_ns;          /* somebody last read what memory has no more; 0: nobody */
-    int64_t first_segment;         /* base offset of the oldest; -1 when there are no files */
-    int64_t cleaned_to;            /* compaction has been over everything below */
-    uint64_t stored_bytes;         /* of all segments, roughly: for size reports */
+    const struct log_parts *parts;   /* those that all share that have none; never NULL */
     VEC(struct epoch_start) epochs;
     VEC(struct piece) pieces; /* in flight, ascending */
     struct direct *direct;
-    uint64_t unmarked;   /* bytes of its direct part that no row covers */
-    struct list marking; /* store->unmarked_logs, when there are any */
     uint64_t dirty_from; /* journal address of the oldest change that no row covers; 0: clean */
     uint64_t redo;       /* replay ignores this log's entries below this journal address */
     struct list dirty;   /* store->dirty, by dirty_from */
+    struct list marking; /* store->unmarked_logs: a row is wanted soon */
     struct list tailed;  /* store->tailed, when the tail is not empty */
     uint64_t touched;    /* commit number that lists it already */
     uint64_t touched_round;
-    uint32_t pins;          /* commits, reads and jobs that refer to it */
-    uint32_t segment_reads; /* reads whose jobs work on its segments */
-    struct list *swapping;  /* not NULL: no such job may start; reads that wait for it */
-    int64_t recovered_segment,
-        recovered_offset; /* of the row: where direct bytes are known up to */
-    uint64_t recovered_position;
-    int64_t missing_at;                /* replay met a gap in front of this offset; -1 none */
-    int64_t trimmed_to;                /* segments below it were asked to go */
-    int64_t row_start, captured_start; /* of the newest durable row, and of the one being written */
-    int64_t row_sealed_to;             /* log_sealed_to() as the newest durable row has it, */
-    int64_t captured_sealed_to;        /* and as the row has it that is being written */
-    struct materialise *materialising;
-    bool row_has_part;      /* the newest durable row, or the journal, may speak of a direct part */
-    bool captured_has_part; /* so does the row that is being written */
+    uint32_t pins;         /* commits, reads and jobs that refer to it */
+    int64_t row_start;     /* of the newest durable row */
+    int64_t row_sealed_to; /* log_sealed_to() as it has it */
+    bool row_has_part;     /* the newest durable row, or the journal, may speak of a direct part */
     bool wants_direct;
     bool stays_in_journal; /* asked by the owner */
     bool deleted, has_row, trimming, unlinked, unsynced;
-    uint64_t rate_bytes; /* appended in the current second */
-    uint32_t rate_commits;
+    uint32_t rate_commits; /* in the current second */
+    uint64_t rate_bytes;   /* appended in it */
     uint64_t rate_commit;
     int64_t rate_since_ns;
 };
 
+/* Its own, to be changed. */
+struct log_parts *log_parts(struct log_state *l);
+bool log_has_parts(const struct log_state *l);
 /* Nothing is appended any more to segments that begin below it. */
 int64_t log_sealed_to(const struct log_state *l);
 /* The size at which its segments roll. */

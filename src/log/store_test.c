@@ -359,7 +359,7 @@ TEST(damage_to_direct_bytes_that_no_row_covers_is_told_of)
             test_store_settle(&t);
         }
         expect_not_null(log_state(log)->direct);
-        int64_t from = log_state(log)->direct_from;
+        int64_t from = log_state(log)->parts->direct_from;
         char path[64];
         segment_path(7, from, "log", path);
         test_store_kill(&t);
@@ -491,7 +491,8 @@ TEST(direct_bytes_that_no_row_covers_are_limited)
     struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
     expect_ok(log_append(log, test_batch_sized(0, 25000), &ticket));
     test_store_settle(&t);
-    log_state(log)->unmarked += 200 * 1024; /* much was written while rows are on their way */
+    log_parts(log_state(log))->unmarked +=
+        200 * 1024; /* much was written while rows are on their way */
     t.store->unmarked_bytes += 200 * 1024;
     t.store->recycle.phase = RECYCLE_WRITE;
     expect_ok(log_append(log, test_batch_sized(1, 25000), &ticket));

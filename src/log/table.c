@@ -74,22 +74,22 @@ void row_encode(struct log_state *l, uint8_t flags, struct text *out)
     put_i64(out, l->log.start);
     put_i64(out, d ? d->synced_offset : l->log.end);
     put_i64(out, l->stored_to);
-    put_i64(out, l->segment);
-    text_put_u64(out, l->position);
-    put_i64(out, l->first_segment);
-    text_put_u64(out, l->stored_bytes);
-    put_i64(out, l->direct_from);
+    put_i64(out, l->parts->segment);
+    text_put_u64(out, l->parts->position);
+    put_i64(out, l->parts->first_segment);
+    text_put_u64(out, l->parts->stored_bytes);
+    put_i64(out, l->parts->direct_from);
     put_i64(out, d ? d->synced_segment : -1);
     text_put_u64(out, d ? d->synced_position : 0);
     put_i64(out, d ? d->synced_offset : 0);
-    put_i64(out, l->direct_to);
+    put_i64(out, l->parts->direct_to);
     text_put_u64(out, redo_of(l));
-    text_put_u64(out, l->direct_address);
-    put_i64(out, l->cut_offset);
-    text_put_u64(out, l->cut_address);
-    put_i64(out, l->cleaned_to);
-    put_i64(out, l->segment_max_timestamp);
-    put_i64(out, l->segment_since_ms);
+    text_put_u64(out, l->parts->direct_address);
+    put_i64(out, l->parts->cut_offset);
+    text_put_u64(out, l->parts->cut_address);
+    put_i64(out, l->parts->cleaned_to);
+    put_i64(out, l->parts->segment_max_timestamp);
+    put_i64(out, l->parts->segment_since_ms);
     text_put_u32(out, (uint32_t)l->epochs.count);
     for (size_t i = 0; i < l->epochs.count; i++) {
         text_put_u32(out, (uint32_t)l->epochs.items[i].epoch);
@@ -365,6 +365,41 @@ enum err table_append(struct store *s, struct text *rows)
     return err_wrap(err, "write rows of the log table");
 }
 
+/* Do the fields say more than that there is nothing? */
+static bool row_has_parts(const uint8_t *p)
+{
+    bool has_segments = get_i64(p + 40) >= 0 || get_i64(p + 56) >= 0 || get_u64(p + 64) > 0;
+    bool has_direct = get_i64(p + 72) != INT64_MAX || get_u64(p + 120) > 0;
+    bool was_cut = get_u64(p + 136) > 0;
+    return has_segments || has_direct || was_cut || (p[4] > 1 && get_i64(p + 144) > 0);
+}
+
+static void row_apply_parts(struct log_state *l, const uint8_t *p)
+{
+    struct log_parts *parts = log_parts(l);
+    parts->segment = get_i64(p + 40);
+    parts->position = get_u64(p + 48);
+    parts->first_segment = get_i64(p + 56);
+    parts->stored_bytes = get_u64(p + 64);
+    parts->direct_from = get_i64(p + 72);
+    parts->recovered_segment = get_i64(p + 80);
+    parts->recovered_position = get_u64(p + 88);
+    parts->recovered_offset = get_i64(p + 96);
+    parts->direct_to = get_i64(p + 104);
+    parts->direct_address = get_u64(p + 120);
+    parts->cut_offset = get_i64(p + 128);
+    parts->cut_address = get_u64(p + 136);
+    if (LOG_MUTANT == MUTANT_IGNORE_REDO)
+        parts->direct_address = parts->cut_address = 0;
+    if (p[4] > 1) {
+        parts->cleaned_to = get_i64(p + 144);
+        parts->segment_max_timestamp = get_i64(p + 152);
+        parts->segment_since_ms = get_i64(p + 160);
+    } else {
+        parts->segment = -1; /* its largest timestamp is unknown */
+    }
+}
+
 static void row_apply(struct store *s, const uint8_t *p)
 {
     struct log_state *l = log_state(store_log(s, get_u64(p + 8), p[5]));
@@ -373,33 +408,15 @@ static void row_apply(struct store *s, const uint8_t *p)
     l->log.start = get_i64(p + 16);
     l->log.end = get_i64(p + 24);
     l->stored_to = get_i64(p + 32);
-    l->segment = get_i64(p + 40);
-    l->position = get_u64(p + 48);
-    l->first_segment = get_i64(p + 56);
-    l->stored_bytes = get_u64(p + 64);
-    l->direct_from = get_i64(p + 72);
-    l->row_has_part = l->direct_from != INT64_MAX;
-    l->recovered_segment = get_i64(p + 80);
-    l->recovered_position = get_u64(p + 88);
-    l->recovered_offset = get_i64(p + 96);
-    l->direct_to = get_i64(p + 104);
-    l->redo = get_u64(p + 112);
-    l->direct_address = get_u64(p + 120);
-    l->cut_offset = get_i64(p + 128);
-    l->cut_address = get_u64(p + 136);
-    if (LOG_MUTANT == MUTANT_IGNORE_REDO)
-        l->redo = l->direct_address = l->cut_address = 0;
-    if (p[4] > 1) {
-        l->cleaned_to = get_i64(p + 144);
-        l->segment_max_timestamp = get_i64(p + 152);
-        l->segment_since_ms = get_i64(p + 160);
-    } else {
-        l->segment = -1; /* its largest timestamp is unknown */
-    }
-    l->row_sealed_to = l->segment >= 0 ? l->segment : l->stored_to;
-    if (l->segment < 0 && l->row_has_part && l->stored_to == l->direct_from &&
-        l->direct_to == INT64_MAX)
-        l->row_sealed_to = l->recovered_segment;
+    l->redo = LOG_MUTANT == MUTANT_IGNORE_REDO ? 0 : get_u64(p + 112);
+    if (log_has_parts(l) || row_has_parts(p))
+        row_apply_parts(l, p);
+    const struct log_parts *parts = l->parts;
+    l->row_has_part = parts->direct_from != INT64_MAX;
+    l->row_sealed_to = parts->segment >= 0 ? parts->segment : l->stored_to;
+    if (parts->segment < 0 && l->row_has_part && l->stored_to == parts->direct_from &&
+        parts->direct_to == INT64_MAX)
+        l->row_sealed_to = parts->recovered_segment;
     uint32_t epochs = get_u32(p + epochs_at(p));
     const uint8_t *at = p + epochs_at(p) + 4;
     for (uint32_t i = 0; i < epochs; i++, at += 12)
