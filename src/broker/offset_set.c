@@ -4,6 +4,8 @@
 
 #include "base/check.h"
 
+enum { SHORT = 32 }; /* so many offsets are asked for one by one before anything cleverer is done */
+
 static uint32_t high_of(int64_t offset)
 {
     return (uint32_t)((uint64_t)offset >> 32);
@@ -154,11 +156,16 @@ static bool has_range(const roaring_bitmap_t *low, uint64_t from, uint64_t to)
 }
 
 /* The end of the run of members that starts at `from`, within one part; 2^32 when it reaches the
- * part's end. Doubles its stride, then halves it: runs may hold millions. */
+ * part's end. Runs may hold millions, so that the stride doubles and is halved then; most are short, and
+ * to count the members of a range costs as much as to ask for hundreds of them. */
 static uint64_t run_end(const roaring_bitmap_t *low, uint64_t from)
 {
     const uint64_t limit = (uint64_t)1 << 32;
-    uint64_t in = from, stride = 1; /* [from, in) are members */
+    uint64_t in = from, stride = SHORT; /* [from, in) are members */
+    while (in < limit && in - from < SHORT && roaring_bitmap_contains(low, (uint32_t)in))
+        in++;
+    if (in - from < SHORT)
+        return in;
     while (in < limit && roaring_bitmap_contains(low, (uint32_t)in)) {
         uint64_t to = in + stride < limit ? in + stride : limit;
         if (!has_range(low, in, to))
@@ -186,27 +193,43 @@ int64_t offset_set_next_absent(const struct offset_set *s, int64_t from)
     }
 }
 
-bool offset_set_next_range(const struct offset_set *s, int64_t from, int64_t to,
-                           struct offset_range *out)
+/* The lowest member in [from, to), or -1. An iterator may look through much of a container before it gives
+ * its first member, so a few offsets are asked for one by one. */
+static int64_t next_below(const struct offset_set *s, int64_t from, int64_t to)
 {
-    if (from >= to)
-        return false;
+    if (to - from <= SHORT) {
+        while (from < to && !offset_set_has(s, from))
+            from++;
+        return from < to ? from : -1;
+    }
     for (size_t i = find_part(s, high_of(from)); i < s->parts.count; i++) {
         const struct offset_part *part = &s->parts.items[i];
         roaring_uint32_iterator_t at;
         roaring_init_iterator(part->low, &at);
         if (part->high == high_of(from))
             roaring_move_uint32_iterator_equalorlarger(&at, low_of(from));
-        if (!at.has_value)
-            continue;
-        int64_t first = offset_of(part->high, at.current_value);
-        if (first >= to)
-            return false;
-        int64_t end = offset_set_next_absent(s, first);
-        *out = (struct offset_range){first, end < to ? end : to};
-        return true;
+        if (at.has_value) {
+            int64_t found = offset_of(part->high, at.current_value);
+            return found < to ? found : -1;
+        }
     }
-    return false;
+    return -1;
+}
+
+int64_t offset_set_next(const struct offset_set *s, int64_t from)
+{
+    return next_below(s, from, INT64_MAX);
+}
+
+bool offset_set_next_range(const struct offset_set *s, int64_t from, int64_t to,
+                           struct offset_range *out)
+{
+    int64_t first = next_below(s, from, to);
+    if (first < 0)
+        return false;
+    int64_t end = offset_set_next_absent(s, first);
+    *out = (struct offset_range){first, end < to ? end : to};
+    return true;
 }
 
 void offset_set_put(const struct offset_set *s, struct text *out)

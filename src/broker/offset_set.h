@@ -44,6 +44,8 @@ void offset_set_remove_range(struct offset_set *s, int64_t from, int64_t to);
 uint64_t offset_set_count(const struct offset_set *s);
 uint64_t offset_set_count_range(const struct offset_set *s, int64_t from, int64_t to);
 int64_t offset_set_first(const struct offset_set *s); /* the set is not empty */
+/* The lowest member >= `from`, or -1. */
+int64_t offset_set_next(const struct offset_set *s, int64_t from);
 /* The lowest offset >= `from` that is not in the set. */
 int64_t offset_set_next_absent(const struct offset_set *s, int64_t from);
 /* The first run of members in [from, to); false when there is none. */

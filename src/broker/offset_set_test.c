@@ -90,6 +90,14 @@ static void check_point(struct model *m, struct random *random)
     uint64_t count = 0;
     for (int k = i; k < j; k++)
         count += m->bits[k];
+    int next = i;
+    while (next < MODEL && !m->bits[next])
+        next++;
+    expect_int(offset_set_next(&m->set, m->base + i), next < MODEL ? m->base + next : -1);
+    struct offset_range r;
+    expect_int(offset_set_next_range(&m->set, m->base + i, m->base + j, &r), next < j);
+    if (next < j)
+        expect_int(r.from, m->base + next);
     expect_int(offset_set_has(&m->set, m->base + i), m->bits[i]);
     expect_int(offset_set_count_range(&m->set, m->base + i, m->base + j), count);
 }

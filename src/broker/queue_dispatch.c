@@ -255,7 +255,7 @@ static void rest(struct queue *queue)
     if (!in->feed)
         return;
     feed_rest(in->feed);
-    if (feed_is_idle(in->feed) && subscription_head(queue->subscription) < 0) {
+    if (feed_is_idle(in->feed) && queue_ready_count(queue) == 0) {
         feed_free(in->feed);
         in->feed = NULL;
     }
@@ -275,7 +275,7 @@ static void dispatch(struct queue *queue)
     enum err err = OK;
     queue_ref(queue);
     while (!queue->deleted && in->deliveries_left > 0 && in->delivery_bytes_left > 0) {
-        if (subscription_head(queue->subscription) < 0)
+        if (queue_ready_count(queue) == 0)
             break;
         struct consumer *c = next_consumer(queue);
         if (!c)
@@ -293,7 +293,7 @@ static void dispatch(struct queue *queue)
     if (!queue->deleted) {
         queue_trim(queue);
         rest(queue);
-        if (!err && subscription_head(queue->subscription) >= 0)
+        if (!err && queue_ready_count(queue) > 0)
             queue_wake(queue); /* the slice is over: the next turn goes on */
     }
     queue_unref(queue);

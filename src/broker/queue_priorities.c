@@ -26,7 +26,12 @@ void queue_priorities_free(struct queue_priorities *p)
 
 void queue_priorities_add(struct queue_priorities *p, int64_t offset, uint8_t priority)
 {
-    offset_set_add(&p->members[priority < p->max ? priority : p->max], offset);
+    uint8_t i = priority < p->max ? priority : p->max;
+    if (offset < p->swept)
+        return; /* what is learned slowly may be done by then */
+    offset_set_add(&p->members[i], offset);
+    if (p->from[i] > offset)
+        p->from[i] = offset;
 }
 
 void queue_priorities_returned(struct queue_priorities *p, int64_t offset)
@@ -39,39 +44,42 @@ void queue_priorities_returned(struct queue_priorities *p, int64_t offset)
     }
 }
 
-/* The first member of one priority that is ready, or -1. Those passed over are taken or done. */
+/* The first member of one priority that is ready, or -1. Those passed over are taken or done, and not
+ * looked at again: until the floor comes by there may be millions. */
 static int64_t first_ready(struct queue_priorities *p, int i, const struct subscription *s)
 {
-    struct offset_range run;
-    int64_t from = p->from[i] > s->floor ? p->from[i] : s->floor;
-    while (offset_set_next_range(&p->members[i], from, s->visible, &run)) {
-        for (from = run.from; from < run.to; from++) {
-            if (subscription_is_ready(s, from)) {
-                p->from[i] = from;
-                return from;
-            }
+    int64_t at = p->from[i] > s->floor ? p->from[i] : s->floor;
+    while (at < s->visible) {
+        at = offset_set_next(&p->members[i], at);
+        if (at < 0 || at >= s->visible)
+            break;
+        if (subscription_is_ready(s, at)) {
+            p->from[i] = at;
+            return at;
         }
+        at++;
     }
-    p->from[i] = from;
+    p->from[i] = s->visible;
     return -1;
 }
 
 /* Forget what lies below the floor: all of it is done. */
-static void sweep(struct queue_priorities *p, int i, int64_t floor)
+static void sweep(struct queue_priorities *p, int64_t floor)
 {
     enum { SWEEP_OFFSETS = 4096 };
-    if (offset_set_is_empty(&p->members[i]))
+    if (floor - p->swept < SWEEP_OFFSETS)
         return;
-    if (floor - offset_set_first(&p->members[i]) >= SWEEP_OFFSETS)
-        offset_set_remove_range(&p->members[i], 0, floor);
+    for (int i = 0; i <= p->max; i++)
+        offset_set_remove_range(&p->members[i], p->swept, floor);
+    p->swept = floor;
 }
 
 int64_t queue_priorities_head(struct queue_priorities *p, const struct subscription *s)
 {
+    sweep(p, s->floor);
     for (int i = p->max; i >= 0; i--) {
         if (offset_set_is_empty(&p->members[i]))
             continue;
-        sweep(p, i, s->floor);
         int64_t offset = first_ready(p, i, s);
         if (offset >= 0)
             return offset;

@@ -18,6 +18,7 @@ struct queue_priorities {
     uint8_t max;                /* higher ones count as this */
     struct offset_set *members; /* [max + 1]; those that are done leave when the head goes past */
     int64_t *from;              /* [max + 1]: no member below is ready */
+    int64_t swept;              /* no member lies below */
 };
 
 struct queue_priorities *queue_priorities_new(uint8_t max);

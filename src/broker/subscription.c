@@ -192,9 +192,9 @@ static void pass_over(struct subscription *s, int64_t offset)
         int64_t end = any ? done.from : offset;
         offset_set_add_range(&sets->returned, at, end);
         sets->returned_count += (uint64_t)(end - at);
+        sets->done_ahead -= any ? (uint64_t)(done.to - done.from) : 0;
         at = any ? done.to : offset;
     }
-    sets->done_ahead -= offset_set_count_range(&sets->done, s->next, offset);
     s->next = offset;
 }
 
