@@ -329,6 +329,37 @@ static void timer_fired(struct timer *timer, int64_t now_ns)
     }
 }
 
+/* ---- deliveries that nobody acknowledges ---- */
+
+/* Nobody is woken when a socket takes something, so a turn is made to see it: soon, and for a reader
+ * that is slow from time to time. */
+#define SEE_SENT_NS INT64_C(5000000)
+#define SEE_SLOW_NS INT64_C(250000000)
+
+void connection_note_sent(struct connection *c, const struct delivery *d)
+{
+    /* What is written to a link that closes never leaves. */
+    on_way_add(&c->on_way, d, c->link->closing ? UINT64_MAX : c->link->bytes_written);
+    if (!timer_is_running(&c->on_way_timer))
+        timer_start(&c->core->timers, &c->on_way_timer, c->core->now_ns + SEE_SENT_NS);
+}
+
+static void connection_sent(void *session)
+{
+    struct connection *c = session;
+
+    if (!on_way_is_empty(&c->on_way))
+        on_way_settle(&c->on_way, c->link->bytes_out);
+}
+
+static void look_what_was_sent(struct timer *timer, int64_t now_ns)
+{
+    struct connection *c = container_of(timer, struct connection, on_way_timer);
+
+    if (!on_way_is_empty(&c->on_way)) /* the turn's reports have been seen */
+        timer_start(&c->core->timers, timer, now_ns + SEE_SLOW_NS);
+}
+
 /* ---- the link's calls ---- */
 
 static void closed_by_management(struct session *session, const char *reason)
@@ -357,6 +388,7 @@ static void *connection_open(void *core, struct link *link)
     c->opened_ns = c->core->now_ns;
     c->frame_max = AMQP_FRAME_MAX_BYTES;
     c->timer.fire = timer_fired;
+    c->on_way_timer.fire = look_what_was_sent;
     holding_init(c);
     c->session = (struct session){.link = link,
                                   .protocol = amqp_protocol.name,
@@ -385,6 +417,8 @@ static void connection_gone(void *session)
 
     door_leave(c);
     tear_down(c);
+    on_way_return(&c->on_way);
+    timer_stop(&c->core->timers, &c->on_way_timer);
     holding_stop(c);
     while ((ch = idmap_next(&c->channels, &position)) != NULL)
         channel_free(ch);
@@ -411,6 +445,7 @@ const struct core_half amqp_core_half = {
     .input = connection_input,
     .broken = connection_broken,
     .gone = connection_gone,
+    .sent = connection_sent,
     .drained = connection_drained,
 };
 

@@ -16,6 +16,7 @@
 #define AMQP_CONNECTION_H
 
 #include "amqp/command.h"
+#include "amqp/on_way.h"
 #include "amqp/reply.h"
 #include "broker/access.h"
 #include "broker/core.h"
@@ -57,6 +58,8 @@ struct connection {
     int64_t held_bytes;             /* of all that is parked */
     bool is_blocked;                /* by an alarm, and told so if the client takes it */
     bool is_paused;                 /* it keeps so much that it is not read */
+    struct on_way on_way;           /* deliveries that nobody acknowledges */
+    struct timer on_way_timer;      /* a turn is due to see what has left */
     struct timer timer;
     int64_t opened_ns;
 };
@@ -67,6 +70,8 @@ extern const struct core_half amqp_core_half;
  * is whose fault it is, or 0. Does nothing when it is ending already. */
 void connection_fail(struct connection *, enum reply_code, uint32_t method_id, const char *format,
                      ...) __attribute__((format(printf, 4, 5)));
+/* A delivery that needs no acknowledgement has been written. */
+void connection_note_sent(struct connection *, const struct delivery *);
 /* The method does not belong here now. */
 void connection_fail_misplaced(struct connection *, const struct command *);
 /* From connection.open on: nothing to do when the client wants none. */

@@ -39,7 +39,7 @@ static uint32_t consumer_credit(struct consumer *base)
     struct channel *ch = consumer->channel;
     uint32_t credit = CREDIT_MAX;
 
-    if (link_pending_bytes(ch->conn->link) >= PENDING_MAX_BYTES)
+    if (link_pending_bytes(ch->conn->link) >= PENDING_MAX_BYTES || ch->conn->link->closing)
         credit = 0;
     else if (!base->no_ack)
         credit = least(CREDIT_MAX, least(room_in(consumer->window, consumer->in_window),
@@ -62,6 +62,8 @@ static void consumer_deliver(struct consumer *base, const struct delivery *d)
     list_remove(&consumer->node);
     list_push_back(&ch->consumers_by_turn, &consumer->node);
     send_deliver(ch->conn, ch->id, consumer->tag, tag, d);
+    if (base->no_ack)
+        connection_note_sent(ch->conn, d);
     if (channel_is_traced(ch))
         tracing_delivered(ch, d);
 }

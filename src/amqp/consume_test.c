@@ -369,6 +369,83 @@ TEST(a_slow_reader_is_given_no_more_than_it_can_hold)
     broker_close(&b);
 }
 
+static struct queue *queue_q(void)
+{
+    return queue_find(vhost_find(b.core, BYTES_LITERAL("/")), BYTES_LITERAL("q"));
+}
+
+TEST(an_auto_ack_delivery_is_done_when_the_socket_took_it_and_comes_back_when_it_never_did)
+{
+    struct peer *p = connected();
+    say(p, "1 basic.consume queue=q consumer_tag=c no_ack nowait");
+    publish(p, 1, 20);
+    heard(p);
+    turn(&b);
+    expect_int(queue_unacked_count(queue_q()), 0);
+    sim_link_block(p->link, true);
+    publish(p, 21, 40);
+    turn(&b);
+    turn(&b);
+    expect_int(queue_ready_count(queue_q()), 0);
+    expect_int(queue_unacked_count(queue_q()), 20);
+    sim_link_block(p->link, false);
+    turn(&b);
+    turn(&b);
+    expect_int(queue_unacked_count(queue_q()), 0);
+    sim_link_block(p->link, true);
+    publish(p, 41, 42);
+    turn(&b);
+    turn(&b);
+    sim_link_break(p->link);
+    p = peer_connect(&b);
+    expect_int(queue_unacked_count(queue_q()), 0);
+    say(p, "1 basic.consume queue=q consumer_tag=d no_ack nowait");
+    expect_short(p, "d.1:41! d.2:42! ");
+    broker_close(&b);
+}
+
+TEST(what_get_gave_to_a_socket_that_never_took_it_comes_back)
+{
+    struct peer *p = connected();
+    publish(p, 1, 2);
+    turn(&b);
+    sim_link_block(p->link, true);
+    say(p, "1 basic.get queue=q no_ack");
+    turn(&b);
+    turn(&b);
+    expect_int(queue_ready_count(queue_q()), 1);
+    expect_int(queue_unacked_count(queue_q()), 1);
+    sim_link_break(p->link);
+    expect_int(queue_ready_count(queue_q()), 2);
+    p = peer_connect(&b);
+    say(p, "1 basic.get queue=q no_ack");
+    expect_short(p, "get.1:1! ");
+    turn(&b);
+    expect_int(queue_unacked_count(queue_q()), 0);
+    broker_close(&b);
+}
+
+TEST(what_is_on_its_way_outlives_the_consumer_the_channel_and_the_queue)
+{
+    struct peer *p = connected();
+    publish(p, 1, 3);
+    sim_link_block(p->link, true);
+    say(p, "1 basic.consume queue=q consumer_tag=c no_ack nowait");
+    turn(&b);
+    turn(&b);
+    say(p, "1 basic.cancel consumer_tag=c nowait");
+    say(p, "1 channel.close");
+    turn(&b);
+    expect_int(queue_unacked_count(queue_q()), 3);
+    struct peer *other = peer_connect(&b);
+    say(other, "1 queue.delete queue=q nowait");
+    turn(&b);
+    sim_link_block(p->link, false);
+    expect_not_null(strstr(heard(p), "channel.close_ok"));
+    turn(&b);
+    broker_close(&b);
+}
+
 TEST(settled_messages_do_not_come_back_after_a_crash_and_unsettled_ones_do)
 {
     struct peer *p = connected();

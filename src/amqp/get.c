@@ -14,6 +14,8 @@ static void send_got(struct channel *ch, const struct delivery *d, bool no_ack)
         deliveries_keep(ch, tag, d, NULL);
     channel_count_delivery(ch, d, no_ack ? COUNTER_get_no_ack : COUNTER_get);
     send_get_ok(ch->conn, ch->id, tag, left > UINT32_MAX ? UINT32_MAX : (uint32_t)left, d);
+    if (no_ack)
+        connection_note_sent(ch->conn, d);
     if (channel_is_traced(ch))
         tracing_delivered(ch, d);
 }

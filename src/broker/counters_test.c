@@ -88,6 +88,7 @@ TEST(a_queue_counts_what_comes_and_goes)
     expect_ok(queue_get(q, false, &again, &d));
     queue_return(q, d.offset, d.number);
     expect_ok(queue_get(q, true, &again, &d));
+    queue_finish(q, d.offset, d.number);
     expect_true(d.redelivered);
     expect_int(counted(q, COUNTER_get), 1);
     expect_int(counted(q, COUNTER_get_no_ack), 1);

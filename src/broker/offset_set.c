@@ -104,6 +104,22 @@ void offset_set_add_range(struct offset_set *s, int64_t from, int64_t to)
     }
 }
 
+void offset_set_add_steps(struct offset_set *s, int64_t first, int64_t stride, uint32_t count)
+{
+    uint32_t lows[256];
+    check(first >= 0);
+    check(stride >= 1);
+    while (count > 0) {
+        size_t n = 0;
+        uint32_t high = high_of(first);
+        for (; n < count && n < sizeof lows / sizeof *lows && high_of(first) == high;
+             first += stride)
+            lows[n++] = low_of(first);
+        roaring_bitmap_add_many(make_part(s, high), n, lows);
+        count -= (uint32_t)n;
+    }
+}
+
 void offset_set_remove_range(struct offset_set *s, int64_t from, int64_t to)
 {
     if (from >= to)

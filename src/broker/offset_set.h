@@ -39,6 +39,8 @@ bool offset_set_remove(struct offset_set *s, int64_t offset);
 bool offset_set_has(const struct offset_set *s, int64_t offset);
 /* [from, to); nothing when from >= to. */
 void offset_set_add_range(struct offset_set *s, int64_t from, int64_t to);
+/* first, first + stride, ...: `count` of them; stride >= 1. */
+void offset_set_add_steps(struct offset_set *s, int64_t first, int64_t stride, uint32_t count);
 void offset_set_remove_range(struct offset_set *s, int64_t from, int64_t to);
 
 uint64_t offset_set_count(const struct offset_set *s);

@@ -63,7 +63,8 @@ static void change(struct model *m, struct random *random)
     int to = from + (int)random_below(random, random_below(random, 4) ? 20 : MODEL);
     to = to < MODEL ? to : MODEL;
     bool on = random_below(random, 2);
-    switch (random_below(random, 3)) {
+    int stride = 1 + (int)random_below(random, 5);
+    switch (random_below(random, 4)) {
     case 0:
         expect_int(offset_set_add(&m->set, m->base + from), !m->bits[from]);
         on = true;
@@ -72,6 +73,11 @@ static void change(struct model *m, struct random *random)
         expect_int(offset_set_remove(&m->set, m->base + from), m->bits[from]);
         on = false;
         break;
+    case 2:
+        offset_set_add_steps(&m->set, m->base + from, stride, (uint32_t)((to - from) / stride));
+        for (int i = 0; i < (to - from) / stride; i++)
+            m->bits[from + i * stride] = true;
+        return;
     default:
         if (on)
             offset_set_add_range(&m->set, m->base + from, m->base + to);

@@ -72,6 +72,7 @@ TEST(an_empty_body_is_not_null)
     expect_ok(publish_to(&t, &q, 1, BYTES_NULL, NULL));
     test_core_settle(&t);
     expect_ok(queue_get(q, true, &again.wait, &d));
+    queue_finish(q, d.offset, d.number);
     expect_int(d.message.body.size, 0);
     expect_not_null(d.message.body.data);
     test_core_end(&t);

@@ -389,6 +389,18 @@ void queue_finish(struct queue *queue, int64_t offset, uint32_t number)
     (void)settle(queue, offset, number);
 }
 
+void queue_finish_all(struct queue *queue, int64_t first, int64_t stride, uint32_t count,
+                      uint32_t number)
+{
+    bool is_plain = !queue->deleted && !queue_counts_bytes(queue->internal->rules);
+    if (is_plain && subscription_settle_all(queue->subscription, first, stride, count, number)) {
+        queue_changed(queue);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        queue_finish(queue, first + stride * i, number);
+}
+
 /* Done with a delivery that failed. */
 static void end_failed(struct queue *queue, int64_t offset, uint32_t number, enum death reason)
 {

@@ -101,8 +101,8 @@ struct consumer {
     bool exclusive;
     /* How many more deliveries it can take now; 0 parks it until queue_consumer_ready(). */
     uint32_t (*credit)(struct consumer *);
-    /* Takes one. With no_ack the engine settles it when the call returns. May cancel any consumer,
-     * this one too. */
+    /* Takes one. With no_ack nobody will settle it: queue_finish() or queue_finish_all() when it has
+     * left, in this call or later. May cancel any consumer, this one too. */
     void (*deliver)(struct consumer *, const struct delivery *);
     /* The queue is gone; the consumer is detached already. Called from within queue_delete(). */
     void (*cancelled)(struct consumer *);
@@ -129,13 +129,18 @@ bool queue_is_quorum(const struct queue *); /* declared as one: RabbitMQ's diffe
 
 /* Take the head, if any is ready and in memory. OK with *out valid until the end of the turn (the
  * message's bytes), E_NOT_FOUND when empty, E_COLD: being read, `again` is called when to retry.
- * The caller waits for queue_barrier() first. */
+ * The caller waits for queue_barrier() first. `no_ack` as of consumers. */
 must_use enum err queue_get(struct queue *, bool no_ack, struct wait *again, struct delivery *out);
 /* `again` is called when what queue_get() has found cold, without an `again` of its own, is read. */
 void queue_wait_readable(struct queue *queue, struct wait *again);
 
 /* Done with it (ack). */
 void queue_settle(struct queue *, int64_t offset, uint32_t number);
+/* Done with it, without a client's word. */
+void queue_finish(struct queue *, int64_t offset, uint32_t number);
+/* The same of `count` deliveries of this number: `first`, `first` + `stride`, ... */
+void queue_finish_all(struct queue *, int64_t first, int64_t stride, uint32_t count,
+                      uint32_t number);
 /* Done with it (reject without requeue): to the dead letter exchange if the queue has one. */
 void queue_reject(struct queue *, int64_t offset, uint32_t number);
 /* Back to its place, redelivered; rejected once it has come back too often. */

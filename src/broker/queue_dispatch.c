@@ -240,11 +240,7 @@ static void hand_over(struct queue *queue, struct consumer *c, struct delivery *
     count_delivery(queue, d, no_ack ? COUNTER_deliver_no_ack : COUNTER_deliver,
                    no_ack ? METRIC_messages_delivered_no_ack : METRIC_messages_delivered);
     c->deliver(c, d); /* may cancel consumers and delete the queue */
-    if (queue->deleted)
-        return;
-    if (no_ack)
-        queue_finish(queue, d->offset, d->number);
-    else
+    if (!queue->deleted)
         queue_marked(queue);
 }
 
@@ -489,10 +485,7 @@ enum err queue_get(struct queue *queue, bool no_ack, struct wait *again, struct 
                    no_ack ? METRIC_messages_got_no_ack : METRIC_messages_got);
     if (out->chunk)
         core_pin(in->core, out->chunk);
-    if (no_ack)
-        queue_finish(queue, out->offset, out->number);
-    else
-        queue_marked(queue);
+    queue_marked(queue);
     rest(queue);
     return OK;
 }

@@ -64,8 +64,6 @@ uint64_t queue_new_log_id(struct core *core, bool is_kept);
 /* Begin to use its log. */
 void queue_attach(struct queue *queue);
 void queue_let_go(struct queue *queue); /* of the store, before it closes */
-/* Done with it, without a client's word. */
-void queue_finish(struct queue *queue, int64_t offset, uint32_t number);
 struct queue *queue_restore(struct vhost *vhost, const struct queue_spec *spec, uint64_t log_id,
                             bool is_timed);
 void queues_attach(struct core *core);

@@ -241,8 +241,10 @@ TEST(get_takes_the_head_of_what_is_committed)
     expect_false(d.redelivered);
     queue_return(q, d.offset, d.number);
     expect_ok(queue_get(q, true, &again.wait, &d));
+    queue_finish(q, d.offset, d.number);
     expect_true(d.redelivered);
     expect_ok(queue_get(q, true, &again.wait, &d));
+    queue_finish(q, d.offset, d.number);
     expect_bytes(d.message.body, B("1"));
     expect_int(queue_ready_count(q), 1);
     expect_int(queue_unacked_count(q), 0);
@@ -719,6 +721,7 @@ TEST(get_of_a_message_in_a_file_says_when_to_try_again)
         }
         expect_ok(err);
         expect_int(number_of(d.message.body), i);
+        queue_finish(q, d.offset, d.number);
     }
     expect_err(queue_get(q, true, &again.wait, &d), E_NOT_FOUND);
     test_core_end(&t);

@@ -160,14 +160,19 @@ static void cut(void *ctx, uint64_t log_id, int64_t end)
         producers_cut(p, end);
 }
 
+static bool touches(const offset_ranges *ranges, int64_t from, int64_t to)
+{
+    for (size_t i = 0; i < ranges->count; i++)
+        if (ranges->items[i].from < to && ranges->items[i].to > from)
+            return true;
+    return false;
+}
+
 /* A settle that no control batch holds yet may be taken back by a crash: its record stays. */
 static bool has_unlogged_settle(const struct subscription *s, int64_t from, int64_t to)
 {
-    for (size_t i = 0; i < s->sets->settled_changes.count; i++)
-        if (s->sets->settled_changes.items[i].from < to &&
-            s->sets->settled_changes.items[i].to > from)
-            return true;
-    return false;
+    return touches(&s->sets->settled_changes, from, to) ||
+           touches(&s->sets->settled_spans, from, to);
 }
 
 static void live(void *ctx, struct log *log, int64_t from, int64_t to, offset_ranges *out)

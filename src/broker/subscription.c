@@ -33,6 +33,7 @@ static void free_sets(struct subscription_sets *sets)
     offset_set_reset(&sets->returned);
     return_counts_reset(&sets->returns);
     vec_reset(&sets->settled_changes);
+    vec_reset(&sets->settled_spans);
     vec_reset(&sets->returned_changes);
     free(sets);
 }
@@ -253,6 +254,36 @@ bool subscription_settle(struct subscription *s, int64_t offset, uint32_t number
         offset_set_add(&subscription_sets(s)->done, offset);
     s->taken--;
     gather_settled(s, offset, offset + 1);
+    raise_floor(s);
+    return true;
+}
+
+/* Worth it for some, and where nothing has come back. */
+bool subscription_settle_all(struct subscription *s, int64_t first, int64_t stride, uint32_t count,
+                             uint32_t number)
+{
+    enum { WORTH_COUNT = 16 };
+    struct return_run came_back;
+    if (count < WORTH_COUNT || stride < 1 || number != 1)
+        return false;
+    int64_t end = first + stride * (count - 1) + 1;
+    if (return_counts_next(&s->sets->returns, first, end, &came_back))
+        return false;
+    check(first >= s->floor);
+    check(end <= s->next);
+    uint64_t done = offset_set_count_range(&s->sets->done, first, end);
+    if (stride == 1 && first == s->floor) {
+        check(done == 0);
+        s->floor = end;
+    } else {
+        offset_set_add_steps(&subscription_sets(s)->done, first, stride, count);
+        check(offset_set_count_range(&s->sets->done, first, end) == done + count);
+    }
+    s->taken -= count;
+    if (stride == 1)
+        gather_settled(s, first, end);
+    else if (s->keeps_log) /* what lies between is often settled before it is logged */
+        vec_push(&subscription_sets(s)->settled_spans, ((struct offset_range){first, end}));
     raise_floor(s);
     return true;
 }

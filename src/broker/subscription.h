@@ -44,6 +44,7 @@ struct subscription_sets {
     uint64_t returned_count;
     struct return_counts returns; /* how often each came back that is not done */
     offset_ranges settled_changes;
+    offset_ranges settled_spans; /* of what is done in these some was settled */
     VEC(struct return_run) returned_changes;
 };
 
@@ -93,6 +94,10 @@ struct taking subscription_take(struct subscription *s, int64_t offset);
 bool subscription_is_taken(const struct subscription *s, int64_t offset, uint32_t number);
 /* false: this delivery is not out (any more): nothing changed. */
 bool subscription_settle(struct subscription *s, int64_t offset, uint32_t number);
+/* The same of `count` at once: first, first + stride, ..., all of them out as the delivery of this
+ * number. false: that cannot be done in one go, and nothing changed. */
+bool subscription_settle_all(struct subscription *s, int64_t first, int64_t stride, uint32_t count,
+                             uint32_t number);
 bool subscription_return(struct subscription *s, int64_t offset, uint32_t number);
 /* Settle what is ready in [from, to); what is taken stays with its holder. Returns how many. */
 uint64_t subscription_settle_ready(struct subscription *s, int64_t from, int64_t to);
@@ -104,7 +109,8 @@ void subscription_live(const struct subscription *s, int64_t from, int64_t to, o
 /* Settles or returns that no control batch holds yet. */
 static inline bool subscription_has_changes(const struct subscription *s)
 {
-    return s->sets->settled_changes.count > 0 || s->sets->returned_changes.count > 0;
+    return s->sets->settled_changes.count > 0 || s->sets->settled_spans.count > 0 ||
+           s->sets->returned_changes.count > 0;
 }
 
 /* The mark is ahead of the logged one and tells about records that are not done. */

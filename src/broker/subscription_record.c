@@ -69,6 +69,24 @@ static void merge_ranges(offset_ranges *ranges)
     ranges->count = last + 1;
 }
 
+/* To log what was logged before does no harm. */
+static void expand_spans(int64_t floor, struct subscription_sets *sets)
+{
+    for (size_t i = 0; i < sets->settled_spans.count; i++) {
+        struct offset_range span = sets->settled_spans.items[i], done;
+        int64_t at = span.from;
+        if (at < floor) {
+            at = floor < span.to ? floor : span.to;
+            vec_push(&sets->settled_changes, ((struct offset_range){span.from, at}));
+        }
+        while (offset_set_next_range(&sets->done, at, span.to, &done)) {
+            vec_push(&sets->settled_changes, done);
+            at = done.to;
+        }
+    }
+    vec_clear(&sets->settled_spans);
+}
+
 static void put_run(struct text *out, int64_t *at, int64_t from, int64_t to)
 {
     text_put_varint(out, zigzag_encode(from - *at));
@@ -84,6 +102,7 @@ static uint64_t mark_to_write(const struct subscription *s)
 static void put_changes(struct subscription *s, struct text *out)
 {
     struct subscription_sets *sets = subscription_sets(s);
+    expand_spans(s->floor, sets);
     merge_ranges(&sets->settled_changes);
     if (sets->returned_changes.count > 1)
         qsort(sets->returned_changes.items, sets->returned_changes.count,
@@ -120,6 +139,7 @@ void subscription_changes_logged(struct subscription *s)
 {
     if (subscription_has_changes(s)) {
         vec_clear(&subscription_sets(s)->settled_changes);
+        vec_clear(&subscription_sets(s)->settled_spans);
         vec_clear(&subscription_sets(s)->returned_changes);
     }
     s->logged_mark = s->delivered;

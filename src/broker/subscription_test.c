@@ -115,6 +115,47 @@ TEST(a_million_records_taken_and_settled_in_order_need_no_memory_for_each)
     subscription_free(s);
 }
 
+static void settle_many(struct subscription *s, int64_t first, int64_t stride, uint32_t count)
+{
+    expect_true(subscription_settle_all(s, first, stride, count, 1));
+}
+
+TEST(what_several_holders_settle_in_steps_is_one_range_in_the_log)
+{
+    struct subscription *s = started(300);
+    struct batch_builder b = {0};
+    for (int i = 0; i < 300; i++)
+        take(s);
+    settle_many(s, 0, 3, 100);
+    settle_many(s, 2, 3, 100);
+    expect_int(s->floor, 1);
+    settle_many(s, 1, 3, 100);
+    expect_int(s->floor, 300);
+    expect_int(s->taken, 0);
+    expect_true(subscription_has_changes(s));
+    (void)log_changes(s, &b, 300);
+    expect_false(subscription_has_changes(s));
+    expect_int(s->sets->settled_changes.capacity, 8); /* no range for each of them */
+    batch_builder_reset(&b);
+    subscription_free(s);
+}
+
+TEST(many_are_not_settled_in_one_go_when_some_have_come_back)
+{
+    struct subscription *s = started(100);
+    for (int i = 0; i < 100; i++)
+        take(s);
+    expect_false(subscription_settle_all(s, 0, 1, 100, 2));
+    expect_true(subscription_return(s, 50, 1));
+    expect_false(subscription_settle_all(s, 20, 2, 20, 1));
+    expect_int(s->taken, 99);
+    expect_int(take(s), 50);
+    expect_false(subscription_settle_all(s, 20, 2, 20, 1));
+    settle_many(s, 0, 1, 50);
+    expect_int(s->floor, 50);
+    subscription_free(s);
+}
+
 TEST(in_order_settles_of_a_turn_are_one_range_in_the_log)
 {
     struct subscription *s = started(1000);
@@ -347,6 +388,8 @@ TEST(a_checkpoint_cut_at_any_byte_is_refused)
 /* ---- against a naive list ---- */
 
 enum { LOG_MAX = 600 };
+
+static int many_count; /* of settles of many at once */
 enum state { ABSENT, HOLE, WAITING, READY, TAKEN, DONE };
 
 /* What a control batch or a checkpoint tells. */
@@ -359,6 +402,7 @@ struct told {
 struct model {
     struct subscription *s;
     struct random random;
+    bool never_returns;
     int64_t hw, end;
     enum state state[LOG_MAX];
     uint32_t returns[LOG_MAX];
@@ -383,7 +427,8 @@ static struct told *tell(const struct model *m)
 
 static void model_append(struct model *m)
 {
-    for (uint64_t n = random_below(&m->random, 20); n > 0 && m->end < LOG_MAX; n--)
+    uint64_t many = random_below(&m->random, 8) ? 20 : 100;
+    for (uint64_t n = random_below(&m->random, many); n > 0 && m->end < LOG_MAX; n--)
         m->state[m->end++] = WAITING;
 }
 
@@ -423,7 +468,7 @@ static void model_end_delivery(struct model *m)
     if (random_below(&m->random, 10) == 0)
         number += (uint32_t)random_below(&m->random, 3) - 1;
     bool is_out = m->state[i] == TAKEN && number == m->returns[i] + 1;
-    if (random_below(&m->random, 3) > 0) {
+    if (m->never_returns || random_below(&m->random, 3) > 0) {
         expect_int(subscription_settle(m->s, i, number), is_out);
         if (is_out)
             m->state[i] = DONE, m->returns[i] = 0;
@@ -432,6 +477,26 @@ static void model_end_delivery(struct model *m)
         if (is_out)
             m->state[i] = READY, m->returns[i]++;
     }
+}
+
+/* As many at even steps as are out for the first time, from the lowest one on or from anywhere. */
+static void model_end_many(struct model *m)
+{
+    int64_t stride = 1 + (int64_t)random_below(&m->random, 3), first = 0;
+    uint32_t count = 0;
+    if (m->end == 0)
+        return;
+    if (random_below(&m->random, 2))
+        first = (int64_t)random_below(&m->random, (uint64_t)m->end);
+    while (first < m->end && (m->state[first] != TAKEN || m->returns[first] > 0))
+        first++;
+    for (int64_t i = first; i < m->end && m->state[i] == TAKEN && !m->returns[i]; i += stride)
+        count++;
+    if (count == 0 || !subscription_settle_all(m->s, first, stride, count, 1))
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        m->state[first + stride * i] = DONE;
+    many_count++;
 }
 
 static void model_purge(struct model *m)
@@ -552,6 +617,11 @@ static void model_step(struct model *m)
     case 4:
     case 5: model_log(m); break;
     case 6: model_checkpoint(m); break;
+    case 8:
+        for (int n = 0; n < 100; n++)
+            model_take(m);
+        model_end_many(m);
+        break;
     case 7:
         if (random_below(&m->random, 5) == 0)
             model_crash(m);
@@ -568,6 +638,7 @@ static void run_model(uint64_t seed)
 {
     struct model *m = xzalloc(sizeof *m);
     random_init(&m->random, seed);
+    m->never_returns = random_below(&m->random, 2);
     m->s = started(0);
     for (int i = 0; i < 2500; i++) {
         model_step(m);
@@ -588,4 +659,5 @@ TEST(a_subscription_equals_a_naive_list_through_crashes)
 {
     for (uint64_t i = 0; i < 150; i++)
         run_model(test_seed() + i);
+    expect_true(many_count > 20);
 }

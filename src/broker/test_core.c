@@ -195,6 +195,8 @@ static void deliver(struct consumer *consumer, const struct delivery *d)
     c->last = *d;
     if (c->then)
         c->then(c, d);
+    if (consumer->no_ack)
+        queue_finish(d->queue, d->offset, d->number);
 }
 
 static void cancelled(struct consumer *consumer)

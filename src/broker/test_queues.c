@@ -86,6 +86,8 @@ enum err test_get(struct test_core *t, const char *name, struct delivery *d)
         core_wait_cancel(&again);
         err = queue_get(test_queue(t, name), true, &again, d);
     }
+    if (!err)
+        queue_finish(d->queue, d->offset, d->number);
     return err;
 }
 

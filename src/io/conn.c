@@ -79,7 +79,7 @@ static void report_blocks(struct conn *c, struct block *first)
 
 static void drop_queue(struct conn *c)
 {
-    c->report.sent_bytes += c->queue_bytes;
+    c->report.dropped_bytes += c->queue_bytes;
     report_blocks(c, c->queue.first);
     c->queue = (struct block_list){0};
     c->queue_bytes = 0;
@@ -457,7 +457,7 @@ static void queue_blocks(struct reactor *r, struct conn *c, struct order *order)
         return;
     }
     report_blocks(c, order->blocks.first);
-    c->report.sent_bytes += order->bytes;
+    c->report.dropped_bytes += order->bytes;
     conn_note_report(r, c, 0);
 }
 

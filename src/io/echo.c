@@ -162,10 +162,17 @@ static void echo_gone(void *session)
 {
     struct session *s = session;
     s->echo->gone_count++;
+    s->echo->gone_at = s->link->bytes_out;
     if (s->echo->newest == s->link)
         s->echo->newest = NULL;
     input_free(s->held);
     free(s);
+}
+
+static void echo_sent(void *session)
+{
+    const struct session *s = session;
+    s->echo->sent_to = s->link->bytes_out;
 }
 
 static void echo_drained(void *session)
@@ -186,6 +193,7 @@ static const struct core_half echo_core = {
     .input = echo_input,
     .broken = echo_broken,
     .gone = echo_gone,
+    .sent = echo_sent,
     .drained = echo_drained,
 };
 

@@ -17,6 +17,7 @@ enum { ECHO_FRAME_MAX_BYTES = 4 * 1024 * 1024 };
 struct echo { /* the core */
     int open_count, gone_count, broken_count, drained_count, input_count, release_count;
     uint64_t input_bytes;
+    uint64_t sent_to, gone_at; /* what the newest one's socket had taken, as told and at its end */
     enum err broken_code;
     char broken_text[128];
     struct link *newest;

@@ -148,14 +148,19 @@ static void take_inputs(struct conn *c, struct input *first)
 
 static void take_sent(struct hub *h, struct conn *c, const struct report *report)
 {
-    c->base.sent_pending_bytes -= report->sent_bytes;
-    c->base.link.bytes_out += report->sent_bytes;
-    if (report->sent_bytes > 0) {
-        c->base.link.sends++;
+    struct link *link = &c->base.link;
+    size_t gone_bytes = report->sent_bytes + report->dropped_bytes;
+    link->bytes_out += report->sent_bytes;
+    if (gone_bytes > 0) {
         size_t left = atomic_load_explicit(&h->send_bytes, memory_order_relaxed);
-        atomic_store_explicit(&h->send_bytes, left - report->sent_bytes, memory_order_relaxed);
+        atomic_store_explicit(&h->send_bytes, left - gone_bytes, memory_order_relaxed);
     }
     block_pool_take_back(&h->blocks, report->blocks);
+    if (report->sent_bytes > 0) {
+        link->sends++;
+        if (link->session && link->protocol->core->sent)
+            link->protocol->core->sent(link->session);
+    }
     if (!c->base.was_above_low_water || link_pending_bytes(&c->base.link) > LINK_LOW_WATER_BYTES)
         return;
     c->base.was_above_low_water = false;
@@ -226,7 +231,7 @@ static unsigned order_flags(struct conn *c)
         flags |= ORDER_CLOSE;
     if (c->must_forget)
         flags |= ORDER_FORGET;
-    if (base->out_bytes + base->sent_pending_bytes > LINK_LOW_WATER_BYTES)
+    if (link_pending_bytes(&base->link) > LINK_LOW_WATER_BYTES)
         flags |= ORDER_TELL_DRAINED;
     return flags;
 }
@@ -246,7 +251,6 @@ static void give_order(struct hub *h, struct conn *c, struct order *order)
         atomic_store_explicit(&h->send_bytes, bytes + base->out_bytes, memory_order_relaxed);
     }
     base->out = (struct block_list){0};
-    base->sent_pending_bytes += base->out_bytes;
     base->out_bytes = 0;
     base->reserved = NULL;
     base->is_changed = false;

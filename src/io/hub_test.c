@@ -264,6 +264,38 @@ TEST(a_slow_reader_stops_its_writer_and_goes_on)
     }
 }
 
+TEST(bytes_count_as_taken_when_the_socket_took_them_and_never_when_it_was_lost_before)
+{
+    for (int threads = 0; threads < THREAD_MODES; threads++) {
+        struct world w;
+        world_start(&w, config_with(threads));
+        int fd = client_connect(w.port, 4096);
+        struct text out = {0}, in = {0};
+        echo_put(&out, BYTES_LITERAL("g\0\x20\0\0")); /* 2 MiB */
+        client_write(fd, text_bytes(&out));
+        turn_until(&w, (client_read(fd, &in), in.size >= 2 << 20));
+        turn_until(&w, link_pending_bytes(w.echo.newest) == 0);
+        expect_int(w.echo.newest->bytes_out, 2 << 20);
+        expect_int(w.echo.sent_to, 2 << 20);
+        out.size = 0;
+        echo_put(&out, BYTES_LITERAL("g\x04\0\0\0")); /* 64 MiB */
+        client_write(fd, text_bytes(&out));
+        turn_until(&w, w.echo.input_count == 2);
+        for (int i = 0; i < 100; i++)
+            turn(&w, 1000000);
+        expect_true(w.echo.newest->bytes_written > w.echo.newest->bytes_out);
+        uint64_t written = w.echo.newest->bytes_written;
+        close(fd);
+        turn_until(&w, w.echo.gone_count == 1);
+        expect_true(w.echo.sent_to > 2 << 20);
+        expect_true(w.echo.sent_to < written);
+        expect_int(w.echo.gone_at, w.echo.sent_to);
+        world_stop(&w);
+        text_reset(&out);
+        text_reset(&in);
+    }
+}
+
 TEST(small_writes_to_a_slow_reader_share_blocks)
 {
     struct world w;

@@ -120,8 +120,10 @@ static void add_block(struct link_base *base, struct block *block)
 
 static void count_out(struct link_base *base, size_t size)
 {
-    if (!base->link.closing)
-        base->out_bytes += size;
+    if (base->link.closing)
+        return;
+    base->out_bytes += size;
+    base->link.bytes_written += size;
 }
 
 /* The block that the next bytes go to when `size` more fit into it. */
@@ -155,8 +157,10 @@ void link_shrink(struct link *link, size_t unused)
     check(base->reserved);
     check(unused <= base->reserved->size);
     base->reserved->size -= unused;
-    if (!link->closing)
-        base->out_bytes -= unused;
+    if (link->closing)
+        return;
+    base->out_bytes -= unused;
+    link->bytes_written -= unused;
 }
 
 void link_write(struct link *link, struct bytes b)
@@ -175,12 +179,6 @@ void link_write_ref(struct link *link, struct bytes b, void (*release)(void *ctx
     block->ctx = ctx;
     add_block(base, block);
     count_out(base, b.size);
-}
-
-size_t link_pending_bytes(const struct link *link)
-{
-    const struct link_base *base = (const struct link_base *)link;
-    return base->out_bytes + base->sent_pending_bytes;
 }
 
 void link_gate_input(struct link *link)

@@ -119,6 +119,8 @@ struct core_half {
     void (*broken)(void *session, enum err code, const char *text);
     /* The connection is gone, by either side. Free the session; the link is dead after this. */
     void (*gone)(void *session);
+    /* The socket has taken some: link->bytes_out has grown. May be NULL. */
+    void (*sent)(void *session);
     /* What was written has drained to the low-water mark; it was above it at the end of some turn
      * before. So: stop writing while link_pending_bytes() is above, go on when this is called. */
     void (*drained)(void *session);
@@ -136,7 +138,8 @@ struct link {
     void *session;
     uint64_t id; /* never used twice in a run */
     struct endpoint local, peer;
-    uint64_t bytes_in, bytes_out; /* for heartbeats and statistics; updated once a turn */
+    uint64_t bytes_in, bytes_out; /* received, taken by the socket; updated once a turn */
+    uint64_t bytes_written;       /* to it: the socket has what ended here when bytes_out is here */
     uint64_t receives, sends;     /* turns that brought some, that took some away */
     int64_t last_input_ns;        /* when something was last received */
     int64_t last_output_ns;
@@ -155,7 +158,10 @@ void link_shrink(struct link *, size_t unused);
  * in a later turn or when the hub is freed. Worth it from about 4 KiB on. */
 void link_write_ref(struct link *, struct bytes b, void (*release)(void *ctx), void *ctx);
 /* Bytes written and not yet taken by the socket. */
-size_t link_pending_bytes(const struct link *);
+static inline size_t link_pending_bytes(const struct link *link)
+{
+    return link->bytes_written - link->bytes_out;
+}
 /* Stop or go on reading the socket; what was read before is still input. */
 void link_pause_input(struct link *, bool pause);
 /* This connection writes: it is not read while the hub's input is gated. Others are. */

@@ -62,7 +62,6 @@ struct link_base {
     struct block_list discarded; /* written after the close */
     struct block *reserved;      /* the newest reservation */
     size_t out_bytes;
-    size_t sent_pending_bytes; /* taken by io, and not yet by the socket */
     bool paused;
     bool gated; /* not read while the gate is shut */
     bool was_above_low_water;

@@ -59,7 +59,8 @@ struct report {
     struct input *inputs;
     struct block *blocks; /* given back */
     uint64_t received_bytes;
-    uint64_t sent_bytes; /* or thrown away */
+    uint64_t sent_bytes;
+    uint64_t dropped_bytes; /* written, and never sent */
     unsigned flags;
 };
 

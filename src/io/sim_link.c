@@ -56,7 +56,6 @@ static void end_session(struct sim_link *s)
     s->is_gone = true;
     s->base.link.closing = true;
     link_base_discard(&s->base);
-    s->base.sent_pending_bytes = 0;
     s->base.link.protocol->core->gone(s->base.link.session);
     s->base.link.session = NULL;
     s->base.link.protocol->framing->close(s->framing);
@@ -173,6 +172,11 @@ void sim_link_end(struct sim_link *s)
     link_close(&s->base.link);
 }
 
+void sim_link_break(struct sim_link *s)
+{
+    end_session(s);
+}
+
 void sim_link_block(struct sim_link *s, bool block)
 {
     s->is_blocked = block;
@@ -195,9 +199,12 @@ static void send_blocks(struct sim_link *s)
         text_append(&s->output, bytes_of(b->data, b->size));
     if (base->out_bytes > 0)
         base->link.last_output_ns = s->now_ns;
+    bool any = base->out_bytes > 0;
     base->link.bytes_out += base->out_bytes;
     base->out_bytes = 0;
     block_pool_take_back(base->pool, sent.first);
+    if (any && base->link.protocol->core->sent)
+        base->link.protocol->core->sent(base->link.session);
 }
 
 void sim_link_turn(struct sim_link *s)

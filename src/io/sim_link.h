@@ -30,6 +30,8 @@ bool sim_link_feed(struct sim_link *, struct bytes b);
 bool sim_link_feed_split(struct sim_link *, struct bytes b, struct random *random);
 /* The peer closes. What was written before is still sent. */
 void sim_link_end(struct sim_link *);
+/* The connection is lost at once, with what the peer has not read. */
+void sim_link_break(struct sim_link *);
 /* The peer reads nothing more, or goes on reading. */
 void sim_link_block(struct sim_link *, bool block);
 /* When the following bytes arrive; link->last_input_ns shows it. Starts at 0. */

@@ -137,7 +137,9 @@ static enum err get_some(struct queue *queue, const struct getting *g, json_t *o
             break;
         json_array_append_new(out, json_of_delivery(g, &d));
         bytes += d.message.body.size;
-        if (g->mode != ACK)
+        if (g->mode == ACK)
+            queue_finish(queue, d.offset, d.number);
+        else
             vec_push(&taken, d);
     }
     end_all(g, &taken);

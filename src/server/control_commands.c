@@ -85,7 +85,7 @@ static enum err get_limit(const struct control_call *call, const char *in_bytes,
 /* RabbitMQ: a watermark of 0 is an alarm, and so is here, where the store takes 0 for none. */
 static enum err set_watermark_run(struct control_call *call)
 {
-    uint64_t bytes;
+    uint64_t bytes = 0;
 
     enum err err = get_limit(call, "bytes", "fraction", &bytes);
     if (err)
@@ -98,7 +98,7 @@ static enum err set_watermark_run(struct control_call *call)
 
 static enum err set_reserve_run(struct control_call *call)
 {
-    uint64_t bytes;
+    uint64_t bytes = 0;
 
     enum err err = get_limit(call, "bytes", "fraction", &bytes);
     if (err)

@@ -10,6 +10,7 @@ import time
 import pytest
 
 import amqp_raw
+import brokers
 import kafka_raw
 from conftest import Producer, amqp_connect, consume, create_topic, publish, topics, values_of, watermarks
 
@@ -248,6 +249,40 @@ def test_a_client_that_does_not_read_its_answers_is_bounded(own_broker, own_kafk
     works(own_broker)
     for raw in held:
         raw.socket.close()
+
+
+@pytest.mark.parametrize("threads", ["0", "2"])
+def test_what_a_socket_never_took_is_delivered_again(pabal, threads):
+    """RabbitMQ loses it: without acknowledgements, what is written to a socket is done with."""
+    broker = pabal({"io.threads": threads})
+    with amqp_connect(broker.amqp) as connection:
+        channel = connection.channel()
+        channel.queue_declare("slow", durable=True)
+        channel.confirm_delivery()
+        for i in range(200):
+            channel.basic_publish("", "slow", b"%06d" % i + b"x" * 100_000)
+        raw = amqp_raw.Connection(broker.amqp)
+        raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        raw.socket.sendall(amqp_raw.method(1, 60, 20, b"\0\0" + amqp_raw.short(b"slow") + amqp_raw.short(b"c")
+                                           + b"\x02\0\0\0\0"))
+        counts = [200]
+
+        def stands():
+            counts.append(channel.queue_declare("slow", passive=True).method.message_count)
+            return counts[-1] < 200 and len(counts) > 5 and len(set(counts[-5:])) == 1
+
+        brokers.wait_until(stands, 10, pause_s=0.1, what="the consumer's socket is full")
+        raw.socket.close()
+        brokers.wait_until(
+            lambda: channel.queue_declare("slow", passive=True).method.message_count > counts[-1], 5)
+        got = [channel.basic_get("slow", auto_ack=True) for _ in range(200)]
+    got = [(int(body[:6]), method.redelivered) for method, _, body in got if method]
+    numbers = [number for number, _ in got]
+    assert numbers == list(range(numbers[0], 200))
+    again = [number for number, redelivered in got if redelivered]
+    assert len(again) > 0
+    assert again == numbers[:len(again)]
 
 
 def test_honest_clients_do_not_notice_an_attack(own_broker, name):

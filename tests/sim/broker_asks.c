@@ -152,6 +152,7 @@ static void note_delivery(struct world *w, uint32_t id, const struct delivery *d
         q->delivered = d->offset + 1;
     q->changed = true;
     if (no_ack) {
+        queue_finish(d->queue, d->offset, d->number);
         if (!e->settled)
             model_settle(w->model, q, e);
         return;
