@@ -5,6 +5,7 @@
 #   make test     everything, the real clients too; the last line is the sum
 #   make check    -Werror, unit tests, tidy: what to run before a commit
 #   make asan tsan fuzz sim bench format tidy dist install clean
+#   make chaos    disasters at random under load (ROUNDS=50); make soak: load without any (MINUTES=10)
 #
 # BUILD=dir puts the build elsewhere; MESON_ARGS go to meson setup.
 
@@ -12,11 +13,13 @@ BUILD ?= build
 MESON_ARGS ?=
 FUZZ_SECONDS ?= 600
 SIM_POINTS ?= 200000
+ROUNDS ?= 50
+MINUTES ?= 10
 MESON = meson
 PYTHON = .venv/bin/python
 sources = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: all run test check asan tsan fuzz sim bench format format-check tidy dist install clean \
+.PHONY: all run test check asan tsan fuzz sim chaos soak bench format format-check tidy dist install clean \
         deps-build deps-test deps-clients FORCE
 
 all: $(BUILD)/pabal
@@ -99,6 +102,13 @@ sim: deps-test $(BUILD)/build.ninja
 	    $(BUILD)/tests/sim/rules_sim --points $$(($(SIM_POINTS) / 20)) --seed $$seed --each-kind
 
 # BENCH_ARGS: --quick, --only K1,A1, --rounds 3; python3 bench/run.py --help
+# As root with all that can happen: a file system of its own can lose its power and fill up.
+chaos: all .venv/installed
+	@$(PYTHON) tests/faults/chaos.py --rounds $(ROUNDS)
+
+soak: all .venv/installed
+	@$(PYTHON) tests/faults/soak.py --minutes $(MINUTES)
+
 bench: all
 	@ninja -C $(BUILD) --quiet bench/floor
 	@python3 bench/run.py $(BENCH_ARGS)

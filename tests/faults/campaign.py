@@ -1,54 +1,73 @@
 """Rounds of load, disaster and recovery, and the judgement over all that was seen.
 
-A campaign has one topic for each kind of producer and two queues: one that only fills, one that is
-worked off. It looks at everything after every few rounds and at the end.
+A Campaign is a load, what is known of it, and how it is judged; traffic.py, mover.py and keeper.py have one
+each. run() drives any of them through any disasters.
 """
+import collections
 import os
 import random
+import shutil
 import tempfile
 import time
 
-import checkers
+import brokers
 import history
 import load
 
-PARTITIONS = 3
+PATIENCE_S = 90  # for what has to come, on a machine that may be very busy
 
 
 class Campaign:
-    def __init__(self, broker, seed, rate=1500, idempotent=False, exempt=()):
-        self.broker, self.seed, self.rate, self.exempt = broker, seed, rate, exempt
+    """What every load has; the methods without a body here are what they differ in."""
+
+    looks = (1, 3)  # rounds from one look at everything to the next, at least and at most
+    pause_s = (0.3, 1.5)  # of load before a disaster
+    still_queue = None  # a queue without a consumer, from which others may borrow messages
+    topic = None  # one that anybody may read
+
+    def __init__(self, broker, seed):
+        self.broker, self.seed = broker, seed
         self.random = random.Random(seed)
-        self.topics, self.queues, self.clients = [], [], []
-        self.round = 0
-        self.recovery_s = []
-        if broker.kafka:
-            self.topics.append(load.new_topic(broker, "plain", PARTITIONS))
-            if idempotent:
-                self.topics.append(load.new_topic(broker, "idempotent", PARTITIONS))
-        if broker.amqp:
-            self.queues = [load.new_queue(broker, "kept"), load.new_queue(broker, "worked")]
-        if broker.name == "rabbitmq":
-            time.sleep(5)  # it forgets a declaration when it is killed soon after
+        self.clients, self.recovery_s = [], []
+        self.rounds = 0
+        self.counts = collections.Counter()  # of what earlier looks found; they are done with
+
+    def new_clients(self):
+        """The clients of the rounds up to the next look at everything, not started."""
+        raise NotImplementedError
+
+    def note(self):
+        """What can be seen while all clients work."""
+
+    def look(self):
+        """Once the clients have stopped: read everything and check it. Returns the violations."""
+        raise NotImplementedError
+
+    def histories(self):
+        raise NotImplementedError
+
+    def totals(self):
+        """What has been acknowledged since the counts were updated, by kind."""
+        raise NotImplementedError
+
+    def moved_enough(self):
+        """A run in which little was acknowledged proves little: say so instead of passing."""
+        raise NotImplementedError
+
+    def finish(self):
+        """What can be checked at the very end only."""
+        return []
+
+    # -- the same for all
+
+    def sums(self):
+        return self.counts + collections.Counter(self.totals())
+
+    def acknowledged(self):
+        return sum(self.sums().values())
 
     def start_clients(self):
-        """A new set of writers, whose ids tell the round, and of readers."""
-        broker, seed = self.broker, self.random.random()
-        for queue in self.queues:
-            # An earlier look at everything gave it all back: it counts as one more session.
-            queue.sessions.append(queue.drained)
-            queue.drained = []
-        for topic in self.topics:
-            for number in range(2):
-                self.clients.append(load.TopicWriter(
-                    broker, topic, f"w{self.round}.{number}", PARTITIONS, self.rate / 2, seed + number,
-                    idempotent=topic.name == "idempotent"))
-            self.clients.append(load.TopicReader(broker, topic, PARTITIONS))
-        for queue in self.queues:
-            self.clients.append(load.QueueWriter(
-                broker, queue, f"w{self.round}", self.rate / 2, seed))
-        for queue in self.queues[1:]:
-            self.clients.append(load.QueueWorker(broker, queue, seed))
+        self.clients = self.new_clients()
         for client in self.clients:
             client.start()
 
@@ -57,82 +76,74 @@ class Campaign:
         for client in clients:
             client.stopping.set()
         for client in clients:
-            client.stop()
+            client.stop(PATIENCE_S)
 
     def run_round(self, disaster):
-        """Load for a moment, then disaster(broker), which has to leave the broker running again."""
+        """Load for a moment, then disaster(campaign), which has to leave the broker running again."""
         if not self.clients:
             self.start_clients()
-        time.sleep(self.random.uniform(0.3, 1.2))
-        for topic in self.topics:
-            load.note_ends(self.broker, topic, PARTITIONS)
+        time.sleep(self.random.uniform(*self.pause_s))
+        self.note()
         time.sleep(self.random.uniform(0.0, 0.2))
-        disaster(self.broker)
-        self.recovery_s.append(self.broker.ready_s)
-        for topic in self.topics:
-            load.note_ends(self.broker, topic, PARTITIONS)
-        self.round += 1
-
-    def judge(self):
-        """Let everything settle, read everything, and check. Returns the violations."""
-        time.sleep(0.5)
-        self.stop_clients()
-        for topic in self.topics:
-            load.read_topic(self.broker, topic, PARTITIONS)
-        for queue in self.queues:
-            load.drain_queue(self.broker, queue)
-        lines = []
-        for topic in self.topics:
-            lines += checkers.check_topic(topic, self.exempt)
-        for queue in self.queues:
-            lines += checkers.check_queue(queue, self.exempt)
+        process = self.broker.process
+        lines = disaster(self) or []
+        if self.broker.process is not process:
+            self.recovery_s.append(self.broker.ready_s)
+        self.note()
+        self.rounds += 1
         return lines
 
+    def judge(self):
+        time.sleep(0.5)
+        self.stop_clients()
+        return self.look()
+
     def summary(self):
-        parts = [f"rounds={self.round}", f"seed={self.seed}"]
-        for topic in self.topics:
-            count = sum(len(part["records"]) for part in topic.final.values())
-            parts.append(f"{topic.name}: sent={len(topic.sent)} acked={len(topic.acked)} stored={count}"
-                         f" read={len(topic.reads)}")
-        for queue in self.queues:
-            parts.append(f"{queue.name}: sent={len(queue.sent)} confirmed={len(queue.confirmed)}"
-                         f" settled={len(queue.settled)} left={len(queue.drained)}")
+        parts = [f"rounds={self.rounds} seed={self.seed}"]
+        parts.append(" ".join(f"{key}={value}" for key, value in self.sums().items()))
         if self.recovery_s:
             ordered = sorted(self.recovery_s)
             parts.append(f"ready again: median {ordered[len(ordered) // 2] * 1000:.0f} ms,"
                          f" most {ordered[-1] * 1000:.0f} ms")
         return "; ".join(parts)
 
-    def moved_enough(self):
-        """A run in which little was acknowledged proves little: say so instead of passing."""
-        floor = 50 * self.round
-        counts = [len(topic.acked) for topic in self.topics] + [len(q.confirmed) for q in self.queues]
-        return all(count >= floor for count in counts)
-
     def save(self):
-        path = os.path.join(tempfile.mkdtemp(prefix="campaign-"), "history.jsonl")
-        history.save(path, *self.topics, *self.queues)
-        return path
+        """Everything that was seen, and what the broker has: the name of a folder."""
+        dir = tempfile.mkdtemp(prefix="campaign-")
+        history.save(os.path.join(dir, "history.jsonl"), *self.histories())
+        self.broker.kill()
+        if self.broker.name == "pabal":
+            shutil.copytree(self.broker.data_dir, os.path.join(dir, "data"),
+                            ignore=shutil.ignore_patterns("control"))
+        shutil.copy(self.broker.log_path, dir)
+        return dir
 
 
-def run(campaign, rounds, disaster, judge_every=10, progress=print):
-    """All rounds; returns the violations, after the first judgement that finds any."""
-    lines = []
+def run(campaign, rounds, disaster, progress=print):
+    """All rounds; returns the violations of the first round, or look at everything, that has any."""
+    lines, until_look = [], campaign.random.randint(*campaign.looks)
     try:
         for number in range(1, rounds + 1):
-            campaign.run_round(disaster)
-            if number % judge_every == 0 or number == rounds:
-                lines = campaign.judge()
+            lines = campaign.run_round(disaster)
+            until_look -= 1
+            if until_look == 0 or number == rounds or lines:
+                lines += campaign.judge()
                 progress(f"{campaign.summary()}; violations={len(lines)}")
+                until_look = campaign.random.randint(*campaign.looks)
             if lines:
                 break
+        lines += campaign.finish() if not lines else []
     except load.Gone as gone:
         lines = [f"gone: {gone}"]
+    except brokers.Failed as failed:
+        lines = [f"it does not start again: {failed}"]
+    except (RuntimeError, TimeoutError, *load.AWAY) as error:
+        lines = [f"it does not go on: {error!r}"]
     finally:
         for client in campaign.clients:
             client.stopping.set()
     if not lines and not campaign.moved_enough():
-        lines = ["too little was acknowledged to prove anything"]
+        lines = [f"too little was moved to prove anything: {campaign.summary()}"]
     if lines:
-        progress(f"history: {campaign.save()}")
+        progress(f"history, data and log: {campaign.save()}")
     return lines

@@ -2,12 +2,13 @@
 
     topics   lost, misplaced, phantom, gap, duplicate, order, changed, backwards
     queues   lost, phantom, duplicate, order, returned, unmarked
+    groups   backwards, phantom
 
 Messages whose writer never got an answer may be there or not; everything else is certain.
 """
 import collections
 
-from history import sequence_of, writer_of
+from history import GroupHistory, QueueHistory, TopicHistory, sequence_of, writer_of
 
 SHOWN_MAX = 5  # of each kind of violation
 
@@ -91,17 +92,16 @@ def topic_changed(h):
     out = []
     for partition, offset, id in h.reads:
         before = seen.setdefault((partition, offset), id)
-        final = h.final.get(partition)
         if before != id:
             out.append(f"{partition}@{offset} was read as {id} and as {before}")
-        elif final and offset >= final["high"]:
-            out.append(f"{partition}@{offset} was read as {id} and is beyond the end now")
     return out
 
 
 def topic_backwards(h):
     """The start and the end of a log only grow, and no reader is told that its offset is unknown."""
     out = list(h.errors)
+    out += [f"{partition}@{offset} was read as {id} and is beyond the end now" for partition, offset, id in h.reads
+            if partition in h.final and offset >= h.final[partition]["high"]]
     last = {}
     final = [(partition, part["low"], part["high"]) for partition, part in h.final.items()]
     for partition, low, high in h.ends + final:
@@ -191,11 +191,36 @@ PABAL_EXEMPT = {"unmarked"}
 RABBITMQ_EXEMPT = {"unmarked", "returned"}
 
 
-def check_topic(h, exempt=()):
-    return [line for kind, check in TOPIC_CHECKERS.items() if kind not in exempt
-            for line in shown(h.name, kind, check(h))]
+# -- groups
 
 
-def check_queue(h, exempt=()):
-    return [line for kind, check in QUEUE_CHECKERS.items() if kind not in exempt
-            for line in shown(h.name, kind, check(h))]
+def group_backwards(h):
+    """A committed offset is there until a higher one is."""
+    out, floor = [], -1
+    for what, offset in h.events:
+        if what == "acked":
+            floor = max(floor, offset)
+        elif what == "found" and max(offset, -1) < floor:
+            out.append(f"it is at {offset}, and was told of {floor}")
+    return out
+
+
+def group_phantom(h):
+    """It is where somebody said it is."""
+    out, asked = [], set()
+    for what, offset in h.events:
+        if what == "asked":
+            asked.add(offset)
+        elif what == "found" and offset >= 0 and offset not in asked:
+            out.append(f"it is at {offset}, and nobody said so")
+    return out
+
+
+GROUP_CHECKERS = {"backwards": group_backwards, "phantom": group_phantom}
+
+CHECKERS = {TopicHistory: TOPIC_CHECKERS, QueueHistory: QUEUE_CHECKERS, GroupHistory: GROUP_CHECKERS}
+
+
+def check(h, exempt=()):
+    return [line for kind, checker in CHECKERS[type(h)].items() if kind not in exempt
+            for line in shown(h.name, kind, checker(h))]

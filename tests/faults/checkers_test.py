@@ -4,8 +4,9 @@ import copy
 import pytest
 
 import checkers
+import history
 import keeper
-from history import QueueHistory, TopicHistory, decode, encode
+from history import GroupHistory, QueueHistory, TopicHistory, decode, encode
 
 
 def honest_topic():
@@ -45,8 +46,8 @@ TOPIC_LIES = {
     "a message twice": (lambda h: (h.final[0]["records"].append((4, "a-3")),
                                    h.final[0].__setitem__("high", 5)), {"duplicate"}),
     "another message at a read offset": (lambda h: h.reads.append((1, 0, "b-1")), {"changed"}),
-    "two reads that differ": (lambda h: h.reads.extend([(0, 9, "a-3"), (0, 9, "b-3")]), {"changed"}),
-    "a read that is beyond the end now": (lambda h: h.reads.append((1, 2, "b-3")), {"changed"}),
+    "two reads that differ": (lambda h: h.reads.extend([(0, 9, "a-3"), (0, 9, "b-3")]), {"changed", "backwards"}),
+    "a read that is beyond the end now": (lambda h: h.reads.append((1, 2, "b-3")), {"backwards"}),
     "an end that went back": (lambda h: h.ends.append((0, 0, 2)), {"backwards"}),
     "a final end below an earlier one": (lambda h: h.ends.append((1, 0, 9)), {"backwards"}),
     "a start that went back": (lambda h: h.ends.extend([(0, 2, 3), (0, 1, 3)]), {"backwards"}),
@@ -80,13 +81,29 @@ QUEUE_LIES = {
 }
 
 
+def honest_group():
+    """One commit was not answered, and counts."""
+    h = GroupHistory("group", "topic")
+    h.events = [("found", -1001), ("asked", 0), ("acked", 0), ("found", 0), ("asked", 1), ("found", 1), ("asked", 2),
+                ("acked", 2), ("found", 2)]
+    return h
+
+
+GROUP_LIES = {
+    "an offset that went back": (lambda h: h.events.append(("found", 1)), {"backwards"}),
+    "a group that is forgotten": (lambda h: h.events.append(("found", -1001)), {"backwards"}),
+    "an offset nobody committed": (lambda h: h.events.append(("found", 7)), {"phantom"}),
+}
+
+
 def kinds(lines):
     return {line.split(": ")[1] for line in lines}
 
 
 def test_honest_histories_pass():
-    assert checkers.check_topic(honest_topic()) == []
-    assert checkers.check_queue(honest_queue()) == []
+    assert checkers.check(honest_topic()) == []
+    assert checkers.check(honest_queue()) == []
+    assert checkers.check(honest_group()) == []
 
 
 @pytest.mark.parametrize("lie", TOPIC_LIES)
@@ -94,7 +111,7 @@ def test_a_lie_about_a_topic_is_caught(lie):
     falsify, wanted = TOPIC_LIES[lie]
     h = copy.deepcopy(honest_topic())
     falsify(h)
-    assert kinds(checkers.check_topic(h)) == wanted
+    assert kinds(checkers.check(h)) == wanted
 
 
 @pytest.mark.parametrize("lie", QUEUE_LIES)
@@ -103,7 +120,22 @@ def test_a_lie_about_a_queue_is_caught(lie):
     h = copy.deepcopy(honest_queue())
     falsify(h)
     # A second delivery of a settled message is also one that came before.
-    assert kinds(checkers.check_queue(h)) == wanted
+    assert kinds(checkers.check(h)) == wanted
+
+
+@pytest.mark.parametrize("lie", GROUP_LIES)
+def test_a_lie_about_a_group_is_caught(lie):
+    falsify, wanted = GROUP_LIES[lie]
+    h = honest_group()
+    falsify(h)
+    assert kinds(checkers.check(h)) == wanted
+
+
+@pytest.mark.parametrize("honest", [honest_topic, honest_queue, honest_group])
+def test_a_history_is_the_same_after_it_was_saved(honest, tmp_path):
+    history.save(tmp_path / "history.jsonl", honest())
+    loaded, = history.load(tmp_path / "history.jsonl", checkers.CHECKERS)
+    assert checkers.check(loaded) == []
 
 
 def test_every_checker_has_a_lie():
@@ -111,12 +143,14 @@ def test_every_checker_has_a_lie():
     assert caught == set(checkers.TOPIC_CHECKERS)
     caught = set().union(*(wanted for _, wanted in QUEUE_LIES.values()))
     assert caught == set(checkers.QUEUE_CHECKERS)
+    caught = set().union(*(wanted for _, wanted in GROUP_LIES.values()))
+    assert caught == set(checkers.GROUP_CHECKERS)
 
 
 def test_a_checker_that_is_not_asked_for_is_silent():
     h = honest_queue()
     h.drained.insert(0, ("a-0", True))
-    assert checkers.check_queue(h, exempt={"returned"}) == []
+    assert checkers.check(h, exempt={"returned"}) == []
 
 
 @pytest.mark.parametrize("size", [0, 10, 1000])
@@ -131,7 +165,7 @@ def test_bytes_know_their_id(size):
 def test_long_lists_of_violations_are_cut():
     h = honest_topic()
     h.acked.update({f"c-{i}": i for i in range(100)})
-    lines = [line for line in checkers.check_topic(h) if ": lost: " in line]
+    lines = [line for line in checkers.check(h) if ": lost: " in line]
     assert len(lines) == checkers.SHOWN_MAX + 1 and "95 more" in lines[-1]
 
 

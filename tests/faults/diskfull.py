@@ -4,47 +4,47 @@ space again everything goes on; nothing acknowledged is lost, also over a restar
 
     diskfull.py [--restart-full]
 """
+import contextlib
 import os
 import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "clients"))
-
-import confluent_kafka
-import pika
-
-import amqp_raw
-import brokers
-import campaign
+import world
 import checkers
+import confluent_kafka
 import kafka_raw
 import load
 import loop_fs
+import pika
+import traffic
 
-FS_MIB, BALLAST_MIB, RESERVE_MIB = 192, 96, 16
+FS_MIB, LEFT_MIB, RESERVE_MIB = 192, 72, 16
 SLACK_MIB = 2  # rows, control records and the file system's own
 SCRATCH_COUNT = 50
 SETTINGS = {"disk.reserve.bytes": f"{RESERVE_MIB}MiB", "journal.max.bytes": "16MiB", "segment.bytes": "4MiB"}
 
 
-def write_ballast(path):
-    with open(path, "wb") as ballast:
-        os.posix_fallocate(ballast.fileno(), 0, BALLAST_MIB << 20)
-
-
-def acked_count(whole):
-    return sum(len(t.acked) for t in whole.topics) + sum(len(q.confirmed) for q in whole.queues)
+@contextlib.contextmanager
+def ballast(fs, leave):
+    """A file that leaves this much room; it goes at the end, if it has not gone before."""
+    path = os.path.join(fs.path, "ballast")
+    with open(path, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(1, fs.free_bytes() - leave))
+    try:
+        yield path
+    finally:
+        os.unlink(path)
 
 
 def wait_stalled(whole, timeout_s=60, quiet_s=1.5):
     """Until nothing has been acknowledged for a while."""
     deadline = time.monotonic() + timeout_s
-    last, since = acked_count(whole), time.monotonic()
+    last, since = whole.acknowledged(), time.monotonic()
     while time.monotonic() < deadline:
         time.sleep(0.05)
-        if acked_count(whole) != last:
-            last, since = acked_count(whole), time.monotonic()
+        if whole.acknowledged() != last:
+            last, since = whole.acknowledged(), time.monotonic()
         elif time.monotonic() - since > quiet_s:
             return True
     return False
@@ -52,42 +52,37 @@ def wait_stalled(whole, timeout_s=60, quiet_s=1.5):
 
 def wait_for_acked(whole, target, timeout_s=20):
     deadline = time.monotonic() + timeout_s
-    while acked_count(whole) < target and time.monotonic() < deadline:
+    while whole.acknowledged() < target and time.monotonic() < deadline:
         time.sleep(0.05)
-    return acked_count(whole) >= target
+    return whole.acknowledged() >= target
 
 
 def run(restart_full=False, progress=print):
     lines = []
-    with loop_fs.LoopFs(size_mib=FS_MIB) as fs:
-        ballast = os.path.join(fs.path, "ballast")
-        write_ballast(ballast)
-        dir = os.path.join(fs.path, "broker")
-        os.mkdir(dir)
-        broker = brokers.Pabal(dir=dir, settings=SETTINGS)
-        broker.log_path = os.path.join(fs.base, "broker.log")
-        with broker:
-            whole = campaign.Campaign(broker, seed=1, rate=4000, exempt=checkers.PABAL_EXEMPT)
-            make_scratch(broker)
-            whole.queues[1:] = []  # what is worked off would free space and never stall
-            whole.start_clients()
-            lines += fill(broker, whole, fs, progress)
-            if restart_full:
-                broker.kill()
-                broker.start()
-                lines += serves_readers(broker, whole)
-            blocked = Blocked(broker)
-            lines += blocked.begins()
-            before = acked_count(whole)
-            os.unlink(ballast)
-            lines += blocked.ends()
-            if not wait_for_acked(whole, before + 200):
-                lines.append("nothing goes on after space was freed")
-            progress(f"went on: {acked_count(whole)} acknowledged")
+    with world.World(settings=SETTINGS, needs={"fs"}, fs_mib=FS_MIB) as one, contextlib.ExitStack() as held:
+        broker, fs = one.broker, one.fs
+        held.enter_context(ballast(fs, LEFT_MIB << 20))
+        whole = traffic.Campaign(broker, seed=1, rate=4000, idempotent=False, exempt=checkers.PABAL_EXEMPT)
+        make_scratch(broker)
+        whole.queues[1:] = []  # what is worked off would free space and never stall
+        whole.start_clients()
+        lines += fill(broker, whole, fs, progress)
+        if restart_full:
             broker.kill()
             broker.start()
-            lines += whole.judge()
-            progress(whole.summary())
+            lines += serves_readers(broker, whole)
+        blocked = Blocked(broker)
+        lines += blocked.begins()
+        before = whole.acknowledged()
+        held.close()
+        lines += blocked.ends()
+        if not wait_for_acked(whole, before + 200):
+            lines.append("nothing goes on after space was freed")
+        progress(f"went on: {whole.acknowledged()} acknowledged")
+        broker.kill()
+        broker.start()
+        lines += whole.judge()
+        progress(whole.summary())
     return lines
 
 
@@ -96,15 +91,15 @@ def fill(broker, whole, fs, progress):
     began = time.monotonic()
     if not wait_stalled(whole):
         lines.append("it takes more than fits on the disk")
-    if acked_count(whole) < 500:
-        lines.append(f"full after {acked_count(whole)} messages only")
-    progress(f"full after {time.monotonic() - began:.0f} s: {acked_count(whole)} acknowledged,"
+    if whole.acknowledged() < 500:
+        lines.append(f"full after {whole.acknowledged()} messages only")
+    progress(f"full after {time.monotonic() - began:.0f} s: {whole.acknowledged()} acknowledged,"
              f" {fs.free_bytes() >> 20} MiB free")
     if not broker.is_alive():
         return lines + [f"the broker died: {broker.log()[-500:]}"]
     if fs.free_bytes() >> 20 < RESERVE_MIB - SLACK_MIB:
         lines.append(f"{fs.free_bytes() >> 20} MiB of the reserve are left")
-    return lines + serves_readers(broker, whole) + refuses_clearly(broker) + frees_space(broker)
+    return lines + serves_readers(broker, whole) + refuses_clearly(broker, whole) + frees_space(broker)
 
 
 def serves_readers(broker, whole):
@@ -113,16 +108,16 @@ def serves_readers(broker, whole):
     return [] if error == 0 and records else [f"readers are not served: error {error}"]
 
 
-def refuses_clearly(broker):
+def refuses_clearly(broker, whole):
     """A Kafka producer hears of it soon; an AMQP publisher is blocked."""
     lines = []
     began = time.monotonic()
     with kafka_raw.Connection(broker.kafka, timeout_s=30) as raw:
-        error = kafka_raw.produce(raw, "plain", 0, kafka_raw.batch([b"too much" * 1000]))[0]
+        error = kafka_raw.produce(raw, whole.topic, 0, kafka_raw.batch([b"too much" * 1000]))[0]
     took = time.monotonic() - began
     if error == 0 or took > 15:
         lines.append(f"a produce request got {error} after {took:.1f} s")
-    told = told_publisher(broker)
+    told = told_publisher(broker, whole)
     if told != "blocked":
         lines.append(f"an AMQP publisher was told {told}")
     return lines
@@ -167,14 +162,14 @@ class Blocked:
         return lines
 
 
-def told_publisher(broker, timeout_s=5):
+def told_publisher(broker, whole, timeout_s=5):
     """What a publisher without confirms learns: "blocked", the code of a close, or None."""
     host, port = broker.amqp.rsplit(":", 1)
     connection = pika.BlockingConnection(pika.ConnectionParameters(host, int(port)))
     told = threading.Event()
     connection.add_on_connection_blocked_callback(lambda *_: told.set())
     try:
-        connection.channel().basic_publish("", "kept", b"x" * 1000, pika.BasicProperties(delivery_mode=2))
+        connection.channel().basic_publish("", whole.still_queue, b"x" * 1000, pika.BasicProperties(delivery_mode=2))
         deadline = time.monotonic() + timeout_s
         while not told.is_set() and time.monotonic() < deadline:
             connection.process_data_events(0.1)

@@ -4,15 +4,15 @@ import os
 import pytest
 
 import brokers
+import chaos
 import diskfull
-import keeper
-import killer
 import loop_fs
-import powercut
 import shim
 import syncfail
 
 SEED = int(os.environ.get("PABAL_TEST_SEED", "1"))
+# Files so large that nothing has to be synced to make room.
+ROOMY = {"journal.max.bytes": "128MiB", "segment.bytes": "256MiB"}
 
 needs_loop = pytest.mark.skipif(bool(loop_fs.why_not()), reason=str(loop_fs.why_not()))
 needs_shim = pytest.mark.skipif(bool(shim.why_not()), reason=str(shim.why_not()))
@@ -24,33 +24,55 @@ pytestmark = needs_pabal
 @pytest.mark.parametrize("settings", [{"io.threads": "0"}, {"io.threads": "2"}, {"durability": "os"}],
                          ids=["io0", "io2", "os"])
 def test_nothing_acknowledged_is_lost_by_kill_9(settings):
-    assert killer.run(3, SEED, settings=settings, idempotent=True) == []
+    assert chaos.run(2, SEED, ["kill"], settings=settings, rate=600) == []
 
 
 def test_compaction_and_retention_keep_what_has_to_stay_over_kill_9():
-    assert keeper.run(3, SEED) == []
+    assert chaos.run(3, SEED, ["kill"], load="keeper") == []
+
+
+def test_what_queues_move_is_in_one_place_over_kill_9():
+    assert chaos.run(3, SEED, ["kill"], load="mover") == []
 
 
 @needs_shim
 def test_nothing_acknowledged_is_lost_when_unsynced_writes_are():
-    assert killer.run_forgetting(3, SEED) == []
+    assert chaos.run(2, SEED, ["forget"], rate=600) == []
 
 
 @needs_shim
 def test_a_disk_that_lies_about_syncs_is_found_out():
-    assert killer.run_forgetting(1, SEED, lie=True) != []
+    assert chaos.run(1, SEED, ["forget"], lie=True, rate=600) != []
 
 
 @needs_loop
 def test_nothing_acknowledged_is_lost_by_a_power_cut():
-    assert powercut.run(3, SEED) == []
+    assert chaos.run(2, SEED, ["power"], rate=600) == []
+
+
+@needs_loop
+def test_what_queues_move_is_in_one_place_over_a_power_cut():
+    assert chaos.run(3, SEED, ["power"], load="mover") == []
 
 
 @needs_loop
 def test_a_broker_that_does_not_sync_is_found_out():
-    settings = {"durability": "os", "journal.max.bytes": "128MiB", "segment.bytes": "256MiB"}
+    settings = {"durability": "os", **ROOMY}
     # It still syncs now and then, and a cut may come just behind one.
-    assert any(powercut.run(2, SEED + attempt, settings=settings, kinds=(2,)) for attempt in range(4))
+    assert any(chaos.run(1, SEED + attempt, ["power-at-once"], settings=settings) for attempt in range(4))
+
+
+@needs_shim
+def test_a_broker_that_does_not_sync_what_queues_move_is_found_out():
+    """Policies change all the time, and are synced together with all that is before them: little is lost."""
+    settings = {"durability": "os", **ROOMY}
+    assert any(chaos.run(1, SEED + attempt, ["forget"], "mover", settings=settings, patience_s=4)
+               for attempt in range(8))
+
+
+def test_whatever_happens_nothing_acknowledged_is_lost():
+    """Each disaster that can be had here once, at least when it runs long enough."""
+    assert chaos.run(6, SEED, rate=600) == []
 
 
 @needs_loop

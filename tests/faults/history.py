@@ -66,8 +66,47 @@ class QueueHistory:
     drained: list = dataclasses.field(default_factory=list)  # (id, redelivered): the rest, when all was quiet
 
 
+@dataclasses.dataclass
+class GroupHistory:
+    """Where one group said that it is in partition 0 of a topic."""
+
+    name: str
+    topic: str
+    # in their order: ("asked", offset) a commit was sent, ("acked", offset) it was answered,
+    # ("found", offset) the broker was asked; negative when it knew none
+    events: list = dataclasses.field(default_factory=list)
+
+
+def snapshot(h):
+    """A copy that stays as it is while clients go on writing."""
+    fields = {field.name: getattr(h, field.name) for field in dataclasses.fields(h)}
+    return type(h)(**{name: value.copy() if isinstance(value, (list, dict)) else value
+                      for name, value in fields.items()})
+
+
 def save(path, *histories):
     with open(path, "w") as out:
         for one in histories:
             json.dump({"kind": type(one).__name__, **dataclasses.asdict(one)}, out)
             out.write("\n")
+
+
+def load(path, kinds):
+    """What save() wrote, as instances of these classes, with tuples and numbered keys as they were."""
+    by_name = {kind.__name__: kind for kind in kinds}
+    with open(path) as lines:
+        saved = [json.loads(line) for line in lines]
+    return [by_name[one.pop("kind")](**{key: field(value) for key, value in one.items()}) for one in saved]
+
+
+def field(value):
+    return [frozen(one) for one in value] if isinstance(value, list) else frozen(value)
+
+
+def frozen(value):
+    """JSON knows no tuples and no numbers as keys."""
+    if isinstance(value, list):
+        return tuple(map(frozen, value))
+    if isinstance(value, dict):
+        return {int(key) if key.isdigit() else key: frozen(one) for key, one in value.items()}
+    return value

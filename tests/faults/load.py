@@ -3,6 +3,7 @@
 Each is a thread that connects again and again until stop(). Writers of topics are librdkafka, readers
 too; queues are written by bare frames with many confirms under way and worked off by pika.
 """
+import http.client
 import random
 import struct
 import threading
@@ -15,7 +16,10 @@ import pika
 import amqp_raw
 from history import QueueHistory, TopicHistory, decode, encode, message_id
 
+# What a client meets while the broker is away.
+AWAY = (pika.exceptions.AMQPError, confluent_kafka.KafkaException, OSError, http.client.HTTPException)
 SIZES = [20] * 60 + [500] * 25 + [5_000] * 12 + [100_000] * 2 + [400_000]
+BACKLOG_MAX = 2000  # messages of one writer, while the broker is away
 
 
 class Gone(Exception):
@@ -38,9 +42,9 @@ class Client(threading.Thread):
         except Exception as error:
             self.failure = error
 
-    def stop(self):
+    def stop(self, patience_s=60):
         self.stopping.set()
-        self.join(60)
+        self.join(patience_s)
         if self.is_alive():
             raise RuntimeError(f"{type(self).__name__} does not stop")
         if self.failure:
@@ -60,7 +64,7 @@ class TopicWriter(Client):
     def session(self):
         config = {"bootstrap.servers": self.broker.kafka, "acks": "all", "linger.ms": 2,
                   "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100,
-                  "retry.backoff.ms": 20, "log_level": 0, "message.timeout.ms": 30_000}
+                  "retry.backoff.ms": 20, "log_level": 0, "message.timeout.ms": 120_000}
         if self.idempotent:
             config["enable.idempotence"] = True
         else:
@@ -71,7 +75,8 @@ class TopicWriter(Client):
         producer = confluent_kafka.Producer(config)
         began, count = time.monotonic(), 0
         while not self.stopping.is_set():
-            self.send(producer)
+            if len(producer) < BACKLOG_MAX:
+                self.send(producer)
             count += 1
             producer.poll(0)
             ahead = count / self.rate - (time.monotonic() - began)
@@ -79,7 +84,7 @@ class TopicWriter(Client):
                 producer.poll(ahead)
             elif ahead < -1:
                 began, count = time.monotonic(), 0
-        producer.flush(20)
+        producer.flush(60)
 
     def send(self, producer):
         id = message_id(self.writer, self.sequence)
@@ -130,6 +135,44 @@ def note_read(history, message):
     elif error.code() in (confluent_kafka.KafkaError.OFFSET_OUT_OF_RANGE,
                           confluent_kafka.KafkaError._AUTO_OFFSET_RESET):
         history.errors.append(f"partition {message.partition()}: {error.str()}")
+
+
+class GroupCommitter(Client):
+    """A group without members: it commits ever higher offsets, and asks where it is."""
+
+    def __init__(self, broker, history, seed):
+        super().__init__(broker)
+        self.history, self.random = history, random.Random(seed)
+        self.next = max((offset for _, offset in history.events), default=-1) + 1
+
+    def new_consumer(self):
+        return confluent_kafka.Consumer({
+            "bootstrap.servers": self.broker.kafka, "group.id": self.history.name, "enable.auto.commit": False,
+            "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100, "log_level": 0})
+
+    def session(self):
+        consumer = self.new_consumer()
+        try:
+            while not self.stopping.is_set():
+                self.commit(consumer) if self.random.random() < 0.7 else self.ask(consumer, 10)
+                time.sleep(0.01)
+        except confluent_kafka.KafkaException:
+            time.sleep(0.05)
+        finally:
+            consumer.close()
+
+    def commit(self, consumer):
+        self.history.events.append(("asked", self.next))
+        place = confluent_kafka.TopicPartition(self.history.topic, 0, self.next)
+        consumer.commit(offsets=[place], asynchronous=False)
+        self.history.events.append(("acked", self.next))
+        self.next += 1
+
+    def ask(self, consumer, timeout_s):
+        place, = consumer.committed([confluent_kafka.TopicPartition(self.history.topic, 0)], timeout_s)
+        if place.error:
+            raise confluent_kafka.KafkaException(place.error)
+        self.history.events.append(("found", place.offset))
 
 
 class QueueWriter(Client):
@@ -259,7 +302,7 @@ def note_ends(broker, history, partitions):
         consumer.close()
 
 
-def ends_of(consumer, name, partition, timeout_s=10):
+def ends_of(consumer, name, partition, timeout_s=90):
     """(low, high). A broker that has just started may need a moment to lead its partitions."""
     where = confluent_kafka.TopicPartition(name, partition)
     deadline = time.monotonic() + timeout_s
@@ -272,8 +315,8 @@ def ends_of(consumer, name, partition, timeout_s=10):
             time.sleep(0.1)
 
 
-def read_topic(broker, history, partitions, timeout_s=60):
-    """Read everything; fills history.final."""
+def read_topic(broker, history, partitions, quiet_s=60):
+    """Read everything, until the end or until nothing has come for a while; fills history.final."""
     history.final = {}
     for partition in range(partitions):
         consumer = new_consumer(broker)
@@ -281,21 +324,34 @@ def read_topic(broker, history, partitions, timeout_s=60):
             low, high = ends_of(consumer, history.name, partition)
             consumer.assign([confluent_kafka.TopicPartition(history.name, partition, low)])
             history.final[partition] = {"low": low, "high": high,
-                                        "records": records_until(consumer, low, high, timeout_s)}
+                                        "records": records_until(consumer, low, high, quiet_s)}
         finally:
             consumer.close()
 
 
-def records_until(consumer, low, high, timeout_s):
+def records_until(consumer, low, high, quiet_s):
     records, next_offset = [], low
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + quiet_s
     while next_offset < high and time.monotonic() < deadline:
         for message in consumer.consume(5000, 0.2):
             if message.error():
                 continue
             records.append((message.offset(), decode(message.value())))
             next_offset = message.offset() + 1
+            deadline = time.monotonic() + quiet_s
     return records
+
+
+def ask_group(broker, history):
+    """Where the group is, once nobody commits."""
+    committer = GroupCommitter(broker, history, 0)
+    consumer = committer.new_consumer()
+    try:
+        committer.ask(consumer, 90)
+    except confluent_kafka.KafkaException as error:
+        raise Gone(f"{history.name}: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
 
 
 def drain_queue(broker, history):
@@ -328,9 +384,16 @@ def delete_topic(broker, name):
     client.delete_topics([name], request_timeout=10)[name].result(15)
 
 
-def new_queue(broker, name):
+def new_queue(broker, name, arguments=None):
     host, port = broker.amqp.rsplit(":", 1)
     connection = pika.BlockingConnection(pika.ConnectionParameters(host, int(port)))
-    connection.channel().queue_declare(name, durable=True)
+    connection.channel().queue_declare(name, durable=True, arguments=arguments)
     connection.close()
     return QueueHistory(name)
+
+
+def delete_queue(broker, name):
+    host, port = broker.amqp.rsplit(":", 1)
+    connection = pika.BlockingConnection(pika.ConnectionParameters(host, int(port)))
+    connection.channel().queue_delete(name)
+    connection.close()

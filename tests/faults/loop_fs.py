@@ -1,4 +1,5 @@
 """A small ext4 file system of its own, which can lose its power. Needs root and loop devices."""
+import ctypes
 import fcntl
 import os
 import shutil
@@ -30,8 +31,18 @@ def run(*command):
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
+def leave_mounts_of_others():
+    """From now on this thread's mounts are its own. A process elsewhere that copies all mounts for itself, as
+    containers do, would else keep the file system alive after it was unmounted here."""
+    clone_newns = 0x20000
+    if ctypes.CDLL(None, use_errno=True).unshare(clone_newns):
+        raise OSError(ctypes.get_errno(), "unshare")
+    run("mount", "--make-rprivate", "/")
+
+
 class LoopFs:
     def __init__(self, size_mib=4096):
+        leave_mounts_of_others()
         self.base = tempfile.mkdtemp(prefix="loop-fs-", dir="/var/tmp")
         self.image = os.path.join(self.base, "image")
         self.path = os.path.join(self.base, "mnt")

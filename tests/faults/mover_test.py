@@ -1,12 +1,13 @@
-"""Each checker of mover.py is quiet about an honest history and catches its own kind of lie."""
+"""Each checker of mover_history.py is quiet about an honest history and catches its own kind of lie."""
 import pytest
 
-import mover
+import history
+import mover_history
 
 
 def honest_lane():
     """a-0 and a-1 were acknowledged, a-2 rejected, a-3 comes again, a-4 expired, a-5 refused; a-9 unanswered."""
-    h = mover.LaneHistory("lane", is_dead_ordered=True)
+    h = mover_history.LaneHistory("lane", is_dead_ordered=True)
     h.sent = ["a-0", "a-1", "a-2", "a-3", "a-4", "a-5", "a-6", "a-9"]
     h.confirmed = ["a-0", "a-1", "a-2", "a-3", "a-4", "a-6"]
     h.refused = ["a-5"]
@@ -19,7 +20,7 @@ def honest_lane():
 
 
 def honest_delays():
-    h = mover.LaneHistory("late")
+    h = mover_history.LaneHistory("late")
     h.sent = ["a-0", "a-1"]
     h.delays = {"a-0": (10.0, 900), "a-1": (10.1, 100)}
     h.drained = [("a-1", 10.197), ("a-0", 10.9)]
@@ -27,27 +28,28 @@ def honest_delays():
 
 
 def honest_copies():
-    h = mover.CopiesHistory("fan", sent=["a-0", "a-1", "a-9"], confirmed=["a-0", "a-1"])
+    h = mover_history.CopiesHistory("fan", sent=["a-0", "a-1", "a-9"], confirmed=["a-0", "a-1"])
     h.drained = {"left": ["a-0", "a-1"], "right": ["a-0", "a-1"]}
     return h
 
 
 def honest_transactions():
     """t1 was committed, t2 not, t3 was asked for and did it, t4 was and did not."""
-    h = mover.TransactionsHistory("pair", states={"t1": "committed", "t2": "open", "t3": "asked", "t4": "asked"})
+    h = mover_history.TransactionsHistory("pair")
+    h.states = {"t1": "committed", "t2": "open", "t3": "asked", "t4": "asked"}
     h.parts = {t: [("left", f"{t}.left-0"), ("right", f"{t}.right-0")] for t in h.states}
     h.drained = {"left": ["t1.left-0", "t3.left-0"], "right": ["t1.right-0", "t3.right-0"]}
     return h
 
 
 def honest_moves():
-    h = mover.MovesHistory("moves", sent=["a-0", "a-1", "a-2"], confirmed=["a-0", "a-1", "a-2"], moved=["a-0"])
+    h = mover_history.MovesHistory("moves", sent=["a-0", "a-1", "a-2"], confirmed=["a-0", "a-1", "a-2"], moved=["a-0"])
     h.drained = {"from": ["a-2"], "left": ["a-0", "a-1"], "right": ["a-0", "a-1"]}
     return h
 
 
 def honest_side():
-    h = mover.LooksHistory("side")
+    h = mover_history.LooksHistory("side")
     h.looks = [
         {"expected": True, "exists": True, "must": ["s-4"], "floor": 4, "found": ["s-4", "s-5"]},
         {"expected": None, "exists": False, "must": [], "floor": 6, "found": []},
@@ -56,7 +58,7 @@ def honest_side():
 
 
 def honest_policy():
-    h = mover.LooksHistory("policy")
+    h = mover_history.LooksHistory("policy")
     h.looks = [{"expected": None, "found": 5}, {"expected": 7, "found": 7}, {"expected": 0, "found": 0}]
     return h
 
@@ -122,7 +124,25 @@ def kinds(lines):
 
 @pytest.mark.parametrize("history", HONEST)
 def test_an_honest_history_passes(history):
-    assert mover.check(history()) == []
+    assert mover_history.check(history()) == []
+
+
+@pytest.mark.parametrize("honest", HONEST)
+def test_a_history_is_the_same_after_it_was_saved(honest, tmp_path):
+    path = tmp_path / "history.jsonl"
+    history.save(path, honest())
+    loaded, = history.load(path, [type(honest())])
+    assert mover_history.check(loaded) == []
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_lie_is_caught_in_what_was_saved_too(lie, tmp_path):
+    make, falsify, wanted = LIES[lie]
+    h = make()
+    falsify(h)
+    history.save(tmp_path / "history.jsonl", h)
+    loaded, = history.load(tmp_path / "history.jsonl", [type(h)])
+    assert kinds(mover_history.check(loaded)) == wanted
 
 
 @pytest.mark.parametrize("lie", LIES)
@@ -130,10 +150,10 @@ def test_a_lie_is_caught(lie):
     history, falsify, wanted = LIES[lie]
     h = history()
     falsify(h)
-    assert kinds(mover.check(h)) == wanted
+    assert kinds(mover_history.check(h)) == wanted
 
 
 def test_every_checker_has_a_lie():
-    for history, checkers in mover.CHECKERS.items():
+    for history, checkers in mover_history.CHECKERS.items():
         caught = set().union(*(wanted for make, _, wanted in LIES.values() if isinstance(make(), history)))
         assert caught == set(checkers)

@@ -5,6 +5,7 @@
  *   SHIM_LOG    one line for each sync of such a file: "ok PATH", "EIO PATH" or "lie PATH"
  *   SHIM_FAIL   while this file exists, the next sync fails with EIO, once, and takes the file away
  *   SHIM_LIE    a sync says yes and does nothing
+ *   SHIM_CLOCK  a file with a number of eight bytes: so many seconds is the clock of the day ahead
  *   SHIM_UNDO   a file in which each write leaves what it overwrote, and each sync leaves its name:
  *               shim.py takes back what no sync covered, as if the power had failed
  *
@@ -21,8 +22,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum record_kind { RECORD_WRITE = 1, RECORD_SYNC = 2 };
@@ -159,16 +162,59 @@ static void keep_before(const char *path, off_t position, size_t size)
     close(fd);
 }
 
-ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t position)
+static void note_write(int fd, const struct iovec *parts, int count, off64_t position)
 {
     char path[PATH_MAX];
-    ssize_t (*real)(int, const struct iovec *, int, off64_t) =
-        (ssize_t(*)(int, const struct iovec *, int, off64_t))dlsym(RTLD_NEXT, "pwritev64");
     size_t size = 0;
 
     for (int i = 0; i < count; i++)
         size += parts[i].iov_len;
     if (getenv("SHIM_UNDO") && is_ours(fd, path))
         keep_before(path, position, size);
+}
+
+ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t position)
+{
+    ssize_t (*real)(int, const struct iovec *, int, off64_t) =
+        (ssize_t(*)(int, const struct iovec *, int, off64_t))dlsym(RTLD_NEXT, "pwritev64");
+
+    note_write(fd, parts, count, position);
     return real(fd, parts, count, position);
+}
+
+ssize_t pwritev64v2(int fd, const struct iovec *parts, int count, off64_t position, int flags)
+{
+    ssize_t (*real)(int, const struct iovec *, int, off64_t, int) =
+        (ssize_t(*)(int, const struct iovec *, int, off64_t, int))dlsym(RTLD_NEXT, "pwritev64v2");
+
+    note_write(fd, parts, count, position);
+    return real(fd, parts, count, position, flags);
+}
+
+static const volatile int64_t *clock_ahead_s; /* shared with the test; aligned, written at once */
+static int (*real_clock_gettime)(clockid_t, struct timespec *);
+
+__attribute__((constructor)) static void map_clock(void)
+{
+    const char *path = getenv("SHIM_CLOCK");
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    void *map =
+        fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *clock_ahead_s, PROT_READ, MAP_SHARED, fd, 0);
+
+    if (path && map == MAP_FAILED)
+        abort();
+    clock_ahead_s = path ? map : NULL;
+    if (fd >= 0)
+        close(fd);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    if (!real_clock_gettime)
+        real_clock_gettime =
+            (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int result = real_clock_gettime(clock, now);
+    if (result == 0 && clock == CLOCK_REALTIME && clock_ahead_s)
+        now->tv_sec += *clock_ahead_s;
+    return result;
 }

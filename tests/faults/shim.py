@@ -22,10 +22,12 @@ class Shim:
         library = os.path.join(self.dir, "shim.so")
         subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o", library, SOURCE,
                         "-ldl", "-lpthread"], check=True)
-        self.log_path, self.fail_path, self.undo_path = (
-            os.path.join(self.dir, name) for name in ("log", "fail", "undo"))
+        self.log_path, self.fail_path, self.undo_path, self.clock_path = (
+            os.path.join(self.dir, name) for name in ("log", "fail", "undo", "clock"))
+        with open(self.clock_path, "wb") as clock:
+            clock.write(bytes(8))
         self.env = {"LD_PRELOAD": library, "SHIM_ROOT": os.path.realpath(root), "SHIM_LOG": self.log_path,
-                    "SHIM_FAIL": self.fail_path}
+                    "SHIM_FAIL": self.fail_path, "SHIM_CLOCK": self.clock_path}
         if lie:
             self.env["SHIM_LIE"] = "1"
         if undo:
@@ -33,6 +35,18 @@ class Shim:
 
     def fail_next_sync(self):
         open(self.fail_path, "w").close()
+
+    def will_fail(self):
+        return os.path.exists(self.fail_path)
+
+    def fail_no_sync(self):
+        if self.will_fail():
+            os.unlink(self.fail_path)
+
+    def step_clock(self, seconds):
+        """From now on the clock of the day is so many seconds ahead of what it is."""
+        with open(self.clock_path, "r+b") as clock:
+            clock.write(struct.pack("=q", seconds))
 
     def syncs(self):
         """What became of each sync: [(what, path)]."""
@@ -44,7 +58,7 @@ class Shim:
     def lose_unsynced(self):
         """Take back every write that no sync covered, the newest first. Returns how many."""
         if not os.path.exists(self.undo_path):
-            return 0
+            raise RuntimeError("the library saw no write: it does not know the broker's way to write")
         with open(self.undo_path, "rb") as undo:
             data = undo.read()
         writes, covered = read_records(data)
