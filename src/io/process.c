@@ -2,6 +2,7 @@
 #include "io/process.h"
 
 #include "base/check.h"
+#include "base/mem.h"
 #include "base/number.h"
 #include "io/io_internal.h"
 
@@ -219,6 +220,19 @@ enum err process_read_file(const char *path, size_t limit, struct text *out)
 void process_trim_memory(void)
 {
     malloc_trim(0);
+}
+
+static void trim_run(struct job *job)
+{
+    process_trim_memory();
+    free(job);
+}
+
+void process_trim_memory_by(struct jobs *jobs)
+{
+    struct job *job = xzalloc(sizeof *job);
+    job->run = trim_run;
+    jobs_submit(jobs, LANE_HELPER, job);
 }
 
 enum err process_write_file(const char *path, struct bytes content)

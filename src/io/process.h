@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "io/jobs.h"
 
 /* Call `wake(ctx)` from the signal handler of SIGINT and SIGTERM; process_should_stop() then says
  * so. */
@@ -25,6 +26,8 @@ uint64_t process_raise_file_limit(void);
 void process_notify(const char *state);
 /* Give memory that was freed back to the system; may take milliseconds. */
 void process_trim_memory(void);
+/* The same in a helper. */
+void process_trim_memory_by(struct jobs *jobs);
 uint64_t process_rss_bytes(void);
 uint64_t process_open_files(void);         /* how many; takes long when there are many */
 uint64_t process_total_memory_bytes(void); /* of the machine, or of the cgroup when smaller */

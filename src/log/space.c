@@ -213,12 +213,6 @@ static void remove_doomed(struct store *s)
 
 /* ---- memory ---- */
 
-static void trim_run(struct job *job)
-{
-    process_trim_memory();
-    free(job);
-}
-
 /* After a burst the cached bytes are of little use to anybody: the page cache has them too. */
 void space_shrink_when_idle(struct store *s)
 {
@@ -234,9 +228,7 @@ void space_shrink_when_idle(struct store *s)
     store_evict_to(s, IDLE_CACHE_BYTES);
     pool_free(s);
     s->is_shrunk = true;
-    struct job *job = xzalloc(sizeof *job);
-    job->run = trim_run;
-    jobs_submit(s->jobs, LANE_HELPER, job);
+    process_trim_memory_by(s->jobs);
 }
 
 /* ---- room ---- */

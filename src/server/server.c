@@ -20,6 +20,19 @@
 
 /* ---- the loop ---- */
 
+/* Half of very many connections are gone: what they had goes back to the system. */
+static void trim_after_connections(struct server *s)
+{
+    enum { MANY = 500 };
+    uint32_t count = hub_connection_count(s->hub);
+    if (count > s->most_connections)
+        s->most_connections = count;
+    if (s->most_connections < MANY || count > s->most_connections / 2)
+        return;
+    s->most_connections = count;
+    process_trim_memory_by(s->jobs);
+}
+
 static void turn(struct server *s, int64_t deadline_ns)
 {
     int64_t due_ns = core_next_due(s->core);
@@ -33,6 +46,7 @@ static void turn(struct server *s, int64_t deadline_ns)
     management_dispatch(&s->management);
     core_turn_end(s->core);
     hub_flush(s->hub);
+    trim_after_connections(s);
 }
 
 static void close_session(void *ctx, struct session *session)

@@ -30,7 +30,8 @@ struct server {
     struct control_listener control;
     struct management management;
     int64_t started_wall_ms;
-    char *listeners; /* "kafka=HOST:PORT amqp=HOST:PORT", those that are open */
+    uint32_t most_connections; /* since memory was given back after connections had gone */
+    char *listeners;           /* "kafka=HOST:PORT amqp=HOST:PORT", those that are open */
 };
 
 /* Run until a signal says stop. */
