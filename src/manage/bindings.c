@@ -19,35 +19,58 @@ static uint32_t hash_of(struct bytes arguments)
     return crc32c(arguments.data, arguments.size);
 }
 
-/* As a form quotes; what stands as it is besides letters and digits is in `safe`. */
+/* As a form quotes a byte; what stands as it is besides letters and digits is in `safe`. */
+static size_t quote(uint8_t c, const char *safe, char out[4])
+{
+    bool is_plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+                    (c && strchr(safe, c));
+
+    out[0] = c == ' ' ? '+' : (char)c;
+    if (!is_plain && c != ' ')
+        snprintf(out, 4, "%%%02X", c);
+    return is_plain || c == ' ' ? 1 : 3;
+}
+
 static void put_quoted(struct text *out, struct bytes key, const char *safe)
 {
-    for (size_t i = 0; i < key.size; i++) {
-        uint8_t c = key.data[i];
-        bool is_plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
-                        (c >= 'a' && c <= 'z') || (c && strchr(safe, c));
-        if (is_plain)
-            text_put_u8(out, c);
-        else if (c == ' ')
-            text_put_u8(out, '+');
-        else
-            text_printf(out, "%%%02X", c);
-    }
+    char quoted[4];
+
+    for (size_t i = 0; i < key.size; i++)
+        text_append(out, bytes_of(quoted, quote(key.data[i], safe, quoted)));
 }
+
+#define PLAIN_IN_KEYS ".-_"
 
 static void put_properties_key(struct text *out, struct bytes key, struct bytes arguments)
 {
-    put_quoted(out, key, ".-_");
+    put_quoted(out, key, PLAIN_IN_KEYS);
     if (arguments.size)
         text_printf(out, "~%08x", (unsigned)hash_of(arguments));
     else if (!key.size)
         text_put_u8(out, '~');
 }
 
+/* Does it begin with the key, quoted? Most do not, which is seen at once. */
+static bool begins_with_key(struct bytes wanted, struct bytes key)
+{
+    char quoted[4];
+    size_t at = 0;
+
+    for (size_t i = 0; i < key.size; i++) {
+        size_t size = quote(key.data[i], PLAIN_IN_KEYS, quoted);
+        if (size > wanted.size - at || memcmp(wanted.data + at, quoted, size) != 0)
+            return false;
+        at += size;
+    }
+    return true;
+}
+
 static bool has_properties_key(const struct binding_description *b, struct bytes wanted)
 {
     struct text own = {0};
 
+    if (!begins_with_key(wanted, b->key))
+        return false;
     put_properties_key(&own, b->key, b->arguments);
     bool is_same = bytes_equal(text_bytes(&own), wanted);
     text_reset(&own);
