@@ -203,7 +203,9 @@ static enum err write_batches(struct materialise *m, struct gathered *g)
         struct copied *c = &m->batches.items[i];
         uint64_t position = m->position + g->size;
         bool full = position > 0 && position + c->size > m->limit;
-        if (full)
+        if (full && !m->file)
+            err = open_segment(m, m->segment); /* cuts what a crash has left behind its end */
+        if (!err && full)
             err = write_gathered(m, g);
         if (!err && full)
             err = close_segment(m, true);

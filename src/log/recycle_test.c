@@ -271,6 +271,38 @@ static uint64_t syncs(const struct test_store *t)
     return sim_disk_stats(t->disk)->calls[SIM_SYNC];
 }
 
+/* Otherwise it would be read as a part of the segment, which nothing is appended to any more. */
+TEST(what_a_crash_left_behind_a_segment_s_end_goes_before_the_next_one_begins)
+{
+    struct test_store t;
+    struct ticket ticket;
+    char path[64];
+    open_small(&t);
+    struct log *log = store_log(t.store, 1, LEVEL_FSYNC);
+    for (uint64_t i = 0; i < 7; i++)
+        expect_ok(log_append(log, test_batch_sized(i, 9000), &ticket));
+    test_store_settle(&t);
+    go_round(&t, store_log(t.store, 2, LEVEL_FSYNC));
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    segment_path(1, 0, "log", path);
+    struct text file = test_file_get(&t, path);
+    size_t size = file.size;
+    expect_true(size > 7 * 9000);
+    text_append(&file, test_batch_sized(8, 300));
+    test_file_put(&t, path, text_bytes(&file));
+    text_reset(&file);
+
+    log = store_find(t.store, 1);
+    expect_ok(log_append(log, test_batch_sized(7, 60000), &ticket));
+    test_store_settle(&t);
+    go_round(&t, store_find(t.store, 2));
+    file = test_file_get(&t, path);
+    expect_int(file.size, size);
+    expect_int(test_store_files(&t, "logs/1"), 4); /* two segments, each with its index */
+    text_reset(&file);
+    test_store_reset(&t);
+}
+
 TEST(a_large_tail_is_synced_in_pieces_so_that_commits_need_not_wait_for_all_of_it)
 {
     struct test_store t;
