@@ -18,6 +18,7 @@ import sys
 import tempfile
 
 import measure
+import brokers
 from size_load import SCENARIOS, Refused, Run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -54,7 +55,7 @@ def head(program):
     yield (f"{datetime.date.today()}, commit {commit.stdout.strip()}, {os.path.basename(program)} at its defaults; "
            f"{machine['cpu']}, {machine['processors']} processors, {machine['memory_gib']} GiB, Linux "
            f"{machine['kernel']}; load {machine['load']:.1f} at the beginning; a synced 4 KiB write "
-           f"{disk['sync_4k_p50_us']:,.0f} us (p99 {disk['sync_4k_p99_us']:,.0f}), {disk['write_mib_s']:,.0f} MiB/s.")
+           f"{disk['sync_4k_p50_us']:,.0f} us (p99 {disk['sync_4k_p99_us']:,.0f}), {disk['synced_mib_s']:,.0f} MiB/s.")
     yield ""
 
 
@@ -79,7 +80,7 @@ def main():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1)
-    parser.add_argument("--bin", default=measure.brokers.pabal_program())
+    parser.add_argument("--bin", default=brokers.pabal_program())
     parser.add_argument("--out")
     options = parser.parse_args()
     if options.list:
