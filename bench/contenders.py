@@ -124,6 +124,9 @@ LABELS = {
     "rabbitmq quorum": ("fsync", ["rabbitmq"], {"amqp": QUORUM}),
     "kafka flush=1 and rabbitmq quorum": ("fsync", ["kafka", "rabbitmq"], {"kafka": FLUSHED, "amqp": QUORUM}),
 }
+SETTINGS = ("Pabal: defaults, `durability = os` where it says so; Kafka: its own heap and collector options,"
+            f" {KAFKA_EXTRA.replace(chr(10), ', ')}, and of topics {' '.join(FLUSHED[1:])} where it says so; RabbitMQ:"
+            " defaults")
 
 
 def install(labels):

@@ -3,6 +3,7 @@ import json
 import statistics
 
 import contenders
+import scenarios
 
 COLUMNS = [
     # key, heading, form, with the range
@@ -162,6 +163,13 @@ def short_cell(row, brokers, level, is_pabal):
     return f"{first}, {cell(keys['cpu_us'], '{:,.2f}', False)}"
 
 
+def arguments_list(summary):
+    """The load generator's arguments of each scenario that was run."""
+    return [f"- {scenario.name}: `{scenario.run.split('_')[0]} {scenario.arguments}`, {scenario.size:,} bytes"
+            for scenario in scenarios.SCENARIOS
+            if scenario.arguments and any(row.startswith(scenario.name) for row, _ in summary)]
+
+
 def number(ratio):
     return f"{ratio:.2f}" if ratio < 10 else f"{ratio:,.0f}"
 
@@ -189,6 +197,7 @@ def markdown(about, summary, failures=()):
     extra = extra_table(summary)
     lines += ["", "## Starts, memory, readers", ""] + extra if extra else []
     lines += comparison_table(summary)
+    lines += ["", "## What was done", ""] + arguments_list(summary)
     lines += ["", "## Failed", ""] + [f"- {failure}" for failure in failures] if failures else []
     return "\n".join(lines) + "\n"
 

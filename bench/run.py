@@ -144,19 +144,26 @@ def run_family(bench, table, rounds, wanted, progress):
         contenders.close(servers)
 
 
+WARMING = (
+    ("kafka", ["both", "--topic", "warm", "--delete"]),
+    ("kafka", ["produce", "--topic", "warmer", "--batch-records", "1", "--in-flight", "16", "--producers", "10",
+               "--delete"]),
+    ("amqp", ["both", "--queue", "warm", "--delete", "--confirm", "100"]),
+)
+
+
 def warm_up(bench, racers, progress):
-    """A JVM is slow at first: that shall not count. Only the peers need it."""
+    """A JVM is slow at first: that shall not count. Only the peers need it, each server once."""
+    warm = set()
     for contender in racers:
-        if contender.is_pabal:
-            continue
-        progress.say(f"warming up {contender.label}")
-        for protocol, arguments in (("kafka", ["both", "--topic", "warm", "--delete"]),
-                                    ("kafka", ["produce", "--topic", "warm", "--batch-records", "1",
-                                               "--in-flight", "16", "--producers", "10", "--delete"]),
-                                    ("amqp", ["both", "--queue", "warm", "--delete", "--confirm", "100"])):
-            if contender.speaks(protocol):
-                bench.load(protocol, contender, [*arguments, *contender.arguments.get(protocol, []),
-                                                 *runners.duration(bench, WARM_S)])
+        for protocol, arguments in WARMING:
+            if contender.is_pabal or not contender.speaks(protocol):
+                continue
+            job = contender.server(protocol), " ".join(arguments)
+            if job not in warm:
+                warm.add(job)
+                progress.say(f"warming up {contender.label}")
+                bench.load(protocol, contender, [*arguments, *runners.duration(bench, WARM_S)])
 
 
 def run_lives(bench, table, found, wanted, progress):
@@ -192,6 +199,11 @@ def race(bench, table, options, progress):
 def versions(program):
     done = subprocess.run([program, "version"], capture_output=True, text=True)
     return f"{done.stdout.strip()}, Kafka 4.1.0 (1 GiB heap), RabbitMQ 4.0 (Debian 13)"
+
+
+def commit_of(folder):
+    done = subprocess.run(["git", "-C", folder, "describe", "--always", "--dirty"], capture_output=True, text=True)
+    return done.stdout.strip() or "?"
 
 
 def floor_program(program):
@@ -239,8 +251,8 @@ def raise_file_limit():
 
 def describe(options, program, sizes, floors, probe):
     return {"date": datetime.datetime.now().isoformat(" ", "minutes"), **measure.machine(),
-            "versions": versions(program), "rounds": options.rounds, "seconds of a measurement": options.seconds,
-            "pinned": options.pin,
+            "versions": versions(program), "commit": commit_of(HERE), "settings": contenders.SETTINGS,
+            "rounds": options.rounds, "seconds of a measurement": options.seconds, "pinned": options.pin,
             **{key: round(value, 1) for key, value in probe.items()},
             "floors": ", ".join(f"{key} {value:.3f}" for key, value in floors.items()),
             "sizes": ", ".join(f"{key} {value}" for key, value in dataclasses.asdict(sizes).items())}
