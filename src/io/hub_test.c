@@ -238,6 +238,63 @@ TEST(an_idle_connection_costs_less_than_a_kilobyte)
     expect_true(sizeof(struct conn) + 16 < 1024);
 }
 
+/* As much as the socket takes of frames that need no end. */
+static void keep_busy(int fd, struct bytes frames, size_t *at, struct text *in)
+{
+    size_t n;
+    do {
+        n = client_write(fd, bytes_of(frames.data + *at, frames.size - *at));
+        *at = (*at + n) % frames.size;
+    } while (n > 0);
+    expect_true(client_read(fd, in));
+    in->size = 0;
+}
+
+TEST(who_sends_without_end_does_not_keep_others_from_being_read)
+{
+    enum { BUSY = 3, TURNS = 30, WARM = 300, BUFFER = 4 << 20 };
+    struct world w;
+    struct random random;
+    struct text frames = {0}, in = {0}, one = {0}, answer = {0};
+    int busy[BUSY], buffer = BUFFER;
+    size_t at[BUSY] = {0};
+    random_init(&random, 5);
+    put_frames(&frames, &random, 200, 50000);
+    put_frames(&one, &random, 1, 10);
+    world_start(&w, config_with(0));
+    for (int i = 0; i < BUSY; i++) {
+        busy[i] = client_connect(w.port, buffer);
+        setsockopt(busy[i], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+    }
+    int fd = client_connect(w.port, 0);
+    expect_echo(&w, fd, text_bytes(&one), 100);
+    for (int k = 0; k < WARM; k++) { /* the kernel gives room to those who use it */
+        for (int i = 0; i < BUSY; i++)
+            keep_busy(busy[i], text_bytes(&frames), &at[i], &in);
+        turn(&w, 1000000);
+    }
+    for (int k = 0; k < 10; k++) {
+        int turns = 0;
+        answer.size = 0;
+        expect_int(client_write(fd, text_bytes(&one)), one.size);
+        for (; answer.size < one.size && turns < TURNS; turns++) {
+            for (int i = 0; i < BUSY; i++)
+                keep_busy(busy[i], text_bytes(&frames), &at[i], &in);
+            turn(&w, 1000000);
+            expect_true(client_read(fd, &answer));
+        }
+        expect_bytes(text_bytes(&answer), text_bytes(&one));
+    }
+    for (int i = 0; i < BUSY; i++)
+        close(busy[i]);
+    close(fd);
+    world_stop(&w);
+    text_reset(&frames);
+    text_reset(&in);
+    text_reset(&one);
+    text_reset(&answer);
+}
+
 TEST(a_slow_reader_stops_its_writer_and_goes_on)
 {
     for (int threads = 0; threads < THREAD_MODES; threads++) {

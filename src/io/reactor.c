@@ -18,8 +18,9 @@
 #include <unistd.h>
 
 enum {
-    EVENTS_MAX = 256, /* in one turn; what is left over comes first in the next */
-    RETRY_MS = 1,     /* when a ring was full, or memory used up */
+    EVENTS_MAX = 16, /* asked for at once: the others come first the next time */
+    ROUNDS_MAX = 16, /* of asking, in one turn */
+    RETRY_MS = 1,    /* when a ring was full, or memory used up */
 };
 
 /* ---- life ---- */
@@ -163,6 +164,18 @@ static void handle(struct reactor *r, const struct epoll_event *event, size_t *b
     check(false);
 }
 
+/* Each event may read an equal share of what those before it have left of the turn's budget: who sends without
+ * end keeps nobody from being read. */
+static void handle_all(struct reactor *r, const struct epoll_event *events, int count,
+                       size_t *budget)
+{
+    for (int i = 0; i < count; i++) {
+        size_t share = *budget / (size_t)(count - i), left = share;
+        handle(r, &events[i], &left);
+        *budget -= share - left;
+    }
+}
+
 void reactor_poll(struct reactor *r, int64_t deadline_ns)
 {
     /* With reports that the ring did not take, nothing is read: only time can help. */
@@ -176,8 +189,12 @@ void reactor_poll(struct reactor *r, int64_t deadline_ns)
     waker_awake(&r->waker);
     r->now_ns = clock_now_ns();
     size_t budget = REACTOR_TURN_READ_BYTES;
-    for (int i = 0; i < count && budget > 0; i++)
-        handle(r, &events[i], &budget);
+    handle_all(r, events, count, &budget);
+    for (int i = 1; i < ROUNDS_MAX && count == EVENTS_MAX && budget > REACTOR_TURN_READ_BYTES / 2;
+         i++) {
+        count = epoll_wait(r->epoll, events, EVENTS_MAX, 0);
+        handle_all(r, events, count, &budget);
+    }
     end_overdue(r);
     if (!list_is_empty(&r->starved))
         feed_starved(r);
