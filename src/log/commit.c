@@ -76,7 +76,6 @@ static void log_advance(struct log_state *l)
 static enum err sync_written(struct journal *j)
 {
     enum err err = j->written_file ? file_sync(j->written_file) : OK;
-    metrics_add(METRIC_syncs, 1);
     if (!err)
         j->synced_sequence = j->sequence;
     return err;
@@ -164,8 +163,10 @@ static void commit_ended(struct store *s, const struct commit *c)
     } else {
         remember_unsynced(s, c);
     }
-    for (size_t i = 0; i < c->logs.count; i++)
+    for (size_t i = 0; i < c->logs.count; i++) {
         log_advance(c->logs.items[i]);
+        materialise_ahead(c->logs.items[i]);
+    }
 }
 
 static void commit_done(struct job *job)
@@ -266,10 +267,8 @@ static void round_run(struct job *job)
             err = file_write(w->file, w->position, w->parts.items, (int)w->parts.count);
     }
     for (size_t i = 0; i < r->writes.count && !err; i++) {
-        if (r->writes.items[i].sync) {
+        if (r->writes.items[i].sync)
             err = file_sync(r->writes.items[i].file);
-            metrics_add(METRIC_syncs, 1);
-        }
     }
     r->err = err;
     if (err)

@@ -214,6 +214,7 @@ static void swapped(struct compaction *c)
 {
     struct log_state *l = c->log;
     let_reads_go(l);
+    recent_free(l->parts->recent); /* as it was */
     log_parts(l)->stored_bytes -=
         c->group_bytes < l->parts->stored_bytes ? c->group_bytes : l->parts->stored_bytes;
     log_parts(l)->stored_bytes += c->out_bytes;

@@ -21,6 +21,11 @@ static bool find_place(struct log_state *l, int64_t offset, struct place *out)
 {
     struct store *s = l->store;
     struct place p = {&l->tail, tail_find(&l->tail, offset), &s->journal_window};
+    struct tail *recent = l->parts->recent ? &l->parts->recent->tail : NULL;
+    if (recent && tail_find(recent, offset) < recent->count) {
+        *out = (struct place){recent, tail_find(recent, offset), &s->journal_window};
+        return true;
+    }
     if (l->log.level == LEVEL_MEMORY)
         p.window = NULL;
     while (p.i < l->tail.count && tail_at(p.tail, p.i)->size == 0)
@@ -58,8 +63,8 @@ static bool place_is_next(const struct log_state *l, const struct place *p, int6
     const struct tail_entry *e = tail_at(p->tail, p->i);
     if (e->base_offset <= offset)
         return true;
-    if (l->direct && p->tail == &l->direct->recent)
-        return false; /* older direct bytes are in files */
+    if (p->tail != &l->tail)
+        return false; /* older bytes are in files */
     if (offset < l->parts->direct_to && e->base_offset >= l->parts->direct_from)
         return false; /* so is the direct part between */
     return offset >= l->stored_to;

@@ -241,6 +241,44 @@ static void materialise_run(struct job *job)
         snprintf(m->error, sizeof m->error, "%s", err_text());
 }
 
+void recent_free(struct recent *r)
+{
+    if (!r)
+        return;
+    log_parts(r->log)->recent = NULL;
+    list_remove(&r->node);
+    tail_reset(&r->tail);
+    free(r);
+}
+
+void recents_tick(struct store *s)
+{
+    list_each_safe (n, &s->recents) {
+        struct recent *r = container_of(n, struct recent, node);
+        while (r->tail.count > 0 && !window_find(&s->journal_window, tail_at(&r->tail, 0)->address))
+            tail_pop_front(&r->tail);
+        if (r->tail.count == 0)
+            recent_free(r);
+    }
+}
+
+/* The tail up to `stored_to` is in segments; readers that keep up still find it in memory. */
+static void pass_to_segments(struct log_state *l)
+{
+    struct recent *r = l->parts->recent;
+    if (!r) {
+        r = log_parts(l)->recent = xzalloc(sizeof *r);
+        r->log = l;
+        list_push_back(&l->store->recents, &r->node);
+    }
+    while (l->tail.count > 0 && tail_entry_end(tail_at(&l->tail, 0)) <= l->stored_to) {
+        if (tail_at(&l->tail, 0)->size > 0)
+            tail_push(&r->tail, *tail_at(&l->tail, 0));
+        tail_pop_front(&l->tail);
+    }
+    log_tail_changed(l);
+}
+
 static void materialise_done(struct job *job)
 {
     struct materialise *m = container_of(job, struct materialise, job);
@@ -269,8 +307,7 @@ static void materialise_done(struct job *job)
             (m->first_written >= 0 && m->first_written < l->parts->first_segment))
             log_parts(l)->first_segment = m->first_written;
         metrics_add(METRIC_materialised_bytes, m->bytes);
-        tail_drop_below(&l->tail, l->stored_to);
-        log_tail_changed(l);
+        pass_to_segments(l);
         log_join_direct_part(l);
         if (!l->deleted)
             log_needs_row(l); /* the newest one relies on the journal for these batches */
@@ -367,6 +404,16 @@ static void materialise_log(struct store *s, struct log_state *l, bool seals, ui
     log_pin(l);
     s->helpers++;
     jobs_submit(s->jobs, LANE_HELPER, &m->job);
+}
+
+/* Not only when the journal is full: while memory still has the batches they need not be read, and
+ * little is synced at once. Where short-lived records are the rule the journal is asked to keep them. */
+void materialise_ahead(struct log_state *l)
+{
+    struct store *s = l->store;
+    bool enough = l->tail.bytes >= s->config.materialise_bytes;
+    if (enough && !l->stays_in_journal && !s->low_space && !s->stopping)
+        materialise_log(s, l, false, 0);
 }
 
 bool log_seal(struct log_state *l)

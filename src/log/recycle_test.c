@@ -312,6 +312,7 @@ TEST(a_large_tail_is_synced_in_pieces_so_that_commits_need_not_wait_for_all_of_i
     expect_ok(test_store_open(&t));
     struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
     struct ticket ticket;
+    log_stay_in_journal(log); /* not before it is sealed */
     for (uint64_t i = 0; i < 12; i++) {
         expect_ok(log_append(log, test_batch_sized(i, 1 * MIB), &ticket));
         test_store_settle(&t);
@@ -327,5 +328,38 @@ TEST(a_large_tail_is_synced_in_pieces_so_that_commits_need_not_wait_for_all_of_i
     expect_ok(r.err);
     log_read_end(&r);
     expect_true(log_state(log)->parts->read_late_ns > 0);
+    test_store_reset(&t);
+}
+
+TEST(a_long_tail_is_materialised_ahead_and_still_read_from_memory)
+{
+    struct test_store t;
+    test_store_init(&t);
+    t.config.materialise_bytes = 400 * KIB;
+    expect_ok(test_store_open(&t));
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC),
+               *queue = store_log(t.store, 8, LEVEL_FSYNC);
+    struct log_batch batch;
+    struct ticket ticket;
+    size_t count;
+    log_stay_in_journal(queue);
+    for (uint64_t i = 0; i < 20; i++) {
+        expect_ok(log_append(log, test_batch_sized(i, 100 * KIB), &ticket));
+        expect_ok(log_append(queue, test_batch_sized(i, 8 * KIB), &ticket));
+        test_store_settle(&t);
+    }
+    expect_true(log_state(log)->stored_to >= 16);
+    expect_int(log_state(queue)->stored_to, 0);
+    for (int64_t at = 0; at < 20; at++) {
+        expect_ok(log_peek(log, at, log->hw, 1, &batch, 1, &count));
+        expect_int(count, 1);
+        expect_int(batch.base_offset, at);
+    }
+    store_evict_to(t.store, 0);
+    expect_err(log_peek(log, 0, log->hw, 1, &batch, 1, &count), E_COLD);
+    store_tick(t.store, t.now_ns);
+    expect_true(tail_at(&log_state(log)->parts->recent->tail, 0)->base_offset > 0);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_int(store_find(t.store, 7)->hw, 20);
     test_store_reset(&t);
 }

@@ -9,6 +9,7 @@ void store_config_default(struct store_config *c)
         .journal_first_bytes = 1ull * MIB,
         .journal_file_bytes = 32ull * MIB,
         .carry_bytes = 64ull * KIB,
+        .materialise_bytes = 4ull * MIB,
         .direct_append_bytes = 512ull * KIB,
         .direct_commit_bytes = 256ull * KIB,
         .direct_os_bytes = 8ull * KIB,
@@ -39,6 +40,7 @@ static struct store *store_new(const struct store_config *config, struct disk *d
     list_init(&s->dirty);
     list_init(&s->tailed);
     list_init(&s->direct_logs);
+    list_init(&s->recents);
     list_init(&s->unmarked_logs);
     list_init(&s->compact_queue);
     s->journal_lane.staging = s->direct_lane.staging = 1;
@@ -155,6 +157,7 @@ static void drop_tail(struct log_state *l)
     if (l->log.level == LEVEL_MEMORY)
         memory_drop_below(l, INT64_MAX);
     tail_reset(&l->tail);
+    recent_free(l->parts->recent);
     log_tail_changed(l);
 }
 
@@ -354,6 +357,7 @@ void store_tick(struct store *s, int64_t now_ns)
     journal_prepare_more(s);
     recycle_step(s);
     space_shrink_when_idle(s);
+    recents_tick(s);
     bool busy = s->direct_count > 0 || s->doomed.count > 0 || s->no_space || s->low_space ||
                 s->journal_lane.synced < s->journal_lane.done;
     if (busy && s->due_ns > now_ns + TICK_NS)

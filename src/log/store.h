@@ -119,7 +119,8 @@ struct store_config {
     uint64_t journal_max_bytes;   /* of all journal files together; they grow to it by load */
     uint64_t journal_first_bytes; /* size of the first file; each further one doubles, up to: */
     uint64_t journal_file_bytes;
-    uint64_t carry_bytes; /* a log's tail up to this is carried forward, above materialised */
+    uint64_t carry_bytes;       /* a log's tail up to this is carried forward, above materialised */
+    uint64_t materialise_bytes; /* a tail of this size is, before its journal file is needed */
     uint64_t direct_append_bytes; /* one append of this size makes a log direct */
     uint64_t direct_commit_bytes; /* so does this average for each commit, */
     uint64_t direct_os_bytes;     /* or this one at level os */

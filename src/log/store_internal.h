@@ -116,6 +116,13 @@ uint32_t tail_find(const struct tail *t, int64_t offset);
 void tail_drop_below(struct tail *t, int64_t offset); /* whole entries */
 void tail_cut_above(struct tail *t, int64_t offset);  /* entries that end above it */
 
+/* What segments have taken over of a log's tail, and memory may still have. */
+struct recent {
+    struct tail tail;
+    struct log_state *log;
+    struct list node; /* store->recents */
+};
+
 /* ---- segments ---- */
 
 struct index_entry {
@@ -203,6 +210,7 @@ struct log_parts {
     int64_t trimmed_to;   /* segments below it were asked to go */
     int64_t read_late_ns; /* somebody last read what memory has no more; 0: nobody */
     struct materialise *materialising;
+    struct recent *recent; /* NULL: none */
 };
 
 struct log_state {
@@ -408,7 +416,7 @@ struct store {
     uint64_t direct_needs_commit; /* rounds wait until this commit is synced */
     uint64_t direct_address;      /* of the next direct byte in the direct window */
 
-    struct list dirty, tailed, direct_logs;
+    struct list dirty, tailed, direct_logs, recents;
     uint32_t direct_count;
     uint64_t unmarked_bytes;
     struct list unmarked_logs;
@@ -578,6 +586,11 @@ void space_note_memory(struct store *s);
 /* recycle.c */
 void recycle_step(struct store *s);
 void recycle_start_mark(struct store *s);
+/* The log's durable tail has become longer: segments may take it over already. */
+void materialise_ahead(struct log_state *l);
+/* Forget where batches were cached: all of the log's, or those that no longer are. */
+void recent_free(struct recent *r);
+void recents_tick(struct store *s);
 /* Write a row of this log soon, not only when a journal file is to be renewed. */
 void log_wants_row(struct log_state *l);
 must_use enum err recycle_everything(struct store *s); /* rows at a clean stop */
