@@ -203,7 +203,7 @@ static enum err write_batches(struct materialise *m, struct gathered *g)
         struct copied *c = &m->batches.items[i];
         uint64_t position = m->position + g->size;
         bool full = position > 0 && position + c->size > m->limit;
-        if (full && !m->file)
+        if (full && !m->file && m->segment >= 0)
             err = open_segment(m, m->segment); /* cuts what a crash has left behind its end */
         if (!err && full)
             err = write_gathered(m, g);
