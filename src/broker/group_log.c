@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "broker/coordinator_messages.h"
 #include "broker/group_internal.h"
+#include "broker/mutant.h"
 
 enum {
     OFFSET_KEY_VERSION = 1,
@@ -180,6 +181,8 @@ static struct group *group_to_fill(struct groups *groups, struct bytes id)
 static enum err apply_offset(struct groups *groups, const struct coordinator_offset_commit_key *key,
                              struct bytes in, struct arena *arena)
 {
+    if (BROKER_MUTANT == MUTANT_FORGET_OFFSETS)
+        return OK;
     if (!in.data) {
         struct group *group = group_get(groups, key->group);
         struct offset_entry *entry =
@@ -195,7 +198,7 @@ static enum err apply_offset(struct groups *groups, const struct coordinator_off
     if (err)
         return err;
     struct offset_value value = {
-        .offset = v.offset,
+        .offset = v.offset + (BROKER_MUTANT == MUTANT_WRONG_OFFSETS ? 1000 : 0),
         .leader_epoch = v.leader_epoch,
         .metadata = v.metadata,
         .commit_ms = v.commit_timestamp,

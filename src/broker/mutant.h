@@ -1,6 +1,6 @@
 /*
- * Rules that the simulated crashes (tests/sim) break on purpose, one at a time, to see
- * that they would notice: a file is compiled again with BROKER_MUTANT defined as one of these.
+ * Rules that the simulated crashes (tests/sim) and the fault campaigns (tests/faults) break on purpose, one at a
+ * time, to see that they would notice: a file is compiled again with BROKER_MUTANT defined as one of these.
  */
 #ifndef BROKER_MUTANT_H
 #define BROKER_MUTANT_H
@@ -25,6 +25,14 @@ enum broker_mutant {
     MUTANT_APPLY_LATER,    /* policies are not in force when a start is over */
     MUTANT_TAKE_UNKNOWN,   /* bytes go off a count that they were never in */
     MUTANT_LEARN_AGAIN,    /* what lies behind a hole is never learned from files */
+    MUTANT_APPEND_TWICE,   /* some batches are there twice */
+    MUTANT_TELL_BEHIND,    /* a producer is told of the offset behind */
+    MUTANT_NEXT_PARTITION, /* batches go to the partition behind */
+    MUTANT_ANY_SEQUENCE,   /* sequences of producers are not looked at */
+    MUTANT_FORGET_OFFSETS, /* after a start nothing is known of some groups' offsets */
+    MUTANT_WRONG_OFFSETS,  /* after a start groups are further than they were */
+    MUTANT_DELIVER_TWICE,  /* some messages are delivered twice */
+    MUTANT_FRESH_FIRST,    /* what was given back comes behind what is new */
 };
 #ifndef BROKER_MUTANT
 #define BROKER_MUTANT MUTANT_OF_NOTHING

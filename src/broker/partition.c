@@ -3,6 +3,7 @@
 #include "base/crc32c.h"
 #include "base/metrics.h"
 #include "broker/core_internal.h"
+#include "broker/mutant.h"
 #include "broker/producer.h"
 #include "broker/producer_expiry.h"
 #include "broker/topic_internal.h"
@@ -87,6 +88,8 @@ enum err partition_append(struct core *core, struct partition *p, const struct b
 {
     const struct topic *topic = p->topic;
     struct producer_batch first;
+    if (BROKER_MUTANT == MUTANT_NEXT_PARTITION)
+        p = topic_partition(p->topic, (p->index + 1) % topic->partition_count);
     check(p->log);
     enum err err = check_rules(core, topic, b);
     if (!err && b->producer_id >= 0)
@@ -113,8 +116,10 @@ enum err partition_append(struct core *core, struct partition *p, const struct b
     err = log_append(p->log, raw, out_ticket);
     if (err)
         return err;
+    if (BROKER_MUTANT == MUTANT_APPEND_TWICE && base_offset % 64 == 63)
+        err = log_append(p->log, raw, out_ticket);
     core->internal->committing = true;
-    *out_base_offset = base_offset;
+    *out_base_offset = base_offset + (BROKER_MUTANT == MUTANT_TELL_BEHIND);
     *out_append_time = topic->log_append_time ? core->wall_ms : NO_TIMESTAMP;
     if (b->producer_id >= 0)
         note_producer(core, p, b, base_offset);

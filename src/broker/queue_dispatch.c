@@ -239,6 +239,8 @@ static void hand_over(struct queue *queue, struct consumer *c, struct delivery *
     core->delivery_bytes_left -= (int64_t)(d->message.body.size + d->message.properties.size);
     count_delivery(queue, d, no_ack ? COUNTER_deliver_no_ack : COUNTER_deliver,
                    no_ack ? METRIC_messages_delivered_no_ack : METRIC_messages_delivered);
+    if (BROKER_MUTANT == MUTANT_DELIVER_TWICE && d->offset % 64 == 0)
+        c->deliver(c, d);
     c->deliver(c, d); /* may cancel consumers and delete the queue */
     if (!queue->deleted)
         queue_marked(queue);

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "broker/mutant.h"
 
 enum {
     /* Members of `done` below the floor are removed this many at a time, because a container of
@@ -152,7 +153,8 @@ void subscription_hole(struct subscription *s, int64_t from, int64_t to)
 
 int64_t subscription_head(const struct subscription *s)
 {
-    if (s->sets->returned_count > 0)
+    if (s->sets->returned_count > 0 &&
+        (BROKER_MUTANT != MUTANT_FRESH_FIRST || s->next >= s->visible))
         return offset_set_first(&s->sets->returned);
     return s->next < s->visible ? s->next : -1;
 }

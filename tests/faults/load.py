@@ -242,6 +242,12 @@ class QueueWriter(Client):
             (self.history.confirmed if method_id == 80 else self.refused).append(id)
 
 
+def note_settled(history, ids, session):
+    """The first time counts: what is settled and comes again is settled a second time."""
+    for id in ids:
+        history.settled.setdefault(id, session)
+
+
 class QueueWorker(Client):
     """Consumes with manual acknowledgement; now and then it asks something, to know its acks executed."""
 
@@ -270,23 +276,35 @@ class QueueWorker(Client):
 
     def work(self, channel, deliveries, number):
         unacked, unfenced = [], []
+        self.holds = self.random.random() < 0.5  # the first message, for as long as it works
         for method, _, body in channel.consume(self.history.name, inactivity_timeout=0.1):
             if method is not None:
                 deliveries.append((decode(body), method.redelivered))
-                unacked.append((method.delivery_tag, decode(body)))
+                if len(deliveries) > 1 or not self.holds:
+                    unacked.append((method.delivery_tag, decode(body)))
             if len(unacked) > self.random.randrange(1, self.prefetch) // 2 or (method is None and unacked):
-                upto = self.random.randrange(len(unacked))
-                ids = [id for _, id in unacked[:upto + 1]]
-                self.history.acked.update((id, number) for id in ids)
-                channel.basic_ack(unacked[upto][0], multiple=True)
-                unfenced += ids
-                del unacked[:upto + 1]
+                unfenced += self.settle(channel, unacked, number)
             if len(unfenced) > 200 or (method is None and unfenced):
                 channel.queue_declare(self.history.name, passive=True)
-                self.history.settled.update((id, number) for id in unfenced)
+                note_settled(self.history, unfenced, number)
                 unfenced = []
             if self.stopping.is_set():
                 return
+
+
+    def settle(self, channel, unacked, number):
+        """All up to one of them, or some here and there. Returns their ids."""
+        upto = self.random.randrange(len(unacked)) + 1
+        is_row = not self.holds and self.random.random() < 0.6
+        chosen = unacked[:upto] if is_row else self.random.sample(unacked, upto)
+        self.history.acked.update((id, number) for _, id in chosen)
+        if is_row:
+            channel.basic_ack(chosen[-1][0], multiple=True)
+        else:
+            for tag, _ in chosen:
+                channel.basic_ack(tag)
+        unacked[:] = [one for one in unacked if one not in chosen]
+        return [id for _, id in chosen]
 
 
 # -- quiet looks at everything

@@ -117,7 +117,7 @@ class Worker(Job):
                     unfenced += self.settle(channel, unsettled, number)
                 if len(unfenced) > 60 or (unfenced and not method):
                     self.fence(channel)
-                    h.settled.update((id, number) for id in unfenced)
+                    load.note_settled(h, unfenced, number)
                     unfenced = []
                 if self.stopping.is_set():
                     return

@@ -14,7 +14,7 @@ import brokers
 
 FLIPS = 2  # for each stop; the clients of the original wait meanwhile
 REPORT = re.compile(r"^\S+ (?:WARN|ERROR) .*$", re.M)
-REFUSAL = re.compile(r"^pabal: .*(?:damaged|corrupt).*$", re.M)
+REFUSAL = re.compile(r"^pabal: .*(?:damaged|corrupt|missing|gone).*$", re.M)
 
 
 def strike(world, campaign):
