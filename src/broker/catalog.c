@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/arena.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/say.h"
@@ -201,13 +202,30 @@ struct load {
     struct core *core;
     struct map by_key;    /* of struct catalog_loaded */
     struct list in_order; /* the same */
+    struct list of_kind[CATALOG_KIND_END];
+    struct arena memory; /* of them all */
 };
+
+static void load_init(struct load *load, struct core *core)
+{
+    *load = (struct load){.core = core};
+    list_init(&load->in_order);
+    for (int kind = 0; kind < CATALOG_KIND_END; kind++)
+        list_init(&load->of_kind[kind]);
+    arena_init(&load->memory, SIZE_MAX);
+}
+
+static void load_reset(struct load *load)
+{
+    map_reset(&load->by_key);
+    arena_reset(&load->memory);
+}
 
 static void drop_loaded(struct load *load, struct catalog_loaded *l)
 {
     map_remove(&load->by_key, l->key);
     list_remove(&l->node);
-    free(l);
+    list_remove(&l->of_kind);
 }
 
 static enum err load_record(struct load *load, const struct record *r)
@@ -223,7 +241,8 @@ static enum err load_record(struct load *load, const struct record *r)
     if (!r->value.data)
         return OK;
 
-    struct catalog_loaded *l = xzalloc(sizeof *l + r->key.size + r->value.size);
+    struct catalog_loaded *l =
+        arena_zalloc(&load->memory, 1, sizeof *l + r->key.size + r->value.size);
     uint8_t *bytes = (uint8_t *)(l + 1);
     memcpy(bytes, r->key.data, r->key.size);
     if (r->value.size)
@@ -234,10 +253,11 @@ static enum err load_record(struct load *load, const struct record *r)
     l->offset = r->offset;
     map_put(&load->by_key, l->key, l);
     list_push_back(&load->in_order, &l->node);
+    list_push_back(&load->of_kind[kind], &l->of_kind);
     return OK;
 }
 
-static enum err load_batch(struct load *load, const struct log_batch *lb, int64_t *out_next)
+static enum err load_batch(struct load *load, const struct log_batch *lb)
 {
     struct batch b;
     struct record_reader reader;
@@ -251,46 +271,88 @@ static enum err load_batch(struct load *load, const struct log_batch *lb, int64_
         err = load_record(load, &record);
     if (!err && reader.left > 0)
         err = err_set(E_CORRUPT, "batch at %lld ends early", (long long)lb->base_offset);
-    *out_next = lb->base_offset + b.last_offset_delta + 1;
     return err;
 }
 
-static void read_is_done(struct log_read *read)
+struct piece {
+    struct log_read read;
+    bool is_done;
+};
+
+static void piece_is_read(struct log_read *read)
 {
-    *(bool *)read->ctx = true;
+    ((struct piece *)read->ctx)->is_done = true;
+}
+
+static void read_piece(struct log *log, int64_t at, struct piece *piece)
+{
+    *piece = (struct piece){.read = {.kind = READ_FROM,
+                                     .from = at,
+                                     .limit = log->end,
+                                     .max_bytes = READ_BYTES,
+                                     .done = piece_is_read,
+                                     .ctx = piece}};
+    log_read(log, &piece->read);
 }
 
 /* Before the loop there is nothing else to do than to wait for the read. */
-static enum err load_some(struct load *load, int64_t *at)
+static enum err await_piece(struct core *core, struct piece *piece)
 {
-    struct log *log = load->core->catalog->log;
-    struct log_read *read = xzalloc(sizeof *read);
-    bool done = false;
-    *read = (struct log_read){.kind = READ_FROM,
-                              .from = *at,
-                              .limit = log->end,
-                              .max_bytes = READ_BYTES,
-                              .done = read_is_done,
-                              .ctx = &done};
-    log_read(log, read);
-    while (!done)
-        jobs_poll(load->core->internal->jobs);
-    enum err err = read->err;
-    if (!err && read->count == 0)
-        *at = log->end; /* nothing but holes */
-    for (size_t i = 0; i < read->count && !err; i++)
-        err = load_batch(load, &read->batches[i], at);
-    log_read_end(read);
-    free(read);
+    while (!piece->is_done)
+        jobs_poll(core->internal->jobs);
+    return piece->read.err;
+}
+
+/* Where the next piece begins; a piece without batches has found nothing but holes. */
+static enum err find_next_piece(const struct piece *piece, int64_t *out_at)
+{
+    const struct log_read *read = &piece->read;
+    struct batch b;
+    *out_at = read->limit;
+    if (read->count == 0)
+        return OK;
+    const struct log_batch *last = &read->batches[read->count - 1];
+    enum err err = batch_parse(last->raw, &b);
+    if (!err)
+        *out_at = last->base_offset + b.last_offset_delta + 1;
+    return err;
+}
+
+/* While a piece is looked at, the next one is read. */
+static enum err load_log(struct load *load, struct log *log)
+{
+    struct piece *pieces = xzalloc(2 * sizeof *pieces);
+    struct piece *now = &pieces[0], *next = &pieces[1];
+    int64_t at = log->start;
+    enum err err = OK;
+    if (at < log->end)
+        read_piece(log, at, now);
+    while (at < log->end && !err) {
+        err = await_piece(load->core, now);
+        if (!err)
+            err = find_next_piece(now, &at);
+        bool more = !err && at < log->end;
+        if (more)
+            read_piece(log, at, next);
+        for (size_t i = 0; i < now->read.count && !err; i++)
+            err = load_batch(load, &now->read.batches[i]);
+        log_read_end(&now->read);
+        if (err && more) {
+            (void)await_piece(load->core, next);
+            log_read_end(&next->read);
+        }
+        struct piece *spare = now;
+        now = next;
+        next = spare;
+    }
+    free(pieces);
     return err;
 }
 
 static enum err apply_kind(struct load *load, int kind)
 {
-    list_each (node, &load->in_order) {
-        struct catalog_loaded *l = container_of(node, struct catalog_loaded, node);
-        if (l->kind != kind)
-            continue;
+    list_each (node, &load->of_kind[kind]) {
+        struct catalog_loaded *l = container_of(node, struct catalog_loaded, of_kind);
         enum err err = catalog_apply(load->core, l);
         if (err)
             return err_wrap(err, "catalog record at %lld", (long long)l->offset);
@@ -389,18 +451,16 @@ static void upgrade(struct core *core)
 enum err catalog_open(struct core *core)
 {
     struct catalog *c = core->catalog = xzalloc(sizeof *c);
-    struct load load = {.core = core};
+    struct load load;
+    load_init(&load, core);
     list_init(&c->entries);
     list_init(&c->pending);
-    list_init(&load.in_order);
     c->log = store_log(core->store, CATALOG_LOG_ID, LEVEL_FSYNC);
     log_stay_in_journal(c->log); /* or a deletion of a log could overtake the record behind it */
     c->owner.kind = OWNER_CATALOG;
     c->log->owner = &c->owner;
 
-    enum err err = OK;
-    for (int64_t at = c->log->start; at < c->log->end && !err;)
-        err = load_some(&load, &at);
+    enum err err = load_log(&load, c->log);
     if (!err)
         err = apply(&load);
     if (!err && c->meta.kind != CATALOG_META)
@@ -408,9 +468,7 @@ enum err catalog_open(struct core *core)
     if (!err && c->is_without_permissions)
         upgrade(core);
 
-    while (!list_is_empty(&load.in_order))
-        drop_loaded(&load, container_of(load.in_order.next, struct catalog_loaded, node));
-    map_reset(&load.by_key);
+    load_reset(&load);
     idmap_reset(&c->claimed);
     return err_wrap(err, "read the catalog");
 }

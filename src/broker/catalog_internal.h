@@ -25,7 +25,8 @@ struct catalog {
 
 /* A record as read back. The bytes lie behind the struct. */
 struct catalog_loaded {
-    struct list node; /* in order of the log */
+    struct list node;    /* in order of the log */
+    struct list of_kind; /* those of its kind, likewise */
     struct bytes key, value;
     int64_t offset;
     int kind;
