@@ -20,7 +20,7 @@ import rot
 import shim
 
 ROOM = 64 << 20  # what is left when the disk is made full, beside the reserve
-GROWTH_MIB = 192  # of memory, by clients that do not read; the cache of the newest records is a part of it
+GROWTH_MIB = 512  # of memory, by twenty clients that do not read; up to 331 were seen, see README.md
 CLOCK_STEP_S = 36 * 3600
 
 

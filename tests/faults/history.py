@@ -61,7 +61,7 @@ class QueueHistory:
     # One list for each consumer session: (id, redelivered), as they came
     sessions: list = dataclasses.field(default_factory=list)
     acked: dict = dataclasses.field(default_factory=dict)  # id -> session; the ack was sent
-    # id -> session; the ack was sent and a later answer on the channel says that it was executed
+    # id -> session; the ack was sent, and something behind it on the channel was confirmed
     settled: dict = dataclasses.field(default_factory=dict)
     drained: list = dataclasses.field(default_factory=list)  # (id, redelivered): the rest, when all was quiet
 

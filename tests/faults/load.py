@@ -19,6 +19,7 @@ from history import QueueHistory, TopicHistory, decode, encode, message_id
 # What a client meets while the broker is away.
 AWAY = (pika.exceptions.AMQPError, confluent_kafka.KafkaException, OSError, http.client.HTTPException)
 SIZES = [20] * 60 + [500] * 25 + [5_000] * 12 + [100_000] * 2 + [400_000]
+FENCE = "fence"  # a queue of one message
 BACKLOG_MAX = 2000  # messages of one writer, while the broker is away
 
 
@@ -249,7 +250,7 @@ def note_settled(history, ids, session):
 
 
 class QueueWorker(Client):
-    """Consumes with manual acknowledgement; now and then it asks something, to know its acks executed."""
+    """Consumes with manual acknowledgement; now and then it waits for a confirm, to know its acks durable."""
 
     def __init__(self, broker, history, seed, prefetch=100):
         super().__init__(broker)
@@ -268,6 +269,7 @@ class QueueWorker(Client):
         self.history.sessions.append(deliveries)
         try:
             channel = connection.channel()
+            channel.confirm_delivery()
             channel.basic_qos(prefetch_count=self.prefetch)
             self.work(channel, deliveries, number)
             connection.close()
@@ -285,7 +287,8 @@ class QueueWorker(Client):
             if len(unacked) > self.random.randrange(1, self.prefetch) // 2 or (method is None and unacked):
                 unfenced += self.settle(channel, unacked, number)
             if len(unfenced) > 200 or (method is None and unfenced):
-                channel.queue_declare(self.history.name, passive=True)
+                # Acknowledgements have no answer; what is confirmed behind them is durable no sooner than they are.
+                channel.basic_publish("", FENCE, b"", pika.BasicProperties(delivery_mode=2), mandatory=True)
                 note_settled(self.history, unfenced, number)
                 unfenced = []
             if self.stopping.is_set():

@@ -134,10 +134,7 @@ class Worker(Job):
         return ids
 
     def fence(self, channel):
-        how = self.random.randrange(3)
-        if how == 0:
-            channel.queue_declare(self.history.name, passive=True)
-        elif how == 1:
+        if self.random.random() < 0.5:
             channel.basic_publish("", "fence", b"", pika.BasicProperties(delivery_mode=2), mandatory=True)
         else:
             channel.basic_qos(prefetch_count=100)  # the broker has read the acks

@@ -53,6 +53,7 @@ class Campaign(campaign.Campaign):
         if broker.amqp:
             self.queues = [load.new_queue(broker, f"{kind}-{number}") for kind in ("kept", "worked")]
             self.still_queue = self.queues[0].name
+            load.new_queue(broker, load.FENCE, {"x-max-length": 1})
         if broker.name == "rabbitmq":
             time.sleep(5)  # it forgets a declaration when it is killed soon after
 
