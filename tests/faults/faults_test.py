@@ -71,8 +71,8 @@ def test_a_broker_that_does_not_sync_what_queues_move_is_found_out():
 
 
 def test_whatever_happens_nothing_acknowledged_is_lost():
-    """Each disaster that can be had here once, at least when it runs long enough."""
-    assert chaos.run(6, SEED, rate=600) == []
+    """Some of all the disasters that can be had here."""
+    assert chaos.run(4, SEED, rate=600) == []
 
 
 @needs_loop
