@@ -1,6 +1,7 @@
 #include "broker/queue.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -51,15 +52,26 @@ struct queue *queue_walk_next(struct core *core, struct queue_walk *walk)
 struct whole_queue {    /* as it is allocated */
     struct queue queue; /* first */
     struct queue_internal internal;
+    uint8_t text[]; /* the name and the arguments */
 };
+
+static struct bytes put(uint8_t **at, struct bytes b)
+{
+    struct bytes copy = bytes_of(*at, b.size);
+    if (b.size)
+        memcpy(*at, b.data, b.size);
+    *at += b.size;
+    return copy;
+}
 
 static struct queue *queue_make(struct vhost *vhost, const struct queue_spec *spec)
 {
-    struct whole_queue *whole = xzalloc(sizeof *whole);
+    struct whole_queue *whole = xzalloc(sizeof *whole + spec->name.size + spec->arguments.size);
     struct queue *queue = &whole->queue;
     struct queue_internal *in = queue->internal = &whole->internal;
-    queue->name = bytes_dup(spec->name);
-    queue->arguments = bytes_dup(spec->arguments);
+    uint8_t *text = whole->text;
+    queue->name = put(&text, spec->name);
+    queue->arguments = put(&text, spec->arguments);
     queue->vhost = vhost;
     queue->durable = spec->durable;
     queue->auto_delete = spec->auto_delete;
@@ -113,8 +125,6 @@ static void queue_free(struct queue *queue)
     queue_rules_free(queue->internal->rules);
     counters_free(queue->internal->counters);
     policies_remove_queue(queue);
-    bytes_free(queue->name);
-    bytes_free(queue->arguments);
     free(queue);
 }
 
