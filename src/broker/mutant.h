@@ -33,6 +33,7 @@ enum broker_mutant {
     MUTANT_WRONG_OFFSETS,  /* after a start groups are further than they were */
     MUTANT_DELIVER_TWICE,  /* some messages are delivered twice */
     MUTANT_FRESH_FIRST,    /* what was given back comes behind what is new */
+    MUTANT_LEAK_MEMORY,    /* a copy of each batch is never freed */
 };
 #ifndef BROKER_MUTANT
 #define BROKER_MUTANT MUTANT_OF_NOTHING

@@ -1,6 +1,7 @@
 /* Appending producers' batches to partitions, and telling who watches them. */
 #include "base/check.h"
 #include "base/crc32c.h"
+#include "base/mem.h"
 #include "base/metrics.h"
 #include "broker/core_internal.h"
 #include "broker/mutant.h"
@@ -118,6 +119,8 @@ enum err partition_append(struct core *core, struct partition *p, const struct b
         return err;
     if (BROKER_MUTANT == MUTANT_APPEND_TWICE && base_offset % 64 == 63)
         err = log_append(p->log, raw, out_ticket);
+    if (BROKER_MUTANT == MUTANT_LEAK_MEMORY)
+        (void)xmemdup(raw.data, raw.size);
     core->internal->committing = true;
     *out_base_offset = base_offset + (BROKER_MUTANT == MUTANT_TELL_BEHIND);
     *out_append_time = topic->log_append_time ? core->wall_ms : NO_TIMESTAMP;

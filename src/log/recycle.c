@@ -125,7 +125,8 @@ static enum err close_segment(struct materialise *m, bool sealed)
     if (!m->file)
         return OK;
     enum err err = file_sync(m->file);
-    file_close(m->file);
+    if (LOG_MUTANT != MUTANT_LEAVE_OPEN)
+        file_close(m->file);
     m->file = NULL;
     m->unsynced = 0;
     if (!err)

@@ -102,6 +102,7 @@ class Broker:
     kafka = None
     amqp = None
     http = None
+    queue_arguments = {}  # of the durable queues that tests declare in it
     stop_timeout_s = 60
     ready_timeout_s = 60
 
@@ -299,6 +300,12 @@ class Rabbit(Broker):
             raise Failed("rabbitmq did not stop")
 
 
+class RabbitQuorum(Rabbit):
+    """The same with quorum queues, which never give up a message that often comes back."""
+
+    queue_arguments = {"x-queue-type": "quorum", "x-delivery-limit": -1}
+
+
 class Remote:
     """Somebody else's broker: it can be talked to, not started or killed."""
 
@@ -319,7 +326,9 @@ def pabal_program():
     return os.environ.get("PABAL_BIN") or (built if os.path.exists(built) else inside)
 
 
+KINDS = {"pabal": Pabal, "kafka": Kafka, "rabbitmq": Rabbit, "rabbitmq-quorum": RabbitQuorum}
+
+
 def make(kind, **options):
-    """A broker by name: pabal, kafka, rabbitmq."""
-    kinds = {"pabal": Pabal, "kafka": Kafka, "rabbitmq": Rabbit}
-    return kinds[kind](**options)
+    """A broker by name."""
+    return KINDS[kind](**options)

@@ -2,7 +2,7 @@
 """Disasters at random, under load from both protocols: nothing acknowledged is lost, doubled or reordered.
 
     chaos.py [--rounds 50] [--seed N] [--load traffic|mover|keeper] [--only kill,power,...]
-             [--broker pabal|kafka|rabbitmq] [--set KEY=VALUE]...
+             [--broker pabal|kafka|rabbitmq|rabbitmq-quorum] [--set KEY=VALUE]...
 
 Exit code 0: no violation. A seed repeats the choices of a run, not its timing. The real Kafka and RabbitMQ
 show that the checkers are fair. --lie lets each sync do nothing, and --set durability=os leaves them out:
@@ -53,7 +53,7 @@ def run(rounds, seed, only=(), load="traffic", kind="pabal", settings=None, lie=
     names = choose(only, kind, load, progress)
     if not names:
         return ["nothing can happen here"]
-    exempt = set() if strict else set(checkers.RABBITMQ_EXEMPT if kind == "rabbitmq" else checkers.PABAL_EXEMPT)
+    exempt = set() if strict else set(checkers.EXEMPT[kind])
     if "clock" in names:
         exempt |= EXEMPT_OF_CLOCK
     happened = collections.Counter()
@@ -82,7 +82,7 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--load", default="traffic", choices=LOADS)
     parser.add_argument("--only", default="", help=f"some of {', '.join(DISASTERS)}")
-    parser.add_argument("--broker", default="pabal", choices=["pabal", "kafka", "rabbitmq"])
+    parser.add_argument("--broker", default="pabal", choices=brokers.KINDS)
     parser.add_argument("--lie", action="store_true", help="a sync does nothing")
     parser.add_argument("--strict", action="store_true", help="also what is not promised: redelivered marks")
     parser.add_argument("--set", action="append", default=[], help="an option of pabal, KEY=VALUE")

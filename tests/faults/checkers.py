@@ -184,11 +184,16 @@ QUEUE_CHECKERS = {
     "returned": queue_returned, "unmarked": queue_unmarked,
 }
 
-# What is not promised across a crash. Pabal logs how far it has delivered with the next commit, so
-# that the last deliveries before a crash may come again without their mark. RabbitMQ keeps that
-# mark in memory, and answers acks before they are on disk.
-PABAL_EXEMPT = {"unmarked"}
-RABBITMQ_EXEMPT = {"unmarked", "returned"}
+# What is not promised across a crash, of all or of what bears a name. Pabal logs how far it has delivered with the
+# next commit, so that the last deliveries before a crash may come again without their mark. RabbitMQ keeps that
+# mark in memory, and answers acks before they are on disk. Kafka listens before it leads its partitions, and what it
+# refuses then a client without idempotence sends again behind what came later.
+EXEMPT = {
+    "pabal": {"unmarked"},
+    "kafka": {"plain: order"},
+    "rabbitmq": {"unmarked", "returned"},
+    "rabbitmq-quorum": {"unmarked", "returned"},
+}
 
 
 # -- groups
@@ -221,6 +226,10 @@ GROUP_CHECKERS = {"backwards": group_backwards, "phantom": group_phantom}
 CHECKERS = {TopicHistory: TOPIC_CHECKERS, QueueHistory: QUEUE_CHECKERS, GroupHistory: GROUP_CHECKERS}
 
 
+def is_exempt(h, kind, exempt):
+    return kind in exempt or f"{h.name.split('-')[0]}: {kind}" in exempt
+
+
 def check(h, exempt=()):
-    return [line for kind, checker in CHECKERS[type(h)].items() if kind not in exempt
+    return [line for kind, checker in CHECKERS[type(h)].items() if not is_exempt(h, kind, exempt)
             for line in shown(h.name, kind, checker(h))]

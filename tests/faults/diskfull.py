@@ -62,7 +62,7 @@ def run(restart_full=False, progress=print):
     with world.World(settings=SETTINGS, needs={"fs"}, fs_mib=FS_MIB) as one, contextlib.ExitStack() as held:
         broker, fs = one.broker, one.fs
         held.enter_context(ballast(fs, LEFT_MIB << 20))
-        whole = traffic.Campaign(broker, seed=1, rate=4000, idempotent=False, exempt=checkers.PABAL_EXEMPT)
+        whole = traffic.Campaign(broker, seed=1, rate=4000, idempotent=False, exempt=checkers.EXEMPT["pabal"])
         make_scratch(broker)
         whole.queues[1:] = []  # what is worked off would free space and never stall
         whole.groups = []  # commits are small enough to fit for long

@@ -377,13 +377,14 @@ def ask_group(broker, history):
 
 def drain_queue(broker, history):
     """Take everything that is left, once nobody else consumes; fills history.drained."""
+    quiet_s = 1.5 if broker.name == "pabal" else 10  # quorum queues come to a halt for seconds
     host, port = broker.amqp.rsplit(":", 1)
     connection = pika.BlockingConnection(pika.ConnectionParameters(host, int(port), socket_timeout=20))
     channel = connection.channel()
     # Deliveries of dead connections come back a moment after their connection is gone.
     time.sleep(0.3)
     try:
-        for method, _, body in channel.consume(history.name, auto_ack=False, inactivity_timeout=1.5):
+        for method, _, body in channel.consume(history.name, auto_ack=False, inactivity_timeout=quiet_s):
             if method is None:
                 break
             history.drained.append((decode(body), method.redelivered))
@@ -410,6 +411,7 @@ def delete_topic(broker, name):
 def new_queue(broker, name, arguments=None):
     host, port = broker.amqp.rsplit(":", 1)
     connection = pika.BlockingConnection(pika.ConnectionParameters(host, int(port)))
+    arguments = {**broker.queue_arguments, **(arguments or {})}
     connection.channel().queue_declare(name, durable=True, arguments=arguments)
     connection.close()
     return QueueHistory(name)

@@ -12,10 +12,15 @@ import subprocess
 import sys
 
 import chaos
+import soak
 
 SEEDS = range(1, 5)  # tries, since a broken promise need not show in each round
 ROOMY = {"journal.max.bytes": "128MiB", "segment.bytes": "256MiB"}
 NO_SYNC = {"durability": "os", **ROOMY}
+
+
+def quiet(line):
+    """Nobody reads what the campaigns say of themselves."""
 
 
 @dataclasses.dataclass
@@ -26,6 +31,20 @@ class Mutant:
     rounds: int = 2
     settings: dict = dataclasses.field(default_factory=dict)
     how: dict = dataclasses.field(default_factory=lambda: {"rate": 600})
+
+    def run(self, seed, program):
+        return chaos.run(self.rounds, seed, self.only, self.load, settings=self.settings, program=program,
+                         progress=quiet, **self.how)
+
+
+@dataclasses.dataclass
+class Leak:
+    """Less than a minute of load without disasters has to show it."""
+
+    kinds: set
+
+    def run(self, seed, program):
+        return soak.run(5, seed, program=program, minute_s=10, progress=quiet)
 
 
 def moving(kinds, only=("kill",), **how):
@@ -46,6 +65,8 @@ MUTANTS = {
     "settle_later": moving({"doubled"}, rounds=6),
     "release_early": moving({"early"}),
     "omit_log": moving({"torn"}, rounds=4),
+    "leak_memory": Leak({"memory (MiB)"}),
+    "leave_open": Leak({"descriptors"}),
     "-no sync": Mutant({"lost", "backwards"}, ["forget"], settings=NO_SYNC, how={"rate": 600, "idempotent": False}),
     "-no sync, moving": moving({"lost"}, ["forget"], settings=NO_SYNC),
 }
@@ -58,9 +79,7 @@ def kinds_of(lines):
 def is_caught(mutant, program):
     found = set()
     for seed in SEEDS:
-        lines = chaos.run(mutant.rounds, seed, mutant.only, mutant.load, settings=mutant.settings, program=program,
-                          progress=lambda line: None, **mutant.how)
-        found |= kinds_of(lines)
+        found |= kinds_of(mutant.run(seed, program))
         if mutant.kinds <= found:
             return True, found
     return False, found

@@ -89,18 +89,17 @@ def grown(samples):
         return ["too short to say that anything is flat"]
     before, after = samples[quarter:2 * quarter], samples[-quarter:]
     lines = []
-    for what, column, most in (("MiB of memory", 0, GROWTH_MIB), ("descriptors", 1, GROWTH_FDS)):
+    for what, column, most in (("memory (MiB)", 0, GROWTH_MIB), ("descriptors", 1, GROWTH_FDS)):
         first, last = (statistics.median(sample[column] for sample in part) for part in (before, after))
         if last > first + most:
-            lines.append(f"grown: {first:.0f} {what} became {last:.0f}")
+            lines.append(f"grown: {what}: {first:.0f} became {last:.0f}")
     return lines
 
 
 def run(minutes, seed, rate=600, kind="pabal", settings=None, program=None, minute_s=60, progress=print):
-    exempt = checkers.RABBITMQ_EXEMPT if kind == "rabbitmq" else checkers.PABAL_EXEMPT
     with world.World(kind, seed, {**SETTINGS, **(settings or {})}, program=program) as one:
         broker, lines = one.broker, []
-        whole = traffic.Campaign(broker, seed, rate=rate, exempt=exempt)
+        whole = traffic.Campaign(broker, seed, rate=rate, exempt=checkers.EXEMPT[kind])
         if broker.kafka:
             load.new_topic(broker, "probe", 1, **{"retention.bytes": "4194304", "segment.bytes": "1048576"})
         if broker.amqp:
@@ -142,7 +141,7 @@ def main():
     parser.add_argument("--minutes", type=int, default=10)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--rate", type=int, default=600, help="messages a second in each topic and queue")
-    parser.add_argument("--broker", default="pabal", choices=["pabal", "kafka", "rabbitmq"])
+    parser.add_argument("--broker", default="pabal", choices=brokers.KINDS)
     parser.add_argument("--set", action="append", default=[], help="an option of pabal, KEY=VALUE")
     options = parser.parse_args()
     lines = run(options.minutes, options.seed, options.rate, options.broker,
