@@ -86,6 +86,11 @@ static bool conn_is_idle(const struct bench_conn *base)
 
 /* ---- opening ---- */
 
+static enum err open_client(const struct amqp_bench_options *o, struct amqp_client **out)
+{
+    return amqp_client_open(o->common.server, &o->login, o->common.timeout_ns, out);
+}
+
 static void conn_free(struct amqp_conn *c)
 {
     if (c->base.stream)
@@ -105,7 +110,7 @@ static enum err conn_open(const struct amqp_bench_options *o, struct bench *b, b
     c->options = o;
     c->first_queue = c->next_queue = place % o->queues;
     c->queue_step = count;
-    enum err err = amqp_client_open(o->common.server, &o->login, o->common.timeout_ns, &client);
+    enum err err = open_client(o, &client);
     if (!err)
         err = publishes ? amqp_publisher_prepare(c, client) : amqp_consumer_prepare(c, client);
     if (err) {
@@ -167,15 +172,29 @@ static enum err bind_queue(struct amqp_client *client, const struct amqp_bench_o
     return amqp_client_call(client, AMQP_QUEUE_BIND, &bind, AMQP_QUEUE_BIND_OK, &ok);
 }
 
-static enum err prepare_queue(struct amqp_client *client, const struct amqp_bench_options *o,
+/* A queue that is there with other arguments is taken as it is, unless the user asks for a kind. The
+ * server has closed the channel then. */
+static enum err find_queue(struct amqp_client **client, const struct amqp_bench_options *o,
+                           const char *name)
+{
+    enum err err = declare_queue(*client, o, name);
+
+    if (err != E_PRECONDITION || o->queue_type || o->transient)
+        return err;
+    amqp_client_close(*client);
+    *client = NULL;
+    return open_client(o, client);
+}
+
+static enum err prepare_queue(struct amqp_client **client, const struct amqp_bench_options *o,
                               const char *name)
 {
-    enum err err = declare_queue(client, o, name);
+    enum err err = find_queue(client, o, name);
 
     if (!err && o->purge)
-        err = purge_queue(client, name);
+        err = purge_queue(*client, name);
     if (!err && o->fanout)
-        err = bind_queue(client, o, name);
+        err = bind_queue(*client, o, name);
     return err;
 }
 
@@ -202,12 +221,12 @@ static enum err each_queue(const struct amqp_bench_options *o, bool remove)
     struct amqp_client *client = NULL;
     char name[BENCH_QUEUE_NAME_MAX];
 
-    enum err err = amqp_client_open(o->common.server, &o->login, o->common.timeout_ns, &client);
+    enum err err = open_client(o, &client);
     if (!err && o->fanout)
         err = remove ? delete_fanout(client, o) : declare_fanout(client, o);
     for (int64_t q = 0; q < o->queues && !err; q++) {
         bench_queue_name(o, q, name, sizeof name);
-        err = remove ? delete_queue(client, name) : prepare_queue(client, o, name);
+        err = remove ? delete_queue(client, name) : prepare_queue(&client, o, name);
     }
     amqp_client_close(client);
     return err;

@@ -375,6 +375,15 @@ def test_bench_ends_by_count(cli):
     assert row["received"] == 1000
 
 
+def test_bench_takes_a_queue_that_is_there_as_it_is(cli):
+    cli.run("queue", "create", "limited", "--arg", "x-max-length=10")
+    row = json.loads(cli.amqp("bench", "amqp", "both", "--queue", "limited", "--messages", "10", "--confirm", "10",
+                              "--purge", "--output", "json"))
+    assert row["received"] == 10
+    cli.amqp("bench", "amqp", "consume", "--queue", "limited", "--messages", "10", "--transient", code=4)
+    assert "inequivalent arg 'durable'" in cli.err
+
+
 def test_the_manual_page_is_what_the_commands_say(cli):
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     with open(os.path.join(root, "docs", "man", "pabal.1")) as page:
