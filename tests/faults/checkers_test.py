@@ -51,7 +51,7 @@ TOPIC_LIES = {
     "an end that went back": (lambda h: h.ends.append((0, 0, 2)), {"backwards"}),
     "a final end below an earlier one": (lambda h: h.ends.append((1, 0, 9)), {"backwards"}),
     "a start that went back": (lambda h: h.ends.extend([(0, 2, 3), (0, 1, 3)]), {"backwards"}),
-    "an offset out of range": (lambda h: h.errors.append("partition 0: out of range"), {"backwards"}),
+    "an offset out of range": (lambda h: h.errors.append("partition 0: out of range"), {"told"}),
 }
 
 

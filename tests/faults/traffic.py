@@ -13,7 +13,7 @@ RENEWED_AT = 60_000  # messages: then new topics and queues follow, and the old 
 
 # What can be asked of a damaged disk, when the broker tells of the damage: not everything is there. The rest
 # of what the checkers say is about data that are served and are not what was written.
-MISSING = {"lost", "gap", "backwards", "returned", "unmarked"}
+MISSING = {"lost", "gap", "backwards", "told", "returned", "unmarked"}
 
 
 def read(broker, h, quiet_s=60):
