@@ -40,6 +40,9 @@ void chunk_unref(struct chunk *c)
     if (!c || --c->refs > 0)
         return;
     struct store *s = c->store;
+    if (c->strayed)
+        s->strayed_bytes -= c->capacity;
+    c->strayed = false;
     if (c->capacity == CHUNK_BYTES && s->pool_count < POOL_MAX && !s->closing) {
         list_push_front(&s->pool, &c->node);
         s->pool_count++;
@@ -84,6 +87,9 @@ static void drop_oldest(struct window *w)
 {
     struct chunk *c = container_of(list_pop_front(&w->chunks), struct chunk, node);
     w->bytes -= c->capacity;
+    c->strayed = c->refs > 1;
+    if (c->strayed)
+        c->store->strayed_bytes += c->capacity;
     chunk_unref(c);
 }
 
@@ -100,11 +106,18 @@ static bool is_unwritten(const struct store *s, const struct window *w)
     return w == &s->journal_window && oldest->address + oldest->used > s->journal.written_to;
 }
 
+/* What is left of the budget when the chunks that readers and helpers still hold are counted too. Half
+ * of it is the windows' in any case, or one slow reader would make all others slow. */
+static uint64_t windows_share(const struct store *s, uint64_t bytes)
+{
+    return s->strayed_bytes < bytes / 2 ? bytes - s->strayed_bytes : bytes / 2;
+}
+
 /* Give back the oldest cached bytes until the budget holds. The newest chunk of a window stays: it
  * is being filled. Chunks that a reader still needs live on by their references. */
 void store_evict_to(struct store *s, uint64_t bytes)
 {
-    while (s->journal_window.bytes + s->direct_window.bytes > bytes) {
+    while (s->journal_window.bytes + s->direct_window.bytes > windows_share(s, bytes)) {
         struct window *larger = s->journal_window.bytes >= s->direct_window.bytes
                                     ? &s->journal_window
                                     : &s->direct_window;

@@ -363,3 +363,77 @@ TEST(a_long_tail_is_materialised_ahead_and_still_read_from_memory)
     expect_int(store_find(t.store, 7)->hw, 20);
     test_store_reset(&t);
 }
+
+static uint32_t chunks_held(const struct store *s)
+{
+    uint32_t held = 0;
+    list_each (n, &s->journal_window.chunks)
+        held += container_of(n, struct chunk, node)->refs > 1;
+    return held;
+}
+
+TEST(a_helper_holds_a_part_of_a_long_tail_in_memory_not_all_of_it)
+{
+    struct test_store t;
+    test_store_init(&t);
+    t.config.cache_bytes = 64 * MIB;
+    expect_ok(test_store_open(&t));
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    struct log_state *l = log_state(log);
+    log_stay_in_journal(log); /* until all of it is there */
+    for (uint64_t i = 0; i < 200; i++) {
+        struct ticket ticket;
+        expect_ok(log_append(log, test_batch_sized(i, 200 * KIB), &ticket));
+        test_store_settle(&t);
+    }
+    l->stays_in_journal = false;
+    for (int64_t part = 1; part <= 2; part++) {
+        materialise_ahead(l);
+        expect_true(chunks_held(t.store) >= 16 && chunks_held(t.store) <= 20);
+        test_store_settle(&t);
+        expect_true(l->stored_to >= 81 * part && l->stored_to <= 83 * part);
+        expect_int(chunks_held(t.store), 0);
+    }
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_int(store_find(t.store, 7)->hw, 200);
+    test_store_reset(&t);
+}
+
+TEST(what_is_held_beyond_the_windows_counts_as_cached)
+{
+    struct test_store t;
+    test_store_init(&t);
+    t.config.cache_bytes = 8 * MIB;
+    t.config.direct_append_bytes = t.config.direct_commit_bytes = 64 * MIB;
+    expect_ok(test_store_open(&t));
+    struct log *queue = store_log(t.store, 7, LEVEL_FSYNC);
+    struct chunk *held[8];
+    log_stay_in_journal(queue);
+    for (uint64_t i = 0; i < 40; i++) {
+        struct ticket ticket;
+        struct log_batch batch;
+        size_t count;
+        expect_ok(log_append(queue, test_batch_sized(i, 700 * KIB), &ticket));
+        test_store_settle(&t);
+        expect_ok(log_peek(queue, queue->hw - 1, queue->hw, 1, &batch, 1, &count));
+        expect_int(count, 1);
+        if (i < 8) {
+            held[i] = batch.chunk;
+            chunk_ref(held[i]);
+        }
+        /* Half of the budget is the window's, whatever is held. */
+        expect_int(t.store->journal_window.bytes / MIB, i < 8 ? i + 1 : 4);
+    }
+    expect_int(t.store->strayed_bytes, 8 * MIB);
+    expect_int(t.store->journal_window.bytes, 4 * MIB);
+    for (int i = 0; i < 8; i++)
+        chunk_unref(held[i]);
+    expect_int(t.store->strayed_bytes, 0);
+    for (uint64_t i = 0; i < 10; i++) {
+        struct ticket ticket;
+        expect_ok(log_append(queue, test_batch_sized(i, 700 * KIB), &ticket));
+        test_store_settle(&t);
+    }
+    expect_int(t.store->journal_window.bytes / MIB, 8);
+    test_store_reset(&t);
+}

@@ -59,6 +59,7 @@ struct chunk {
     uint64_t address; /* of data[0] in the window's address space */
     uint32_t used, capacity;
     uint32_t refs;
+    bool strayed; /* it has left its window, and somebody still holds it */
     uint8_t *data;
     struct store *store;
 };
@@ -406,7 +407,8 @@ struct store {
     bool stopping;                 /* nothing new is begun */
 
     struct window journal_window, direct_window;
-    struct list pool; /* spare chunks */
+    uint64_t strayed_bytes; /* of chunks that have left them and are still held */
+    struct list pool;       /* spare chunks */
     uint32_t pool_count;
 
     struct journal journal;
