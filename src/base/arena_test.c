@@ -1,5 +1,6 @@
 #include "base/arena.h"
 
+#include "base/check.h"
 #include "base/random.h"
 #include "tests/test.h"
 
@@ -127,4 +128,27 @@ TEST(arena_printf_makes_the_whole_text_or_none)
     expect_null(arena_printf(&a, "%0100d", 7));
     expect_true(a.exhausted);
     arena_reset(&a);
+}
+
+TEST(arena_after_arena_holds_what_it_was_given)
+{
+    enum { ARENAS = 2000, ROUNDS = 3 };
+    static struct arena arenas[ARENAS];
+    static uint8_t *pieces[ARENAS];
+
+    for (int round = 0; round < ROUNDS; round++) { /* more at once than a thread keeps blocks */
+        for (int i = 0; i < ARENAS; i++) {
+            arena_init(&arenas[i], 1 << 20);
+            pieces[i] = arena_zalloc(&arenas[i], 1, 800);
+            expect_not_null(pieces[i]);
+            for (int j = 0; j < 800; j++)
+                check(pieces[i][j] == 0);
+            memset(pieces[i], i % 251, 800);
+        }
+        for (int i = 0; i < ARENAS; i++)
+            for (int j = 0; j < 800; j++)
+                check(pieces[i][j] == i % 251);
+        for (int i = 0; i < ARENAS; i++)
+            arena_reset(&arenas[i]);
+    }
 }
