@@ -1,31 +1,6 @@
 #include "amqp/on_way.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/check.h"
-#include "base/mem.h"
-
-enum { KEPT_CAPACITY = 64 }; /* of one that is empty */
-
-static struct on_way_run *run_at(const struct on_way *w, uint32_t i)
-{
-    return &w->runs[w->head + i];
-}
-
-/* Room behind the last run: the dropped front is used again before the array grows. */
-static void make_room(struct on_way *w)
-{
-    if (w->head + w->count < w->capacity)
-        return;
-    if (w->head >= w->capacity / 2 && w->head > 0) {
-        memmove(w->runs, w->runs + w->head, w->count * sizeof *w->runs);
-        w->head = 0;
-        return;
-    }
-    w->capacity = w->capacity ? w->capacity * 2 : 4;
-    w->runs = xrealloc(w->runs, w->capacity * sizeof *w->runs);
-}
+#include "base/fifo.h"
 
 /* Can the delivery continue the run? The second one chooses the steps. */
 static bool run_takes(struct on_way_run *run, const struct delivery *d, uint64_t end)
@@ -44,18 +19,17 @@ static bool run_takes(struct on_way_run *run, const struct delivery *d, uint64_t
 
 void on_way_add(struct on_way *w, const struct delivery *d, uint64_t end)
 {
-    struct on_way_run *last = w->count ? run_at(w, w->count - 1) : NULL;
+    struct on_way_run *last = w->count ? fifo_at(w, w->count - 1) : NULL;
 
     if (last && run_takes(last, d, end)) {
         last->count++;
         return;
     }
-    make_room(w);
-    *run_at(w, w->count++) = (struct on_way_run){.queue = d->queue,
-                                                 .first_offset = d->offset,
-                                                 .first_end = end,
-                                                 .count = 1,
-                                                 .number = d->number};
+    fifo_push(w, (struct on_way_run){.queue = d->queue,
+                                     .first_offset = d->offset,
+                                     .first_end = end,
+                                     .count = 1,
+                                     .number = d->number});
     queue_ref(d->queue);
 }
 
@@ -73,7 +47,7 @@ static uint32_t count_below(const struct on_way_run *run, uint64_t position)
 /* The first run's first ones are done with: true when it has gone. */
 static bool settle_first(struct on_way *w, uint32_t count)
 {
-    struct on_way_run *run = run_at(w, 0);
+    struct on_way_run *run = fifo_at(w, 0);
 
     queue_finish_all(run->queue, run->first_offset, run->stride, count, run->number);
     run->first_offset += run->stride * count;
@@ -82,40 +56,26 @@ static bool settle_first(struct on_way *w, uint32_t count)
     if (run->count)
         return false;
     queue_unref(run->queue);
-    w->head++;
-    w->count--;
+    fifo_drop(w);
     return true;
-}
-
-static void shrink(struct on_way *w)
-{
-    if (w->count)
-        return;
-    w->head = 0;
-    if (w->capacity > KEPT_CAPACITY) {
-        free(w->runs);
-        *w = (struct on_way){0};
-    }
 }
 
 void on_way_settle(struct on_way *w, uint64_t position)
 {
     uint32_t below;
 
-    while (w->count && (below = count_below(run_at(w, 0), position)) > 0)
+    while (w->count && (below = count_below(fifo_at(w, 0), position)) > 0)
         if (!settle_first(w, below))
             break;
-    shrink(w);
 }
 
 void on_way_return(struct on_way *w)
 {
     for (uint32_t i = 0; i < w->count; i++) {
-        const struct on_way_run *run = run_at(w, i);
+        const struct on_way_run *run = fifo_at(w, i);
         for (uint32_t n = 0; n < run->count; n++)
             queue_return(run->queue, run->first_offset + run->stride * n, run->number);
         queue_unref(run->queue);
     }
-    free(w->runs);
-    *w = (struct on_way){0};
+    fifo_reset(w);
 }

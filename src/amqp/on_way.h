@@ -24,9 +24,9 @@ struct on_way_run {
     uint32_t number; /* of the delivery, as the queue counts */
 };
 
-struct on_way { /* zeroed: empty */
-    struct on_way_run *runs;
-    uint32_t head, count, capacity;
+struct on_way {               /* zeroed: empty */
+    struct on_way_run *items; /* base/fifo.h */
+    uint32_t first, count, capacity;
 };
 
 /* It has been written: `end` is the link's position behind it, higher than all before. */

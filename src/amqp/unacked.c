@@ -1,18 +1,9 @@
 #include "amqp/unacked.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/check.h"
-#include "base/mem.h"
+#include "base/fifo.h"
 #include "broker/queue.h"
 
 enum { RUN_MAX = 64, COMPACT_MIN = 32 };
-
-static struct unacked_run *run_at(const struct unacked *u, uint32_t i)
-{
-    return &u->runs[u->head + i];
-}
 
 /* Can the delivery continue the run? The second tag of a run chooses its stride. */
 static bool run_takes(struct unacked_run *run, uint64_t tag, const struct unacked_delivery *d)
@@ -25,23 +16,9 @@ static bool run_takes(struct unacked_run *run, uint64_t tag, const struct unacke
     return d->offset == run->first_offset + run->stride * run->span;
 }
 
-/* Room behind the last run: the dropped front is used again before the array grows. */
-static void make_room(struct unacked *u)
-{
-    if (u->head + u->count < u->capacity)
-        return;
-    if (u->head >= u->capacity / 2 && u->head > 0) {
-        memmove(u->runs, u->runs + u->head, u->count * sizeof *u->runs);
-        u->head = 0;
-        return;
-    }
-    u->capacity = u->capacity ? u->capacity * 2 : 8;
-    u->runs = xrealloc(u->runs, u->capacity * sizeof *u->runs);
-}
-
 void unacked_add(struct unacked *u, uint64_t tag, const struct unacked_delivery *d)
 {
-    struct unacked_run *last = u->count ? run_at(u, u->count - 1) : NULL;
+    struct unacked_run *last = u->count ? fifo_at(u, u->count - 1) : NULL;
 
     check(!last || tag >= last->first_tag + last->span);
     u->open_count++;
@@ -49,15 +26,14 @@ void unacked_add(struct unacked *u, uint64_t tag, const struct unacked_delivery 
         last->open |= (uint64_t)1 << last->span++;
         return;
     }
-    make_room(u);
-    *run_at(u, u->count++) = (struct unacked_run){.first_tag = tag,
-                                                  .open = 1,
-                                                  .first_offset = d->offset,
-                                                  .queue = d->queue,
-                                                  .consumer = d->consumer,
-                                                  .number = d->number,
-                                                  .since_s = d->since_s,
-                                                  .span = 1};
+    fifo_push(u, (struct unacked_run){.first_tag = tag,
+                                      .open = 1,
+                                      .first_offset = d->offset,
+                                      .queue = d->queue,
+                                      .consumer = d->consumer,
+                                      .number = d->number,
+                                      .since_s = d->since_s,
+                                      .span = 1});
     queue_ref(d->queue);
 }
 
@@ -65,8 +41,8 @@ void unacked_each_run(const struct unacked *u, void (*each)(void *ctx, const str
                       void *ctx)
 {
     for (uint32_t i = 0; i < u->count; i++)
-        if (run_at(u, i)->open)
-            each(ctx, run_at(u, i));
+        if (fifo_at(u, i)->open)
+            each(ctx, fifo_at(u, i));
 }
 
 /* The place of the last run that begins at or below `tag`; -1 when none does. */
@@ -76,7 +52,7 @@ static int64_t find_run(const struct unacked *u, uint64_t tag)
 
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (run_at(u, middle)->first_tag <= tag)
+        if (fifo_at(u, middle)->first_tag <= tag)
             low = middle + 1;
         else
             high = middle;
@@ -114,19 +90,16 @@ static void take_mask(struct unacked *u, struct unacked_run *run, uint64_t mask,
 
 static void drop_empty(struct unacked *u)
 {
-    while (u->count && !run_at(u, 0)->open) {
-        u->head++;
-        u->count--;
+    while (u->count && !fifo_at(u, 0)->open) {
+        fifo_drop(u);
         u->empty_count--;
     }
-    if (u->count == 0)
-        u->head = 0;
     if (u->empty_count < COMPACT_MIN || u->empty_count < u->count / 2)
         return;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < u->count; i++)
-        if (run_at(u, i)->open)
-            *run_at(u, kept++) = *run_at(u, i);
+        if (fifo_at(u, i)->open)
+            *fifo_at(u, kept++) = *fifo_at(u, i);
     u->count = kept;
     u->empty_count = 0;
 }
@@ -134,16 +107,16 @@ static void drop_empty(struct unacked *u)
 bool unacked_has(const struct unacked *u, uint64_t tag)
 {
     int64_t place = find_run(u, tag);
-    return place >= 0 && run_has(run_at(u, (uint32_t)place), tag);
+    return place >= 0 && run_has(fifo_at(u, (uint32_t)place), tag);
 }
 
 bool unacked_take(struct unacked *u, uint64_t tag, unacked_fn *each, void *ctx)
 {
     int64_t place = find_run(u, tag);
 
-    if (place < 0 || !run_has(run_at(u, (uint32_t)place), tag))
+    if (place < 0 || !run_has(fifo_at(u, (uint32_t)place), tag))
         return false;
-    struct unacked_run *run = run_at(u, (uint32_t)place);
+    struct unacked_run *run = fifo_at(u, (uint32_t)place);
     take_mask(u, run, (uint64_t)1 << (tag - run->first_tag), each, ctx);
     drop_empty(u);
     return true;
@@ -153,11 +126,11 @@ bool unacked_take_through(struct unacked *u, uint64_t tag, unacked_fn *each, voi
 {
     int64_t place = find_run(u, tag);
 
-    if (place < 0 || !run_has(run_at(u, (uint32_t)place), tag))
+    if (place < 0 || !run_has(fifo_at(u, (uint32_t)place), tag))
         return false;
     for (uint32_t i = 0; i < (uint32_t)place; i++)
-        take_mask(u, run_at(u, i), run_at(u, i)->open, each, ctx);
-    struct unacked_run *run = run_at(u, (uint32_t)place);
+        take_mask(u, fifo_at(u, i), fifo_at(u, i)->open, each, ctx);
+    struct unacked_run *run = fifo_at(u, (uint32_t)place);
     uint64_t through = UINT64_MAX >> (63 - (tag - run->first_tag));
     take_mask(u, run, run->open & through, each, ctx);
     drop_empty(u);
@@ -167,22 +140,23 @@ bool unacked_take_through(struct unacked *u, uint64_t tag, unacked_fn *each, voi
 void unacked_take_all(struct unacked *u, unacked_fn *each, void *ctx)
 {
     for (uint32_t i = 0; i < u->count; i++)
-        take_mask(u, run_at(u, i), run_at(u, i)->open, each, ctx);
+        take_mask(u, fifo_at(u, i), fifo_at(u, i)->open, each, ctx);
     drop_empty(u);
 }
 
 void unacked_forget_consumer(struct unacked *u, const struct amqp_consumer *consumer)
 {
     for (uint32_t i = 0; i < u->count; i++)
-        if (run_at(u, i)->consumer == consumer)
-            run_at(u, i)->consumer = NULL;
+        if (fifo_at(u, i)->consumer == consumer)
+            fifo_at(u, i)->consumer = NULL;
 }
 
 void unacked_reset(struct unacked *u)
 {
     for (uint32_t i = 0; i < u->count; i++)
-        if (run_at(u, i)->open)
-            queue_unref(run_at(u, i)->queue);
-    free(u->runs);
-    *u = (struct unacked){0};
+        if (fifo_at(u, i)->open)
+            queue_unref(fifo_at(u, i)->queue);
+    fifo_reset(u);
+    u->empty_count = 0;
+    u->open_count = 0;
 }

@@ -31,8 +31,8 @@ struct unacked_run {
 };
 
 struct unacked {
-    struct unacked_run *runs; /* ascending by tag, from `head` */
-    uint32_t head, count, capacity;
+    struct unacked_run *items; /* base/fifo.h, ascending by tag */
+    uint32_t first, count, capacity;
     uint32_t empty_count; /* runs with no open bit, between the others */
     uint64_t open_count;  /* deliveries */
 };

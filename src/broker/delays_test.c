@@ -307,8 +307,7 @@ TEST(who_is_bound_gets_the_newest_messages)
         expect_string(test_drain(&t, "q"), length ? newest + 20 - length : newest);
         expect_ok(publish_with(&t, "x", "k", "1", NULL, NULL));
         expect_string(test_drain(&t, "q"), "1");
-        expect_int(x->internal_state->history.messages.count - x->internal_state->history.first,
-                   length ? length : 20);
+        expect_int(x->internal_state->history.messages.count, length ? length : 20);
         test_core_end(&t);
     }
 }
@@ -346,11 +345,11 @@ TEST(recent_history_has_a_limit_of_bytes)
     struct message m = {.properties = B(""), .body = text_bytes(&body)};
     for (int i = 0; i < 10; i++)
         history_add(&h, &m, 20);
-    expect_int(h.messages.count - h.first, 4);
+    expect_int(h.messages.count, 4);
     text_append_zeros(&body, HISTORY_MAX_BYTES);
     m.body = text_bytes(&body);
     history_add(&h, &m, 20);
-    expect_int(h.messages.count - h.first, 4);
+    expect_int(h.messages.count, 4);
     history_reset(&h);
     text_reset(&body);
 }

@@ -383,8 +383,8 @@ static void history_note(struct exchange_internal *in, const struct message *m)
 static void history_bound(struct exchange_internal *in, const struct binding *b)
 {
     struct core *core = in->exchange->vhost->core;
-    for (size_t i = in->history.first; i < in->history.messages.count; i++) {
-        struct message m = in->history.messages.items[i];
+    for (uint32_t i = 0; i < in->history.messages.count; i++) {
+        struct message m = *fifo_at(&in->history.messages, i);
         struct extra_keys extra = {0};
         struct ticket ignored;
         struct route route =

@@ -1,5 +1,6 @@
 #include "broker/history.h"
 
+#include "base/mem.h"
 #include "wire/amqp_table.h"
 
 static size_t size_of(const struct message *m)
@@ -30,15 +31,10 @@ static struct message copy_of(const struct message *m)
 
 static void drop_oldest(struct history *h)
 {
-    struct message *m = &h->messages.items[h->first++];
+    struct message *m = fifo_at(&h->messages, 0);
     h->size_bytes -= size_of(m);
     free((void *)m->exchange.data);
-    if (h->first <= h->messages.count / 2)
-        return;
-    h->messages.count -= h->first;
-    memmove(h->messages.items, h->messages.items + h->first,
-            h->messages.count * sizeof *h->messages.items);
-    h->first = 0;
+    fifo_drop(&h->messages);
 }
 
 void history_add(struct history *h, const struct message *m, int64_t length)
@@ -49,15 +45,15 @@ void history_add(struct history *h, const struct message *m, int64_t length)
         return;
     if (size_of(m) > HISTORY_MAX_BYTES)
         return;
-    vec_push(&h->messages, copy_of(m));
+    fifo_push(&h->messages, copy_of(m));
     h->size_bytes += size_of(m);
-    while ((int64_t)(h->messages.count - h->first) > length || h->size_bytes > HISTORY_MAX_BYTES)
+    while (h->messages.count > length || h->size_bytes > HISTORY_MAX_BYTES)
         drop_oldest(h);
 }
 
 void history_reset(struct history *h)
 {
-    while (h->first < h->messages.count)
+    while (h->messages.count)
         drop_oldest(h);
-    vec_reset(&h->messages);
+    fifo_reset(&h->messages);
 }

@@ -5,15 +5,13 @@
 #ifndef BROKER_HISTORY_H
 #define BROKER_HISTORY_H
 
-#include "base/vec.h"
+#include "base/fifo.h"
 #include "broker/message.h"
 
 enum { HISTORY_LENGTH = 20, HISTORY_MAX_BYTES = 16 << 20 };
 
 struct history {
-    VEC(struct message)
-    messages; /* the oldest first, from `first` on; each in one block of memory */
-    size_t first;
+    FIFO(struct message) messages; /* the oldest first; each in one block of memory */
     size_t size_bytes;
 };
 

@@ -18,6 +18,7 @@
 #define LOG_STORE_INTERNAL_H
 
 #include "base/check.h"
+#include "base/fifo.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/say.h"
@@ -99,7 +100,7 @@ static inline int64_t tail_entry_end(const struct tail_entry *e)
     return e->base_offset + (e->span & ~TAIL_CONTROL);
 }
 
-struct tail { /* a deque, ascending by offset */
+struct tail { /* base/fifo.h, ascending by offset */
     struct tail_entry *items;
     uint32_t first, count, capacity;
     uint64_t bytes;
@@ -111,7 +112,7 @@ void tail_insert(struct tail *t, uint32_t i, struct tail_entry e); /* in front o
 void tail_pop_front(struct tail *t);
 static inline struct tail_entry *tail_at(const struct tail *t, uint32_t i)
 {
-    return &t->items[t->first + i];
+    return fifo_at(t, i);
 }
 /* The first entry that ends above `offset`; t->count if none. */
 uint32_t tail_find(const struct tail *t, int64_t offset);

@@ -1,7 +1,5 @@
 #include "log/store_internal.h"
 
-#include <stdlib.h>
-
 struct tail_entry tail_entry_of(const struct batch *b, int64_t base, uint64_t address,
                                 int32_t epoch)
 {
@@ -17,36 +15,21 @@ struct tail_entry tail_entry_of(const struct batch *b, int64_t base, uint64_t ad
 
 void tail_reset(struct tail *t)
 {
-    free(t->items);
-    memset(t, 0, sizeof *t);
-}
-
-/* Room for one more behind the last. */
-static void make_room(struct tail *t)
-{
-    if (t->first + t->count < t->capacity)
-        return;
-    if (t->first > t->capacity / 2) { /* slide down instead of growing */
-        memmove(t->items, t->items + t->first, t->count * sizeof *t->items);
-        t->first = 0;
-    } else {
-        t->capacity = t->capacity ? t->capacity * 2 : 4;
-        t->items = xrealloc(t->items, t->capacity * sizeof *t->items);
-    }
+    fifo_reset(t);
+    t->bytes = 0;
 }
 
 void tail_push(struct tail *t, struct tail_entry e)
 {
     check(t->count == 0 || e.base_offset >= tail_entry_end(tail_at(t, t->count - 1)));
-    make_room(t);
-    t->items[t->first + t->count++] = e;
+    fifo_push(t, e);
     t->bytes += e.size;
 }
 
 void tail_insert(struct tail *t, uint32_t i, struct tail_entry e)
 {
     check(i <= t->count);
-    make_room(t);
+    fifo_reserve(t);
     struct tail_entry *at = tail_at(t, i);
     memmove(at + 1, at, (t->count - i) * sizeof *at);
     *at = e;
@@ -57,15 +40,7 @@ void tail_insert(struct tail *t, uint32_t i, struct tail_entry e)
 void tail_pop_front(struct tail *t)
 {
     t->bytes -= tail_at(t, 0)->size;
-    t->first++;
-    if (--t->count == 0) {
-        t->first = 0;
-        if (t->capacity > 64) { /* a drained log keeps little */
-            free(t->items);
-            t->items = NULL;
-            t->capacity = 0;
-        }
-    }
+    fifo_drop(t);
 }
 
 uint32_t tail_find(const struct tail *t, int64_t offset)
