@@ -434,13 +434,21 @@ static enum err unbind_ends(struct vhost *vhost, const struct binding_declaratio
     return OK;
 }
 
+/* With the names of both ends as they are kept; those that change are in `rooms`. */
+static struct binding_declaration with_names(const struct binding_declaration *in,
+                                             struct declare_name rooms[2])
+{
+    struct binding_declaration whole = *in;
+    whole.source = declare_name(in->source, &rooms[0]);
+    whole.destination = declare_name(in->destination, &rooms[1]);
+    return whole;
+}
+
 enum err declare_binding(struct vhost *vhost, const struct binding_declaration *in,
                          const struct declarer *by)
 {
     struct declare_name rooms[2];
-    struct binding_declaration whole = *in;
-    whole.source = declare_name(in->source, &rooms[0]);
-    whole.destination = declare_name(in->destination, &rooms[1]);
+    struct binding_declaration whole = with_names(in, rooms);
     return bind_ends(vhost, &whole, by);
 }
 
@@ -448,8 +456,6 @@ enum err declare_unbinding(struct vhost *vhost, const struct binding_declaration
                            const struct declarer *by)
 {
     struct declare_name rooms[2];
-    struct binding_declaration whole = *in;
-    whole.source = declare_name(in->source, &rooms[0]);
-    whole.destination = declare_name(in->destination, &rooms[1]);
+    struct binding_declaration whole = with_names(in, rooms);
     return unbind_ends(vhost, &whole, by);
 }

@@ -55,12 +55,12 @@ static int order(const struct ctl *c, json_t *request)
     return ctl_end(c, err);
 }
 
-static bool read_fraction(const char *text, double most, double *out)
+static bool read_fraction(const char *text, double *out)
 {
     char *end;
 
     *out = strtod(text, &end);
-    return end != text && !*end && isfinite(*out) && *out >= 0 && *out <= most;
+    return end != text && !*end && isfinite(*out) && *out >= 0;
 }
 
 /* "512", "64MiB", "1GB": RabbitMQ's units, some of which are powers of 1000. */
@@ -86,67 +86,78 @@ static bool read_bytes(const char *text, json_int_t *out)
     return false;
 }
 
-static int set_memory_bytes(struct ctl *c)
+/* Two forms: one word, or a keyword and one behind it. */
+struct limit {
+    const char *command, *name, *keyword;
+    int (*alone)(struct ctl *, const struct limit *, const char *text);
+    int (*behind)(struct ctl *, const struct limit *, const char *text);
+    json_int_t least_bytes;
+    double most_fraction;
+    const char *too_much, *unit; /* of fractions */
+};
+
+static int set_limit(struct ctl *c, const struct limit *l)
+{
+    if (strcmp(c->arguments[0], l->keyword) != 0)
+        return c->count > 1 ? ctl_usage(c, CTL_USAGE, "too many arguments.")
+                            : l->alone(c, l, c->arguments[0]);
+    return c->count < 2 ? ctl_usage(c, CTL_USAGE, "not enough arguments.")
+                        : l->behind(c, l, c->arguments[1]);
+}
+
+static int set_bytes(struct ctl *c, const struct limit *l, const char *text)
 {
     json_int_t bytes;
 
-    if (c->count < 2)
-        return ctl_usage(c, CTL_USAGE, "not enough arguments.");
-    if (!read_bytes(c->arguments[1], &bytes) || bytes == 0)
+    if (!read_bytes(text, &bytes) || bytes < l->least_bytes)
         return ctl_usage(c, CTL_DATA, "Bad argument.");
-    if (!ctl_begin(c, "Setting memory threshold on %s to %s bytes ...", ctl_node(c),
-                   c->arguments[1]))
+    if (!ctl_begin(c, "Setting %s on %s to %s bytes ...", l->name, ctl_node(c), text))
         return CTL_OK;
-    return order(c, json_pack("{s:s, s:I}", "command", "memory.watermark.set", "bytes", bytes));
+    return order(c, json_pack("{s:s, s:I}", "command", l->command, "bytes", bytes));
+}
+
+static int set_fraction(struct ctl *c, const struct limit *l, const char *text)
+{
+    double fraction;
+
+    if (!read_fraction(text, &fraction))
+        return ctl_usage(c, CTL_DATA, "Bad argument.");
+    if (fraction > l->most_fraction)
+        return ctl_usage(c, CTL_DATA, "%s", l->too_much);
+    if (!ctl_begin(c, "Setting %s on %s to %s%s ...", l->name, ctl_node(c), text, l->unit))
+        return CTL_OK;
+    return order(c, json_pack("{s:s, s:f}", "command", l->command, "fraction", fraction));
 }
 
 static int set_memory_watermark(struct ctl *c)
 {
-    double fraction;
-
-    if (strcmp(c->arguments[0], "absolute") == 0)
-        return set_memory_bytes(c);
-    if (c->count > 1)
-        return ctl_usage(c, CTL_USAGE, "too many arguments.");
-    if (!read_fraction(c->arguments[0], HUGE_VAL, &fraction))
-        return ctl_usage(c, CTL_DATA, "Bad argument.");
-    if (fraction > 1)
-        return ctl_usage(c, CTL_DATA,
-                         "Bad argument: The threshold should be a fraction between 0.0 and 1.0");
-    if (!ctl_begin(c, "Setting memory threshold on %s to %s ...", ctl_node(c), c->arguments[0]))
-        return CTL_OK;
-    return order(c,
-                 json_pack("{s:s, s:f}", "command", "memory.watermark.set", "fraction", fraction));
-}
-
-static int set_disk_fraction(struct ctl *c)
-{
-    double fraction;
-
-    if (c->count < 2)
-        return ctl_usage(c, CTL_USAGE, "not enough arguments.");
-    if (!read_fraction(c->arguments[1], 1000, &fraction))
-        return ctl_usage(c, CTL_DATA, "Bad argument.");
-    if (!ctl_begin(c, "Setting disk free limit on %s to %s times the total RAM ...", ctl_node(c),
-                   c->arguments[1]))
-        return CTL_OK;
-    return order(c, json_pack("{s:s, s:f}", "command", "disk.reserve.set", "fraction", fraction));
+    static const struct limit memory = {
+        .command = "memory.watermark.set",
+        .name = "memory threshold",
+        .keyword = "absolute",
+        .alone = set_fraction,
+        .behind = set_bytes,
+        .least_bytes = 1,
+        .most_fraction = 1,
+        .too_much = "Bad argument: The threshold should be a fraction between 0.0 and 1.0",
+        .unit = "",
+    };
+    return set_limit(c, &memory);
 }
 
 static int set_disk_free_limit(struct ctl *c)
 {
-    json_int_t bytes;
-
-    if (strcmp(c->arguments[0], "mem_relative") == 0)
-        return set_disk_fraction(c);
-    if (c->count > 1)
-        return ctl_usage(c, CTL_USAGE, "too many arguments.");
-    if (!read_bytes(c->arguments[0], &bytes))
-        return ctl_usage(c, CTL_DATA, "Bad argument.");
-    if (!ctl_begin(c, "Setting disk free limit on %s to %s bytes ...", ctl_node(c),
-                   c->arguments[0]))
-        return CTL_OK;
-    return order(c, json_pack("{s:s, s:I}", "command", "disk.reserve.set", "bytes", bytes));
+    static const struct limit disk = {
+        .command = "disk.reserve.set",
+        .name = "disk free limit",
+        .keyword = "mem_relative",
+        .alone = set_bytes,
+        .behind = set_fraction,
+        .most_fraction = 1000,
+        .too_much = "Bad argument.",
+        .unit = " times the total RAM",
+    };
+    return set_limit(c, &disk);
 }
 
 /* ---- the end ---- */

@@ -65,12 +65,11 @@ static enum err config_show_run(struct control_call *call)
 
 /* ---- limits and the end ---- */
 
-/* `in_bytes` or, of the machine's memory, `as_fraction`: one of them is there. */
-static enum err get_limit(const struct control_call *call, const char *in_bytes,
-                          const char *as_fraction, uint64_t *out)
+/* `bytes` or, of the machine's memory, `fraction`: one of them is there. */
+static enum err get_limit(const struct control_call *call, uint64_t *out)
 {
-    const json_t *bytes = json_object_get(call->request, in_bytes);
-    const json_t *fraction = json_object_get(call->request, as_fraction);
+    const json_t *bytes = json_object_get(call->request, "bytes");
+    const json_t *fraction = json_object_get(call->request, "fraction");
 
     if (json_is_integer(bytes) && json_integer_value(bytes) >= 0)
         *out = (uint64_t)json_integer_value(bytes);
@@ -78,35 +77,38 @@ static enum err get_limit(const struct control_call *call, const char *in_bytes,
              json_number_value(fraction) <= 1000)
         *out = (uint64_t)(json_number_value(fraction) * (double)process_total_memory_bytes());
     else
-        return err_set(E_INVALID, "%s or %s is missing, or no such number", in_bytes, as_fraction);
+        return err_set(E_INVALID, "bytes or fraction is missing, or no such number");
+    return OK;
+}
+
+static enum err set_limit(struct control_call *call, const char *name,
+                          void (*set)(struct store *s, uint64_t bytes))
+{
+    uint64_t bytes = 0;
+
+    enum err err = get_limit(call, &bytes);
+    if (err)
+        return err;
+    set(call->server->core->store, bytes);
+    say_info("server", "%s was set bytes=%llu", name, (unsigned long long)bytes);
+    call->result = json_pack("{s:I}", "bytes", (json_int_t)bytes);
     return OK;
 }
 
 /* RabbitMQ: a watermark of 0 is an alarm, and so is here, where the store takes 0 for none. */
+static void set_watermark(struct store *s, uint64_t bytes)
+{
+    store_set_watermark(s, bytes ? bytes : 1, process_rss_bytes());
+}
+
 static enum err set_watermark_run(struct control_call *call)
 {
-    uint64_t bytes = 0;
-
-    enum err err = get_limit(call, "bytes", "fraction", &bytes);
-    if (err)
-        return err;
-    store_set_watermark(call->server->core->store, bytes ? bytes : 1, process_rss_bytes());
-    say_info("server", "memory.watermark was set bytes=%llu", (unsigned long long)bytes);
-    call->result = json_pack("{s:I}", "bytes", (json_int_t)bytes);
-    return OK;
+    return set_limit(call, "memory.watermark", set_watermark);
 }
 
 static enum err set_reserve_run(struct control_call *call)
 {
-    uint64_t bytes = 0;
-
-    enum err err = get_limit(call, "bytes", "fraction", &bytes);
-    if (err)
-        return err;
-    store_set_reserve(call->server->core->store, bytes);
-    say_info("server", "disk.reserve.bytes was set bytes=%llu", (unsigned long long)bytes);
-    call->result = json_pack("{s:I}", "bytes", (json_int_t)bytes);
-    return OK;
+    return set_limit(call, "disk.reserve.bytes", store_set_reserve);
 }
 
 /* The answer leaves with what else is still to be sent. */
