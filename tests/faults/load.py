@@ -381,8 +381,8 @@ def drain_queue(broker, history):
     connection = pika.BlockingConnection(pika.ConnectionParameters(host, int(port), socket_timeout=20))
     channel = connection.channel()
     channel.basic_qos(prefetch_count=65535)  # who asks for no limit has one of 2,000 in a quorum queue
-    # Deliveries of dead connections come back a moment after their connection is gone.
-    time.sleep(0.3)
+    # Deliveries of dead connections come back a moment after their connection is gone, in quorum queues seconds.
+    time.sleep(0.3 if broker.name == "pabal" else 8)
     try:
         for method, _, body in channel.consume(history.name, auto_ack=False, inactivity_timeout=1.5):
             if method is None:
