@@ -77,9 +77,24 @@ void channel_settle(struct channel *ch, const struct command_settle *in)
         settle_now(ch, in);
 }
 
+static void return_run(void *ctx, const struct unacked_run *run)
+{
+    (void)ctx;
+    check(!run->consumer);
+    if (run->open == UINT64_MAX >> (64 - run->span)) {
+        queue_return_failed_all(run->queue, run->first_offset, run->stride, run->span, run->number);
+        return;
+    }
+    for (uint64_t left = run->open; left; left &= left - 1)
+        queue_return_failed(run->queue, run->first_offset + run->stride * __builtin_ctzll(left),
+                            run->number);
+}
+
+/* The consumers are gone. A million deliveries come back in a turn, so they do it by runs. */
 void settle_return_all(struct channel *ch)
 {
-    unacked_take_all(&ch->unacked, return_failed_one, ch);
+    unacked_each_run(&ch->unacked, return_run, NULL);
+    unacked_reset(&ch->unacked);
 }
 
 static bool recover(struct channel *ch, bool requeue)

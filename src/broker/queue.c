@@ -449,6 +449,19 @@ void queue_return_failed(struct queue *queue, int64_t offset, uint32_t number)
     come_back(queue, offset, number, true);
 }
 
+void queue_return_failed_all(struct queue *queue, int64_t first, int64_t stride, uint32_t count,
+                             uint32_t number)
+{
+    bool is_plain = !queue->deleted && !queue->internal->rules && stride == 1;
+    if (is_plain && subscription_return_all(queue->subscription, first, first + count, number)) {
+        queue_changed(queue);
+        queue_wake(queue);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        queue_return_failed(queue, first + stride * i, number);
+}
+
 void queue_return_now(struct queue *queue, int64_t offset, uint32_t number)
 {
     const struct queue_rules *r = queue->internal->rules;

@@ -147,6 +147,9 @@ void queue_reject(struct queue *, int64_t offset, uint32_t number);
 void queue_return(struct queue *, int64_t offset, uint32_t number);
 /* The same, because whoever had it could not handle it, or is lost. */
 void queue_return_failed(struct queue *, int64_t offset, uint32_t number);
+/* The same of `count` deliveries of this number: `first`, `first` + `stride`, ... */
+void queue_return_failed_all(struct queue *, int64_t first, int64_t stride, uint32_t count,
+                             uint32_t number);
 /* Count of references that keep a deleted queue's struct alive: held by unsettled deliveries. */
 void queue_ref(struct queue *);
 void queue_unref(struct queue *);

@@ -290,29 +290,53 @@ bool subscription_settle_all(struct subscription *s, int64_t first, int64_t stri
     return true;
 }
 
-static void gather_returned(struct subscription *s, int64_t offset, uint32_t number)
+static void gather_returned(struct subscription *s, int64_t from, int64_t to, uint32_t number)
 {
     if (!s->keeps_log)
         return;
     struct subscription_sets *sets = subscription_sets(s);
     struct return_run *last =
         sets->returned_changes.count > 0 ? &vec_last(&sets->returned_changes) : NULL;
-    if (last && last->to == offset && last->number == number)
-        last->to++;
+    if (last && last->to == from && last->number == number)
+        last->to = to;
     else
-        vec_push(&sets->returned_changes, ((struct return_run){offset, offset + 1, number}));
+        vec_push(&sets->returned_changes, ((struct return_run){from, to, number}));
+}
+
+static void put_back(struct subscription *s, int64_t from, int64_t to, uint32_t number)
+{
+    struct subscription_sets *sets = subscription_sets(s);
+    return_counts_put(&sets->returns, from, to, number);
+    offset_set_add_range(&sets->returned, from, to);
+    sets->returned_count += (uint64_t)(to - from);
+    s->taken -= (uint64_t)(to - from);
+    gather_returned(s, from, to, number);
 }
 
 bool subscription_return(struct subscription *s, int64_t offset, uint32_t number)
 {
     if (!subscription_is_taken(s, offset, number))
         return false;
-    struct subscription_sets *sets = subscription_sets(s);
-    return_counts_put(&sets->returns, offset, offset + 1, number);
-    offset_set_add(&sets->returned, offset);
-    sets->returned_count++;
-    s->taken--;
-    gather_returned(s, offset, number);
+    put_back(s, offset, offset + 1, number);
+    return true;
+}
+
+static bool all_came_back(const struct subscription *s, int64_t from, int64_t to, uint32_t times)
+{
+    struct return_run run;
+    if (!return_counts_next(&s->sets->returns, from, to, &run))
+        return times == 0;
+    return run.from == from && run.to == to && run.number == times;
+}
+
+bool subscription_return_all(struct subscription *s, int64_t from, int64_t to, uint32_t number)
+{
+    if (number >= DELIVERY_NUMBER_MAX || from < s->floor || to > s->next ||
+        offset_set_count_range(&s->sets->done, from, to) > 0 ||
+        offset_set_count_range(&s->sets->returned, from, to) > 0 ||
+        !all_came_back(s, from, to, number - 1))
+        return false;
+    put_back(s, from, to, number);
     return true;
 }
 

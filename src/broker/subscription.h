@@ -99,6 +99,9 @@ bool subscription_settle(struct subscription *s, int64_t offset, uint32_t number
 bool subscription_settle_all(struct subscription *s, int64_t first, int64_t stride, uint32_t count,
                              uint32_t number);
 bool subscription_return(struct subscription *s, int64_t offset, uint32_t number);
+/* The same of [from, to) at once. false: not all of them are out as the delivery of this number, and
+ * nothing changed. */
+bool subscription_return_all(struct subscription *s, int64_t from, int64_t to, uint32_t number);
 /* Settle what is ready in [from, to); what is taken stays with its holder. Returns how many. */
 uint64_t subscription_settle_ready(struct subscription *s, int64_t from, int64_t to);
 /* Append the ranges within [from, to) that are not done. */

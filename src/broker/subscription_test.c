@@ -389,7 +389,7 @@ TEST(a_checkpoint_cut_at_any_byte_is_refused)
 
 enum { LOG_MAX = 600 };
 
-static int many_count; /* of settles of many at once */
+static int many_count, returned_many_count; /* of settles and returns of many at once */
 enum state { ABSENT, HOLE, WAITING, READY, TAKEN, DONE };
 
 /* What a control batch or a checkpoint tells. */
@@ -497,6 +497,25 @@ static void model_end_many(struct model *m)
     for (uint32_t i = 0; i < count; i++)
         m->state[first + stride * i] = DONE;
     many_count++;
+}
+
+/* Neighbours that are out as the delivery of the same number; sometimes one more, or another number. */
+static void model_return_many(struct model *m)
+{
+    if (m->end == 0 || m->never_returns)
+        return;
+    int64_t from = (int64_t)random_below(&m->random, (uint64_t)m->end), to = from;
+    while (to < m->end && m->state[to] == TAKEN && m->returns[to] == m->returns[from])
+        to++;
+    int64_t end = to + (random_below(&m->random, 4) == 0);
+    uint32_t number = m->returns[from] + 1 + (random_below(&m->random, 4) == 0);
+    bool are_out = end == to && number == m->returns[from] + 1;
+    if (end == from)
+        return;
+    expect_int(subscription_return_all(m->s, from, end, number), are_out);
+    for (int64_t i = from; i < to && are_out; i++)
+        m->state[i] = READY, m->returns[i]++;
+    returned_many_count += are_out && to - from > 1;
 }
 
 static void model_purge(struct model *m)
@@ -621,6 +640,7 @@ static void model_step(struct model *m)
         for (int n = 0; n < 100; n++)
             model_take(m);
         model_end_many(m);
+        model_return_many(m);
         break;
     case 7:
         if (random_below(&m->random, 5) == 0)
@@ -659,5 +679,5 @@ TEST(a_subscription_equals_a_naive_list_through_crashes)
 {
     for (uint64_t i = 0; i < 150; i++)
         run_model(test_seed() + i);
-    expect_true(many_count > 20);
+    expect_true(many_count > 20 && returned_many_count > 20);
 }
