@@ -296,21 +296,12 @@ static void limit_bytes(struct test_core *t, int64_t bytes)
  * the second one expires. */
 TEST(what_expires_before_its_bytes_were_counted_is_not_taken_from_them)
 {
-    enum { JOURNAL_FILE_BYTES = 1 << 20 };
-    static char filler[JOURNAL_FILE_BYTES];
     struct test_core t;
     struct ticket ticket;
-    test_core_init(&t);
-    test_core_close(&t);
-    t.config.store.cache_bytes = 1;
-    t.config.store.journal_file_bytes = JOURNAL_FILE_BYTES;
-    expect_ok(test_core_open(&t));
-    test_make_queue(&t, "other", true);
+    test_core_init_cold(&t);
     test_make_queue(&t, "q", true);
     expect_ok(test_publish(&t, "q", "stays", &ticket));
-    memset(filler, 'x', sizeof filler - 1);
-    expect_ok(test_publish(&t, "other", filler, &ticket));
-    test_core_settle(&t);
+    test_fill_journal_file(&t);
     expect_ok(test_publish_with_ttl(&t, "q", "expires", "1000"));
     test_core_settle(&t);
     t.now_ns += 1000000000;

@@ -842,18 +842,6 @@ TEST(priorities_are_known_again_after_a_crash)
     test_core_end(&t);
 }
 
-enum { JOURNAL_FILE_BYTES = 1 << 20 };
-
-/* What comes next is in the journal's next file. */
-static void fill_journal_file(struct test_core *t)
-{
-    static char body[JOURNAL_FILE_BYTES];
-    struct ticket ticket;
-    memset(body, 'x', sizeof body - 1);
-    expect_ok(test_publish(t, "other", body, &ticket));
-    test_core_settle(t);
-}
-
 /* A read gives what one file of the journal has. Behind a message that nobody was given there is only
  * what was settled, then the file ends: what is asked for lies in that hole, what is to be read next
  * behind it. */
@@ -861,12 +849,7 @@ TEST(priorities_are_learned_past_a_hole_at_the_end_of_a_file)
 {
     struct test_core t;
     struct delivery d;
-    test_core_init(&t);
-    test_core_close(&t);
-    t.config.store.cache_bytes = 1;
-    t.config.store.journal_file_bytes = JOURNAL_FILE_BYTES;
-    expect_ok(test_core_open(&t));
-    test_make_queue(&t, "other", true);
+    test_core_init_cold(&t);
     test_with_number("x-max-priority", 3);
     test_make_queue(&t, "q", true);
     publish_at(&t, "q", "a", 0);
@@ -874,7 +857,7 @@ TEST(priorities_are_learned_past_a_hole_at_the_end_of_a_file)
     test_core_settle(&t);
     expect_ok(test_get(&t, "q", &d));
     test_core_settle(&t);
-    fill_journal_file(&t);
+    test_fill_journal_file(&t);
     publish_at(&t, "q", "b", 1);
     test_core_settle(&t);
     test_core_crash(&t);

@@ -13,6 +13,27 @@ static void no_arguments(void)
     arguments.size = 0;
 }
 
+enum { JOURNAL_FILE_BYTES = 1 << 20 };
+
+void test_core_init_cold(struct test_core *t)
+{
+    test_core_init(t);
+    test_core_close(t);
+    t->config.store.cache_bytes = 1;
+    t->config.store.journal_file_bytes = JOURNAL_FILE_BYTES;
+    expect_ok(test_core_open(t));
+    test_make_queue(t, "other", true);
+}
+
+void test_fill_journal_file(struct test_core *t)
+{
+    static char body[JOURNAL_FILE_BYTES];
+    struct ticket ticket;
+    memset(body, 'x', sizeof body - 1);
+    expect_ok(test_publish(t, "other", body, &ticket));
+    test_core_settle(t);
+}
+
 void test_with_value(const char *name, const struct amqp_value *value)
 {
     amqp_table_put(&arguments, name, value);

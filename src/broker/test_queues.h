@@ -9,6 +9,11 @@ static inline struct bytes B(const char *s) {
     return bytes_from_string(s);
 }
 
+/* A core that keeps nothing in memory, and a queue "other". */
+void test_core_init_cold(struct test_core *t);
+/* What comes next is in the journal's next file. */
+void test_fill_journal_file(struct test_core *t);
+
 /* Arguments of the queue that is made next. */
 void test_with_value(const char *name, const struct amqp_value *value);
 void test_with_number(const char *name, int64_t value);

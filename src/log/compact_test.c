@@ -13,14 +13,9 @@ static struct log_policy policy;
 
 static void open_small(struct test_store *t)
 {
-    test_store_init(t);
+    test_store_init_small(t, 256 * KIB, 32 * KIB);
     t->wall_base_ms = 1700000000000;
-    t->config.journal_first_bytes = t->config.journal_file_bytes = 64 * KIB;
-    t->config.journal_max_bytes = 256 * KIB;
-    t->config.carry_bytes = 4 * KIB;
-    t->config.direct_append_bytes = 20 * KIB;
     t->config.allocate_bytes = 32 * KIB;
-    t->config.segment_bytes = 32 * KIB;
     expect_ok(test_store_open(t));
     test_store_settle(t);
     policy = test_policy();

@@ -11,12 +11,8 @@ static const char index_0[] = "logs/7/00000000000000000000.index";
 
 static void open_small(struct test_store *t)
 {
-    test_store_init(t);
-    t->config.journal_first_bytes = t->config.journal_file_bytes = 64 * KIB;
-    t->config.journal_max_bytes = 256 * KIB;
-    t->config.carry_bytes = 4 * KIB;
+    test_store_init_small(t, 256 * KIB, 256 * KIB);
     t->config.direct_append_bytes = 60 * KIB;
-    t->config.segment_bytes = 256 * KIB;
     t->config.cache_bytes = 0;
     expect_ok(test_store_open(t));
     test_store_settle(t);

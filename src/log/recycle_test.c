@@ -10,13 +10,10 @@
 
 static void open_small(struct test_store *t)
 {
-    test_store_init(t);
-    t->config.journal_first_bytes = t->config.journal_file_bytes = 64 * KIB;
-    t->config.journal_max_bytes = 256 * KIB;
+    test_store_init_small(t, 256 * KIB, 96 * KIB);
     t->config.carry_bytes = 8 * KIB;
     t->config.direct_append_bytes = 1 * MIB;
     t->config.direct_commit_bytes = 1 * MIB;
-    t->config.segment_bytes = 96 * KIB;
     expect_ok(test_store_open(t));
     test_store_settle(t);
 }

@@ -8,13 +8,7 @@
 
 static void open_small(struct test_store *t)
 {
-    test_store_init(t);
-    t->config.journal_first_bytes = t->config.journal_file_bytes = 64 * KIB;
-    t->config.journal_max_bytes = 512 * KIB;
-    t->config.carry_bytes = 4 * KIB;
-    t->config.direct_append_bytes = 20 * KIB;
-    t->config.allocate_bytes = 64 * KIB;
-    t->config.segment_bytes = 128 * KIB;
+    test_store_init_small(t, 512 * KIB, 128 * KIB);
     expect_ok(test_store_open(t));
     test_store_settle(t);
 }

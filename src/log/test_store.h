@@ -34,6 +34,9 @@ struct test_store {
 };
 
 void test_store_init(struct test_store *t);
+/* So small that little fills it: 64 KiB in a file of the journal, 20 KiB go straight to a segment. */
+void test_store_init_small(struct test_store *t, uint64_t journal_max_bytes,
+                           uint64_t segment_bytes);
 must_use enum err test_store_open(struct test_store *t);
 /* One turn: tick, flush, and everything that the disk has to do. */
 void test_store_settle(struct test_store *t);
