@@ -380,7 +380,8 @@ def drain_queue(broker, history):
     host, port = broker.amqp.rsplit(":", 1)
     connection = pika.BlockingConnection(pika.ConnectionParameters(host, int(port), socket_timeout=20))
     channel = connection.channel()
-    channel.basic_qos(prefetch_count=65535)  # who asks for no limit has one of 2,000 in a quorum queue
+    if broker.queue_arguments:  # who asks for no limit has one of 2,000 in a quorum queue; more than this cannot be
+        channel.basic_qos(prefetch_count=65535)
     # Deliveries of dead connections come back a moment after their connection is gone, in quorum queues seconds.
     time.sleep(0.3 if broker.name == "pabal" else 8)
     try:
