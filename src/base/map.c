@@ -29,12 +29,24 @@ static bool may_fill(size_t hole, size_t home, size_t at, size_t mask)
     return ((at - home) & mask) >= ((at - hole) & mask);
 }
 
+static struct bytes slot_key(const struct map_slot *slot)
+{
+    return bytes_of(slot->key, slot->key_size);
+}
+
+/* Slots keep half of it: enough for tables of 2^32. */
+static uint32_t map_hash(struct bytes key)
+{
+    return (uint32_t)bytes_hash(key);
+}
+
 /* The key's slot, or the free slot where it belongs. */
-static struct map_slot *map_find(const struct map *m, struct bytes key, uint64_t hash)
+static struct map_slot *map_find(const struct map *m, struct bytes key, uint32_t hash)
 {
     size_t i = hash & (m->capacity - 1);
 
-    while (m->slots[i].value && (m->slots[i].hash != hash || !bytes_equal(m->slots[i].key, key)))
+    while (m->slots[i].value &&
+           (m->slots[i].hash != hash || !bytes_equal(slot_key(&m->slots[i]), key)))
         i = (i + 1) & (m->capacity - 1);
     return &m->slots[i];
 }
@@ -49,7 +61,7 @@ static void map_resize(struct map *m, size_t capacity)
     m->slots = xzalloc(capacity * sizeof *m->slots);
     for (size_t i = 0; i < old.capacity; i++)
         if (old.slots[i].value)
-            *map_find(m, old.slots[i].key, old.slots[i].hash) = old.slots[i];
+            *map_find(m, slot_key(&old.slots[i]), old.slots[i].hash) = old.slots[i];
     free(old.slots);
 }
 
@@ -61,18 +73,18 @@ void map_reset(struct map *m)
 
 void *map_get(const struct map *m, struct bytes key)
 {
-    return m->count ? map_find(m, key, bytes_hash(key))->value : NULL;
+    return m->count ? map_find(m, key, map_hash(key))->value : NULL;
 }
 
 void *map_put(struct map *m, struct bytes key, void *value)
 {
-    uint64_t hash = bytes_hash(key);
+    uint32_t hash = map_hash(key);
 
-    check(value);
+    check(value && key.size <= UINT32_MAX);
     map_resize(m, capacity_for(m->count + 1, m->capacity));
     struct map_slot *slot = map_find(m, key, hash);
     void *old = slot->value;
-    *slot = (struct map_slot){.key = key, .value = value, .hash = hash};
+    *slot = (struct map_slot){key.data, (uint32_t)key.size, hash, value};
     m->count += !old;
     return old;
 }
@@ -83,7 +95,7 @@ void *map_remove(struct map *m, struct bytes key)
 
     if (m->count == 0)
         return NULL;
-    struct map_slot *hole = map_find(m, key, bytes_hash(key));
+    struct map_slot *hole = map_find(m, key, map_hash(key));
     void *removed = hole->value;
     if (!removed)
         return NULL;

@@ -14,9 +14,10 @@
 #include "base/bytes.h"
 
 struct map_slot {
-    struct bytes key;
+    const uint8_t *key;
+    uint32_t key_size; /* keys of 4 GiB are refused */
+    uint32_t hash;
     void *value; /* NULL: the slot is free */
-    uint64_t hash;
 };
 
 struct map {

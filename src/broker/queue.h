@@ -32,7 +32,7 @@ struct queue {
     struct log *log;
     struct subscription *subscription;
     struct list consumers; /* those that are not parked, whose turn is next in front */
-    size_t consumer_count;
+    uint32_t consumer_count;
     struct consumer *exclusive_consumer;
     struct queue_internal *internal;
 };

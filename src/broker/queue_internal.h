@@ -26,17 +26,17 @@ struct queue_internal {
     struct list getters;       /* of struct wait: to be called when what they want has been read */
     struct list of_session;    /* exclusive: the owner's list */
     struct deferred dispatch;  /* at the end of the turn */
-    struct list unlogged;      /* in the core's list: changes to log, or a floor that moved */
-    struct list unmarked;      /* in the core's list: only a mark to log */
+    struct list unlogged;      /* in core->unlogged: changes to log, or a floor that moved */
     uint64_t routed;           /* stamp of the last routing that found it */
     struct queue_rules *rules; /* NULL: a plain queue */
     struct exchange
         *delays_of; /* what is due in this queue is routed by it; NULL: an ordinary one */
     uint32_t references;
-    bool is_timed;             /* there was ever a message with a time of its own; in the catalog */
-    uint64_t coming;           /* messages appended and not committed yet */
-    struct pack *pack;         /* what is published to it and not appended yet */
-    struct feed *feed;         /* while it is read */
+    bool unmarked;     /* what is to be logged is only a mark: `unlogged` is in core->unmarked */
+    bool is_timed;     /* there was ever a message with a time of its own; in the catalog */
+    uint64_t coming;   /* messages appended and not committed yet */
+    struct pack *pack; /* what is published to it and not appended yet */
+    struct feed *feed; /* while it is read */
     struct counters *counters; /* NULL: nothing has happened */
 };
 

@@ -38,9 +38,10 @@ static void start_delay(struct core *core, struct timer *timer, int64_t delay_ms
 void queue_changed(struct queue *queue)
 {
     struct queue_internal *in = queue->internal;
-    if (list_is_linked(&in->unlogged))
+    if (list_is_linked(&in->unlogged) && !in->unmarked)
         return;
-    list_remove(&in->unmarked);
+    list_remove(&in->unlogged);
+    in->unmarked = false;
     list_push_back(&in->core->internal->unlogged, &in->unlogged);
     start_delay(in->core, &in->core->internal->settle_timer, SETTLE_DELAY_MS);
 }
@@ -49,17 +50,16 @@ void queue_marked(struct queue *queue)
 {
     struct queue_internal *in = queue->internal;
     struct core *core = in->core;
-    if (list_is_linked(&in->unlogged) || list_is_linked(&in->unmarked) ||
-        !subscription_mark_is_behind(queue->subscription))
+    if (list_is_linked(&in->unlogged) || !subscription_mark_is_behind(queue->subscription))
         return;
-    list_push_back(&core->internal->unmarked, &in->unmarked);
+    in->unmarked = true;
+    list_push_back(&core->internal->unmarked, &in->unlogged);
     start_delay(core, &core->internal->mark_timer, MARK_DELAY_MS);
 }
 
 void queue_unlog(struct queue *queue)
 {
     list_remove(&queue->internal->unlogged);
-    list_remove(&queue->internal->unmarked);
 }
 
 static void append_changes(struct queue *queue, struct ticket *out)
@@ -102,13 +102,12 @@ void queue_log_changes(struct queue *queue, struct ticket *out)
         queue_log_now(queue, out);
 }
 
-static void log_list(struct list *queues, size_t link)
+static void log_list(struct list *queues)
 {
     struct list *node;
     while ((node = list_pop_front(queues))) {
         struct ticket ignored;
-        struct queue_internal *in = (struct queue_internal *)((char *)node - link);
-        queue_log_now(in->self, &ignored);
+        queue_log_now(container_of(node, struct queue_internal, unlogged)->self, &ignored);
     }
 }
 
@@ -122,8 +121,8 @@ void queue_log_due(struct core *core)
 {
     struct core_internal *in = core->internal;
     if ((in->committing && BROKER_MUTANT != MUTANT_SETTLE_LATER) || in->settles_due)
-        log_list(&in->unlogged, offsetof(struct queue_internal, unlogged));
+        log_list(&in->unlogged);
     if (in->committing || in->marks_due)
-        log_list(&in->unmarked, offsetof(struct queue_internal, unmarked));
+        log_list(&in->unmarked);
     in->settles_due = in->marks_due = false;
 }

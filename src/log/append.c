@@ -276,9 +276,9 @@ static void memory_append(struct log_state *l, const struct batch *b)
     log_note_epoch(l, s->epoch, l->log.end);
     l->log.end += (int64_t)b->last_offset_delta + 1;
     l->log.written = l->log.durable = l->log.end;
-    if (l->touched_round == UINT64_MAX)
+    if (l->moved)
         return;
-    l->touched_round = UINT64_MAX; /* listed until store_flush() tells the owner */
+    l->moved = true; /* listed until store_flush() tells the owner */
     vec_push(&s->memory_moved, l);
     log_pin(l);
 }

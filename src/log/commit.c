@@ -405,7 +405,7 @@ static void tell_memory_logs(struct store *s)
     for (size_t i = 0; i < s->memory_moved.count; i++) {
         struct log_state *l = s->memory_moved.items[i];
         int64_t old = l->log.hw;
-        l->touched_round = 0;
+        l->moved = false;
         l->log.hw = l->log.end;
         if (!l->deleted && l->log.hw > old)
             s->owner.committed(s->owner.ctx, &l->log, old);

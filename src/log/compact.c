@@ -88,13 +88,14 @@ void compact_look(struct store *s, struct log_state *l)
     review_active(s, l);
     if (u->compact_failed || is_queued(l))
         return;
-    if (sealed_to > l->row_sealed_to && sealed_to > l->log.start)
+    if (sealed_to > l->parts->row_sealed_to && sealed_to > l->log.start)
         log_wants_row(l); /* compact_note_row() goes on */
-    bool is_new = l->row_sealed_to > u->planned_to || s->wall_ms >= u->dirty_due_ms;
-    if (l->row_sealed_to > l->parts->cleaned_to && l->row_sealed_to > l->log.start && is_new) {
+    bool is_new = l->parts->row_sealed_to > u->planned_to || s->wall_ms >= u->dirty_due_ms;
+    if (l->parts->row_sealed_to > l->parts->cleaned_to && l->parts->row_sealed_to > l->log.start &&
+        is_new) {
         list_push_back(&s->compact_queue, &u->compact_node);
         s->due_ns = s->now_ns;
-    } else if (l->row_sealed_to > l->parts->cleaned_to) {
+    } else if (l->parts->row_sealed_to > l->parts->cleaned_to) {
         upkeep_look_at(l, u->dirty_due_ms);
     }
 }
@@ -109,7 +110,8 @@ void compact_note_rolled(struct log_state *l)
 
 void compact_note_row(struct log_state *l)
 {
-    if (l->policy && l->policy->compact && l->upkeep && l->row_sealed_to > l->upkeep->planned_to)
+    if (l->policy && l->policy->compact && l->upkeep &&
+        l->parts->row_sealed_to > l->upkeep->planned_to)
         upkeep_look_soon(l);
 }
 
@@ -146,7 +148,7 @@ static void begin(struct store *s, struct log_state *l)
     c->policy = *l->policy;
     c->now_ms = s->wall_ms;
     c->start = l->log.start;
-    c->sealed_to = l->row_sealed_to;
+    c->sealed_to = l->parts->row_sealed_to;
     c->cleaned_to = l->parts->cleaned_to > l->log.start ? l->parts->cleaned_to : l->log.start;
     c->segment_bytes = log_segment_bytes(l);
     uint64_t active = l->direct                ? l->direct->position

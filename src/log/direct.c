@@ -74,8 +74,8 @@ void direct_review(struct store *s, struct log_state *l, size_t size)
         l->rate_commit = 0;
     }
     l->rate_bytes += size;
-    if (l->rate_commit != s->journal_lane.staging) {
-        l->rate_commit = s->journal_lane.staging;
+    if (l->rate_commit != (uint32_t)s->journal_lane.staging) {
+        l->rate_commit = (uint32_t)s->journal_lane.staging;
         l->rate_commits++;
     }
     bool syncs = l->log.level == LEVEL_FSYNC;
@@ -324,8 +324,8 @@ void direct_wrote(struct store *s, struct direct_write *w)
         d->really_synced = w->end_position;
     log_parts(w->log)->unmarked += wrote;
     s->unmarked_bytes += wrote;
-    if (wrote > 0 && !list_is_linked(&w->log->marking))
-        list_push_back(&s->unmarked_logs, &w->log->marking);
+    if (wrote > 0 && !list_is_linked(&w->log->parts->marking))
+        list_push_back(&s->unmarked_logs, &log_parts(w->log)->marking);
     if (w->seal) {
         start_seal(s, w->log, w->file, w->segment, w->end_position, w->index);
         memset(&w->index, 0, sizeof w->index);

@@ -693,7 +693,8 @@ static void capture_row(struct store *s, struct log_state *l)
     s->unmarked_bytes -= l->parts->unmarked;
     if (l->parts->unmarked > 0)
         log_parts(l)->unmarked = 0;
-    list_remove(&l->marking);
+    if (list_is_linked(&l->parts->marking))
+        list_remove(&log_parts(l)->marking);
     bool has_part = l->parts->direct_from != INT64_MAX;
     vec_push(&w->logs, ((struct captured){l, l->log.start, log_sealed_to(l), has_part}));
     log_pin(l);
@@ -722,8 +723,10 @@ static void rows_done(struct job *job)
         struct log_state *l = c->log;
         if (!w->err) {
             l->row_has_part = c->has_part || l->direct;
-            l->row_start = c->start;
-            l->row_sealed_to = c->sealed_to;
+            if (log_has_parts(l)) {
+                log_parts(l)->row_start = c->start;
+                log_parts(l)->row_sealed_to = c->sealed_to;
+            }
             compact_note_row(l);
             space_after_row(s, l);
         }
@@ -840,7 +843,7 @@ static void step_rows(struct store *s)
     uint64_t below = r->file ? r->file->base + r->file->size : 0;
     int i = 0;
     while (!r->file && !list_is_empty(&s->unmarked_logs) && i++ < LOGS_PER_STEP)
-        capture_row(s, container_of(s->unmarked_logs.next, struct log_state, marking));
+        capture_row(s, container_of(s->unmarked_logs.next, struct log_parts, marking)->log);
     while (!list_is_empty(&s->dirty) && i++ < LOGS_PER_STEP) {
         struct log_state *l = container_of(s->dirty.next, struct log_state, dirty);
         if (l->dirty_from >= below)
@@ -886,8 +889,8 @@ void recycle_start_mark(struct store *s)
 void log_wants_row(struct log_state *l)
 {
     log_mark_dirty(l, journal_end_address(l->store));
-    if (!list_is_linked(&l->marking))
-        list_push_back(&l->store->unmarked_logs, &l->marking);
+    if (!list_is_linked(&l->parts->marking))
+        list_push_back(&l->store->unmarked_logs, &log_parts(l)->marking);
     recycle_start_mark(l->store);
 }
 

@@ -167,8 +167,8 @@ static void start_removal(struct store *s, struct log_state *l, bool all)
     r->store = s;
     r->log = l;
     r->all = all;
-    r->start = l->row_start;
-    r->sealed_to = l->row_sealed_to;
+    r->start = l->parts->row_start;
+    r->sealed_to = l->parts->row_sealed_to;
     r->end = l->parts->direct_from == INT64_MAX ? l->stored_to : INT64_MAX;
     l->trimming = true;
     log_parts(l)->trimmed_to = r->start;
@@ -184,8 +184,8 @@ void space_after_row(struct store *s, struct log_state *l)
             log_unpin(l); /* the row that says GONE is durable */
         return;
     }
-    if (l->parts->first_segment >= 0 && l->row_start > l->parts->trimmed_to && !l->trimming &&
-        !compact_holds(l) && l->row_sealed_to > l->parts->first_segment)
+    if (l->parts->first_segment >= 0 && l->parts->row_start > l->parts->trimmed_to &&
+        !l->trimming && !compact_holds(l) && l->parts->row_sealed_to > l->parts->first_segment)
         start_removal(s, l, false);
 }
 

@@ -90,9 +90,12 @@ bool log_has_parts(const struct log_state *l)
 
 struct log_parts *log_parts(struct log_state *l)
 {
-    if (!log_has_parts(l))
-        l->parts = xmemdup(&no_parts, sizeof no_parts);
-    return (struct log_parts *)(uintptr_t)l->parts;
+    struct log_parts *parts = (struct log_parts *)(uintptr_t)l->parts;
+    if (!log_has_parts(l)) {
+        l->parts = parts = xmemdup(&no_parts, sizeof no_parts);
+        parts->log = l;
+    }
+    return parts;
 }
 
 static void parts_free(struct log_state *l)
@@ -100,6 +103,7 @@ static void parts_free(struct log_state *l)
     if (!log_has_parts(l))
         return;
     struct log_parts *parts = log_parts(l);
+    list_remove(&parts->marking);
     l->store->unmarked_bytes -= parts->unmarked;
     free(parts);
 }
@@ -165,7 +169,6 @@ void log_free(struct log_state *l)
 {
     drop_tail(l);
     list_remove(&l->dirty);
-    list_remove(&l->marking);
     parts_free(l);
     direct_free(l->direct);
     upkeep_free(l);

@@ -190,6 +190,10 @@ struct upkeep {
 
 /* What a log has that was ever more than batches in the journal: made when the first of it is there. */
 struct log_parts {
+    struct log_state *log; /* whose they are */
+    struct list marking;   /* store->unmarked_logs: a row is wanted soon */
+    int64_t row_start;     /* of the newest durable row since there are parts, else 0 */
+    int64_t row_sealed_to; /* log_sealed_to() as it has it */
     int64_t
         direct_from;   /* INT64_MAX, or where the direct part begins: segments hold what lies in */
     int64_t direct_to; /* [direct_from, direct_to); INT64_MAX: it is still growing, or none */
@@ -227,23 +231,20 @@ struct log_state {
     VEC(struct epoch_start) epochs;
     VEC(struct piece) pieces; /* in flight, ascending */
     struct direct *direct;
-    uint64_t dirty_from; /* journal address of the oldest change that no row covers; 0: clean */
-    uint64_t redo;       /* replay ignores this log's entries below this journal address */
-    struct list dirty;   /* store->dirty, by dirty_from */
-    struct list marking; /* store->unmarked_logs: a row is wanted soon */
-    struct list tailed;  /* store->tailed, when the tail is not empty */
-    uint64_t touched;    /* commit number that lists it already */
-    uint64_t touched_round;
+    uint64_t dirty_from;   /* journal address of the oldest change that no row covers; 0: clean */
+    uint64_t redo;         /* replay ignores this log's entries below this journal address */
+    struct list dirty;     /* store->dirty, by dirty_from */
+    struct list tailed;    /* store->tailed, when the tail is not empty */
+    uint64_t touched;      /* commit number that lists it already */
     uint32_t pins;         /* commits, reads and jobs that refer to it */
-    int64_t row_start;     /* of the newest durable row */
-    int64_t row_sealed_to; /* log_sealed_to() as it has it */
-    bool row_has_part;     /* the newest durable row, or the journal, may speak of a direct part */
-    bool wants_direct;
-    bool stays_in_journal; /* asked by the owner */
-    bool deleted, has_row, trimming, unlinked, unsynced;
+    bool row_has_part : 1; /* the newest durable row, or the journal, may speak of a direct part */
+    bool wants_direct : 1;
+    bool stays_in_journal : 1; /* asked by the owner */
+    bool moved : 1;            /* of level memory: in store->memory_moved */
+    bool deleted : 1, has_row : 1, trimming : 1, unlinked : 1, unsynced : 1;
     uint32_t rate_commits; /* in the current second */
+    uint32_t rate_commit;  /* the newest of them, its last digits */
     uint64_t rate_bytes;   /* appended in it */
-    uint64_t rate_commit;
     int64_t rate_since_ns;
 };
 

@@ -400,6 +400,17 @@ static void row_apply_parts(struct log_state *l, const uint8_t *p)
     }
 }
 
+/* What the row that has just been read says of it. */
+static int64_t row_sealed_to(const struct log_state *l)
+{
+    const struct log_parts *parts = l->parts;
+    bool is_direct = l->row_has_part && parts->direct_to == INT64_MAX;
+    if (parts->segment >= 0)
+        return parts->segment;
+    return is_direct && l->stored_to == parts->direct_from ? parts->recovered_segment
+                                                           : l->stored_to;
+}
+
 static void row_apply(struct store *s, const uint8_t *p)
 {
     struct log_state *l = log_state(store_log(s, get_u64(p + 8), p[5]));
@@ -411,12 +422,9 @@ static void row_apply(struct store *s, const uint8_t *p)
     l->redo = LOG_MUTANT == MUTANT_IGNORE_REDO ? 0 : get_u64(p + 112);
     if (log_has_parts(l) || row_has_parts(p))
         row_apply_parts(l, p);
-    const struct log_parts *parts = l->parts;
-    l->row_has_part = parts->direct_from != INT64_MAX;
-    l->row_sealed_to = parts->segment >= 0 ? parts->segment : l->stored_to;
-    if (parts->segment < 0 && l->row_has_part && l->stored_to == parts->direct_from &&
-        parts->direct_to == INT64_MAX)
-        l->row_sealed_to = parts->recovered_segment;
+    l->row_has_part = l->parts->direct_from != INT64_MAX;
+    if (log_has_parts(l))
+        log_parts(l)->row_sealed_to = row_sealed_to(l);
     uint32_t epochs = get_u32(p + epochs_at(p));
     const uint8_t *at = p + epochs_at(p) + 4;
     for (uint32_t i = 0; i < epochs; i++, at += 12)
