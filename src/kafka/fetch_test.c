@@ -606,9 +606,9 @@ TEST(answers_behind_a_waiting_fetch_wait_for_it)
     broker_close(&b);
 }
 
-TEST(a_slow_reader_holds_one_answer_and_not_all_it_asked_for)
+TEST(a_slow_reader_holds_some_answers_and_not_all_it_asked_for)
 {
-    enum { FETCHES = 20, BATCHES = 10, BATCH_BYTES = 900000 };
+    enum { FETCHES = 20, BATCHES = 3, BATCH_BYTES = 900000 };
     struct test_broker b;
     broker_open(&b);
     struct topic *topic = broker_topic(&b, "orders", 1);
@@ -616,21 +616,22 @@ TEST(a_slow_reader_holds_one_answer_and_not_all_it_asked_for)
         broker_append(&b, topic->partitions[0], value_for_batch_of(&b, BATCH_BYTES));
     struct test_client *c = broker_client(&b);
     struct kafka_fetch_request *in = fetch_of(&b, topic, 1);
-    asked_partition(in, 0)->partition_max_bytes = BATCHES * BATCH_BYTES + 4096;
+    asked_partition(in, 0)->partition_max_bytes = BATCH_BYTES + 4096;
     sim_link_block(c->link, true);
     int32_t first = c->correlation_id + 1;
     for (int i = 0; i < FETCHES; i++)
         client_send(c, KAFKA_FETCH, 12, in);
     broker_commit(&b);
     expect_true(link_pending_bytes(sim_link_link(c->link)) >= CONNECTION_PENDING_MAX);
-    expect_true(link_pending_bytes(sim_link_link(c->link)) < 2 * BATCHES * BATCH_BYTES);
-    expect_int(sim_link_unfreed_count(c->link), FETCHES - 1);
+    expect_true(link_pending_bytes(sim_link_link(c->link)) <
+                CONNECTION_PENDING_MAX + BATCH_BYTES + 4096);
+    expect_int(sim_link_unfreed_count(c->link), FETCHES - 3);
 
     sim_link_block(c->link, false);
     for (int i = 0; i < FETCHES; i++) {
         broker_commit(&b);
         struct kafka_fetch_response *reply = client_receive(c, KAFKA_FETCH, 12, first + i);
-        expect_int(count_batches(answered_partition(reply, 0)->records, 0), BATCHES);
+        expect_int(count_batches(answered_partition(reply, 0)->records, 0), 1);
     }
     broker_close(&b);
 }
