@@ -4,7 +4,9 @@
  * and fail. All calls may block and therefore run in jobs on disk threads (io/jobs.h), or before
  * the loop starts. Paths are relative to the disk's root directory, with '/' between parts.
  *
- * A file is used by one job at a time, except reads, which may run beside a writer.
+ * A file is used by one job at a time, except that reads and syncs may run beside a writer: what was
+ * written when the sync began is on the disk when it ends. A failed write-back is told to each handle
+ * of the file that was open by then, at its next sync.
  */
 #ifndef IO_DISK_H
 #define IO_DISK_H

@@ -35,6 +35,7 @@ struct sim_file {
     uint64_t run;
     bool read_only;
     bool direct;
+    uint32_t seen_failed_syncs; /* of the node's */
 };
 
 static struct sim_disk *sim_of(const struct disk *disk)
@@ -170,6 +171,7 @@ static enum err sim_open(struct disk *disk, const char *path, unsigned flags, st
     f->run = d->run;
     f->read_only = flags & DISK_READ_ONLY;
     f->direct = flags & DISK_DIRECT;
+    f->seen_failed_syncs = node->failed_syncs;
     node->open_count++;
     *out = &f->file;
     return OK;
@@ -269,10 +271,15 @@ static enum err sim_sync(struct file *file)
     if (err)
         return err;
     err = begin(d, SIM_SYNC);
-    if (err && !d->crashed)
+    if (err && !d->crashed) {
         node_lose_unsynced(f->node);
+        f->node->failed_syncs++;
+    }
     if (!err && !d->ignores_sync)
         node_sync(f->node);
+    if (!err && f->seen_failed_syncs != f->node->failed_syncs)
+        err = err_set(E_IO, "a sync by another handle has failed");
+    f->seen_failed_syncs = f->node->failed_syncs;
     return err;
 }
 

@@ -73,7 +73,8 @@ void sim_disk_restart(struct disk *, enum sim_restart mode, uint64_t seed);
 
 /* The nth call of this kind from now on (1: the next) fails with `code`. A write leaves its first
  * half behind. A sync behaves as Linux does: the file's unsynced changes count as written from then
- * on and are still read, but a crash loses them, whatever is synced later. */
+ * on and are still read, but a crash loses them, whatever is synced later; the next sync by each other
+ * handle that is open fails too, once. */
 void sim_disk_fail(struct disk *, enum sim_call call, uint64_t nth, enum err code);
 /* Allocating or writing new pages beyond this gives E_NO_SPACE; what fitted is written. */
 void sim_disk_set_capacity(struct disk *, uint64_t bytes);

@@ -313,6 +313,25 @@ TEST(after_a_failed_sync_the_data_is_read_but_lost_in_a_crash)
     disk_free(disk);
 }
 
+TEST(each_handle_that_was_open_is_told_once_of_a_sync_that_failed)
+{
+    struct disk *disk = sim_disk_new();
+    struct file *file = synced_file(disk, "f", 100), *other, *later;
+    expect_ok(disk_open(disk, "f", 0, &other));
+    write_fill(file, 0, 'b', 10);
+    sim_disk_fail(disk, SIM_SYNC, 1, E_IO);
+    expect_err(file_sync(file), E_IO);
+    expect_ok(disk_open(disk, "f", 0, &later));
+    expect_err(file_sync(other), E_IO);
+    expect_ok(file_sync(other));
+    expect_ok(file_sync(file));
+    expect_ok(file_sync(later));
+    file_close(file);
+    file_close(other);
+    file_close(later);
+    disk_free(disk);
+}
+
 TEST(each_kind_of_call_can_fail_once_at_the_nth_time)
 {
     struct disk *disk = sim_disk_new();

@@ -51,7 +51,8 @@ struct node {
     struct content *synced, *visible; /* a file's */
     VEC(struct change) changes;
     bool has_lost;
-    uint32_t link_count; /* of visible entries */
+    uint32_t failed_syncs; /* each open file is told of those since it was opened, once */
+    uint32_t link_count;   /* of visible entries */
     uint32_t open_count;
 
     struct entry_vec synced_entries, entries; /* a directory's */

@@ -81,7 +81,8 @@ static enum err sync_written(struct journal *j)
     return err;
 }
 
-static enum err write_record(struct store *s, struct staged *r, bool goes_on)
+/* What nobody waits to see on the disk goes by the page cache, which takes it while the disk is busy. */
+static enum err write_record(struct store *s, struct staged *r, bool goes_on, bool synced)
 {
     struct journal *j = &s->journal;
     if (j->written_file != r->file->writer && j->synced_sequence < j->sequence) {
@@ -91,8 +92,8 @@ static enum err write_record(struct store *s, struct staged *r, bool goes_on)
     }
     j->written_file = r->file->writer;
     journal_seal_record(s, r, goes_on);
-    return file_write(r->file->writer, r->address - r->file->base, r->parts.items,
-                      (int)r->parts.count);
+    struct file *to = synced ? r->file->writer : r->file->file;
+    return file_write(to, r->address - r->file->base, r->parts.items, (int)r->parts.count);
 }
 
 static void commit_run(struct job *job)
@@ -100,7 +101,7 @@ static void commit_run(struct job *job)
     struct commit *c = container_of(job, struct commit, job);
     enum err err = OK;
     for (size_t i = 0; i < c->records.count && !err; i++) {
-        err = write_record(c->store, &c->records.items[i], i + 1 < c->records.count);
+        err = write_record(c->store, &c->records.items[i], i + 1 < c->records.count, c->sync);
         c->wrote_bytes += (int64_t)c->records.items[i].size;
     }
     if (!err && c->sync)
@@ -127,6 +128,8 @@ void commit_free(struct commit *c)
 /* The commit was written but not synced: its logs are looked at again after the next sync. */
 static void remember_unsynced(struct store *s, const struct commit *c)
 {
+    if (s->unsynced.count == 0)
+        s->unsynced_since_ns = s->now_ns;
     for (size_t i = 0; i < c->logs.count; i++) {
         struct log_state *l = c->logs.items[i];
         if (l->unsynced)
@@ -139,22 +142,42 @@ static void remember_unsynced(struct store *s, const struct commit *c)
         s->due_ns = s->now_ns + SYNC_WITHIN_NS;
 }
 
+static bool has_unsynced(const struct log_state *l)
+{
+    for (size_t i = 0; i < l->pieces.count; i++) {
+        const struct piece *p = &l->pieces.items[i];
+        if (!p->direct && piece_is(l->store, p, false) && !piece_is(l->store, p, true))
+            return true;
+    }
+    return false;
+}
+
+/* Those that have written more meanwhile wait for the next sync too. */
 static void advance_unsynced(struct store *s)
 {
+    size_t kept = 0;
     for (size_t i = 0; i < s->unsynced.count; i++) {
         struct log_state *l = s->unsynced.items[i];
-        l->unsynced = false;
         log_advance(l);
+        if (has_unsynced(l)) {
+            s->unsynced.items[kept++] = l;
+            continue;
+        }
+        l->unsynced = false;
         log_unpin(l);
     }
-    vec_clear(&s->unsynced);
+    s->unsynced.count = kept;
+    s->unsynced_since_ns = s->now_ns;
 }
 
 static void commit_ended(struct store *s, const struct commit *c)
 {
     s->journal_lane.done = c->number;
-    if (c->records.count > 0)
-        s->journal.written_to = vec_last(&c->records).address + vec_last(&c->records).size;
+    if (c->records.count > 0) {
+        const struct staged *last = &vec_last(&c->records);
+        s->journal.written_to = last->address + last->size;
+        s->journal.newest_written = last->file;
+    }
     metrics_add(METRIC_commits, 1);
     metrics_add(METRIC_commit_bytes, (uint64_t)c->wrote_bytes);
     if (c->sync) {
@@ -220,6 +243,65 @@ static void start_commit(struct store *s)
     c->job.run = commit_run;
     c->job.done = commit_done;
     jobs_submit(s->jobs, LANE_JOURNAL, &c->job);
+}
+
+/* ---- syncing what no client waits for ---- */
+
+/* What logs of level os have written is on the disk within a second or so, and when a journal file is to
+ * be renewed. A helper does it: in the journal's lane the commits behind it would wait for the disk,
+ * which at that level they need not. */
+
+struct late_sync {
+    struct job job;
+    struct store *store;
+    struct journal_file *file; /* those before it were synced when the journal went on to it */
+    uint64_t number;           /* of the newest commit that is in it */
+    enum err err;
+    char error[256];
+};
+
+static void late_sync_run(struct job *job)
+{
+    struct late_sync *l = container_of(job, struct late_sync, job);
+    l->err = file_sync(l->file->file);
+    if (l->err)
+        snprintf(l->error, sizeof l->error, "%s", err_text());
+}
+
+static void late_sync_done(struct job *job)
+{
+    struct late_sync *l = container_of(job, struct late_sync, job);
+    struct store *s = l->store;
+    s->late_sync = NULL;
+    s->helpers--;
+    l->file->readers--;
+    if (l->err) {
+        store_freeze(s, l->err, l->error);
+    } else if (l->number > s->journal_lane.synced && !s->frozen) {
+        s->journal_lane.synced = l->number;
+        advance_unsynced(s);
+        s->owner.progressed(s->owner.ctx);
+        recycle_step(s);
+    }
+    free(l);
+}
+
+static void start_late_sync(struct store *s)
+{
+    struct lane_progress *lane = &s->journal_lane;
+    bool is_due =
+        lane->synced < s->sync_wanted || s->now_ns - s->unsynced_since_ns >= SYNC_WITHIN_NS;
+    if (s->late_sync || lane->synced >= lane->done || !is_due)
+        return;
+    struct late_sync *l = s->late_sync = xzalloc(sizeof *l);
+    l->store = s;
+    l->file = s->journal.newest_written;
+    l->number = lane->done;
+    l->job.run = late_sync_run;
+    l->job.done = late_sync_done;
+    l->file->readers++; /* it is not renewed meanwhile */
+    s->helpers++;
+    jobs_submit(s->jobs, LANE_HELPER, &l->job);
 }
 
 /* ---- the direct lane's round ---- */
@@ -366,9 +448,9 @@ static void start_round(struct store *s)
 
 uint64_t store_want_sync(struct store *s)
 {
-    s->staging->sync = true;
-    s->journal_lane.promised = s->journal_lane.promised_sync = true;
-    return s->journal_lane.staging;
+    s->journal_lane.promised = true;
+    s->sync_wanted = s->journal_lane.staging;
+    return s->sync_wanted;
 }
 
 /* ---- the turn's end ---- */
@@ -426,6 +508,7 @@ void store_flush(struct store *s)
         s->owner.progressed(s->owner.ctx);
         recycle_step(s); /* it may be among those who waited */
     }
+    start_late_sync(s);
     store_evict_to(s, s->config.cache_bytes);
 }
 

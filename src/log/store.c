@@ -355,8 +355,6 @@ void store_tick(struct store *s, int64_t now_ns)
     upkeep_tick(s);
     compact_tick(s);
     space_tick(s);
-    if (s->journal_lane.synced < s->journal_lane.done)
-        store_want_sync(s); /* level os: on disk soon all the same */
     journal_prepare_more(s);
     recycle_step(s);
     space_shrink_when_idle(s);
@@ -392,7 +390,7 @@ void store_stats(const struct store *s, struct store_stats *out)
 static void finish_commits(struct store *s)
 {
     for (;;) {
-        if (!s->frozen && s->journal_lane.synced < s->journal_lane.done)
+        if (!s->frozen && !s->late_sync && s->journal_lane.synced < s->journal_lane.done)
             store_want_sync(s);
         store_flush(s);
         if (!s->in_flight && !s->direct_in_flight && s->helpers == 0 && s->reads == 0)

@@ -286,7 +286,7 @@ struct journal_file {
     uint64_t size;
     uint64_t used; /* bytes staged into it, header block included */
     uint64_t last_commit;
-    struct file *file;   /* by the page cache: made, renewed and read through it */
+    struct file *file;   /* by the page cache: made, renewed and read, and written at level os */
     struct file *writer; /* past the page cache, which would dirty more than a commit writes */
     uint32_t readers;
     bool passed; /* the journal has gone on to the next file */
@@ -351,13 +351,14 @@ struct lane_progress {
 struct journal {
     struct list files;
     uint32_t file_count, slot_count;
-    uint64_t generation;       /* newest given out */
-    uint64_t floor;            /* no new file begins at an address below it */
-    uint64_t sequence;         /* of the newest record (job) */
-    uint32_t crc;              /* of the newest record (job) */
-    uint64_t synced_sequence;  /* (job) */
-    uint64_t written_to;       /* what lies above this address is in memory only */
-    struct file *written_file; /* the one that was written to last (job) */
+    uint64_t generation;                 /* newest given out */
+    uint64_t floor;                      /* no new file begins at an address below it */
+    uint64_t sequence;                   /* of the newest record (job) */
+    uint32_t crc;                        /* of the newest record (job) */
+    uint64_t synced_sequence;            /* (job) */
+    uint64_t written_to;                 /* what lies above this address is in memory only */
+    struct file *written_file;           /* the one that was written to last (job) */
+    struct journal_file *newest_written; /* with the newest commit that has ended */
     uint64_t total_bytes;
     uint64_t max_bytes; /* beyond, files are made free before new ones are made */
 };
@@ -439,9 +440,12 @@ struct store {
     bool over_watermark;   /* the whole process uses more than it should */
     bool frozen, closing;
     char frozen_why[256];
-    bool no_space;                        /* a journal file could not be made */
-    bool low_space;                       /* less than the reserve is free */
-    VEC(struct log_state *) unsynced;     /* pinned: written by commits that no sync has followed */
+    bool no_space;                    /* a journal file could not be made */
+    bool low_space;                   /* less than the reserve is free */
+    VEC(struct log_state *) unsynced; /* pinned: written by commits that no sync has followed */
+    int64_t unsynced_since_ns;
+    uint64_t sync_wanted; /* commits up to this number are synced as soon as they are written */
+    struct late_sync *late_sync;          /* by a helper; NULL: none is under way */
     VEC(struct log_state *) wants_direct; /* pinned */
     VEC(struct log_state *) memory_moved; /* logs of level memory that got something this turn */
     int64_t due_ns;
@@ -486,7 +490,7 @@ void log_free(struct log_state *l);
 void round_free(struct round *r);
 /* Try a round again that had stalled for want of space. */
 void round_resume(struct store *s);
-/* Everything appended so far shall be synced; returns the commit number that it will be with. */
+/* Everything appended so far shall be synced soon; returns the commit number that it will be with. */
 uint64_t store_want_sync(struct store *s);
 
 /* direct.c */

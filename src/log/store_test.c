@@ -157,6 +157,70 @@ TEST(a_log_of_level_os_commits_without_a_sync_and_is_synced_within_a_second)
     test_store_reset(&t);
 }
 
+/* A record of level os is written, and the sync of it is due. */
+static struct log *open_with_unsynced(struct test_store *t)
+{
+    open_new(t);
+    struct log *log = store_log(t->store, 7, LEVEL_OS);
+    append(log, "a");
+    test_store_turn(t, 0);
+    sim_jobs_drain(t->jobs);
+    expect_true(log->hw == 1 && log->durable == 0);
+    t->now_ns += 1100000000;
+    return log;
+}
+
+TEST(a_commit_of_level_os_does_not_wait_for_the_sync_of_what_is_before_it)
+{
+    struct test_store t;
+    struct log *log = open_with_unsynced(&t);
+    append(log, "b");
+    test_store_turn(&t, 0);
+    expect_not_null(t.store->late_sync);
+    expect_false(t.store->in_flight->sync);
+    sim_jobs_drain(t.jobs);
+    expect_int(log->hw, 2);
+    expect_true(log->durable >= 1);
+    test_store_wait(&t, 2500);
+    expect_int(log->durable, 2);
+    expect_true(store_next_due(t.store) > t.now_ns + 1000000000); /* and nothing more is to do */
+    test_store_reset(&t);
+}
+
+TEST(what_was_written_while_others_were_synced_is_synced_by_the_next)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct test_store t;
+        struct log *log = open_with_unsynced(&t);
+        random_init(&t.random, seed);
+        for (int i = 0; i < 8; i++) {
+            append(log, "b");
+            test_store_turn(&t, 2);
+        }
+        test_store_wait(&t, 2500);
+        expect_int(log->durable, 9);
+        expect_ok(test_store_crash(&t, SIM_LOSE, seed));
+        expect_int(store_find(t.store, 7)->hw, 9);
+        test_store_reset(&t);
+    }
+}
+
+TEST(behind_a_sync_that_failed_no_commit_is_acknowledged)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct test_store t;
+        open_with_unsynced(&t);
+        random_init(&t.random, seed);
+        struct log *synced = store_log(t.store, 8, LEVEL_FSYNC);
+        append(synced, "x");
+        sim_disk_fail(t.disk, SIM_SYNC, 1, E_IO); /* the commit's or the helper's */
+        test_store_turn(&t, 100);
+        expect_true(t.was_frozen);
+        expect_int(synced->hw, 0);
+        test_store_reset(&t);
+    }
+}
+
 TEST(a_memory_log_commits_at_once_and_is_gone_after_a_crash)
 {
     struct test_store t;
