@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -16,8 +17,9 @@ enum {
     SMALL_FRAME_BYTES = 32 * 1024,
     EXACT_FRAME_BYTES = 512 * 1024, /* up to here a frame's buffer is made for it at once */
     GROWTH_MIN_BYTES = 64 * 1024,
-    FRONT_BYTES = 4096, /* read of what is probably a large frame before its size is known */
-    PARTS_MAX = 64,     /* of one send */
+    FRONT_BYTES = 4096,     /* read of what is probably a large frame before its size is known */
+    PARTS_MAX = 64,         /* of one send */
+    COPY_BYTES = 64 * 1024, /* of a file that cannot be sent without copying */
 };
 
 struct conn *conn_new(struct hub *hub, int fd, const struct protocol *protocol,
@@ -338,14 +340,64 @@ static void read_some(struct reactor *r, struct conn *c, size_t *budget)
 
 /* ---- sending ---- */
 
-static int gather(const struct conn *c, struct iovec *parts)
+/* What lies in memory, up to the next block of a file; then *goes_on. */
+static int gather(const struct conn *c, struct iovec *parts, bool *goes_on)
 {
     int count = 0;
     size_t skip = c->first_sent_bytes;
-    for (struct block *b = c->queue.first; b && count < PARTS_MAX; b = b->next, skip = 0)
+    struct block *b = c->queue.first;
+    for (; b && !b->file && count < PARTS_MAX; b = b->next, skip = 0)
         if (b->size > skip)
             parts[count++] = (struct iovec){(void *)(uintptr_t)(b->data + skip), b->size - skip};
+    *goes_on = b && b->file && b->size > 0;
     return count;
+}
+
+/* Bytes taken by the socket; -1 with errno. */
+static ssize_t send_bytes(struct conn *c)
+{
+    struct iovec parts[PARTS_MAX];
+    bool goes_on;
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)gather(c, parts, &goes_on)};
+    int flags = MSG_NOSIGNAL | (goes_on ? MSG_MORE : 0);
+    return message.msg_iovlen ? sendmsg(c->fd, &message, flags) : 0;
+}
+
+static ssize_t send_copy(struct conn *c, struct file *file, uint64_t position, size_t size)
+{
+    uint8_t *copy = xmalloc(COPY_BYTES);
+    ssize_t n = -1;
+    size = smaller(size, COPY_BYTES);
+    if (file_read(file, position, copy, size) == OK)
+        n = send(c->fd, copy, size, MSG_NOSIGNAL);
+    else
+        errno = EIO;
+    free(copy);
+    return n;
+}
+
+/* Of a file. There are file systems that can only be read from. */
+static ssize_t send_file(struct conn *c, const struct block *b)
+{
+    int fd = file_descriptor(b->file);
+    uint64_t position = b->position + c->first_sent_bytes;
+    size_t left = b->size - c->first_sent_bytes;
+    off_t at = (off_t)position;
+    if (left == 0)
+        return 0;
+    ssize_t n = fd < 0 ? -1 : sendfile(c->fd, fd, &at, left);
+    if (n < 0 && (fd < 0 || errno == EINVAL || errno == ENOSYS))
+        n = send_copy(c, b->file, position, left);
+    if (n == 0)
+        errno = EIO; /* it ends before */
+    return n > 0 ? n : -1;
+}
+
+/* The answer is cut off in its middle: it cannot go on with anything else. */
+static void file_fails(const struct conn *c)
+{
+    say_error("net", "a file cannot be sent, closing a connection: peer=%s:%u",
+              c->base.link.peer.host, c->base.link.peer.port);
 }
 
 static void drop_sent(struct conn *c, size_t n)
@@ -366,14 +418,15 @@ static void send_queue(struct reactor *r, struct conn *c)
 {
     c->is_blocked = false;
     while (c->queue.first && !c->is_blocked) {
-        struct iovec parts[PARTS_MAX];
-        struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)gather(c, parts)};
-        ssize_t n = message.msg_iovlen ? sendmsg(c->fd, &message, MSG_NOSIGNAL) : 0;
+        const struct block *first = c->queue.first;
+        ssize_t n = first->file ? send_file(c, first) : send_bytes(c);
         if (n >= 0)
             drop_sent(c, (size_t)n);
         else if (errno == EAGAIN)
             c->is_blocked = true;
         else if (errno != EINTR) {
+            if (first->file && errno == EIO)
+                file_fails(c);
             conn_end(r, c);
             return;
         }

@@ -41,6 +41,18 @@ enum err file_read(struct file *file, uint64_t position, void *out, size_t size)
     return file->disk->ops->read(file, position, out, size);
 }
 
+bool file_is_cached(struct file *file, uint64_t position, uint64_t size)
+{
+    const struct disk_ops *ops = file->disk->ops;
+    return ops->is_cached && ops->is_cached(file, position, size);
+}
+
+int file_descriptor(struct file *file)
+{
+    const struct disk_ops *ops = file->disk->ops;
+    return ops->descriptor ? ops->descriptor(file) : -1;
+}
+
 enum err file_write(struct file *file, uint64_t position, const struct iovec *parts, int count)
 {
     check(count >= 0);

@@ -56,6 +56,8 @@ struct disk_ops {
                      void *ctx);
     enum err (*free_bytes)(struct disk *, uint64_t *out);
     enum err (*total_bytes)(struct disk *, uint64_t *out);
+    bool (*is_cached)(struct file *, uint64_t position, uint64_t size); /* NULL: nothing is */
+    int (*descriptor)(struct file *);                                   /* NULL: there is none */
     void (*free)(struct disk *);
 };
 
@@ -77,6 +79,11 @@ must_use enum err file_read(struct file *, uint64_t position, void *out, size_t 
 /* All of it or an error. E_NO_SPACE only when the place was not allocated before. */
 must_use enum err file_write(struct file *, uint64_t position, const struct iovec *parts,
                              int count);
+/* Is all of this in the system's cache, so that reading it now does not wait for the disk? A good
+ * guess: what is there may go, and what the system cannot tell is not there. Does not block. */
+bool file_is_cached(struct file *, uint64_t position, uint64_t size);
+/* What the operating system calls the file; -1 when it does not know it. */
+int file_descriptor(struct file *);
 must_use enum err file_write_bytes(struct file *, uint64_t position, struct bytes b);
 /* fdatasync. After a failure the file's unsynced data is in doubt for ever: never call it again. */
 must_use enum err file_sync(struct file *);

@@ -15,6 +15,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -28,6 +29,18 @@ enum {
 #ifndef RWF_DONTCACHE
 #define RWF_DONTCACHE 0x80 /* Linux 6.14; older headers do not have it */
 #endif
+
+#ifndef SYS_cachestat
+#define SYS_cachestat 451 /* Linux 6.5; the same number on every architecture but Alpha */
+#endif
+
+/* What cachestat() is asked and answers, as older headers do not have it. */
+struct cache_range {
+    uint64_t position, size;
+};
+struct cache_pages {
+    uint64_t cached, dirty, in_writeback, evicted, recently_evicted;
+};
 
 struct real_disk {
     struct disk disk;
@@ -147,6 +160,21 @@ static enum err real_read(struct file *file, uint64_t position, void *out, size_
             done += (size_t)n;
     }
     return OK;
+}
+
+static bool real_is_cached(struct file *file, uint64_t position, uint64_t size)
+{
+    struct cache_range range = {position, size};
+    struct cache_pages pages = {0};
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    if (size == 0 || syscall(SYS_cachestat, file_of(file)->fd, &range, &pages, 0))
+        return false;
+    return pages.cached >= (position + size - 1) / page - position / page + 1;
+}
+
+static int real_descriptor(struct file *file)
+{
+    return file_of(file)->fd;
 }
 
 /* Write all of up to PARTS_MAX parts; changes the parts as it goes. */
@@ -386,6 +414,8 @@ static const struct disk_ops real_ops = {
     .list = real_list,
     .free_bytes = real_free_bytes,
     .total_bytes = real_total_bytes,
+    .is_cached = real_is_cached,
+    .descriptor = real_descriptor,
     .free = real_free,
 };
 

@@ -169,16 +169,31 @@ void link_write(struct link *link, struct bytes b)
         memcpy(link_reserve(link, b.size), b.data, b.size);
 }
 
-void link_write_ref(struct link *link, struct bytes b, void (*release)(void *ctx), void *ctx)
+static struct block *add_borrowed(struct link *link, size_t size, void (*release)(void *ctx),
+                                  void *ctx)
 {
     struct link_base *base = link_base_of(link);
     struct block *block = block_new(base->pool, 0);
-    block->data = b.data;
-    block->size = b.size;
+    block->size = size;
     block->release = release;
     block->ctx = ctx;
     add_block(base, block);
-    count_out(base, b.size);
+    count_out(base, size);
+    return block;
+}
+
+void link_write_ref(struct link *link, struct bytes b, void (*release)(void *ctx), void *ctx)
+{
+    add_borrowed(link, b.size, release, ctx)->data = b.data;
+}
+
+void link_write_file(struct link *link, struct file *file, uint64_t position, size_t size,
+                     void (*release)(void *ctx), void *ctx)
+{
+    struct block *block = add_borrowed(link, size, release, ctx);
+    block->data = NULL;
+    block->file = file;
+    block->position = position;
 }
 
 void link_gate_input(struct link *link)

@@ -25,6 +25,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/list.h"
+#include "io/disk.h"
 
 /* ---- receive buffers ---- */
 
@@ -157,6 +158,12 @@ void link_shrink(struct link *, size_t unused);
 /* Append bytes without copying them: they stay valid until `release(ctx)` is called, in the core,
  * in a later turn or when the hub is freed. Worth it from about 4 KiB on. */
 void link_write_ref(struct link *, struct bytes b, void (*release)(void *ctx), void *ctx);
+/* The same with `size` bytes of a file, which go to the socket without being copied where the system
+ * can. What is asked of the caller: the file has them and nobody changes them, also not until the peer
+ * has them all, which nobody is told; and they are in the system's cache, or whoever sends waits for
+ * the disk. A file that ends before closes the connection. */
+void link_write_file(struct link *, struct file *file, uint64_t position, size_t size,
+                     void (*release)(void *ctx), void *ctx);
 /* Bytes written and not yet taken by the socket. */
 static inline size_t link_pending_bytes(const struct link *link)
 {

@@ -15,6 +15,8 @@ enum { BLOCK_SMALL_BYTES = 2048, BLOCK_LARGE_BYTES = 16384, BLOCK_CLASS_COUNT = 
 struct block {
     struct block *next;
     const uint8_t *data; /* its own bytes, or those of link_write_ref() */
+    struct file *file;   /* of link_write_file(); instead of data. Else NULL */
+    uint64_t position;
     size_t size;
     size_t capacity; /* 0: borrowed */
     void (*release)(void *ctx);

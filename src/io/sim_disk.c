@@ -27,6 +27,7 @@ struct sim_disk {
     size_t crash_byte;
     struct fault faults[SIM_CALL_COUNT];
     struct sim_disk_stats stats;
+    bool cold;
 };
 
 struct sim_file {
@@ -223,6 +224,14 @@ static enum err sim_read(struct file *file, uint64_t position, void *out, size_t
     content_read(f->node->visible, position, out, size);
     d->stats.read_bytes += size;
     return OK;
+}
+
+/* Memory never makes anybody wait. */
+static bool sim_is_cached(struct file *file, uint64_t position, uint64_t size)
+{
+    struct sim_file *f = file_of(file);
+    uint64_t end = content_size(f->node->visible);
+    return !sim_of(file->disk)->cold && position <= end && size <= end - position;
 }
 
 /* Write the first `size` bytes, as far as there is space for them. */
@@ -479,6 +488,7 @@ static const struct disk_ops sim_ops = {
     .list = sim_list,
     .free_bytes = sim_free_bytes,
     .total_bytes = sim_total_bytes,
+    .is_cached = sim_is_cached,
     .free = sim_free,
 };
 
@@ -553,6 +563,11 @@ enum err sim_disk_flip(struct disk *disk, const char *path, uint64_t position)
     if (position < content_size(node->synced))
         content_flip_bit(&node->synced, position);
     return OK;
+}
+
+void sim_disk_set_cold(struct disk *disk, bool cold)
+{
+    sim_of(disk)->cold = cold;
 }
 
 void sim_disk_ignore_sync(struct disk *disk, bool ignore)

@@ -78,6 +78,8 @@ void sim_disk_restart(struct disk *, enum sim_restart mode, uint64_t seed);
 void sim_disk_fail(struct disk *, enum sim_call call, uint64_t nth, enum err code);
 /* Allocating or writing new pages beyond this gives E_NO_SPACE; what fitted is written. */
 void sim_disk_set_capacity(struct disk *, uint64_t bytes);
+/* From now on nothing is said to be cached, or everything again. */
+void sim_disk_set_cold(struct disk *, bool cold);
 /* Turn around one bit of a file, also of what is synced. */
 must_use enum err sim_disk_flip(struct disk *, const char *path, uint64_t position);
 /* A mutant: syncs succeed and do nothing. A test of durability that passes with it tests nothing.

@@ -189,21 +189,38 @@ void sim_link_set_now(struct sim_link *s, int64_t now_ns)
 
 /* ---- out ---- */
 
+/* False: a file ends before its block, which ends a connection. */
+static bool put_block(struct sim_link *s, const struct block *b)
+{
+    if (!b->file) {
+        text_append(&s->output, bytes_of(b->data, b->size));
+        return true;
+    }
+    uint8_t *at = text_reserve(&s->output, b->size);
+    if (file_read(b->file, b->position, at, b->size) != OK)
+        return false;
+    s->output.size += b->size;
+    return true;
+}
+
 static void send_blocks(struct sim_link *s)
 {
     struct link_base *base = &s->base;
     struct block_list sent = base->out;
     base->out = (struct block_list){0};
     base->reserved = NULL;
-    for (const struct block *b = sent.first; b; b = b->next)
-        text_append(&s->output, bytes_of(b->data, b->size));
+    bool is_whole = true;
+    for (const struct block *b = sent.first; b && is_whole; b = b->next)
+        is_whole = put_block(s, b);
     if (base->out_bytes > 0)
         base->link.last_output_ns = s->now_ns;
     bool any = base->out_bytes > 0;
     base->link.bytes_out += base->out_bytes;
     base->out_bytes = 0;
     block_pool_take_back(base->pool, sent.first);
-    if (any && base->link.protocol->core->sent)
+    if (!is_whole)
+        end_session(s);
+    else if (any && base->link.protocol->core->sent)
         base->link.protocol->core->sent(base->link.session);
 }
 
@@ -216,6 +233,8 @@ void sim_link_turn(struct sim_link *s)
     if (s->is_blocked)
         return;
     send_blocks(s);
+    if (s->is_gone)
+        return;
     struct block *discarded = base->discarded.first;
     base->discarded = (struct block_list){0};
     block_pool_take_back(base->pool, discarded);

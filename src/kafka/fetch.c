@@ -91,7 +91,7 @@ void fetch_release(struct request *r)
         return;
     stop(f);
     for (size_t i = 0; i < f->pieces.count; i++)
-        chunk_unref(f->pieces.items[i].chunk);
+        fetch_piece_release(&f->pieces.items[i]);
     vec_reset(&f->pieces);
 }
 

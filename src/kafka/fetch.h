@@ -11,7 +11,7 @@
  *   gather   in order, references to batches are taken until the limits are reached; what is not in
  *            memory is read, one partition after the other. A partition of a session that had
  *            records goes behind the others, so that the next answer begins with them
- *   write    the answer's own bytes are copied, batches go out from where they lie
+ *   write    the answer's own bytes are copied, batches go out from where they lie, be it a file
  *
  * While it waits a fetch holds counts and no batches. Nothing above the high watermark is shown.
  * What is not known at all (a topic, a partition) does not end the wait for the others, as in Kafka:
@@ -27,15 +27,18 @@
 
 enum { FETCH_MAX_BYTES = 55 << 20 }; /* of records in one answer, whatever is asked */
 
-/* Batches that follow one another in one chunk, or a single one whose first bytes have another
- * log's numbers. */
+/* Batches that follow one another in one chunk or in a file, or a single one whose first bytes have
+ * another log's numbers. */
 struct fetch_piece {
     struct bytes raw;
-    struct chunk *chunk; /* one reference */
+    struct chunk *chunk;        /* one reference; NULL: */
+    struct log_stretch stretch; /* instead of raw */
     int64_t base_offset;
     int32_t epoch;
     bool is_stamped; /* raw has the right numbers */
 };
+
+void fetch_piece_release(struct fetch_piece *p);
 
 struct fetch {
     struct request *request;

@@ -198,9 +198,21 @@ static void take_batch(struct fetch *f, const struct log_batch *b)
         }
     }
     chunk_ref(b->chunk);
-    vec_push(&f->pieces,
-             ((struct fetch_piece){b->raw, b->chunk, b->base_offset, b->epoch, is_stamped}));
+    vec_push(&f->pieces, ((struct fetch_piece){.raw = b->raw,
+                                               .chunk = b->chunk,
+                                               .base_offset = b->base_offset,
+                                               .epoch = b->epoch,
+                                               .is_stamped = is_stamped}));
     ++*piece_count;
+}
+
+static void count_taken(struct fetch *f, size_t size, int64_t end)
+{
+    f->has_records = true;
+    f->part_room -= (int64_t)size;
+    f->room -= (int64_t)size;
+    f->next_offset = end;
+    answer_of(f)->records.size += size;
 }
 
 /* Take batches as far as the limits go. The first batch of the answer is taken whatever its size,
@@ -212,13 +224,29 @@ static bool take(struct fetch *f, const struct log_batch *batches, size_t count)
         if (size > f->part_room && f->has_records)
             return false;
         take_batch(f, &batches[i]);
-        f->has_records = true;
-        f->part_room -= size;
-        f->room -= size;
-        f->next_offset = log_batch_end(&batches[i]);
-        answer_of(f)->records.size += (size_t)size;
+        count_taken(f, batches[i].raw.size, log_batch_end(&batches[i]));
     }
     return true;
+}
+
+/* What is not in memory may be sent from its file. E_COLD: it must be read. */
+static enum err take_stretch(struct fetch *f, struct fetch_part *p, bool *goes_on)
+{
+    struct log_stretch stretch;
+    size_t room = f->part_room > 0 ? (size_t)f->part_room : 1;
+    enum err err = log_stretch(p->partition->log, f->next_offset, answer_of(f)->high_watermark,
+                               room, &stretch);
+    if (err)
+        return err;
+    *goes_on = stretch.size <= room || !f->has_records; /* as in take() */
+    if (!*goes_on) {
+        log_stretch_end(stretch.holder);
+        return OK;
+    }
+    vec_push(&f->pieces, ((struct fetch_piece){.stretch = stretch}));
+    ++f->piece_counts[f->answer_count];
+    count_taken(f, stretch.size, stretch.end);
+    return OK;
 }
 
 /* What was found before an error is worth more than the error, which comes again. */
@@ -260,6 +288,7 @@ static void start_read(struct fetch *f, struct fetch_part *p)
     cold->read.from = f->next_offset;
     cold->read.limit = answer_of(f)->high_watermark;
     cold->read.max_bytes = f->part_room > 0 ? (size_t)f->part_room : 1;
+    cold->read.may_come_again = true;
     cold->read.done = read_done;
     f->read = cold;
     log_read(p->partition->log, &cold->read);
@@ -272,29 +301,37 @@ void fetch_read_cancel(struct fetch *f)
     f->read = NULL;
 }
 
+/* What is there without a read: E_COLD, nothing. *goes_on: no limit was met. */
+static enum err take_next(struct fetch *f, struct fetch_part *p, bool *goes_on)
+{
+    struct log_batch batches[PEEK_BATCHES];
+    size_t count = 0;
+    enum err err =
+        log_peek(p->partition->log, f->next_offset, answer_of(f)->high_watermark,
+                 f->part_room > 0 ? (size_t)f->part_room : 1, batches, PEEK_BATCHES, &count);
+    if (err == E_COLD)
+        return take_stretch(f, p, goes_on);
+    if (err)
+        read_fails(f, err);
+    *goes_on = !err && count > 0 && take(f, batches, count);
+    return OK;
+}
+
 /* False: a read is under way, read_done() goes on. */
 static bool gather_part(struct fetch *f, struct fetch_part *p)
 {
-    struct log_batch batches[PEEK_BATCHES];
     if (!fetch_part_resolve(p, request_core(f->request))) { /* it was deleted during a read */
         f->next_offset = INT64_MAX;
         if (answer_of(f)->records.size == 0)
             fail_part(answer_of(f), missing(f, p));
     }
-    int64_t limit = answer_of(f)->high_watermark;
-    while (f->next_offset < limit && (f->part_room > 0 || !f->has_records)) {
-        size_t count = 0;
-        enum err err =
-            log_peek(p->partition->log, f->next_offset, limit,
-                     f->part_room > 0 ? (size_t)f->part_room : 1, batches, PEEK_BATCHES, &count);
-        if (err == E_COLD) {
+    bool goes_on = true;
+    while (goes_on && f->next_offset < answer_of(f)->high_watermark &&
+           (f->part_room > 0 || !f->has_records)) {
+        if (take_next(f, p, &goes_on) == E_COLD) {
             start_read(f, p);
             return false;
         }
-        if (err)
-            read_fails(f, err);
-        if (err || count == 0 || !take(f, batches, count))
-            return true;
     }
     return true;
 }

@@ -37,11 +37,4 @@ void fetch_part_arm(struct fetch_part *p);
 void fetch_gather(struct fetch *f);
 void fetch_read_cancel(struct fetch *f);
 
-/* The offset behind a batch. */
-static inline int64_t log_batch_end(const struct log_batch *b)
-{
-    enum { LAST_OFFSET_DELTA = 23 };
-    return b->base_offset + (int32_t)get_u32(b->raw.data + LAST_OFFSET_DELTA) + 1;
-}
-
 #endif

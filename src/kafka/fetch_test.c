@@ -448,6 +448,89 @@ TEST(fetch_that_reads_from_disk_is_forgotten_with_its_connection)
     broker_close(&b);
 }
 
+/* A topic whose history is in segments: batches of all sizes, of which nothing is in memory. */
+static struct topic *old_topic(struct test_broker *b, struct random *random)
+{
+    struct core_config config;
+    broker_config(&config);
+    config.store.journal_first_bytes = config.store.journal_file_bytes = 256 << 10;
+    config.store.journal_max_bytes = 1 << 20;
+    config.store.carry_bytes = 4 << 10;
+    config.store.segment_bytes = 512 << 10;
+    config.store.cache_bytes = 0;
+    broker_open_with(b, &config);
+    struct topic *topic = broker_topic(b, "orders", 2);
+    for (int i = 0; i < 150; i++)
+        for (int32_t j = 0; j < 2; j++) {
+            size_t most = i % 7 ? 3000 : 40000;
+            broker_append(b, topic->partitions[j],
+                          value_for_batch_of(b, 100 + random_below(random, most)));
+        }
+    return topic;
+}
+
+static struct kafka_fetch_request *random_fetch(struct test_broker *b, struct topic *topic,
+                                                struct random *random)
+{
+    struct kafka_fetch_request *in = fetch_of(b, topic, 2);
+    in->max_bytes = (int32_t)random_below(random, 1 << random_below(random, 20));
+    for (int i = 0; i < 2; i++) {
+        asked_partition(in, i)->fetch_offset = (int64_t)random_below(random, 150);
+        asked_partition(in, i)->partition_max_bytes =
+            (int32_t)random_below(random, 1 << random_below(random, 19));
+    }
+    return in;
+}
+
+TEST(fetch_answers_the_same_bytes_by_reading_them_and_by_sending_files)
+{
+    struct test_broker b;
+    struct random random;
+    random_init(&random, test_seed());
+    struct topic *topic = old_topic(&b, &random);
+    struct test_client *c = broker_client(&b);
+    struct kafka_fetch_request *all = fetch_of(&b, topic, 2);
+    for (int i = 0; i < 2; i++)
+        asked_partition(all, i)->partition_max_bytes = 50 << 20;
+    client_call(c, KAFKA_FETCH, 12, all); /* which checks it */
+    uint64_t reads[2] = {0};
+    for (int round = 0; round < 400; round++) {
+        struct kafka_fetch_request *in = random_fetch(&b, topic, &random);
+        struct bytes records[2][2];
+        for (int way = 0; way < 2; way++) {
+            sim_disk_set_cold(b.disk, way == 0);
+            uint64_t before = sim_disk_stats(b.disk)->calls[SIM_OPEN];
+            struct kafka_fetch_response *reply = client_call(c, KAFKA_FETCH, 12, in);
+            reads[way] += sim_disk_stats(b.disk)->calls[SIM_OPEN] - before;
+            for (int i = 0; i < 2; i++)
+                records[way][i] = arena_copy(&b.arena, answered_partition(reply, i)->records);
+        }
+        for (int i = 0; i < 2; i++)
+            expect_bytes(records[1][i], records[0][i]);
+    }
+    expect_true(reads[1] < reads[0] / 4);
+    broker_close(&b);
+}
+
+TEST(fetch_that_sends_a_file_ends_with_its_connection_and_with_the_broker)
+{
+    struct test_broker b;
+    struct random random;
+    random_init(&random, test_seed());
+    struct topic *topic = old_topic(&b, &random);
+    struct test_client *c = broker_client(&b), *other = broker_client(&b);
+    client_call(c, KAFKA_FETCH, 12, fetch_of(&b, topic, 2));
+    sim_link_block(c->link, true);
+    sim_link_block(other->link, true);
+    client_send(c, KAFKA_FETCH, 12, fetch_of(&b, topic, 2));
+    client_send(other, KAFKA_FETCH, 12, fetch_of(&b, topic, 2));
+    broker_commit(&b);
+    expect_true(link_pending_bytes(sim_link_link(c->link)) > 100000);
+    sim_link_break(c->link);
+    broker_turn(&b);
+    broker_close(&b);
+}
+
 /* ---- errors ---- */
 
 TEST(fetch_tells_offsets_out_of_range)

@@ -25,10 +25,27 @@ static void write_run(struct link *link, struct bytes run, struct chunk *chunk)
     }
 }
 
+static void release_file(void *file)
+{
+    log_stretch_end(file);
+}
+
+void fetch_piece_release(struct fetch_piece *p)
+{
+    chunk_unref(p->chunk);
+    if (!p->chunk)
+        log_stretch_end(p->stretch.holder);
+}
+
 /* A batch that is stored once for several logs has another's numbers in its first bytes. */
 static void write_piece(struct link *link, const struct fetch_piece *p)
 {
     uint8_t head[STAMP_BYTES];
+    if (!p->chunk) {
+        const struct log_stretch *s = &p->stretch;
+        link_write_file(link, s->file, s->position, s->size, release_file, s->holder);
+        return;
+    }
     if (p->is_stamped) {
         write_run(link, p->raw, p->chunk);
         return;
@@ -43,7 +60,7 @@ static size_t records_bytes(const struct fetch *f)
 {
     size_t sum = 0;
     for (size_t i = 0; i < f->pieces.count; i++)
-        sum += f->pieces.items[i].raw.size;
+        sum += f->pieces.items[i].raw.size + f->pieces.items[i].stretch.size;
     return sum;
 }
 

@@ -217,6 +217,8 @@ static void swapped(struct compaction *c)
     struct log_state *l = c->log;
     let_reads_go(l);
     recent_free(l->parts->recent); /* as it was */
+    stretch_forget(l, INT64_MAX);
+    c->frees_at_once = c->group_base < l->parts->lent_to;
     log_parts(l)->stored_bytes -=
         c->group_bytes < l->parts->stored_bytes ? c->group_bytes : l->parts->stored_bytes;
     log_parts(l)->stored_bytes += c->out_bytes;

@@ -531,7 +531,7 @@ static enum err free_slice(struct compaction *c)
     struct old_file *old = &vec_last(&c->old);
     enum err err = OK;
     c->slice_bytes = old->size < FREE_STEP_BYTES ? old->size : FREE_STEP_BYTES;
-    old->size -= c->slice_bytes;
+    old->size -= c->frees_at_once ? old->size : c->slice_bytes;
     if (old->size > 0)
         err = file_truncate(old->file, old->size);
     if (err || old->size == 0) {

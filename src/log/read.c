@@ -156,6 +156,7 @@ static void read_done(struct job *job)
     struct log_read_internal *r = container_of(job, struct log_read_internal, job);
     struct log_state *l = r->log;
     bool from_segments = r->uses_segments;
+    stretch_note(r);
     give_back(r);
     if (from_segments && l->parts->segment_reads == 0)
         compact_go_on(r->store, l);

@@ -202,6 +202,12 @@ static enum err read_segment(struct log_read_internal *r, int64_t base, bool *fo
              find_batch(r, &v, &position, &size);
     if (*found)
         err = read_stretch(r, &v, position, size);
+    if (*found && !err && r->read->may_come_again && r->kind == READ_FROM) {
+        r->segment_file = v.file;
+        r->segment = base;
+        r->position = position;
+        v.file = NULL;
+    }
     view_close(&v);
     return err;
 }

@@ -30,12 +30,17 @@ struct log_read_internal {
     /* the result */
     uint8_t *data;
     size_t size;
-    struct chunk *chunk; /* what the answer points into */
-    bool beyond;         /* segments had nothing: go on with what comes behind them */
+    struct chunk *chunk;       /* what the answer points into */
+    struct file *segment_file; /* where it was found, for stretch_note(); else NULL */
+    int64_t segment;           /* its base offset */
+    uint64_t position;
+    bool beyond; /* segments had nothing: go on with what comes behind them */
     enum err err;
     char error[256];
 };
 
 void read_file_run(struct job *job);
+/* (core) Remember what the job has found intact; takes r->segment_file. */
+void stretch_note(struct log_read_internal *r);
 
 #endif

@@ -24,6 +24,7 @@ struct removal {
     struct job job;
     struct store *store;
     struct log_state *log;
+    int64_t lent_to;    /* segments that begin below it may not be made shorter */
     bool all;           /* a deleted log, else: */
     int64_t start;      /* segments that end at or below it, */
     int64_t sealed_to;  /* and begin below this */
@@ -35,8 +36,8 @@ struct removal {
 };
 
 /* Shorten the file step by step before its name goes: each step is a small change for the file
- * system. */
-static enum err remove_paced(struct disk *d, const char *path, uint64_t *freed)
+ * system. But not if a socket may still be sending what is in its pages. */
+static enum err remove_paced(struct disk *d, const char *path, bool at_once, uint64_t *freed)
 {
     struct file *f = NULL;
     uint64_t size = 0;
@@ -46,7 +47,7 @@ static enum err remove_paced(struct disk *d, const char *path, uint64_t *freed)
     if (!err)
         err = file_size(f, &size);
     *freed += size;
-    while (!err && size > FREE_STEP_BYTES) {
+    while (!err && !at_once && size > FREE_STEP_BYTES) {
         size -= FREE_STEP_BYTES;
         err = file_truncate(f, size);
         clock_pause_ms(1);
@@ -60,10 +61,10 @@ static enum err remove_segment(struct removal *r, int64_t base)
     char path[64];
     uint64_t index_bytes = 0;
     segment_path(r->log->log.id, base, "log", path);
-    enum err err = remove_paced(r->store->disk, path, &r->freed_bytes);
+    enum err err = remove_paced(r->store->disk, path, base < r->lent_to, &r->freed_bytes);
     segment_path(r->log->log.id, base, "index", path);
     if (!err)
-        err = remove_paced(r->store->disk, path, &index_bytes);
+        err = remove_paced(r->store->disk, path, false, &index_bytes);
     return err;
 }
 
@@ -94,7 +95,8 @@ static void remove_name(void *ctx, const char *name)
     char path[320];
     snprintf(path, sizeof path, "logs/%llu/%s", (unsigned long long)n->removal->log->log.id, name);
     if (!n->err)
-        n->err = remove_paced(n->removal->store->disk, path, &n->removal->freed_bytes);
+        n->err = remove_paced(n->removal->store->disk, path, n->removal->lent_to > 0,
+                              &n->removal->freed_bytes);
 }
 
 /* Whatever lies in the folder, also what a compaction may have left there. */
@@ -167,10 +169,12 @@ static void start_removal(struct store *s, struct log_state *l, bool all)
     r->store = s;
     r->log = l;
     r->all = all;
+    r->lent_to = l->parts->lent_to;
     r->start = l->parts->row_start;
     r->sealed_to = l->parts->row_sealed_to;
     r->end = l->parts->direct_from == INT64_MAX ? l->stored_to : INT64_MAX;
     l->trimming = true;
+    stretch_forget(l, r->start);
     log_parts(l)->trimmed_to = r->start;
     log_pin(l);
     s->helpers++;

@@ -43,6 +43,7 @@ static struct store *store_new(const struct store_config *config, struct disk *d
     list_init(&s->recents);
     list_init(&s->unmarked_logs);
     list_init(&s->compact_queue);
+    list_init(&s->runs);
     s->journal_lane.staging = s->direct_lane.staging = 1;
     s->staging = commit_new(s);
     s->journal.max_bytes = config->journal_max_bytes;
@@ -158,6 +159,7 @@ static void memory_drop_below(struct log_state *l, int64_t offset)
 
 static void drop_tail(struct log_state *l)
 {
+    stretch_forget(l, INT64_MAX);
     if (l->log.level == LEVEL_MEMORY)
         memory_drop_below(l, INT64_MAX);
     tail_reset(&l->tail);
@@ -419,6 +421,7 @@ void store_abandon(struct store *s)
     s->closing = true;
     size_t position = 0;
     struct log_state *l;
+    stretch_forget_all(s);
     commit_free(s->staging);
     if (s->in_flight)
         commit_free(s->in_flight);

@@ -36,6 +36,7 @@
 struct store;
 struct chunk;
 struct log;
+struct segment_file;
 
 enum log_level { LEVEL_FSYNC, LEVEL_OS, LEVEL_MEMORY };
 
@@ -230,6 +231,13 @@ struct log_batch {
     struct chunk *chunk; /* holds raw; chunk_ref() to keep it beyond this turn */
 };
 
+/* The offset behind it. */
+static inline int64_t log_batch_end(const struct log_batch *b)
+{
+    enum { LAST_OFFSET_DELTA = 23 };
+    return b->base_offset + (int32_t)get_u32(b->raw.data + LAST_OFFSET_DELTA) + 1;
+}
+
 void chunk_ref(struct chunk *); /* core only */
 void chunk_unref(struct chunk *);
 
@@ -254,6 +262,7 @@ struct log_read {
     int64_t from, limit; /* offsets, as in log_peek() */
     int64_t timestamp;   /* ms */
     size_t max_bytes;
+    bool may_come_again; /* READ_FROM: log_stretch() may be asked for the same batches later */
     void (*done)(struct log_read *); /* in the core, in a later turn */
     void *ctx;
     /* the answer */
@@ -266,6 +275,22 @@ struct log_read {
 void log_read(struct log *, struct log_read *);
 /* Give the answer's memory back. */
 void log_read_end(struct log_read *);
+
+/* Batches as they lie in a file, one behind the other, each with the right base offset and epoch. */
+struct log_stretch {
+    struct segment_file *holder; /* keeps the file open: log_stretch_end() */
+    struct file *file;
+    uint64_t position;
+    size_t size;
+    int64_t end; /* offset behind them */
+};
+
+/* The batches that log_peek() would give if it did not say E_COLD and had no capacity to mind, when
+ * they were found intact by a read with may_come_again in this run and are in the system's cache.
+ * Never waits for the disk. E_COLD: that is not so, use log_read(). */
+must_use enum err log_stretch(struct log *, int64_t from, int64_t limit, size_t max_bytes,
+                              struct log_stretch *out);
+void log_stretch_end(struct segment_file *); /* core only; accepts NULL */
 
 /* Bytes that the log keeps on disk and in the journal, for DescribeLogDirs and limits. */
 uint64_t log_size_bytes(const struct log *);

@@ -12,6 +12,7 @@
  * recycle.c   making journal files free again: carry forward, materialise, rows
  * segment.c   segment files: writing, sparse index, finding
  * read.c      peeks and read jobs
+ * stretch.c   history as places in files
  * recover.c   from files to logs
  */
 #ifndef LOG_STORE_INTERNAL_H
@@ -136,6 +137,14 @@ struct index_entry {
 };
 typedef VEC(struct index_entry) index_entries;
 
+/* A segment's file, open for stretches. */
+struct segment_file {
+    struct job job; /* closes it */
+    struct store *store;
+    struct file *file;
+    uint32_t refs;
+};
+
 /* ---- logs ---- */
 
 /* A stretch of appended offsets and the write that makes it durable. */
@@ -216,6 +225,7 @@ struct log_parts {
     int64_t missing_at;   /* replay met a gap in front of this offset; -1 none */
     int64_t trimmed_to;   /* segments below it were asked to go */
     int64_t read_late_ns; /* somebody last read what memory has no more; 0: nobody */
+    int64_t lent_to;      /* no stretch from above this offset was given out in this run */
     struct materialise *materialising;
     struct recent *recent; /* NULL: none */
 };
@@ -430,6 +440,9 @@ struct store {
     uint32_t helpers; /* helper jobs under way */
     uint32_t reads;   /* log_read()s that are not answered */
 
+    struct list runs; /* of batches found intact: stretch.c */
+    size_t run_count, mark_count;
+
     struct file *table;
     uint32_t table_number;
     uint64_t table_size, table_live_bytes;
@@ -628,6 +641,11 @@ void retain_look(struct store *s, struct log_state *l);
 /* read.c */
 /* A read that waited in log->swapping. */
 void read_plan_again(struct list *waiting);
+
+/* stretch.c */
+/* Forget the log's runs that end at or below an offset: their files go, or have been replaced. */
+void stretch_forget(struct log_state *l, int64_t below);
+void stretch_forget_all(struct store *s);
 
 /* read_file.c */
 /* (job) The size of a segment that does not grow, and the largest timestamp in it. */

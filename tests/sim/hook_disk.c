@@ -113,6 +113,11 @@ static enum err hook_list(struct disk *d, const char *path,
     return disk_list(inner_of(d), path, each, ctx);
 }
 
+static bool hook_is_cached(struct file *f, uint64_t position, uint64_t size)
+{
+    return file_is_cached(inner_file(f), position, size);
+}
+
 static enum err hook_free_bytes(struct disk *d, uint64_t *out)
 {
     return disk_free_bytes(inner_of(d), out);
@@ -147,6 +152,7 @@ struct disk *hook_disk_new(struct disk *inner, void (*changed)(void *ctx), void 
         .list = hook_list,
         .free_bytes = hook_free_bytes,
         .total_bytes = hook_total_bytes,
+        .is_cached = hook_is_cached,
         .free = hook_free,
     };
     struct hook_disk *h = xzalloc(sizeof *h);

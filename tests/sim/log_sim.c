@@ -11,6 +11,7 @@
  */
 #include "tests/sim/hook_disk.h"
 #include "tests/sim/log_model.h"
+#include "tests/sim/log_reads.h"
 #include "tests/sim/sim_command.h"
 
 #include "base/map.h"
@@ -37,6 +38,7 @@ struct world {
     struct sim_owner owner;
     struct log_policy compact, retain;
     struct model model;
+    struct log_reads reads;
     VEC(struct pending) pending;
     uint64_t next_id, changes;
     int64_t now_ns;
@@ -371,6 +373,16 @@ static void do_delete(struct world *w)
     new_log(w);
 }
 
+static void do_read(struct world *w)
+{
+    struct log *log = log_of(w, pick(w));
+    if (log->hw <= log->start)
+        return;
+    const char *wrong = log_reads_step(&w->reads, log, &w->random);
+    if (wrong)
+        violation(w, "running", wrong);
+}
+
 static void run_disk(struct world *w, int steps)
 {
     for (int i = 0; i < steps && sim_jobs_step(w->jobs, &w->random); i++)
@@ -489,8 +501,13 @@ static void run_world(uint64_t seed, bool ignore_sync)
     for (int i = 0; i < TURNS && total.points < total.points_wanted && total.violations == 0; i++) {
         for (uint64_t n = draw(&w, 5); n > 0; n--)
             act(&w);
+        for (uint64_t n = draw(&w, 2 * LOGS); n > 0; n--)
+            do_read(&w);
         turn(&w);
     }
+    const char *wrong = log_reads_end(&w.reads);
+    if (wrong)
+        violation(&w, "running", wrong);
     sim_disk_crash(w.inner);
     sim_jobs_drain(w.jobs);
     store_abandon(w.store);

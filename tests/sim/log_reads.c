@@ -1,0 +1,83 @@
+#include "tests/sim/log_reads.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+enum { READ_BYTES_MAX = 20000 };
+
+static void on_read(struct log_read *r)
+{
+    log_read_end(r);
+    free(r);
+}
+
+static void start_read(struct log *log, int64_t from, size_t max_bytes)
+{
+    struct log_read *r = xzalloc(sizeof *r);
+    r->kind = READ_FROM;
+    r->from = from;
+    r->limit = log->hw;
+    r->max_bytes = max_bytes;
+    r->may_come_again = true;
+    r->done = on_read;
+    log_read(log, r);
+}
+
+/* Whole intact batches in a row, from the one that holds `from` up to below `limit`. */
+static const char *check_stretch(const struct log_reads *r, int64_t from, int64_t limit)
+{
+    struct bytes left = text_bytes(&r->bytes);
+    int64_t end = INT64_MIN;
+    while (left.size > 0) {
+        struct batch b;
+        if (batch_parse(left, &b) != OK || !batch_is_intact(&b))
+            return "a stretch has a damaged batch";
+        if (b.base_offset < end || b.base_offset >= limit)
+            return "a stretch has a batch that does not belong there";
+        if (end == INT64_MIN && batch_last_offset(&b) < from)
+            return "a stretch begins too early";
+        end = batch_last_offset(&b) + 1;
+        left = bytes_of(left.data + b.raw.size, left.size - b.raw.size);
+    }
+    return end == r->held.end ? NULL : "a stretch does not end where it says";
+}
+
+static enum err get(const struct log_stretch *s, struct text *out)
+{
+    out->size = 0;
+    enum err err = file_read(s->file, s->position, text_reserve(out, s->size), s->size);
+    out->size = err ? 0 : s->size;
+    return err;
+}
+
+const char *log_reads_step(struct log_reads *r, struct log *log, struct random *random)
+{
+    int64_t from = log->start + (int64_t)random_below(random, (uint64_t)(log->hw - log->start));
+    size_t max_bytes = 1 + random_below(random, READ_BYTES_MAX);
+    const char *wrong = NULL;
+    struct log_stretch s;
+    if (log_stretch(log, from, log->hw, max_bytes, &s) != OK) {
+        start_read(log, from, max_bytes);
+        return NULL;
+    }
+    wrong = log_reads_end(r);
+    r->held = s;
+    if (!wrong && get(&s, &r->bytes))
+        wrong = "a stretch cannot be read";
+    return wrong ? wrong : check_stretch(r, from, log->hw);
+}
+
+const char *log_reads_end(struct log_reads *r)
+{
+    struct text now = {0};
+    bool is_same = true;
+    if (r->held.holder)
+        is_same = get(&r->held, &now) == OK && bytes_equal(text_bytes(&now), text_bytes(&r->bytes));
+    log_stretch_end(r->held.holder);
+    r->held = (struct log_stretch){0};
+    text_reset(&now);
+    text_reset(&r->bytes);
+    return is_same ? NULL : "a stretch changed while it was sent";
+}
