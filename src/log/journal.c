@@ -350,8 +350,14 @@ bool journal_is_short(struct store *s)
 void journal_note_carried(struct store *s, const struct journal_file *f, uint64_t bytes)
 {
     uint64_t limit = GROWTH_MAX * s->config.journal_max_bytes;
-    if (bytes > f->used / 2 && s->journal.max_bytes + f->size <= limit)
+    if (bytes < f->used / 8 && s->carry_bytes < s->config.carry_bytes)
+        s->carry_bytes *= 2;
+    if (bytes <= f->used / 2)
+        return;
+    if (s->journal.max_bytes + f->size <= limit)
         s->journal.max_bytes += f->size;
+    else if (s->carry_bytes > 1)
+        s->carry_bytes /= 2;
 }
 
 void journal_pass(struct store *s, struct journal_file *f)

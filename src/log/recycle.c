@@ -29,6 +29,7 @@ enum {
     SYNC_BYTES = 4 * MIB,
     /* So much of a log is materialised at once: the job holds the chunks that it lies in. */
     PART_BYTES = 16 * MIB,
+    MATERIALISING_MAX = 128, /* jobs at once, for one journal file */
 };
 #define LATE_NS INT64_C(60000000000) /* so long a reader of files is expected to come again */
 
@@ -548,6 +549,14 @@ static uint64_t bytes_below(const struct log_state *l, uint64_t below, uint32_t 
     return bytes;
 }
 
+/* Is what the log has in the file, so many bytes, carried? Tails that hold a small part in each file are
+ * no longer when the journal is full of them. */
+static bool is_carried(const struct store *s, const struct log_state *l, uint64_t bytes)
+{
+    bool is_full = s->carry_bytes < s->config.carry_bytes;
+    return bytes <= s->config.carry_bytes && (!is_full || l->tail.bytes <= s->carry_bytes);
+}
+
 /* false: the file's bytes have to be read first. */
 static bool move_log(struct store *s, struct log_state *l, uint64_t below)
 {
@@ -556,7 +565,7 @@ static bool move_log(struct store *s, struct log_state *l, uint64_t below)
     if (entries == 0)
         return true;
     log_needs_row(l);
-    if (bytes <= s->config.carry_bytes)
+    if (is_carried(s, l, bytes))
         return carry_log(s, l, below);
     materialise_log(s, l, false, below);
     s->recycle.again = true; /* one pass may take a part only: look again when it is done */
@@ -612,7 +621,7 @@ static void load_done(struct job *job)
 static void want_loaded(struct store *s, struct log_state *l, uint64_t below, struct load *load)
 {
     uint32_t entries;
-    if (bytes_below(l, below, &entries) > s->config.carry_bytes)
+    if (!is_carried(s, l, bytes_below(l, below, &entries)))
         return;
     for (uint32_t i = 0; i < l->tail.count; i++) {
         const struct tail_entry *e = tail_at(&l->tail, i);
@@ -803,6 +812,8 @@ static void step_move(struct store *s)
     uint64_t below = r->file->base + r->file->size;
     for (int i = 0; i < LOGS_PER_STEP && r->cursor != &s->tailed; i++) {
         struct log_state *l = container_of(r->cursor, struct log_state, tailed);
+        if (r->materialising >= MATERIALISING_MAX)
+            return; /* until one is done */
         if (!move_log(s, l, below)) {
             start_load(s, below);
             return;
@@ -876,7 +887,8 @@ void recycle_step(struct store *s)
     if (r->phase == RECYCLE_SYNC && s->journal_lane.synced >= r->wait_for &&
         s->direct_lane.synced >= r->wait_for_round)
         start_write(s);
-    if (r->phase == RECYCLE_MOVE || r->phase == RECYCLE_ROWS)
+    bool waits = r->phase == RECYCLE_MOVE && r->materialising >= MATERIALISING_MAX;
+    if ((r->phase == RECYCLE_MOVE || r->phase == RECYCLE_ROWS) && !waits)
         s->due_ns = s->now_ns; /* another slice; the other phases wait for jobs and commits */
 }
 

@@ -211,6 +211,38 @@ TEST(an_idle_store_with_much_in_small_logs_does_not_carry_for_ever)
     test_store_reset(&t);
 }
 
+TEST(small_logs_that_hold_more_than_the_journal_may_go_to_segments)
+{
+    enum { LOGS = 600, ROUNDS = 24, VALUE = 300 };
+    struct test_store t;
+    open_small(&t);
+    char value[VALUE + 1];
+    memset(value, 'v', VALUE);
+    value[VALUE] = 0;
+    uint64_t before = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        if (round == ROUNDS / 2)
+            before = sim_disk_stats(t.disk)->write_bytes;
+        for (uint64_t i = 0; i < LOGS; i++) {
+            expect_ok(test_append(store_log(t.store, 1000 + i, LEVEL_FSYNC), value));
+            if (i % 20 == 0)
+                test_store_settle(&t);
+        }
+    }
+    uint64_t written = sim_disk_stats(t.disk)->write_bytes - before;
+    expect_true(written < 6 * (uint64_t)(LOGS * VALUE * ROUNDS / 2));
+    expect_true(t.store->journal.total_bytes <= 9 * t.config.journal_max_bytes);
+    expect_true(test_store_files(&t, "logs") > LOGS / 2);
+    test_store_settle(&t);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    for (uint64_t i = 0; i < LOGS; i += 50) {
+        struct log *log = store_find(t.store, 1000 + i);
+        expect_int(log->hw, ROUNDS);
+        expect_int(strlen(test_store_values(&t, log, 0)), ROUNDS * (VALUE + 1) - 1);
+    }
+    test_store_reset(&t);
+}
+
 /* A turn is short, however many logs want a row. */
 TEST(rows_that_many_logs_want_are_taken_in_slices)
 {

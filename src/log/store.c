@@ -47,6 +47,7 @@ static struct store *store_new(const struct store_config *config, struct disk *d
     s->journal_lane.staging = s->direct_lane.staging = 1;
     s->staging = commit_new(s);
     s->journal.max_bytes = config->journal_max_bytes;
+    s->carry_bytes = config->carry_bytes;
     s->space_checked_ns = INT64_MIN;
     s->free_bytes = UINT64_MAX;
     s->look_now = config->reserve_bytes > 0;

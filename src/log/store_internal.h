@@ -437,8 +437,9 @@ struct store {
     uint64_t unmarked_bytes;
     struct list unmarked_logs;
     struct recycle recycle;
-    uint32_t helpers; /* helper jobs under way */
-    uint32_t reads;   /* log_read()s that are not answered */
+    uint64_t carry_bytes; /* config's, or less: the journal is full of small tails */
+    uint32_t helpers;     /* helper jobs under way */
+    uint32_t reads;       /* log_read()s that are not answered */
 
     struct list runs; /* of batches found intact: stretch.c */
     size_t run_count, mark_count;
@@ -549,7 +550,7 @@ struct journal_file *journal_next_file(struct store *s, uint64_t need);
 void journal_skip_to(struct store *s, uint64_t address);
 /* So much of a file that is made free had to be carried forward. When it is more than half, small logs
  * hold more than the journal was meant for: it may grow, or every commit pays for the same bytes again.
- */
+ * When it may grow no more, the larger ones of them go to segments. */
 void journal_note_carried(struct store *s, const struct journal_file *f, uint64_t bytes);
 /* Nothing more goes into this file. */
 void journal_pass(struct store *s, struct journal_file *f);
