@@ -62,6 +62,7 @@ static void core_free(struct core *core)
     vhosts_free(core);
     groups_free(in->groups);
     topics_free(core);
+    check(list_is_empty(&in->moved)); /* whoever was listed took itself off */
     users_free(core);
     parameters_free(core);
     catalog_free(core->catalog);

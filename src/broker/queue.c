@@ -119,6 +119,7 @@ uint64_t queue_new_log_id(struct core *core, bool is_kept)
 
 static void queue_free(struct queue *queue)
 {
+    list_remove(&queue->internal->owner.moved);
     core_defer_cancel(&queue->internal->dispatch);
     subscription_free(queue->subscription);
     feed_free(queue->internal->feed);

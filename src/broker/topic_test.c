@@ -102,6 +102,21 @@ static enum err produce(struct test_core *t, struct partition *p, int64_t timest
                             &out->ticket);
 }
 
+TEST(queues_and_topics_that_move_while_the_core_is_closed_are_forgotten)
+{
+    struct test_core t;
+    struct produced p = {0};
+    struct ticket ticket;
+    test_core_init(&t);
+    test_durable_queue(&t, "q");
+    struct topic *topic = test_topic(&t, "t", 1);
+    test_core_settle(&t);
+    expect_ok(test_publish(&t, "q", "a", &ticket));
+    expect_ok(produce(&t, topic_partition(topic, 0), t.wall_ms, 10, &p));
+    test_core_end(&t);
+    batch_builder_reset(&p.builder);
+}
+
 TEST(a_produced_batch_is_in_the_log_when_its_ticket_is_done_also_after_a_crash)
 {
     struct test_core t;
