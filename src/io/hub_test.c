@@ -663,12 +663,17 @@ TEST(behind_a_shut_gate_writers_are_not_read_others_are_and_nobody_seems_silent)
         echo_put(&out, BYTES_LITERAL("waits"));
         turn_until(&w, hub_connection_count(w.hub) == 1);
         link_gate_input(w.echo.newest);
-        int other = client_connect(w.port, 0);
-        turn_until(&w, hub_connection_count(w.hub) == 2);
+        int others[2]; /* so that each thread has one, and has heard of the gate when it echoes */
+        for (size_t i = 0; i < 2; i++) {
+            others[i] = client_connect(w.port, 0);
+            turn_until(&w, hub_connection_count(w.hub) == 2 + i);
+        }
         hub_gate_input(w.hub, true);
-        client_write(other, text_bytes(&out));
-        turn_until(&w, (client_read(other, &in), in.size == out.size));
-        in.size = 0;
+        for (size_t i = 0; i < 2; i++) {
+            client_write(others[i], text_bytes(&out));
+            turn_until(&w, (client_read(others[i], &in), in.size == out.size));
+            in.size = 0;
+        }
         client_write(fd, text_bytes(&out));
         for (int i = 0; i < 20; i++)
             turn(&w, 1000000);
@@ -679,7 +684,8 @@ TEST(behind_a_shut_gate_writers_are_not_read_others_are_and_nobody_seems_silent)
         hub_each_link(w.hub, expect_input_since, &before_ns);
         turn_until(&w, (client_read(fd, &in), in.size == out.size));
         close(fd);
-        close(other);
+        close(others[0]);
+        close(others[1]);
         world_stop(&w);
         text_reset(&out);
         text_reset(&in);
