@@ -10,7 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SYNC_WITHIN_NS = 1000000000 };
+enum {
+    SYNC_WITHIN_NS = 1000000000,
+    CACHED_MAX_BYTES = 128 * KIB, /* of a record of level os that is written by the page cache */
+};
 
 void log_pin(struct log_state *l)
 {
@@ -81,7 +84,8 @@ static enum err sync_written(struct journal *j)
     return err;
 }
 
-/* What nobody waits to see on the disk goes by the page cache, which takes it while the disk is busy. */
+/* What nobody waits to see on the disk goes by the page cache, which takes it while the disk is busy;
+ * but not where the copy would cost more than the disk. */
 static enum err write_record(struct store *s, struct staged *r, bool goes_on, bool synced)
 {
     struct journal *j = &s->journal;
@@ -92,7 +96,8 @@ static enum err write_record(struct store *s, struct staged *r, bool goes_on, bo
     }
     j->written_file = r->file->writer;
     journal_seal_record(s, r, goes_on);
-    struct file *to = synced ? r->file->writer : r->file->file;
+    bool cached = !synced && r->size <= CACHED_MAX_BYTES;
+    struct file *to = cached ? r->file->file : r->file->writer;
     return file_write(to, r->address - r->file->base, r->parts.items, (int)r->parts.count);
 }
 
