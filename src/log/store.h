@@ -282,7 +282,7 @@ struct log_stretch {
     struct file *file;
     uint64_t position;
     size_t size;
-    int64_t end; /* offset behind them */
+    int64_t end; /* offset behind them, and behind the hole that may follow */
 };
 
 /* The batches that log_peek() would give if it did not say E_COLD and had no capacity to mind, when

@@ -25,6 +25,17 @@ static void start_read(struct log *log, int64_t from, size_t max_bytes)
     log_read(log, r);
 }
 
+/* At the end of its last batch, or of a hole behind it. */
+static bool ends_right(const struct log_stretch *s, int64_t end, int64_t limit)
+{
+    uint8_t header[BATCH_HEADER_BYTES];
+    struct batch next;
+    bool is_next = file_read(s->file, s->position + s->size, header, sizeof header) == OK &&
+                   batch_header_get(header, &next) == OK;
+    return s->end == end ||
+           (s->end > end && s->end <= limit && is_next && next.base_offset >= s->end);
+}
+
 /* Whole intact batches in a row, from the one that holds `from` up to below `limit`. */
 static const char *check_stretch(const struct log_reads *r, int64_t from, int64_t limit)
 {
@@ -41,7 +52,7 @@ static const char *check_stretch(const struct log_reads *r, int64_t from, int64_
         end = batch_last_offset(&b) + 1;
         left = bytes_of(left.data + b.raw.size, left.size - b.raw.size);
     }
-    return end == r->held.end ? NULL : "a stretch does not end where it says";
+    return ends_right(&r->held, end, limit) ? NULL : "a stretch does not end where it says";
 }
 
 static enum err get(const struct log_stretch *s, struct text *out)
