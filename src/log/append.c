@@ -60,8 +60,11 @@ static struct chunk *chunk_at(struct store *s, uint64_t address, size_t size)
         if (c->address + c->used == address && c->capacity - c->used >= size)
             return c;
     }
-    struct chunk *c = chunk_new(s, size > CHUNK_BYTES ? size : CHUNK_BYTES);
-    window_push(w, c, address);
+    /* In memory as on the disk: what begins at a block there does so here. */
+    uint32_t lead = (uint32_t)(address % s->disk->block_bytes);
+    struct chunk *c = chunk_new(s, size + lead > CHUNK_BYTES ? size + lead : CHUNK_BYTES);
+    c->first = c->used = lead;
+    window_push(w, c, address - lead);
     return c;
 }
 
@@ -90,10 +93,11 @@ static struct staged *begin_record(struct store *s, size_t size)
     return record;
 }
 
-/* Fill the record with zeros and a PAD entry's header up to the next block. */
-static void pad_record(struct store *s, struct staged *r)
+/* Fill the record with zeros and a PAD entry's header up to the next multiple of `to`. */
+static void pad_record(struct staged *r, uint64_t to)
 {
-    size_t pad = round_up(r->size, s->disk->block_bytes) - r->size;
+    uint64_t end = r->address + r->size;
+    size_t pad = round_up(end, to) - end;
     if (pad == 0)
         return;
     struct chunk *c = vec_last(&r->chunks);
@@ -110,7 +114,8 @@ void stage_close_record(struct store *s)
     struct staged *r = open_record(s);
     if (!r)
         return;
-    pad_record(s, r);
+    bool by_cache = !s->staging->sync && r->size <= RECORD_CACHED_MAX_BYTES;
+    pad_record(r, by_cache ? RECORD_ALIGN_BYTES : s->disk->block_bytes);
     r->file->used += r->size;
     r->file->last_commit = s->staging->number;
     s->journal_lane.staged_bytes += r->size;
@@ -131,7 +136,7 @@ static uint8_t *stage_reserve(struct store *s, size_t size, uint64_t *address)
         r = begin_record(s, size);
     struct chunk *c = vec_last(&r->chunks);
     if (c->capacity - c->used < size + block) { /* a block stays free for the padding */
-        pad_record(s, r);
+        pad_record(r, block);
         c = chunk_new(s, size + block > CHUNK_BYTES ? size + block : CHUNK_BYTES);
         window_push(&s->journal_window, c, r->address + r->size);
     }

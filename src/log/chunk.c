@@ -19,7 +19,7 @@ struct chunk *chunk_new(struct store *s, size_t capacity)
         check(c->data);
         c->store = s;
     }
-    c->used = 0;
+    c->first = c->used = 0;
     c->refs = 1;
     return c;
 }
@@ -77,7 +77,7 @@ struct chunk *window_find(const struct window *w, uint64_t address)
     /* Readers mostly want the newest bytes, so look from the end; there are some tens of chunks. */
     for (struct list *node = w->chunks.prev; node != &w->chunks; node = node->prev) {
         struct chunk *c = container_of(node, struct chunk, node);
-        if (address >= c->address)
+        if (address >= c->address + c->first)
             return address < c->address + c->used ? c : NULL;
     }
     return NULL;

@@ -10,10 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum {
-    SYNC_WITHIN_NS = 1000000000,
-    CACHED_MAX_BYTES = 128 * KIB, /* of a record of level os that is written by the page cache */
-};
+enum { SYNC_WITHIN_NS = 1000000000 };
 
 void log_pin(struct log_state *l)
 {
@@ -96,7 +93,8 @@ static enum err write_record(struct store *s, struct staged *r, bool goes_on, bo
     }
     j->written_file = r->file->writer;
     journal_seal_record(s, r, goes_on);
-    bool cached = !synced && r->size <= CACHED_MAX_BYTES;
+    bool whole_blocks = (r->address | r->size) % s->disk->block_bytes == 0;
+    bool cached = !whole_blocks || (!synced && r->size <= RECORD_CACHED_MAX_BYTES);
     struct file *to = cached ? r->file->file : r->file->writer;
     return file_write(to, r->address - r->file->base, r->parts.items, (int)r->parts.count);
 }

@@ -9,10 +9,11 @@
  *    0  8 bytes "PABALJNL"       8  u32 format version = 1      12  u32 crc32c of bytes 16..47
  *   16  u64 generation          24  u64 base address            32  u64 file size    40  u64 zero
  *
- * Commit record, at a block boundary, padded with a PAD entry to the next one:
+ * Commit record, at a multiple of 64, padded with a PAD entry: small ones of level os to the next
+ * multiple, others to the end of a block.
  *    0  u32 magic 0x5042524a    4  u32 crc32c of bytes 8 to the end of the record
  *    8  u32 crc of the record before                 12  u32 run epoch
- *   16  u64 size, a multiple of the block            24  u64 sequence: 1, 2, ...
+ *   16  u64 size, a multiple of 64                   24  u64 sequence: 1, 2, ...
  *   32  u64 highest sequence known to be synced when this record was sealed
  *   40  u64 generation of the file                   48  u32 entries
  *   52  u8 flags: 1, the commit goes on in the next record              53  11 zero bytes
@@ -33,8 +34,10 @@
  * damaged (rot). It is rot if a later intact record of the same run says that the broken one was
  * synced.
  *
- * Blocks that hold a sealed record are never written again before the file is renewed: a new run
- * starts at the block behind the last intact record. A later file that begins with a record, which the
+ * Blocks that hold a record that somebody waited to see synced are never written again before the
+ * file is renewed. Those of level os may be, with the same bytes in front: a device that writes
+ * sectors as a whole changes nothing there. A new run starts at a block: behind the last intact record
+ * if it ends with one, else in the next file. A later file that begins with a record, which the
  * chain then does not have, gets a new generation first.
  *
  * Changing the format: raise the version in the file header; a reader refuses a version it does not

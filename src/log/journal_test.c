@@ -426,6 +426,82 @@ TEST(a_stop_in_good_order_keeps_logs_of_level_os_over_a_power_cut)
     test_store_reset(&t);
 }
 
+/* ---- records that end within a block ---- */
+
+static uint64_t journal_used(struct test_store *t)
+{
+    return journal_end_address(t->store);
+}
+
+TEST(small_commits_of_level_os_take_no_blocks_and_synced_ones_end_with_one)
+{
+    struct test_store t;
+    open_small(&t);
+    uint64_t block = t.disk->block_bytes, before = journal_used(&t);
+    struct log *os = store_log(t.store, 7, LEVEL_OS);
+    append_each(&t, os, "abcdefgh");
+    expect_true(journal_used(&t) < before + block);
+    expect_true(journal_used(&t) % block != 0);
+    append_each(&t, store_log(t.store, 8, LEVEL_FSYNC), "x");
+    expect_int(journal_used(&t) % block, 0);
+    expect_true(journal_used(&t) <= before + 2 * block);
+    append_each(&t, os, "i");
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_string(test_store_values(&t, store_find(t.store, 8), 0), "x");
+    os = store_find(t.store, 7);
+    expect_true(os->hw >= 8);
+    append_each(&t, os, "j");
+    test_store_kill(&t);
+    expect_ok(test_store_open(&t));
+    test_store_kill(&t);
+    expect_ok(test_store_open(&t));
+    os = store_find(t.store, 7);
+    append_each(&t, os, "k");
+    expect_int(test_store_values(&t, os, os->hw - 1)[0], 'k');
+    test_store_reset(&t);
+}
+
+TEST(records_within_blocks_are_read_from_memory_across_chunks)
+{
+    enum { COUNT = 1500, SIZE = 3000 };
+    struct test_store t;
+    open_small(&t);
+    struct log *os = store_log(t.store, 7, LEVEL_OS);
+    for (uint64_t i = 0; i < COUNT; i++) {
+        struct ticket ticket;
+        expect_ok(log_append(os, test_batch_sized(i, SIZE), &ticket));
+        test_store_turn(&t, 0);
+        sim_jobs_drain(t.jobs);
+    }
+    for (int64_t at = os->hw - 1; at > os->hw - 300; at--) {
+        struct log_batch b;
+        size_t count;
+        if (log_peek(os, at, os->hw, 1, &b, 1, &count) != OK)
+            break;
+        struct batch parsed;
+        expect_ok(batch_parse(b.raw, &parsed));
+        check(batch_is_intact(&parsed) && b.base_offset == at);
+    }
+    test_store_reset(&t);
+}
+
+TEST(damage_in_a_synced_record_between_records_within_blocks_refuses_to_open)
+{
+    struct test_store t;
+    open_small(&t);
+    struct log *os = store_log(t.store, 7, LEVEL_OS), *log = store_log(t.store, 8, LEVEL_FSYNC);
+    append_each(&t, os, "ab");
+    uint64_t synced_at = journal_used(&t) - JOURNAL_FIRST_ADDRESS;
+    append_each(&t, log, "x");
+    uint64_t next_at = journal_used(&t) - JOURNAL_FIRST_ADDRESS;
+    append_each(&t, os, "cd"); /* d begins within a block, and tells that x was synced */
+    test_store_kill(&t);
+    expect_ok(sim_disk_flip(t.disk, first_path, synced_at + RECORD_HEADER_BYTES + 20));
+    expect_ok(sim_disk_flip(t.disk, first_path, next_at + RECORD_HEADER_BYTES + 20));
+    expect_err(test_store_open(&t), E_CORRUPT);
+    test_store_reset(&t);
+}
+
 /* Killed between the sync of a new file and that of its directory. */
 TEST(a_journal_file_whose_directory_was_not_synced_is_not_lost_later)
 {
@@ -589,24 +665,29 @@ static struct journal_file *file_in_slot(struct test_store *t, uint32_t slot)
     return NULL;
 }
 
-/* A torn commit begins the second file, which is then too small for what comes, and becomes the oldest
- * one when the first is used again. */
+/* A torn commit begins the second file. */
+static void kill_in_commit_across_files(struct test_store *t)
+{
+    open_small(t);
+    t->config.journal_max_bytes = 384 * KIB;
+    expect_ok(test_store_crash(t, SIM_KEEP, 1));
+    expect_ok(test_append(store_log(t->store, 1, LEVEL_FSYNC), "before"));
+    test_store_settle(t);
+    append_across_files(t);
+    sim_jobs_drain(t->jobs);
+    test_store_kill(t);
+    struct text first = test_file_get(t, first_path);
+    damage_record(t, first_path, record_count(&first) - 1);
+    damage_record(t, "journal/000002.journal", 0);
+    text_reset(&first);
+}
+
+/* The file is then too small for what comes, and becomes the oldest one when the first is used again. */
 TEST(what_a_torn_commit_left_is_never_taken_for_the_journal_s_beginning)
 {
     struct test_store t;
     struct ticket ticket;
-    open_small(&t);
-    t.config.journal_max_bytes = 384 * KIB;
-    expect_ok(test_store_crash(&t, SIM_KEEP, 1));
-    expect_ok(test_append(store_log(t.store, 1, LEVEL_FSYNC), "before"));
-    test_store_settle(&t);
-    append_across_files(&t);
-    sim_jobs_drain(t.jobs);
-    test_store_kill(&t);
-    struct text first = test_file_get(&t, first_path);
-    damage_record(&t, first_path, record_count(&first) - 1);
-    damage_record(&t, "journal/000002.journal", 0);
-    text_reset(&first);
+    kill_in_commit_across_files(&t);
     expect_ok(test_store_open(&t));
     expect_int(store_find(t.store, 1)->end, 1);
     uint64_t generation = file_in_slot(&t, 1)->generation;
@@ -620,6 +701,17 @@ TEST(what_a_torn_commit_left_is_never_taken_for_the_journal_s_beginning)
     }
     expect_true(file_in_slot(&t, 1)->generation > generation);
     expect_null(store_find(t.store, 2)); /* it was only in the torn commit */
+    test_store_reset(&t);
+}
+
+TEST(a_recovery_that_fails_leaves_no_job_behind)
+{
+    struct test_store t;
+    kill_in_commit_across_files(&t);
+    uint64_t operations = sim_disk_stats(t.disk)->calls[SIM_WRITE];
+    sim_disk_fail(t.disk, SIM_SYNC, 1, E_IO); /* of the journal's newest file */
+    expect_err(test_store_open(&t), E_IO);
+    expect_int(sim_disk_stats(t.disk)->calls[SIM_WRITE], operations);
     test_store_reset(&t);
 }
 

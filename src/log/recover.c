@@ -488,11 +488,15 @@ enum err store_recover(struct store *s)
     struct replay r = {.s = s};
     enum err err = read_all(s, &r);
     text_reset(&r.bytes);
-    if (err)
+    if (!err)
+        s->epoch = next_epoch(s, r.epoch_max);
+    if (!err && s->epoch >= EPOCH_END)
+        err = err_set(E_CORRUPT, "the epochs are used up: one of the newest was never a run's");
+    if (err) {
+        vec_reset(&r.leftovers);
         return err;
-    s->epoch = next_epoch(s, r.epoch_max);
-    if (s->epoch >= EPOCH_END)
-        return err_set(E_CORRUPT, "the epochs are used up: one of the newest was never a run's");
+    }
+    recover_renew_leftovers(&r);
     if (s->journal.max_bytes < s->journal.total_bytes) /* it had grown */
         s->journal.max_bytes = s->journal.total_bytes;
     s->journal.sequence = s->journal.synced_sequence = r.sequence;

@@ -13,8 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BLOCK_MIN_BYTES = 512 }; /* records begin at multiples of it, whatever the device has now */
-
 /* ---- files ---- */
 
 static int compare_files(const void *a, const void *b)
@@ -43,7 +41,8 @@ static enum err has_records(struct file *f, uint64_t size, bool *out)
     uint8_t *p = text_reserve(&content, size + 1);
     enum err err = file_read(f, 0, p, size);
     *out = false;
-    for (uint64_t at = 0; !err && !*out && at + RECORD_HEADER_BYTES <= size; at += BLOCK_MIN_BYTES)
+    for (uint64_t at = 0; !err && !*out && at + RECORD_HEADER_BYTES <= size;
+         at += RECORD_ALIGN_BYTES)
         *out = record_header_get(p + at, &h) && is_intact(bytes_of(p + at, size - at), &h);
     text_reset(&content);
     return err;
@@ -191,7 +190,7 @@ static bool record_follows(const struct replay *r, const struct record_header *h
 static enum err look_for_rot(struct replay *r)
 {
     struct record_header h;
-    for (uint64_t at = r->position; at < r->bytes.size; at += BLOCK_MIN_BYTES) {
+    for (uint64_t at = r->position; at < r->bytes.size; at += RECORD_ALIGN_BYTES) {
         if (!record_at(r, at, &h))
             continue;
         if (h.epoch > r->epoch_max)
@@ -302,7 +301,7 @@ static enum err replay_file(struct replay *r)
 }
 
 /* Behind the chain's last record nothing of value is left. It goes on in the same file, if the
- * device's blocks have not become larger than the place where the record ends. */
+ * record ends with one of the device's blocks. */
 static void set_states(struct store *s, struct journal_file *newest)
 {
     bool before = newest != NULL;
@@ -324,11 +323,12 @@ static void set_states(struct store *s, struct journal_file *newest)
 /* A file to be used that begins with what the chain does not have: a commit that was torn. If the file
  * were passed over, as too small, that would look like the journal's beginning once the files before
  * it are used again; so it gets a new generation. */
-static void make_leftovers_anew(struct replay *r)
+void recover_renew_leftovers(struct replay *r)
 {
     for (size_t i = 0; i < r->leftovers.count; i++)
         if (r->leftovers.items[i]->state == JOURNAL_READY)
             journal_make_anew(r->s, r->leftovers.items[i]);
+    vec_reset(&r->leftovers);
 }
 
 static enum err read_chain(struct replay *r, struct journal_file **out_newest)
@@ -356,9 +356,7 @@ enum err recover_chain(struct replay *r)
     drop_held(r);
     if (!err) {
         set_states(r->s, newest);
-        make_leftovers_anew(r);
         err = newest ? file_sync(newest->file) : OK;
     }
-    vec_reset(&r->leftovers);
     return err;
 }

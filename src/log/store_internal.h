@@ -31,6 +31,9 @@ enum {
     MIB = 1024 * 1024,
     CHUNK_BYTES = 1 * MIB,      /* usual size of a chunk */
     RECORD_MAX_BYTES = 4 * MIB, /* a commit record is closed when it has reached this */
+    RECORD_ALIGN_BYTES =
+        64, /* records begin at multiples of it, those of synced commits mostly at blocks */
+    RECORD_CACHED_MAX_BYTES = 128 * KIB, /* a larger one is not written by the page cache */
     DIRECT_LOGS_MAX = 128,
     INDEX_EVERY_BYTES = 16 * KIB,
     INDEX_ENTRY_BYTES = 32,
@@ -57,9 +60,9 @@ enum mutant {
 /* Memory that mirrors a stretch of the journal, of the stream of direct bytes, or of what a read
  * brought. Immutable below `used`. */
 struct chunk {
-    struct list node; /* its window, oldest first; or the pool */
-    uint64_t address; /* of data[0] in the window's address space */
-    uint32_t used, capacity;
+    struct list node;               /* its window, oldest first; or the pool */
+    uint64_t address;               /* of data[0] in the window's address space */
+    uint32_t first, used, capacity; /* what is below `first` belongs to the chunk before */
     uint32_t refs;
     bool strayed; /* it has left its window, and somebody still holds it */
     uint8_t *data;
