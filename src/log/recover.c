@@ -216,7 +216,9 @@ static enum err recover_segment(struct replay *r, struct log_state *l, struct fi
     return cut_segment(f, position);
 }
 
-static enum err recover_direct(struct replay *r, struct log_state *l)
+/* From where the row ends up to `to`, or the end of what is there. Behind a part that is over lies what
+ * was materialised from the journal, and no row knows of yet: it goes. */
+static enum err recover_direct(struct replay *r, struct log_state *l, int64_t to)
 {
     struct store *s = r->s;
     int64_t segment = l->parts->recovered_segment, next = l->parts->recovered_offset;
@@ -244,7 +246,7 @@ static enum err recover_direct(struct replay *r, struct log_state *l)
         if (!err)
             err = recover_segment(r, l, f, position < size ? position : size, &next);
         file_close(f);
-        more = from != next; /* else it holds nothing: the last one */
+        more = from != next && next < to; /* the same: it holds nothing, it is the last one */
         segment = next;
     }
     if (!err)
@@ -259,7 +261,7 @@ static enum err recover_direct(struct replay *r, struct log_state *l)
 /* The log left direct mode at `to`. Its direct part is read for what the row does not cover. */
 static enum err replay_journaled(struct replay *r, struct log_state *l, int64_t to)
 {
-    enum err err = recover_direct(r, l);
+    enum err err = recover_direct(r, l, to);
     if (!err && l->log.end < to) {
         if (to > l->log.start)
             note_missing(l, to);
@@ -427,7 +429,7 @@ static enum err settle_logs(struct replay *r)
     while (!err && (l = idmap_next(&s->logs, &position)) != NULL) {
         if (l->parts->direct_from != INT64_MAX && l->parts->direct_to == INT64_MAX &&
             l->parts->missing_at < 0)
-            err = recover_direct(r, l);
+            err = recover_direct(r, l, INT64_MAX);
         if (!err && l->parts->missing_at >= 0)
             return rot(l, "a batch is missing before", l->parts->missing_at);
         if (l->log.start > l->log.end)
