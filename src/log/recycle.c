@@ -27,8 +27,6 @@ enum {
     GATHER_BYTES = 1 * MIB,
     /* So much is synced at once: commits wait behind it for the same disk. */
     SYNC_BYTES = 4 * MIB,
-    /* So much of a log is materialised at once: the job holds the chunks that it lies in. */
-    PART_BYTES = 16 * MIB,
     MATERIALISING_MAX = 128, /* jobs at once, for one journal file */
 };
 #define LATE_NS INT64_C(60000000000) /* so long a reader of files is expected to come again */
@@ -369,8 +367,8 @@ static unsigned how_to_open(const struct log_state *l)
     return read_late ? 0 : DISK_UNCACHED;
 }
 
-/* Start writing the log's durable tail into its segment, or a part of it; nothing if that is under way.
- * What lies below `below` has to be; the rest only where it does not touch the reserve. */
+/* Start writing the log's durable tail into its segment; nothing if that is under way. What lies
+ * below `below` has to be; the rest only where it does not touch the reserve. */
 static void materialise_log(struct store *s, struct log_state *l, bool seals, uint64_t below)
 {
     if (l->parts->materialising || l->deleted || (l->tail.count == 0 && !seals))
@@ -397,8 +395,6 @@ static void materialise_log(struct store *s, struct log_state *l, bool seals, ui
         if (end > l->log.durable || e->base_offset >= l->parts->direct_to)
             break; /* on its way into the journal still, or behind the direct part */
         if (e->address >= below && !space_has_room(s, m->bytes + e->size))
-            break;
-        if (m->bytes >= PART_BYTES && !m->seals)
             break;
         if (range_is_live(s, l, e->base_offset, end, &ranges))
             add_copied(s, m, e);

@@ -393,41 +393,6 @@ TEST(a_long_tail_is_materialised_ahead_and_still_read_from_memory)
     test_store_reset(&t);
 }
 
-static uint32_t chunks_held(const struct store *s)
-{
-    uint32_t held = 0;
-    list_each (n, &s->journal_window.chunks)
-        held += container_of(n, struct chunk, node)->refs > 1;
-    return held;
-}
-
-TEST(a_helper_holds_a_part_of_a_long_tail_in_memory_not_all_of_it)
-{
-    struct test_store t;
-    test_store_init(&t);
-    t.config.cache_bytes = 64 * MIB;
-    expect_ok(test_store_open(&t));
-    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
-    struct log_state *l = log_state(log);
-    log_stay_in_journal(log); /* until all of it is there */
-    for (uint64_t i = 0; i < 200; i++) {
-        struct ticket ticket;
-        expect_ok(log_append(log, test_batch_sized(i, 200 * KIB), &ticket));
-        test_store_settle(&t);
-    }
-    l->stays_in_journal = false;
-    for (int64_t part = 1; part <= 2; part++) {
-        materialise_ahead(l);
-        expect_true(chunks_held(t.store) >= 16 && chunks_held(t.store) <= 20);
-        test_store_settle(&t);
-        expect_true(l->stored_to >= 81 * part && l->stored_to <= 83 * part);
-        expect_int(chunks_held(t.store), 0);
-    }
-    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
-    expect_int(store_find(t.store, 7)->hw, 200);
-    test_store_reset(&t);
-}
-
 TEST(what_is_held_beyond_the_windows_counts_as_cached)
 {
     struct test_store t;
