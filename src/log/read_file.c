@@ -190,7 +190,14 @@ static enum err read_stretch(struct log_read_internal *r, struct segment_view *v
     free(r->data);
     r->data = xmalloc(size);
     r->size = size;
-    return file_read(v->file, position, r->data, size);
+    enum err err = file_read(v->file, position, r->data, size);
+    if (err != E_OUT_OF_RANGE)
+        return err;
+    /* Sealed meanwhile: the room that had been allocated behind its batches is gone. */
+    err = file_size(v->file, &v->size);
+    if (!err && v->size > position && v->size - position < size)
+        r->size = v->size - position;
+    return err ? err : file_read(v->file, position, r->data, r->size);
 }
 
 static enum err read_segment(struct log_read_internal *r, int64_t base, bool *found)
@@ -280,6 +287,8 @@ void read_file_run(struct job *job)
         return;
     metrics_add(METRIC_read_jobs, 1);
     r->err = r->entries.count ? read_journal(r) : read_segments(r);
+    if (r->err == E_OUT_OF_RANGE) /* of a file: to who asked that would say that the offset is */
+        r->err = err_wrap(E_IO, "log %llu", (unsigned long long)r->log->log.id);
     if (r->data)
         r->chunk = wrap(r->store, r->data, r->size);
     if (!r->err && r->data)

@@ -198,6 +198,51 @@ TEST(a_damaged_batch_of_the_journal_is_not_given_out)
     test_store_reset(&t);
 }
 
+/* Who asks would take it for their offset that is out of range, and begin anew elsewhere. */
+TEST(a_file_that_ends_too_early_does_not_make_the_offset_out_of_range)
+{
+    struct test_store t;
+    enum err err;
+    open_small(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    for (int i = 0; i < 10; i++)
+        append_sized(&t, log, 3000, i);
+    expect_ok(test_store_crash(&t, SIM_KEEP, 1));
+    log = store_find(t.store, 7);
+    int64_t offset = tail_at(&log_state(log)->tail, 0)->base_offset;
+    sim_disk_fail(t.disk, SIM_READ, 1, E_OUT_OF_RANGE);
+    expect_int(read_offset(&t, log, READ_FROM, offset, 0, &err), -2);
+    expect_int(err, E_IO);
+    expect_int(read_offset(&t, log, READ_FROM, offset, 0, &err), offset);
+    test_store_reset(&t);
+}
+
+TEST(a_segment_that_is_sealed_while_it_is_read_is_read_to_its_end)
+{
+    struct test_store t;
+    enum err err;
+    test_store_init(&t);
+    t.config.direct_append_bytes = 20 * KIB;
+    t.config.cache_bytes = 0;
+    expect_ok(test_store_open(&t));
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    append_sized(&t, log, 100, 1);
+    for (int i = 0; i < 12; i++)
+        append_sized(&t, log, 25000, i);
+    test_store_stop(&t);
+    expect_ok(test_store_open(&t));
+    log = store_find(t.store, 7);
+    const struct sim_disk_stats *stats = sim_disk_stats(t.disk);
+    uint64_t reads = stats->calls[SIM_READ];
+    expect_int(read_offset(&t, log, READ_FROM, 4, 0, &err), 4);
+    reads = stats->calls[SIM_READ] - reads;
+    expect_true(reads > 0);
+    sim_disk_fail(t.disk, SIM_READ, reads,
+                  E_OUT_OF_RANGE); /* as when room behind it has just gone */
+    expect_int(read_offset(&t, log, READ_FROM, 4, 0, &err), 4);
+    test_store_reset(&t);
+}
+
 TEST(a_segment_that_lost_its_end_is_reported)
 {
     struct test_store t;
