@@ -9,26 +9,9 @@
 static const char segment_0[] = "logs/7/00000000000000000000.log";
 static const char index_0[] = "logs/7/00000000000000000000.index";
 
-static void open_small(struct test_store *t)
-{
-    test_store_init_small(t, 256 * KIB, 256 * KIB);
-    t->config.direct_append_bytes = 60 * KIB;
-    t->config.cache_bytes = 0;
-    expect_ok(test_store_open(t));
-    test_store_settle(t);
-}
-
 static void append_sized(struct test_store *t, struct log *log, size_t size, int64_t timestamp_ms)
 {
-    struct ticket ticket;
-    struct batch_builder builder = {0};
-    uint8_t *value = xzalloc(size);
-    batch_builder_begin(&builder, 0);
-    batch_builder_add(&builder, timestamp_ms, BYTES_NULL, bytes_of(value, size), BYTES_NULL, 0);
-    expect_ok(log_append(log, batch_builder_end(&builder), &ticket));
-    batch_builder_reset(&builder);
-    free(value);
-    test_store_settle(t);
+    test_append_records(t, log, size, 1, timestamp_ms);
 }
 
 /* The offset of the answer; -1 nothing, -2 an error (in *err). */
@@ -62,7 +45,7 @@ static void fill(struct test_store *t, struct log *log, int64_t high, int64_t hi
 TEST(a_read_by_time_finds_the_first_batch_although_its_segment_grew_in_parts)
 {
     struct test_store t;
-    open_small(&t);
+    test_store_open_uncached(&t);
     struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
     fill(&t, log, 3, 100000);
     expect_int(at_time(&t, log, 50), 3); /* later parts of the segment begin with smaller times */
@@ -80,7 +63,7 @@ TEST(the_largest_time_may_be_the_largest_number)
 {
     struct test_store t;
     enum err err;
-    open_small(&t);
+    test_store_open_uncached(&t);
     struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
     fill(&t, log, 3, INT64_MAX);
     expect_int(read_offset(&t, log, READ_MAX_TIME, 0, 0, &err), 3);
@@ -94,7 +77,7 @@ TEST(of_equal_largest_times_the_first_counts_also_over_segments_and_journal)
 {
     struct test_store t;
     enum err err;
-    open_small(&t);
+    test_store_open_uncached(&t);
     struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
     for (int64_t i = 0; i < 120; i++)
         append_sized(&t, log, 5000, i == 7 || i == 60 || i == 119 ? 500 : 5);
@@ -118,7 +101,7 @@ static void expect_all_found(struct test_store *t, struct log *log)
 TEST(an_index_with_any_byte_changed_misleads_nobody)
 {
     struct test_store t;
-    open_small(&t);
+    test_store_open_uncached(&t);
     struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
     fill(&t, log, -1, 0);
     struct text index = test_file_get(&t, index_0);
@@ -143,7 +126,7 @@ TEST(an_index_with_any_byte_changed_misleads_nobody)
 TEST(index_entries_that_a_crash_left_behind_the_segments_end_are_replaced)
 {
     struct test_store t;
-    open_small(&t);
+    test_store_open_uncached(&t);
     t.store->config.segment_bytes = 8 * MIB;
     struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
     fill(&t, log, -1, 0);
@@ -174,16 +157,22 @@ TEST(index_entries_that_a_crash_left_behind_the_segments_end_are_replaced)
 
 /* ---- damage ---- */
 
+/* Its newest batches are in the journal, and nothing is cached. */
+static struct log *open_with_cold_journal(struct test_store *t)
+{
+    test_store_open_uncached(t);
+    struct log *log = store_log(t->store, 7, LEVEL_FSYNC);
+    for (int i = 0; i < 10; i++)
+        append_sized(t, log, 3000, i);
+    expect_ok(test_store_crash(t, SIM_KEEP, 1));
+    return store_find(t->store, 7);
+}
+
 TEST(a_damaged_batch_of_the_journal_is_not_given_out)
 {
     struct test_store t;
     enum err err;
-    open_small(&t);
-    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
-    for (int i = 0; i < 10; i++)
-        append_sized(&t, log, 3000, i);
-    expect_ok(test_store_crash(&t, SIM_KEEP, 1)); /* nothing is cached any more */
-    log = store_find(t.store, 7);
+    struct log *log = open_with_cold_journal(&t);
     struct tail *tail = &log_state(log)->tail;
     expect_true(tail->count > 1);
     const struct tail_entry *e = tail_at(tail, 0);
@@ -203,12 +192,7 @@ TEST(a_file_that_ends_too_early_does_not_make_the_offset_out_of_range)
 {
     struct test_store t;
     enum err err;
-    open_small(&t);
-    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
-    for (int i = 0; i < 10; i++)
-        append_sized(&t, log, 3000, i);
-    expect_ok(test_store_crash(&t, SIM_KEEP, 1));
-    log = store_find(t.store, 7);
+    struct log *log = open_with_cold_journal(&t);
     int64_t offset = tail_at(&log_state(log)->tail, 0)->base_offset;
     sim_disk_fail(t.disk, SIM_READ, 1, E_OUT_OF_RANGE);
     expect_int(read_offset(&t, log, READ_FROM, offset, 0, &err), -2);
@@ -286,7 +270,7 @@ static void on_slow(struct log_read *r)
 TEST(a_read_of_files_ends_in_front_of_what_is_not_written_yet)
 {
     struct test_store t;
-    open_small(&t);
+    test_store_open_uncached(&t);
     expect_ok(test_append(store_log(t.store, 7, LEVEL_FSYNC), "a"));
     test_store_settle(&t);
     expect_ok(test_store_crash(&t, SIM_LOSE, 1)); /* nothing is in memory */
@@ -309,7 +293,7 @@ TEST(a_read_of_files_ends_in_front_of_what_is_not_written_yet)
 TEST(a_read_by_time_that_a_trim_overtakes_answers_from_what_is_left)
 {
     struct test_store t;
-    open_small(&t);
+    test_store_open_uncached(&t);
     t.store->config.segment_bytes = 64 * KIB;
     struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
     fill(&t, log, -1, 0);
@@ -340,7 +324,7 @@ TEST(a_read_by_time_that_a_trim_overtakes_answers_from_what_is_left)
 TEST(a_read_of_a_log_that_is_deleted_meanwhile_ends_closed_whatever_it_met)
 {
     struct test_store t;
-    open_small(&t);
+    test_store_open_uncached(&t);
     struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
     fill(&t, log, -1, 0);
     for (int way = 0; way < 2; way++) {

@@ -10,38 +10,13 @@
 
 static const char segment_0[] = "logs/7/00000000000000000000.log";
 
-static void open_small(struct test_store *t)
-{
-    test_store_init_small(t, 256 * KIB, 256 * KIB);
-    t->config.direct_append_bytes = 60 * KIB;
-    t->config.cache_bytes = 0;
-    expect_ok(test_store_open(t));
-    test_store_settle(t);
-}
-
-/* One batch of `count` records, about `size` bytes in all. */
-static void append_sized(struct test_store *t, struct log *log, size_t size, int count)
-{
-    struct ticket ticket;
-    struct batch_builder builder = {0};
-    uint8_t *value = xzalloc(size);
-    batch_builder_begin(&builder, 0);
-    for (int i = 0; i < count; i++)
-        batch_builder_add(&builder, 1, BYTES_NULL, bytes_of(value, size / (size_t)count),
-                          BYTES_NULL, 0);
-    expect_ok(log_append(log, batch_builder_end(&builder), &ticket));
-    batch_builder_reset(&builder);
-    free(value);
-    test_store_settle(t);
-}
-
 /* Some hundred batches of all sizes, nearly all of them in segments. */
 static struct log *fill(struct test_store *t, size_t most)
 {
     struct log *log = store_log(t->store, 7, LEVEL_FSYNC);
     for (int i = 0; i < 300; i++) {
         int count = 1 + (int)random_below(&t->random, 3);
-        append_sized(t, log, 10 + random_below(&t->random, most), count);
+        test_append_records(t, log, 10 + random_below(&t->random, most), count, 1);
     }
     expect_true(log_state(log)->stored_to > 200);
     return log;
@@ -109,7 +84,7 @@ TEST(a_stretch_is_what_a_read_gives_at_every_offset_and_limit)
     static const size_t mosts[] = {100, 3000, 20000};
     for (int i = 0; i < 3; i++) {
         struct test_store t;
-        open_small(&t);
+        test_store_open_uncached(&t);
         struct log *log = fill(&t, mosts[i]);
         expect_false(is_known(log, 0)); /* nobody has checked it yet */
         read_all(&t, log);
@@ -130,7 +105,7 @@ TEST(a_stretch_needs_neither_a_job_nor_the_disk)
 {
     struct test_store t;
     struct log_stretch s;
-    open_small(&t);
+    test_store_open_uncached(&t);
     struct log *log = fill(&t, 3000);
     read_all(&t, log);
     sim_disk_set_cold(t.disk, true);
@@ -149,13 +124,13 @@ TEST(what_grows_later_is_not_in_a_stretch_before_it_was_read)
     struct test_store t;
     struct text out = {0};
     struct log_stretch s;
-    open_small(&t);
+    test_store_open_uncached(&t);
     t.store->config.segment_bytes = 8 * MIB;
     struct log *log = fill(&t, 1000);
     read_all(&t, log);
     int64_t known = log_state(log)->stored_to, end = 0;
     for (int i = 0; i < 100; i++)
-        append_sized(&t, log, 3000, 1);
+        test_append_records(&t, log, 3000, 1, 1);
     expect_true(log_state(log)->stored_to > known);
     expect_ok(log_stretch(log, 0, log->hw, 8 * MIB, &s));
     expect_int(s.end, known);
@@ -174,7 +149,7 @@ TEST(readers_at_different_places_each_have_their_run)
 {
     struct test_store t;
     struct text out = {0};
-    open_small(&t);
+    test_store_open_uncached(&t);
     t.store->config.segment_bytes = 8 * MIB;
     struct log *log = fill(&t, 3000);
     int64_t a = 0, b = 200;
@@ -195,7 +170,7 @@ TEST(no_more_than_a_few_runs_are_kept)
 {
     struct test_store t;
     struct text out = {0};
-    open_small(&t);
+    test_store_open_uncached(&t);
     t.store->config.segment_bytes = 8 * MIB;
     struct log *log = fill(&t, 100);
     int64_t to = log_state(log)->stored_to;
@@ -215,7 +190,7 @@ TEST(a_damaged_batch_is_in_no_stretch_and_its_neighbours_are)
     struct test_store t;
     struct text out = {0};
     int64_t end = 0;
-    open_small(&t);
+    test_store_open_uncached(&t);
     struct log *log = fill(&t, 3000);
     test_store_kill(&t);
     expect_ok(sim_disk_flip(t.disk, segment_0, 20000));
@@ -248,7 +223,7 @@ TEST(a_file_that_is_removed_is_forgotten_and_finishes_what_was_given_out)
     struct log_stretch s;
     struct text wanted = {0}, got = {0};
     int64_t end;
-    open_small(&t);
+    test_store_open_uncached(&t);
     t.store->config.segment_bytes = 64 * KIB;
     struct log *log = fill(&t, 3000);
     read_all(&t, log);
@@ -258,7 +233,7 @@ TEST(a_file_that_is_removed_is_forgotten_and_finishes_what_was_given_out)
     log_trim(log, log_state(log)->stored_to - 5, &ticket);
     expect_false(is_known(log, 0));
     for (int i = 0; i < 200; i++)
-        append_sized(&t, log, 3000, 1);
+        test_append_records(&t, log, 3000, 1, 1);
     expect_null(test_file_get(&t, segment_0).data);
     expect_ok(file_read(s.file, s.position, text_reserve(&got, s.size), s.size));
     expect_bytes(bytes_of(got.data, s.size), bytes_of(wanted.data, s.size));
@@ -276,11 +251,11 @@ TEST(a_large_file_that_was_given_out_is_not_made_shorter_before_it_goes)
     struct log_stretch s;
     struct text got = {0}, wanted = {0};
     int64_t end = 0;
-    open_small(&t);
+    test_store_open_uncached(&t);
     t.store->config.segment_bytes = 16 * MIB;
     struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
     for (int i = 0; i < 90; i++)
-        append_sized(&t, log, 100 * KIB, 1);
+        test_append_records(&t, log, 100 * KIB, 1, 1);
     int64_t from = 80;
     expect_ok(read_bytes(&t, log, from, log->hw, 300 * KIB, &wanted, &end));
     expect_ok(log_stretch(log, from, log->hw, 300 * KIB, &s));
@@ -303,7 +278,7 @@ TEST(a_log_that_is_deleted_takes_its_runs_along)
     struct test_store t;
     struct log_stretch s;
     struct text got = {0};
-    open_small(&t);
+    test_store_open_uncached(&t);
     struct log *log = fill(&t, 3000);
     read_all(&t, log);
     expect_ok(log_stretch(log, 0, log->hw, 50000, &s));
@@ -336,7 +311,7 @@ TEST(a_read_that_ends_when_its_batches_are_gone_leaves_no_run_behind)
 {
     for (int way = 0; way < 2; way++) {
         struct test_store t;
-        open_small(&t);
+        test_store_open_uncached(&t);
         struct log *log = fill(&t, 3000);
         struct log_read r = {.kind = READ_FROM,
                              .limit = log->hw,
@@ -379,7 +354,7 @@ TEST(behind_a_compaction_the_new_file_is_read_and_the_old_one_stays_as_it_was)
     struct log_stretch s;
     struct text before = {0}, after = {0}, got = {0};
     static struct log_policy policy;
-    open_small(&t);
+    test_store_open_uncached(&t);
     t.wall_base_ms = 1700000000000;
     t.store->config.segment_bytes = 32 * KIB;
     policy = test_policy();

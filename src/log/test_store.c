@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/crc32c.h"
 #include "base/say.h"
+#include "tests/test.h"
 
 static struct batch_builder builder;
 static struct text joined;
@@ -147,6 +148,15 @@ void test_store_turn(struct test_store *t, int steps)
             return;
 }
 
+void test_store_open_uncached(struct test_store *t)
+{
+    test_store_init_small(t, 256 << 10, 256 << 10);
+    t->config.direct_append_bytes = 60 << 10;
+    t->config.cache_bytes = 0;
+    expect_ok(test_store_open(t));
+    test_store_settle(t);
+}
+
 void test_store_settle(struct test_store *t)
 {
     for (int i = 0; i < 20; i++) {
@@ -267,6 +277,20 @@ struct bytes test_batch_at(const char *value, int64_t timestamp_ms)
     batch_builder_begin(&builder, 0);
     batch_builder_add(&builder, timestamp_ms, BYTES_NULL, bytes_from_string(value), BYTES_NULL, 0);
     return batch_builder_end(&builder);
+}
+
+void test_append_records(struct test_store *t, struct log *log, size_t size, int count,
+                         int64_t timestamp_ms)
+{
+    struct ticket ticket;
+    uint8_t *value = xzalloc(size);
+    batch_builder_begin(&builder, 0);
+    for (int i = 0; i < count; i++)
+        batch_builder_add(&builder, timestamp_ms, BYTES_NULL, bytes_of(value, size / (size_t)count),
+                          BYTES_NULL, 0);
+    expect_ok(log_append(log, batch_builder_end(&builder), &ticket));
+    free(value);
+    test_store_settle(t);
 }
 
 struct bytes test_batch_sized(uint64_t number, size_t size)

@@ -38,6 +38,8 @@ void test_store_init(struct test_store *t);
 void test_store_init_small(struct test_store *t, uint64_t journal_max_bytes,
                            uint64_t segment_bytes);
 must_use enum err test_store_open(struct test_store *t);
+/* A small store that caches nothing, opened and settled: what was written is read from files. */
+void test_store_open_uncached(struct test_store *t);
 /* One turn: tick, flush, and everything that the disk has to do. */
 void test_store_settle(struct test_store *t);
 /* One turn without: at most `steps` of the disk's work, drawn at random. */
@@ -71,6 +73,9 @@ const char *test_store_values(struct test_store *t, struct log *log, int64_t fro
 void test_store_read(struct test_store *t, struct log *log, struct log_read *r);
 /* Append one record; the ticket is not needed. */
 must_use enum err test_append(struct log *log, const char *value);
+/* Append one batch of `count` records, about `size` bytes in all, and settle. */
+void test_append_records(struct test_store *t, struct log *log, size_t size, int count,
+                         int64_t timestamp_ms);
 /* The names in a directory of the disk; 0 also when it is missing. */
 size_t test_store_files(const struct test_store *t, const char *dir);
 /* The disk's whole file, to be changed and put back; null when it is missing. */
