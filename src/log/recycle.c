@@ -902,10 +902,21 @@ void log_wants_row(struct log_state *l)
     recycle_start_mark(l->store);
 }
 
+void recycle_free(struct store *s)
+{
+    if (s->recycle.rows)
+        want_rows_again(s->recycle.rows);
+    rows_free(s->recycle.rows);
+    load_free(s->recycle.loaded);
+    s->recycle.rows = NULL;
+    s->recycle.loaded = NULL;
+}
+
 enum err recycle_everything(struct store *s)
 {
     struct text rows = {0};
     enum err err = OK;
+    recycle_free(s); /* logs whose rows were about to be written are among the changed ones again */
     list_each (n, &s->dirty) {
         struct log_state *l = container_of(n, struct log_state, dirty);
         row_encode(l, l->deleted ? (l->unlinked ? ROW_GONE : ROW_DELETED) : 0, &rows);
@@ -917,14 +928,4 @@ enum err recycle_everything(struct store *s)
         err = table_append(s, &rows);
     text_reset(&rows);
     return err;
-}
-
-void recycle_free(struct store *s)
-{
-    if (s->recycle.rows)
-        want_rows_again(s->recycle.rows);
-    rows_free(s->recycle.rows);
-    load_free(s->recycle.loaded);
-    s->recycle.rows = NULL;
-    s->recycle.loaded = NULL;
 }

@@ -403,6 +403,28 @@ TEST(a_log_that_waits_for_no_sync_becomes_direct_sooner)
     test_store_reset(&t);
 }
 
+TEST(a_stop_syncs_also_logs_whose_rows_were_about_to_be_written)
+{
+    struct test_store t;
+    open_new(&t);
+    struct log *log = store_log(t.store, 8, LEVEL_OS);
+    struct ticket ticket;
+    for (uint64_t i = 0; i < 3; i++) {
+        expect_ok(log_append(log, test_batch_sized(i, 2 * MIB), &ticket));
+        test_store_turn(&t, 0);
+        sim_jobs_drain(t.jobs);
+    }
+    expect_not_null(log_state(log)->direct);
+    expect_int(log->hw, 3);
+    recycle_start_mark(t.store);
+    store_want_sync(t.store);
+    test_store_stop(&t);
+    sim_disk_restart(t.disk, SIM_LOSE, 1);
+    expect_ok(test_store_open(&t));
+    expect_int(store_find(t.store, 8)->hw, 3);
+    test_store_reset(&t);
+}
+
 static int warnings;
 
 static void count_warnings(const char *line, uint32_t size)
