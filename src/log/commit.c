@@ -220,7 +220,7 @@ static bool commit_has_files(const struct commit *c)
 {
     for (size_t i = 0; i < c->records.count; i++) {
         enum journal_file_state state = c->records.items[i].file->state;
-        if (state == JOURNAL_PREPARING || state == JOURNAL_MISSING)
+        if (state == JOURNAL_PREPARING || state == JOURNAL_MISSING || state == JOURNAL_WAITING)
             return false;
     }
     return true;
@@ -232,8 +232,12 @@ static void start_commit(struct store *s)
     struct commit *c = s->staging;
     c->sync = c->sync || s->journal_lane.promised_sync;
     bool only_sync = c->sync && s->journal_lane.synced < s->journal_lane.done;
-    if (s->in_flight || (c->records.count == 0 && !only_sync) || !commit_has_files(c))
+    if (s->in_flight || (c->records.count == 0 && !only_sync))
         return;
+    if (!commit_has_files(c)) {
+        journal_prepare_waiting(s);
+        return;
+    }
     stage_close_record(s);
     for (size_t i = 0; i < c->records.count; i++)
         if (c->records.items[i].file->state == JOURNAL_READY)

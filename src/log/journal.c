@@ -258,6 +258,13 @@ static uint64_t next_base(struct store *s)
     return base > s->journal.floor ? base : s->journal.floor;
 }
 
+/* The journal is as large as it may be, and helpers are at what makes files free: one more now would let
+ * those who write outrun them, and the next start would have to read it all. */
+static bool must_wait(const struct store *s)
+{
+    return s->journal.total_bytes > s->journal.max_bytes && s->recycle.materialising > 0;
+}
+
 static struct journal_file *add_file(struct store *s, uint64_t size)
 {
     struct journal *j = &s->journal;
@@ -269,7 +276,10 @@ static struct journal_file *add_file(struct store *s, uint64_t size)
     list_push_back(&j->files, &f->node);
     j->file_count++;
     j->total_bytes += size;
-    prepare(s, f, true);
+    if (must_wait(s))
+        f->state = JOURNAL_WAITING;
+    else
+        prepare(s, f, true);
     return f;
 }
 
@@ -425,6 +435,13 @@ static struct journal_file *file_in_state(struct store *s, enum journal_file_sta
             return f;
     }
     return NULL;
+}
+
+void journal_prepare_waiting(struct store *s)
+{
+    struct journal_file *waiting = file_in_state(s, JOURNAL_WAITING);
+    if (waiting && !must_wait(s))
+        prepare(s, waiting, true);
 }
 
 void journal_prepare_more(struct store *s)

@@ -49,6 +49,7 @@ struct materialise {
     struct log_state *log;
     VEC(struct copied) batches;
     int64_t segment, stored_from, stored_to;
+    int64_t goal; /* jobs follow one another up to here */
     uint64_t position, bytes;
     int64_t first_written; /* base of the first segment made, -1 none */
     bool counted;          /* the recycling of a file waits for it */
@@ -281,6 +282,29 @@ static void pass_to_segments(struct log_state *l)
     log_tail_changed(l);
 }
 
+static void materialise_to(struct store *s, struct log_state *l, int64_t goal, bool seals,
+                           uint64_t below);
+
+/* The recycling of a file waits for the log's job. */
+static void count_in(struct store *s, struct log_state *l)
+{
+    struct materialise *m = l->parts->materialising;
+    if (m && !m->counted)
+        s->recycle.materialising++;
+    if (m)
+        m->counted = true;
+}
+
+/* Who waits for this job waits for what follows it. */
+static void materialise_more(struct store *s, struct log_state *l, const struct materialise *done)
+{
+    if (done->err || done->stored_to >= done->goal || s->frozen || s->closing)
+        return;
+    materialise_to(s, l, done->goal, false, 0);
+    if (done->counted)
+        count_in(s, l);
+}
+
 static void materialise_done(struct job *job)
 {
     struct materialise *m = container_of(job, struct materialise, job);
@@ -323,6 +347,7 @@ static void materialise_done(struct job *job)
     } else {
         store_freeze(s, m->err, m->error);
     }
+    materialise_more(s, l, m);
     vec_reset(&m->batches);
     vec_reset(&m->index);
     free(m);
@@ -367,9 +392,16 @@ static unsigned how_to_open(const struct log_state *l)
     return read_late ? 0 : DISK_UNCACHED;
 }
 
-/* Start writing the log's durable tail into its segment; nothing if that is under way. What lies
- * below `below` has to be; the rest only where it does not touch the reserve. */
-static void materialise_log(struct store *s, struct log_state *l, bool seals, uint64_t below)
+/* A job holds the chunks that its batches lie in. What is sealed is sealed by one job. */
+static bool is_whole_part(const struct materialise *m)
+{
+    return m->bytes >= m->store->config.part_bytes && !m->seals;
+}
+
+/* Start writing the log's durable tail up to the offset `goal` into its segment, a part of it first. What
+ * lies below `below` has to be; the rest only where it does not touch the reserve. */
+static void materialise_to(struct store *s, struct log_state *l, int64_t goal, bool seals,
+                           uint64_t below)
 {
     if (l->parts->materialising || l->deleted || (l->tail.count == 0 && !seals))
         return;
@@ -379,6 +411,7 @@ static void materialise_log(struct store *s, struct log_state *l, bool seals, ui
     m->job.done = materialise_done;
     m->store = s;
     m->log = l;
+    m->goal = goal;
     m->seals =
         seals || (l->parts->segment >= 0 && log_segment_is_old(l, l->parts->segment_since_ms));
     m->segment = l->parts->segment;
@@ -389,10 +422,10 @@ static void materialise_log(struct store *s, struct log_state *l, bool seals, ui
     m->how = how_to_open(l);
     m->wall_ms = s->wall_ms;
     m->stored_from = m->stored_to = l->stored_to;
-    for (uint32_t i = 0; i < l->tail.count; i++) {
+    for (uint32_t i = 0; i < l->tail.count && !is_whole_part(m); i++) {
         struct tail_entry *e = tail_at(&l->tail, i);
         int64_t end = tail_entry_end(e);
-        if (end > l->log.durable || e->base_offset >= l->parts->direct_to)
+        if (end > goal || e->base_offset >= l->parts->direct_to)
             break; /* on its way into the journal still, or behind the direct part */
         if (e->address >= below && !space_has_room(s, m->bytes + e->size))
             break;
@@ -400,12 +433,20 @@ static void materialise_log(struct store *s, struct log_state *l, bool seals, ui
             add_copied(s, m, e);
         m->stored_to = end;
     }
+    if (!is_whole_part(m))
+        m->goal = m->stored_to; /* there is no more that can be taken now */
     vec_reset(&ranges);
     space_note_file(s, m->bytes);
     log_parts(l)->materialising = m;
     log_pin(l);
     s->helpers++;
     jobs_submit(s->jobs, LANE_HELPER, &m->job);
+}
+
+/* The same for all of the durable tail; nothing if that is under way. */
+static void materialise_log(struct store *s, struct log_state *l, bool seals, uint64_t below)
+{
+    materialise_to(s, l, l->log.durable, seals, below);
 }
 
 /* Not only when the journal is full: while memory still has the batches they need not be read, and
@@ -565,10 +606,7 @@ static bool move_log(struct store *s, struct log_state *l, uint64_t below)
         return carry_log(s, l, below);
     materialise_log(s, l, false, below);
     s->recycle.again = true; /* one pass may take a part only: look again when it is done */
-    if (l->parts->materialising && !l->parts->materialising->counted) {
-        l->parts->materialising->counted = true;
-        s->recycle.materialising++;
-    }
+    count_in(s, l);
     return true;
 }
 

@@ -393,6 +393,70 @@ TEST(a_long_tail_is_materialised_ahead_and_still_read_from_memory)
     test_store_reset(&t);
 }
 
+TEST(a_long_tail_is_materialised_in_parts_one_behind_the_other)
+{
+    struct test_store t;
+    test_store_init(&t);
+    t.config.materialise_bytes = 3 * MIB;
+    t.config.part_bytes = 400 * KIB;
+    t.config.direct_append_bytes = t.config.direct_commit_bytes = 64 * MIB;
+    expect_ok(test_store_open(&t));
+    test_store_settle(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    struct log_state *l = log_state(log);
+    struct ticket ticket;
+    int64_t stored_to = 0;
+    int parts = 0;
+    for (uint64_t i = 0; i < 31; i++)
+        expect_ok(log_append(log, test_batch_sized(i, 100 * KIB), &ticket));
+    for (int i = 0; i < 1000 && !l->parts->materialising; i++)
+        test_store_turn(&t, 1);
+    while (l->parts->materialising) {
+        test_store_turn(&t, 1);
+        parts += l->stored_to > stored_to;
+        expect_true(l->stored_to <= stored_to + 4);
+        stored_to = l->stored_to;
+    }
+    expect_int(stored_to, 31);
+    expect_int(parts, 8);
+    test_store_reset(&t);
+}
+
+/* The journal is full, and what makes its files free is under way. True when a commit waits for it. */
+static bool outrun_helpers(struct test_store *t, struct log *log)
+{
+    for (int i = 0; i < 3000; i++) {
+        struct ticket ticket;
+        if (!store_is_behind(t->store))
+            expect_ok(log_append(log, test_batch_sized((uint64_t)log->end, 9000), &ticket));
+        test_store_turn(t, 2);
+        list_each (n, &t->store->journal.files)
+            if (container_of(n, struct journal_file, node)->state == JOURNAL_WAITING)
+                return true;
+    }
+    return false;
+}
+
+TEST(who_writes_does_not_outrun_what_makes_journal_files_free)
+{
+    struct test_store t;
+    test_store_init_small(&t, 256 * KIB, 1 * MIB);
+    t.config.direct_append_bytes = t.config.direct_commit_bytes = 64 * MIB;
+    t.config.part_bytes = 32 * KIB;
+    t.config.backlog_bytes = 64 * KIB;
+    expect_ok(test_store_open(&t));
+    test_store_settle(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    for (int round = 0; round < 5; round++)
+        expect_true(outrun_helpers(&t, log));
+    expect_true(t.store->journal.total_bytes <= 256 * KIB + 8 * 64 * KIB);
+    int64_t end = log->end;
+    test_store_stop(&t); /* while a commit waits */
+    expect_ok(test_store_open(&t));
+    expect_int(store_find(t.store, 7)->hw, end);
+    test_store_reset(&t);
+}
+
 TEST(what_is_held_beyond_the_windows_counts_as_cached)
 {
     struct test_store t;

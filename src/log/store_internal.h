@@ -284,6 +284,7 @@ static inline struct log_state *log_state(struct log *log)
 
 enum journal_file_state {
     JOURNAL_MISSING,   /* the disk had no room for it */
+    JOURNAL_WAITING,   /* not made: helpers are about to make older ones free */
     JOURNAL_PREPARING, /* a job makes or renews it */
     JOURNAL_READY,     /* empty, waits for its turn */
     JOURNAL_ACTIVE,    /* the newest record goes here */
@@ -560,6 +561,7 @@ void journal_pass(struct store *s, struct journal_file *f);
 struct journal_file *journal_file_at(struct store *s, uint64_t address); /* NULL: none holds it */
 struct journal_file *journal_newest_file(const struct store *s); /* that anything was staged into */
 void journal_prepare_more(struct store *s);
+void journal_prepare_waiting(struct store *s); /* when it need not wait any longer */
 /* Put an emptied file behind the newest, with a new generation. */
 void journal_renew(struct store *s, struct journal_file *f);
 /* The same with a file that nothing was staged into. */

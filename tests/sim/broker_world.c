@@ -29,6 +29,7 @@ static void configure(struct core_config *c, struct random *random)
     c->store.journal_file_bytes = 128 * 1024;
     c->store.journal_max_bytes = 448 * 1024;
     c->store.carry_bytes = random_below(random, 2) ? 4096 : 16384;
+    c->store.part_bytes = random_below(random, 2) ? 8192 : 16 << 20;
     c->store.direct_append_bytes = random_below(random, 3) ? 24 * 1024 : 3 * 1024;
     c->store.direct_commit_bytes = random_below(random, 3) ? 16 * 1024 : 2 * 1024;
     c->store.allocate_bytes = 64 * 1024;

@@ -461,6 +461,7 @@ static void configure(struct world *w)
     w->config.journal_max_bytes = 448 * 1024;
     w->config.carry_bytes = draw(w, 2) ? 4096 : 16384;
     w->config.materialise_bytes = draw(w, 2) ? 12 * 1024 : 4 << 20;
+    w->config.part_bytes = draw(w, 2) ? 8 * 1024 : 16 << 20;
     w->config.direct_append_bytes = 24 * 1024;
     w->config.direct_commit_bytes = 16 * 1024;
     w->config.direct_os_bytes = 4 * 1024;

@@ -30,6 +30,7 @@ static void configure(struct rules_world *w)
     store->journal_file_bytes = 128 * 1024;
     store->journal_max_bytes = 448 * 1024;
     store->carry_bytes = rules_draw(w, 2) ? 4096 : 16384;
+    store->part_bytes = rules_draw(w, 2) ? 8192 : 16 << 20;
     store->direct_append_bytes = store->direct_commit_bytes = rules_draw(w, 2) ? 1 : 2048;
     store->allocate_bytes = 64 * 1024;
     store->unmarked_max_bytes = 128 * 1024;
