@@ -36,6 +36,7 @@ struct segment_view {
     const index_entries *index; /* in memory, or NULL: */
     struct file *index_file;    /* may be NULL too: walk from the start */
     uint64_t index_count;
+    enum err err; /* of reading a header: what follows is not known */
 };
 
 static void view_close(struct segment_view *v)
@@ -87,8 +88,12 @@ static bool index_get(struct segment_view *v, uint64_t i, struct index_entry *ou
 static bool batch_header_at(struct segment_view *v, uint64_t position, struct batch *b)
 {
     uint8_t header[BATCH_HEADER_BYTES];
-    if (position + BATCH_HEADER_BYTES > v->size ||
-        file_read(v->file, position, header, BATCH_HEADER_BYTES) != OK)
+    if (position + BATCH_HEADER_BYTES > v->size)
+        return false;
+    enum err err = file_read(v->file, position, header, BATCH_HEADER_BYTES);
+    if (err && err != E_OUT_OF_RANGE) /* that: sealed meanwhile, there was only room */
+        v->err = err;
+    if (err)
         return false;
     return batch_header_get(header, b) == OK && position + b->raw.size <= v->size;
 }
@@ -148,12 +153,25 @@ static int64_t view_max_timestamp(const struct log_read_internal *r, struct segm
     return e.max_timestamp;
 }
 
-/* Walk to the first batch that is an answer. false: the segment has none. */
+/* Room that was allocated and never written, or the end. */
+static bool is_blank_at(struct segment_view *v, uint64_t position)
+{
+    static const uint8_t blank[BATCH_HEADER_BYTES];
+    uint8_t header[sizeof blank];
+    return position + sizeof header > v->size ||
+           file_read(v->file, position, header, sizeof header) != OK ||
+           memcmp(header, blank, sizeof blank) == 0;
+}
+
+/* Walk to the first batch that is an answer. false: the segment has none, or v->err. */
 static bool find_batch(struct log_read_internal *r, struct segment_view *v, uint64_t *position,
                        uint64_t *size)
 {
     struct batch b;
-    for (uint64_t at = start_position(r, v); batch_header_at(v, at, &b); at += b.raw.size) {
+    int64_t next = v->base;
+    uint64_t at;
+    for (at = start_position(r, v); batch_header_at(v, at, &b); at += b.raw.size) {
+        next = batch_last_offset(&b) + 1;
         if (b.base_offset >= r->stored_limit || b.base_offset >= r->limit)
             return false;
         if (batch_last_offset(&b) < r->from ||
@@ -163,6 +181,9 @@ static bool find_batch(struct log_read_internal *r, struct segment_view *v, uint
         *size = b.raw.size;
         return true;
     }
+    if (!v->err && next < r->limit && next < r->stored_limit && !is_blank_at(v, at))
+        v->err = err_set(E_CORRUPT, "log %llu: no batch header where offset %lld should be",
+                         (unsigned long long)r->log->log.id, (long long)next);
     return false;
 }
 
@@ -207,7 +228,9 @@ static enum err read_segment(struct log_read_internal *r, int64_t base, bool *fo
     enum err err = view_open(r, base, &v);
     *found = !err && (r->kind != READ_MAX_TIME || is_later(r, &v)) &&
              find_batch(r, &v, &position, &size);
-    if (*found)
+    if (!err)
+        err = v.err;
+    if (*found && !err)
         err = read_stretch(r, &v, position, size);
     if (*found && !err && r->read->may_come_again && r->kind == READ_FROM) {
         r->segment_file = v.file;
@@ -312,6 +335,7 @@ enum err segment_summary(struct store *s, struct log_state *l, int64_t base, uin
     if (!err) {
         *size = v.size;
         *max_timestamp = view_max_timestamp(&all, &v);
+        err = v.err;
     }
     view_close(&v);
     return err;

@@ -258,6 +258,62 @@ TEST(a_segment_that_lost_its_end_is_reported)
     test_store_reset(&t);
 }
 
+/* Segments of 64 KiB with batches of 5,000 bytes, of which the tenth is in the first. */
+static struct log *open_with_segments(struct test_store *t)
+{
+    test_store_open_uncached(t);
+    t->store->config.segment_bytes = 64 * KIB;
+    struct log *log = store_log(t->store, 7, LEVEL_FSYNC);
+    fill(t, log, -1, 0);
+    return log;
+}
+
+TEST(a_read_that_fails_never_goes_on_behind_what_it_could_not_read)
+{
+    struct test_store t;
+    enum err err;
+    struct log *log = open_with_segments(&t);
+    const uint64_t *reads = &sim_disk_stats(t.disk)->calls[SIM_READ];
+    uint64_t before = *reads, failed = 0;
+    expect_int(read_offset(&t, log, READ_FROM, 10, 0, &err), 10);
+    uint64_t all = *reads - before;
+    expect_true(all > 2);
+    for (uint64_t nth = 1; nth <= all; nth++) {
+        sim_disk_fail(t.disk, SIM_READ, nth, E_IO);
+        int64_t offset = read_offset(&t, log, READ_FROM, 10, 0, &err);
+        expect_true(offset == 10 ||
+                    (offset == -2 && err == E_IO)); /* without an index it is slower */
+        failed += offset < 0;
+    }
+    expect_true(failed >= 2);
+    expect_int(read_offset(&t, log, READ_FROM, 10, 0, &err), 10);
+    test_store_reset(&t);
+}
+
+TEST(a_read_never_goes_on_behind_a_batch_header_that_is_damaged)
+{
+    struct test_store t;
+    enum err err;
+    struct log *log = open_with_segments(&t);
+    struct text segment = test_file_get(&t, segment_0);
+    uint64_t at = 0;
+    for (int i = 0; i < 10; i++)
+        at += BATCH_PREFIX_BYTES + get_u32(segment.data + at + 8);
+    expect_true(at + BATCH_HEADER_BYTES < segment.size);
+    for (uint64_t i = 8; i < 17; i++) { /* size, epoch, magic */
+        if (i >= 12 && i < 16)
+            continue; /* the epoch may be any, and no checksum has it */
+        expect_ok(sim_disk_flip(t.disk, segment_0, at + i));
+        expect_int(read_offset(&t, log, READ_FROM, 10, 0, &err), -2);
+        expect_int(err, E_CORRUPT);
+        expect_int(read_offset(&t, log, READ_FROM, 20, 0, &err), 20);
+        test_file_put(&t, segment_0, text_bytes(&segment));
+    }
+    expect_int(read_offset(&t, log, READ_FROM, 10, 0, &err), 10);
+    text_reset(&segment);
+    test_store_reset(&t);
+}
+
 /* ---- beside trims and deletions ---- */
 
 static bool slow_done;
