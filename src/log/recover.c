@@ -224,7 +224,7 @@ static enum err recover_direct(struct replay *r, struct log_state *l, int64_t to
     int64_t segment = l->parts->recovered_segment, next = l->parts->recovered_offset;
     uint64_t position = l->parts->recovered_position;
     enum err err = OK;
-    for (bool more = true; more && !err; position = 0) {
+    for (bool more = next < to || position > 0; more && !err; position = 0) {
         char path[64];
         struct file *f = NULL;
         uint64_t size = 0;

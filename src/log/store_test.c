@@ -425,6 +425,43 @@ TEST(a_stop_syncs_also_logs_whose_rows_were_about_to_be_written)
     test_store_reset(&t);
 }
 
+/* What the journal held behind it is then in a segment that begins where the part would have. */
+TEST(a_direct_part_that_a_power_cut_left_empty_is_followed_by_segments_of_later_runs)
+{
+    for (int turns = 0; turns < 30; turns++) {
+        struct test_store t;
+        test_store_init_small(&t, 256 * KIB, 96 * KIB);
+        expect_ok(test_store_open(&t));
+        struct log *log = store_log(t.store, 8, LEVEL_OS);
+        struct ticket ticket;
+        expect_ok(log_append(log, test_batch_sized(0, 30 * KIB), &ticket));
+        test_store_wait(&t, 1500);
+        append(log, "a");
+        test_store_turn(&t, 0);
+        sim_jobs_drain(t.jobs);
+        expect_true(log_state(log)->direct && log->hw == 2);
+        expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+        log = store_find(t.store, 8);
+        expect_int(log->end, 1);
+        test_store_turn(&t, 0);
+        sim_jobs_drain(t.jobs); /* that the part is over is written in this run */
+        expect_ok(test_store_crash(&t, SIM_KEEP, 1));
+        log = store_find(t.store, 8);
+        append(log, "b"); /* and this in the next */
+        random_init(&t.random, (uint64_t)turns);
+        for (int i = 0; i < turns; i++) {
+            test_store_turn(&t, 1);
+            if (log->durable == 2 && log_state(log)->tail.count > 0)
+                (void)log_seal(log_state(log));
+        }
+        bool is_there = log->durable == 2;
+        expect_ok(test_store_crash(&t, SIM_KEEP, 1));
+        if (is_there)
+            expect_string(test_store_values(&t, store_find(t.store, 8), 1), "b");
+        test_store_reset(&t);
+    }
+}
+
 static int warnings;
 
 static void count_warnings(const char *line, uint32_t size)
