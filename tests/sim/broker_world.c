@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "tests/sim/broker_asks.h"
+#include "tests/sim/sim_settings.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,20 +24,7 @@ void world_complain(struct world *w, const char *format, ...)
 
 static void configure(struct core_config *c, struct random *random)
 {
-    static const uint64_t cache_bytes[] = {1, 1 << 20, 32 << 20}; /* 1: all is read from files */
-    store_config_default(&c->store);
-    c->store.journal_first_bytes = 64 * 1024;
-    c->store.journal_file_bytes = 128 * 1024;
-    c->store.journal_max_bytes = 448 * 1024;
-    c->store.carry_bytes = random_below(random, 2) ? 4096 : 16384;
-    c->store.part_bytes = random_below(random, 2) ? 8192 : 16 << 20;
-    c->store.direct_append_bytes = random_below(random, 3) ? 24 * 1024 : 3 * 1024;
-    c->store.direct_commit_bytes = random_below(random, 3) ? 16 * 1024 : 2 * 1024;
-    c->store.allocate_bytes = 64 * 1024;
-    c->store.unmarked_max_bytes = 128 * 1024;
-    c->store.segment_bytes = 96 * 1024;
-    c->store.cache_bytes = cache_bytes[random_below(random, 3)];
-    c->store.reserve_bytes = 0;
+    sim_settings_draw(&c->store, random);
     if (random_below(random, 3) == 0)
         c->store.memory_level_bytes = 64 * 1024; /* transient messages are refused */
     c->durability = random_below(random, 5) ? LEVEL_FSYNC : LEVEL_OS;

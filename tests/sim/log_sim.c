@@ -13,6 +13,7 @@
 #include "tests/sim/log_model.h"
 #include "tests/sim/log_reads.h"
 #include "tests/sim/sim_command.h"
+#include "tests/sim/sim_settings.h"
 
 #include "base/map.h"
 #include "io/sim_jobs.h"
@@ -455,21 +456,7 @@ static void act(struct world *w)
 
 static void configure(struct world *w)
 {
-    store_config_default(&w->config);
-    w->config.journal_first_bytes = 64 * 1024;
-    w->config.journal_file_bytes = 128 * 1024;
-    w->config.journal_max_bytes = 448 * 1024;
-    w->config.carry_bytes = draw(w, 2) ? 4096 : 16384;
-    w->config.materialise_bytes = draw(w, 2) ? 12 * 1024 : 4 << 20;
-    w->config.part_bytes = draw(w, 2) ? 8 * 1024 : 16 << 20;
-    w->config.direct_append_bytes = 24 * 1024;
-    w->config.direct_commit_bytes = 16 * 1024;
-    w->config.direct_os_bytes = 4 * 1024;
-    w->config.allocate_bytes = 64 * 1024;
-    w->config.unmarked_max_bytes = 128 * 1024;
-    w->config.segment_bytes = 96 * 1024;
-    w->config.cache_bytes = draw(w, 2) ? 1 << 20 : 32 << 20;
-    w->config.reserve_bytes = 0;
+    sim_settings_draw(&w->config, &w->random);
     w->retain = (struct log_policy){.drop = true,
                                     .retention_ms = -1,
                                     .retention_bytes = 40 * 1024,

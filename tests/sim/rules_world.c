@@ -3,6 +3,7 @@
 #include "broker/queue_internal.h"
 #include "tests/sim/rules_asks.h"
 #include "tests/sim/rules_catalog.h"
+#include "tests/sim/sim_settings.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,20 +24,10 @@ void rules_complain(struct rules_world *w, const char *format, ...)
 
 static void configure(struct rules_world *w)
 {
-    static const uint64_t cache_bytes[] = {1, 1 << 20, 32 << 20}; /* 1: all is read from files */
-    struct store_config *store = &w->config.store;
-    store_config_default(store);
-    store->journal_first_bytes = 64 * 1024;
-    store->journal_file_bytes = 128 * 1024;
-    store->journal_max_bytes = 448 * 1024;
-    store->carry_bytes = rules_draw(w, 2) ? 4096 : 16384;
-    store->part_bytes = rules_draw(w, 2) ? 8192 : 16 << 20;
-    store->direct_append_bytes = store->direct_commit_bytes = rules_draw(w, 2) ? 1 : 2048;
-    store->allocate_bytes = 64 * 1024;
-    store->unmarked_max_bytes = 128 * 1024;
-    store->segment_bytes = 96 * 1024;
-    store->cache_bytes = cache_bytes[rules_draw(w, 3)];
-    store->reserve_bytes = 0;
+    sim_settings_draw(&w->config.store, &w->random);
+    /* Queues stay in the journal, however much they would rather not. */
+    w->config.store.direct_append_bytes = w->config.store.direct_commit_bytes =
+        rules_draw(w, 2) ? 1 : 2048;
     w->config.durability = LEVEL_FSYNC;
     w->config.default_partitions = 1;
     w->config.topic_message_max_bytes = w->config.message_max_bytes = 1 << 20;
