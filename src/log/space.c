@@ -16,9 +16,11 @@ enum {
     LOOK_EVERY_NS = 1000000000,
     FREE_STEP_BYTES = 4 * MIB,
     IDLE_CACHE_BYTES = 1 * MIB,
-    JOURNAL_LEFT_FILES = 4, /* of the first file's size: what frees space is written there */
+    TRIM_GROWTH_BYTES = 16 * MIB, /* of the process, since memory was trimmed */
+    JOURNAL_LEFT_FILES = 4,       /* of the first file's size: what frees space is written there */
 };
 static const int64_t IDLE_NS = 3000000000;
+static const int64_t TRIM_EVERY_NS = 60000000000;
 
 struct removal {
     struct job job;
@@ -323,6 +325,8 @@ struct look {
     uint64_t free_bytes;
     uint64_t seen_bytes; /* appended before: the look sees them, or they are still staged */
     uint64_t watermark_bytes, used_bytes; /* of memory */
+    uint64_t trim_above_bytes;            /* it is trimmed then; UINT64_MAX: not again so soon */
+    bool has_trimmed;
     enum err err;
 };
 
@@ -343,20 +347,32 @@ void space_note_memory(struct store *s)
     s->low_memory = s->memory_bytes > eighth * (s->low_memory ? 6 : 7);
 }
 
-/* What was freed and not given back counts as used, so that is done before it is an alarm. */
-static uint64_t used_memory(uint64_t watermark_bytes)
+/* What was freed and not given back counts as used, so that is done before it is an alarm; and now and then,
+ * or what lies free between what is not would become more and more. */
+static void look_at_memory(struct look *look)
 {
-    if (process_rss_bytes() > watermark_bytes)
-        process_trim_memory();
-    return process_rss_bytes();
+    uint64_t watermark = look->watermark_bytes ? look->watermark_bytes : UINT64_MAX;
+    look->used_bytes = process_rss_bytes();
+    look->has_trimmed = look->used_bytes > look->trim_above_bytes || look->used_bytes > watermark;
+    if (!look->has_trimmed)
+        return;
+    process_trim_memory();
+    look->used_bytes = process_rss_bytes();
 }
 
 static void look_run(struct job *job)
 {
     struct look *look = container_of(job, struct look, job);
     look->err = disk_free_bytes(look->store->disk, &look->free_bytes);
-    if (look->watermark_bytes)
-        look->used_bytes = used_memory(look->watermark_bytes);
+    look_at_memory(look);
+}
+
+static void note_trimmed(struct store *s, const struct look *look)
+{
+    if (look->has_trimmed || s->trimmed_ns == INT64_MIN)
+        s->trimmed_ns = s->now_ns;
+    if (look->has_trimmed || look->used_bytes < s->trimmed_bytes)
+        s->trimmed_bytes = look->used_bytes;
 }
 
 static void note_used_memory(struct store *s, uint64_t used_bytes)
@@ -381,6 +397,7 @@ static void look_done(struct job *job)
     s->unseen_bytes -= look->seen_bytes;
     s->free_bytes = look->err ? 0 : look->free_bytes;
     note_low(s);
+    note_trimmed(s, look);
     if (look->watermark_bytes == s->config.watermark_bytes) /* otherwise the next look knows */
         note_used_memory(s, look->used_bytes);
     if ((s->low_space || s->over_watermark) && s->due_ns > s->now_ns + LOOK_EVERY_NS)
@@ -407,6 +424,8 @@ void space_tick(struct store *s)
     struct look *look = xzalloc(sizeof *look);
     look->seen_bytes = s->unseen_bytes;
     look->watermark_bytes = s->config.watermark_bytes;
+    bool may_trim = s->trimmed_ns != INT64_MIN && s->now_ns - s->trimmed_ns >= TRIM_EVERY_NS;
+    look->trim_above_bytes = may_trim ? s->trimmed_bytes + TRIM_GROWTH_BYTES : UINT64_MAX;
     look->job.run = look_run;
     look->job.done = look_done;
     look->store = s;

@@ -1,10 +1,12 @@
 /* Space: full disks, the reserve, and giving segments back. */
 #include "tests/test.h"
 
+#include "io/process.h"
 #include "log/store_internal.h"
 #include "log/test_store.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static void open_small(struct test_store *t)
 {
@@ -472,5 +474,40 @@ TEST(deleted_logs_leave_memory_soon_although_no_journal_file_is_renewed)
     test_store_wait(&t, 3000);
     expect_true(list_is_empty(&t.store->dirty));
     expect_int(t.store->doomed.count, 0);
+    test_store_reset(&t);
+}
+
+/* ---- memory ---- */
+
+static void wait_with_appends(struct test_store *t, struct log *log, int seconds)
+{
+    for (int i = 0; i < seconds; i++) {
+        expect_ok(test_append(log, "a"));
+        test_store_wait(t, 1000);
+    }
+}
+
+TEST(a_process_that_grows_gives_back_what_it_has_freed_now_and_then)
+{
+    struct test_store t;
+    open_small(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    wait_with_appends(&t, log, 2);
+    expect_true(t.store->trimmed_ns != INT64_MIN);
+    volatile uint8_t *held = xmalloc(64 * MIB);
+    for (size_t i = 0; i < 64 * MIB; i += 4 * KIB)
+        held[i] = 1;
+    int64_t first = t.store->trimmed_ns;
+    wait_with_appends(&t, log, 40);
+    expect_int(t.store->trimmed_ns, first); /* so soon it would cost more than it brings */
+    wait_with_appends(&t, log, 25);
+    int64_t second = t.store->trimmed_ns;
+    expect_true(second > first);
+    expect_true(t.store->trimmed_bytes > 64 * MIB);
+    wait_with_appends(&t, log, 70);
+    expect_int(t.store->trimmed_ns, second); /* it has not grown */
+    free((void *)held);
+    wait_with_appends(&t, log, 2);
+    expect_true(t.store->trimmed_bytes < process_rss_bytes() + 32 * MIB);
     test_store_reset(&t);
 }

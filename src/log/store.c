@@ -49,7 +49,8 @@ static struct store *store_new(const struct store_config *config, struct disk *d
     s->staging = commit_new(s);
     s->journal.max_bytes = config->journal_max_bytes;
     s->carry_bytes = config->carry_bytes;
-    s->space_checked_ns = INT64_MIN;
+    s->space_checked_ns = s->trimmed_ns = INT64_MIN;
+    s->trimmed_bytes = UINT64_MAX;
     s->free_bytes = UINT64_MAX;
     s->look_now = config->reserve_bytes > 0;
     s->due_ns = s->look_now ? 0 : INT64_MAX; /* nobody publishes before that look */

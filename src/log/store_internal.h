@@ -468,6 +468,8 @@ struct store {
     VEC(struct log_state *) memory_moved; /* logs of level memory that got something this turn */
     int64_t due_ns;
     int64_t space_checked_ns;
+    int64_t trimmed_ns;        /* memory, by a look; INT64_MIN: no look has been */
+    uint64_t trimmed_bytes;    /* the least that the process was seen to have since */
     bool looking, look_now;    /* at the room on the disk: a job does, or is wanted */
     uint64_t free_bytes;       /* as seen last; UINT64_MAX: not yet */
     uint64_t unseen_bytes;     /* of room that was taken, or will be, since */
