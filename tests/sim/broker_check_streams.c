@@ -197,7 +197,8 @@ static bool group_matches(struct world *w, const struct model *m, uint8_t group,
         const struct model_topic *t = m->topics.items[i];
         if (!model_lived_at(t->life, version))
             continue;
-        for (int32_t p = 0; p < model_partition_count(t, version); p++) {
+        /* Also those that this version has not yet: a commit for one of them is there or is not. */
+        for (int32_t p = 0; p < (int32_t)t->partitions.count; p++) {
             const struct model_commit *want =
                 model_find_commit(&m->groups[group], count, (struct model_place){i, p});
             const struct offset_value *value =
