@@ -70,6 +70,13 @@ enum err file_sync(struct file *file)
     return file->disk->ops->sync(file);
 }
 
+void file_start_sync(struct file *file, uint64_t from, uint64_t to)
+{
+    check(from < to);
+    if (file->disk->ops->start_sync)
+        file->disk->ops->start_sync(file, from, to);
+}
+
 enum err file_allocate(struct file *file, uint64_t from, uint64_t to, bool written)
 {
     check(from <= to);

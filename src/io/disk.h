@@ -58,6 +58,7 @@ struct disk_ops {
     enum err (*total_bytes)(struct disk *, uint64_t *out);
     bool (*is_cached)(struct file *, uint64_t position, uint64_t size); /* NULL: nothing is */
     int (*descriptor)(struct file *);                                   /* NULL: there is none */
+    void (*start_sync)(struct file *, uint64_t from, uint64_t to);      /* NULL: nothing */
     void (*free)(struct disk *);
 };
 
@@ -87,6 +88,9 @@ int file_descriptor(struct file *);
 must_use enum err file_write_bytes(struct file *, uint64_t position, struct bytes b);
 /* fdatasync. After a failure the file's unsynced data is in doubt for ever: never call it again. */
 must_use enum err file_sync(struct file *);
+/* Let the system begin to write what it has of [from, to), so that file_sync() will have less to wait for.
+ * Promises nothing; that call tells of what fails. */
+void file_start_sync(struct file *, uint64_t from, uint64_t to);
 /* Make [from, to) of the file exist as zeros that later writes need no new space for; sets the size
  * to `to` when it is larger. `written`: really write zeros (a journal file), so that no write has
  * to change the file's metadata. Not durable before file_sync(). */

@@ -242,6 +242,12 @@ static enum err real_sync(struct file *file)
     return OK;
 }
 
+static void real_start_sync(struct file *file, uint64_t from, uint64_t to)
+{
+    (void)sync_file_range(file_of(file)->fd, (off_t)from, (off_t)(to - from),
+                          SYNC_FILE_RANGE_WRITE);
+}
+
 static enum err write_zeros(struct real_file *f, uint64_t from, uint64_t to)
 {
     void *zeros;
@@ -416,6 +422,7 @@ static const struct disk_ops real_ops = {
     .total_bytes = real_total_bytes,
     .is_cached = real_is_cached,
     .descriptor = real_descriptor,
+    .start_sync = real_start_sync,
     .free = real_free,
 };
 

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SYNC_WITHIN_NS = 1000000000 };
+enum { SYNC_WITHIN_NS = 1000000000, SYNC_STEP_BYTES = 1 * MIB };
 
 void log_pin(struct log_state *l)
 {
@@ -70,6 +70,16 @@ static void log_advance(struct log_state *l)
         s->owner.committed(s->owner.ctx, &l->log, old);
 }
 
+/* Nobody waits for what the page cache has been given, but the next sync of the file would be long, and
+ * writes would wait for it. The block at the end, which more will be written to, stays. */
+static void start_sync(struct file *file, uint64_t from, uint64_t to)
+{
+    from -= from % SYNC_STEP_BYTES;
+    to -= to % SYNC_STEP_BYTES;
+    if (from < to)
+        file_start_sync(file, from, to);
+}
+
 /* ---- the journal's commit ---- */
 
 /* Sync what was written to the journal since the last sync. */
@@ -96,7 +106,11 @@ static enum err write_record(struct store *s, struct staged *r, bool goes_on, bo
     bool whole_blocks = (r->address | r->size) % s->disk->block_bytes == 0;
     bool cached = !whole_blocks || (!synced && r->size <= RECORD_CACHED_MAX_BYTES);
     struct file *to = cached ? r->file->file : r->file->writer;
-    return file_write(to, r->address - r->file->base, r->parts.items, (int)r->parts.count);
+    uint64_t at = r->address - r->file->base;
+    enum err err = file_write(to, at, r->parts.items, (int)r->parts.count);
+    if (!err && cached && !synced)
+        start_sync(to, at, at + r->size);
+    return err;
 }
 
 static void commit_run(struct job *job)
@@ -358,6 +372,9 @@ static void round_run(struct job *job)
     for (size_t i = 0; i < r->writes.count && !err; i++) {
         if (r->writes.items[i].sync)
             err = file_sync(r->writes.items[i].file);
+        else
+            start_sync(r->writes.items[i].file, r->writes.items[i].position,
+                       r->writes.items[i].end_position);
     }
     r->err = err;
     if (err)
