@@ -98,6 +98,14 @@ static struct log_state *replay_log(struct replay *r, uint64_t id, uint64_t addr
     return l->deleted || address < l->redo ? NULL : l;
 }
 
+/* Its newest batches are in segments, so far as is known. */
+static bool is_direct(const struct log_state *l)
+{
+    return l->parts->direct_from != INT64_MAX && l->parts->direct_to == INT64_MAX;
+}
+
+static enum err replay_journaled(struct replay *r, struct log_state *l, int64_t to);
+
 static enum err replay_data(struct replay *r, const uint8_t *p, uint32_t size, uint64_t address)
 {
     uint32_t count = get_u16(p + 2);
@@ -112,10 +120,14 @@ static enum err replay_data(struct replay *r, const uint8_t *p, uint32_t size, u
         count--;
     for (uint32_t i = 0; i < count && !err; i++) {
         const uint8_t *at = p + ENTRY_HEADER_BYTES + (size_t)i * ENTRY_LOG_BYTES;
+        int64_t base = (int64_t)get_u64(at + 8);
+        bool carried = p[1] & ENTRY_CARRIED;
         struct log_state *l = replay_log(r, get_u64(at), address + head);
-        if (l && l->parts->missing_at < 0)
-            err =
-                replay_batch(l, (int64_t)get_u64(at + 8), &b, address + head, p[1] & ENTRY_CARRIED);
+        if (l && l->parts->missing_at < 0 && !carried && is_direct(l) &&
+            base >= l->parts->direct_from)
+            err = replay_journaled(r, l, base); /* the entry that says so is lost */
+        if (!err && l && l->parts->missing_at < 0)
+            err = replay_batch(l, base, &b, address + head, carried);
     }
     return err;
 }
@@ -294,8 +306,7 @@ static void expect_end(struct log_state *l, int64_t offset)
 
 static void replay_start(struct log_state *l, int64_t offset)
 {
-    bool is_direct = l->parts->direct_from != INT64_MAX && l->parts->direct_to == INT64_MAX;
-    if (!is_direct) /* else its end is not known yet */
+    if (!is_direct(l)) /* else its end is not known yet */
         expect_end(l, offset);
     if (offset > l->log.start)
         l->log.start = offset;
@@ -354,8 +365,7 @@ static enum err replay_control(struct replay *r, const uint8_t *p, uint64_t addr
     case ENTRY_START: replay_start(l, a); break;
     case ENTRY_DIRECT: replay_direct(l, a, address); break;
     case ENTRY_JOURNALED:
-        if (address > l->parts->direct_address && l->parts->direct_from != INT64_MAX &&
-            l->parts->direct_to == INT64_MAX)
+        if (address > l->parts->direct_address && is_direct(l))
             return replay_journaled(r, l, a);
         break;
     case ENTRY_TRUNCATE: err = replay_truncate(l, a, b, address); break;
@@ -427,8 +437,7 @@ static enum err settle_logs(struct replay *r)
     size_t position = 0;
     struct log_state *l;
     while (!err && (l = idmap_next(&s->logs, &position)) != NULL) {
-        if (l->parts->direct_from != INT64_MAX && l->parts->direct_to == INT64_MAX &&
-            l->parts->missing_at < 0)
+        if (is_direct(l) && l->parts->missing_at < 0)
             err = recover_direct(r, l, INT64_MAX);
         if (!err && l->parts->missing_at >= 0)
             return rot(l, "a batch is missing before", l->parts->missing_at);
@@ -511,7 +520,7 @@ enum err store_recover(struct store *s)
     size_t position = 0;
     struct log_state *l;
     while ((l = idmap_next(&s->logs, &position)) != NULL)
-        if (l->parts->direct_from != INT64_MAX && l->parts->direct_to == INT64_MAX) {
+        if (is_direct(l)) {
             stage_control(s, ENTRY_JOURNALED, l, l->log.end, 0);
             log_close_direct_part(l, l->log.end);
         }
