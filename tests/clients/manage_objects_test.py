@@ -138,6 +138,7 @@ def test_a_queue_is_declared_and_deleted_in_the_words_of_amqp(api, channel, name
     assert api.do("PUT", "queues/%2F/amq.foo", {}) == REFUSED
     channel.queue_declare(name, passive=True)
     publish(channel, name, b"x")
+    wait(lambda: channel.queue_declare(name, passive=True).method.message_count == 1, "the message")
     assert api.do("DELETE", path + "?if-empty=true") == (
         400, {"error": "bad_request", "reason": f"queue '{name}' in vhost '/' not empty"})
     assert api.do("DELETE", path + "/contents") == (204, "")
