@@ -262,6 +262,7 @@ def test_a_published_message_comes_with_all_its_properties(api, channel, name):
 def test_each_way_to_get(api, channel, name):
     channel.queue_declare(name)
     publish(channel, name, b"one", b"two", b"\xff\x01")
+    wait(lambda: channel.queue_declare(name, passive=True).method.message_count == 3, "the messages")
     assert get(api, name, "reject_requeue_true", truncate=2)[0]["payload"] == "on"
     three = get(api, name, "ack_requeue_true", 9, "base64")
     assert [m["payload"] for m in three] == ["b25l", "dHdv", "/wE="]
