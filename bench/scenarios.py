@@ -93,7 +93,7 @@ SCENARIOS = (
     Scenario("A1 publish, deliver, confirm, ack, 5,000/s", "amqp_load",
              "both --confirm 1000 --prefetch 1000 --persistent --rate 5000",
              labels=AMQP, floor=Floor(100 + PUBLISH, 100 + DELIVER, 100 + PUBLISH)),
-    Scenario("A1 publish, deliver, confirm, ack, 14,000/s", "amqp_load", # half of what RabbitMQ takes
+    Scenario("A1 publish, deliver, confirm, ack, 14,000/s", "amqp_load",  # half of what RabbitMQ takes
              "both --confirm 1000 --prefetch 1000 --persistent --rate 14000",
              labels=AMQP, floor=Floor(100 + PUBLISH, 100 + DELIVER, 100 + PUBLISH)),
     Scenario("A1 publish, deliver, ack, no confirms", "amqp_load", "both --prefetch 1000 --persistent",

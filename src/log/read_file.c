@@ -36,7 +36,8 @@ struct segment_view {
     const index_entries *index; /* in memory, or NULL: */
     struct file *index_file;    /* may be NULL too: walk from the start */
     uint64_t index_count;
-    enum err err; /* of reading a header: what follows is not known */
+    uint8_t header[BATCH_HEADER_BYTES]; /* read last; zeros where the file ends before */
+    enum err err;                       /* of reading one: what follows is not known */
 };
 
 static void view_close(struct segment_view *v)
@@ -87,15 +88,14 @@ static bool index_get(struct segment_view *v, uint64_t i, struct index_entry *ou
 
 static bool batch_header_at(struct segment_view *v, uint64_t position, struct batch *b)
 {
-    uint8_t header[BATCH_HEADER_BYTES];
-    if (position + BATCH_HEADER_BYTES > v->size)
-        return false;
-    enum err err = file_read(v->file, position, header, BATCH_HEADER_BYTES);
+    enum err err = E_OUT_OF_RANGE;
+    if (position + sizeof v->header <= v->size)
+        err = file_read(v->file, position, v->header, sizeof v->header);
+    if (err)
+        memset(v->header, 0, sizeof v->header);
     if (err && err != E_OUT_OF_RANGE) /* that: sealed meanwhile, there was only room */
         v->err = err;
-    if (err)
-        return false;
-    return batch_header_get(header, b) == OK && position + b->raw.size <= v->size;
+    return !err && batch_header_get(v->header, b) == OK && position + b->raw.size <= v->size;
 }
 
 /* An index that does not fit its segment is not believed. */
@@ -153,14 +153,11 @@ static int64_t view_max_timestamp(const struct log_read_internal *r, struct segm
     return e.max_timestamp;
 }
 
-/* Room that was allocated and never written, or the end. */
-static bool is_blank_at(struct segment_view *v, uint64_t position)
+/* The header that was read last: room that was allocated and never written, or the end. */
+static bool is_blank(const struct segment_view *v)
 {
     static const uint8_t blank[BATCH_HEADER_BYTES];
-    uint8_t header[sizeof blank];
-    return position + sizeof header > v->size ||
-           file_read(v->file, position, header, sizeof header) != OK ||
-           memcmp(header, blank, sizeof blank) == 0;
+    return memcmp(v->header, blank, sizeof blank) == 0;
 }
 
 /* Walk to the first batch that is an answer. false: the segment has none, or v->err. */
@@ -169,8 +166,7 @@ static bool find_batch(struct log_read_internal *r, struct segment_view *v, uint
 {
     struct batch b;
     int64_t next = v->base;
-    uint64_t at;
-    for (at = start_position(r, v); batch_header_at(v, at, &b); at += b.raw.size) {
+    for (uint64_t at = start_position(r, v); batch_header_at(v, at, &b); at += b.raw.size) {
         next = batch_last_offset(&b) + 1;
         if (b.base_offset >= r->stored_limit || b.base_offset >= r->limit)
             return false;
@@ -181,7 +177,7 @@ static bool find_batch(struct log_read_internal *r, struct segment_view *v, uint
         *size = b.raw.size;
         return true;
     }
-    if (!v->err && next < r->limit && next < r->stored_limit && !is_blank_at(v, at))
+    if (!v->err && next < r->limit && next < r->stored_limit && !is_blank(v))
         v->err = err_set(E_CORRUPT, "log %llu: no batch header where offset %lld should be",
                          (unsigned long long)r->log->log.id, (long long)next);
     return false;

@@ -201,21 +201,27 @@ TEST(a_file_that_ends_too_early_does_not_make_the_offset_out_of_range)
     test_store_reset(&t);
 }
 
+/* All but the first two of its 13 batches are written straight into a segment. */
+static void open_with_direct_log(struct test_store *t)
+{
+    t->config.direct_append_bytes = 20 * KIB;
+    expect_ok(test_store_open(t));
+    struct log *log = store_log(t->store, 7, LEVEL_FSYNC);
+    append_sized(t, log, 100, 1);
+    for (int i = 0; i < 12; i++)
+        append_sized(t, log, 25000, i);
+}
+
 TEST(a_segment_that_is_sealed_while_it_is_read_is_read_to_its_end)
 {
     struct test_store t;
     enum err err;
     test_store_init(&t);
-    t.config.direct_append_bytes = 20 * KIB;
     t.config.cache_bytes = 0;
-    expect_ok(test_store_open(&t));
-    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
-    append_sized(&t, log, 100, 1);
-    for (int i = 0; i < 12; i++)
-        append_sized(&t, log, 25000, i);
+    open_with_direct_log(&t);
     test_store_stop(&t);
     expect_ok(test_store_open(&t));
-    log = store_find(t.store, 7);
+    struct log *log = store_find(t.store, 7);
     const struct sim_disk_stats *stats = sim_disk_stats(t.disk);
     uint64_t reads = stats->calls[SIM_READ];
     expect_int(read_offset(&t, log, READ_FROM, 4, 0, &err), 4);
@@ -231,13 +237,8 @@ TEST(a_segment_that_lost_its_end_is_reported)
 {
     struct test_store t;
     test_store_init(&t);
-    t.config.direct_append_bytes = 20 * KIB;
     t.config.unmarked_max_bytes = 100 * KIB;
-    expect_ok(test_store_open(&t));
-    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
-    append_sized(&t, log, 100, 1);
-    for (int i = 0; i < 12; i++)
-        append_sized(&t, log, 25000, i);
+    open_with_direct_log(&t);
     test_store_settle(&t);
     test_store_kill(&t);
     struct text segment = test_file_get(&t, "logs/7/00000000000000000002.log");
