@@ -10,6 +10,7 @@ pytest counts; a runner that fails without naming a test, or runs out of time, c
 import argparse
 import collections
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -99,6 +100,16 @@ def stages(build, folder, arguments):
             [pytest_runner(build, "faults", folder, "faults", arguments)]]
 
 
+def stop(process):
+    """Interrupted, pytest stops what its fixtures have started and reports what was done."""
+    process.send_signal(signal.SIGINT)
+    try:
+        return process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
 def run_stage(runners, deadline, totals):
     """Run them side by side; the output of each is printed when it has ended."""
     started = []
@@ -110,8 +121,7 @@ def run_stage(runners, deadline, totals):
         try:
             code = process.wait(max(0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            process.terminate()
-            code = process.wait()
+            code = stop(process)
             output.write(b"stopped: out of time\n")
         output.seek(0)
         sys.stdout.write(output.read().decode(errors="replace"))
@@ -122,7 +132,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("build")
     parser.add_argument("--parts", default="unit,clients,faults")
-    parser.add_argument("--limit", type=int, default=600, help="seconds for all parts together")
+    parser.add_argument("--limit", type=int, default=840, help="seconds for all parts together")
     options, arguments = parser.parse_known_args()
     parts = options.parts.split(",")
     deadline = time.monotonic() + options.limit
