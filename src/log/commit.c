@@ -12,6 +12,16 @@
 
 enum { SYNC_WITHIN_NS = 1000000000, SYNC_STEP_BYTES = 1 * MIB };
 
+/* A helper's sync of what no client waits for; how it comes about is told below. */
+struct late_sync {
+    struct job job;
+    struct store *store;
+    struct journal_file *file; /* those before it were synced when the journal went on to it */
+    uint64_t number;           /* of the newest commit that is in it */
+    enum err err;
+    char error[256];
+};
+
 void log_pin(struct log_state *l)
 {
     l->pins++;
@@ -45,6 +55,28 @@ static bool piece_is(const struct store *s, const struct piece *p, bool synced)
     return p->number <= (synced ? lane->synced : lane->done);
 }
 
+/* The next sync that ends makes both durable, or neither. */
+static bool are_synced_together(const struct store *s, const struct piece *a, const struct piece *b)
+{
+    bool parted =
+        s->late_sync && a->number <= s->late_sync->number && s->late_sync->number < b->number;
+    return a->direct == b->direct && (a->direct || !parted);
+}
+
+/* Of the pieces in [from, to), which are written and not synced: at some thousand commits a second there are
+ * as many until the next sync, and every append and commit goes over them. */
+static void merge_pieces(struct log_state *l, size_t from, size_t to)
+{
+    struct piece *p = l->pieces.items;
+    size_t kept = from;
+    for (size_t i = from; i < l->pieces.count; i++) {
+        if (i > from && i < to && are_synced_together(l->store, &p[kept - 1], &p[i]))
+            kept--;
+        p[kept++] = p[i];
+    }
+    l->pieces.count = kept;
+}
+
 /* Move written, durable and hw; tell the owner when hw moved. */
 static void log_advance(struct log_state *l)
 {
@@ -57,6 +89,7 @@ static void log_advance(struct log_state *l)
         written++;
     if (written > 0)
         l->log.written = l->pieces.items[written - 1].end;
+    merge_pieces(l, synced, written);
     if (synced > 0) {
         l->log.durable = l->pieces.items[synced - 1].end;
         l->pieces.count -= synced;
@@ -271,15 +304,6 @@ static void start_commit(struct store *s)
 /* What logs of level os have written is on the disk within a second or so, and when a journal file is to
  * be renewed. A helper does it: in the journal's lane the commits behind it would wait for the disk,
  * which at that level they need not. */
-
-struct late_sync {
-    struct job job;
-    struct store *store;
-    struct journal_file *file; /* those before it were synced when the journal went on to it */
-    uint64_t number;           /* of the newest commit that is in it */
-    enum err err;
-    char error[256];
-};
 
 static void late_sync_run(struct job *job)
 {

@@ -403,6 +403,32 @@ TEST(what_a_killed_process_wrote_is_synced_before_it_is_shown)
     test_store_reset(&t);
 }
 
+TEST(what_is_written_and_not_synced_is_remembered_by_what_one_sync_makes_durable)
+{
+    struct test_store t;
+    open_small(&t);
+    struct log *os = store_log(t.store, 7, LEVEL_OS);
+    for (int i = 0; i < 100; i++) {
+        expect_ok(test_append(os, "x"));
+        store_flush(t.store);
+        sim_jobs_drain(t.jobs);
+    }
+    expect_int(os->durable, 0);
+    expect_int(log_state(os)->pieces.count, 1);
+    t.now_ns += 2000000000;
+    store_set_time(t.store, t.now_ns);
+    expect_ok(test_append(os, "y"));
+    store_flush(t.store);   /* begins the commit of y and the sync of what was before it */
+    sim_jobs_drain(t.jobs); /* which end in this order */
+    expect_int(os->hw, 101);
+    expect_int(os->durable, 100);
+    expect_int(log_state(os)->pieces.count, 1);
+    test_store_wait(&t, 2000);
+    expect_int(os->durable, 101);
+    expect_int(log_state(os)->pieces.count, 0);
+    test_store_reset(&t);
+}
+
 TEST(a_stop_in_good_order_keeps_logs_of_level_os_over_a_power_cut)
 {
     struct test_store t;
