@@ -221,9 +221,11 @@ static void load_reset(struct load *load)
     arena_reset(&load->memory);
 }
 
-static void drop_loaded(struct load *load, struct catalog_loaded *l)
+/* What a later record replaces or removes. */
+static void drop_loaded(struct catalog_loaded *l)
 {
-    map_remove(&load->by_key, l->key);
+    if (!l)
+        return;
     list_remove(&l->node);
     list_remove(&l->of_kind);
 }
@@ -235,11 +237,10 @@ static enum err load_record(struct load *load, const struct record *r)
     enum err err = catalog_key_kind(r->key, &kind, &ignored);
     if (err || ignored)
         return err;
-    struct catalog_loaded *old = map_get(&load->by_key, r->key);
-    if (old)
-        drop_loaded(load, old);
-    if (!r->value.data)
+    if (!r->value.data) {
+        drop_loaded(map_remove(&load->by_key, r->key));
         return OK;
+    }
 
     struct catalog_loaded *l =
         arena_zalloc(&load->memory, 1, sizeof *l + r->key.size + r->value.size);
@@ -251,7 +252,7 @@ static enum err load_record(struct load *load, const struct record *r)
     l->value = bytes_of(bytes + r->key.size, r->value.size);
     l->kind = kind;
     l->offset = r->offset;
-    map_put(&load->by_key, l->key, l);
+    drop_loaded(map_put(&load->by_key, l->key, l));
     list_push_back(&load->in_order, &l->node);
     list_push_back(&load->of_kind[kind], &l->of_kind);
     return OK;

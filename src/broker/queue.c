@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "broker/catalog_internal.h"
 #include "broker/exchange_internal.h"
 #include "broker/mutant.h"
 #include "broker/packer.h"
@@ -20,18 +21,6 @@ enum { TRANSIENT_ID = 63 }; /* the bit that logs in memory have set in their ids
 struct queue *queue_find(struct vhost *vhost, struct bytes name)
 {
     return map_get(&vhost->queues, name);
-}
-
-static void queue_each(struct core *core, void (*each)(void *ctx, struct queue *), void *ctx)
-{
-    size_t at_vhost = 0;
-    struct vhost *vhost;
-    while ((vhost = map_next(&core->internal->vhosts, &at_vhost))) {
-        size_t at_queue = 0;
-        struct queue *queue;
-        while ((queue = map_next(&vhost->queues, &at_queue)))
-            each(ctx, queue);
-    }
 }
 
 struct queue *queue_walk_next(struct core *core, struct queue_walk *walk)
@@ -90,11 +79,11 @@ static struct queue *queue_make(struct vhost *vhost, const struct queue_spec *sp
 /* In memory and in the vhost's map; the log comes by queue_attach(). */
 static struct queue *queue_new(struct vhost *vhost, const struct queue_spec *spec)
 {
-    check(!queue_find(vhost, spec->name));
     struct queue *queue = queue_make(vhost, spec);
     policies_add_queue(queue);
     queue_rules_init(queue);
-    map_put(&vhost->queues, queue->name, queue);
+    struct queue *other = map_put(&vhost->queues, queue->name, queue);
+    check(!other);
     if (queue->owner)
         list_push_back(&queue->owner->exclusive_queues, &queue->internal->of_session);
     return queue;
@@ -214,15 +203,14 @@ struct queue *queue_restore(struct vhost *vhost, const struct queue_spec *spec, 
     return queue;
 }
 
-static void attach_one(void *ctx, struct queue *queue)
-{
-    (void)ctx;
-    queue_attach(queue);
-}
-
+/* In the order in which they were made, and lie in memory. */
 void queues_attach(struct core *core)
 {
-    queue_each(core, attach_one, NULL);
+    list_each (node, &core->catalog->entries) {
+        struct catalog_entry *entry = container_of(node, struct catalog_entry, node);
+        if (entry->kind == CATALOG_QUEUE)
+            queue_attach(container_of(entry, struct queue_internal, entry)->self);
+    }
     exchanges_attach(core);
 }
 
@@ -299,15 +287,12 @@ void queue_let_go(struct queue *queue)
     queue->internal->rules = NULL;
 }
 
-static void let_go(void *ctx, struct queue *queue)
-{
-    (void)ctx;
-    queue_let_go(queue);
-}
-
 void queues_let_go(struct core *core)
 {
-    queue_each(core, let_go, NULL);
+    struct queue_walk walk = {0};
+    struct queue *queue;
+    while ((queue = queue_walk_next(core, &walk)))
+        queue_let_go(queue);
     exchanges_let_go(core);
 }
 
