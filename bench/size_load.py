@@ -4,6 +4,7 @@ import os
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 
@@ -438,8 +439,8 @@ class Trickle:
 
 @scenario
 def trickle(run):
-    """100,000 logs with a small record a minute each, for five minutes."""
-    topics, per_request = [f"topic-{i:04}" for i in range(run.scaled(100))], 10
+    """100,000 logs with a small record a minute each, for ten minutes."""
+    topics, per_request, minutes = [f"topic-{i:04}" for i in range(run.scaled(100))], 10, 10
     run.start()
     with kafka_raw.Connection(run.broker.kafka, timeout_s=60) as raw:
         for topic in topics:
@@ -450,7 +451,7 @@ def trickle(run):
         rows = b"".join(struct.pack(">i", i) + record for i in range(first, first + per_request))
         minute += [kafka_raw.text(None) + struct.pack(">hii", -1, 60_000, 1) + kafka_raw.text(topic)
                    + struct.pack(">i", per_request) + rows for topic in topics]
-    load = Trickle(run, minute * 5, 60 / len(minute))
+    load = Trickle(run, minute * minutes, 60 / len(minute))
     written = measure.written_bytes(run.broker.pid)
     peak = Peak(run)
     load.run()
@@ -458,7 +459,7 @@ def trickle(run):
     yield "commits' p50, ms", None, load.quantile(0.5)
     yield "commits' p99.9, ms", None, load.quantile(0.999)
     yield "files of logs below 64 KiB", "<= 0", small_files(run)
-    yield "bytes written for each of the batches'", "<= 3", written / (len(minute) * 5 * per_request * (len(record) - 4))
+    yield "bytes written for each of the batches'", "<= 3", written / (len(minute) * minutes * per_request * (len(record) - 4))
     yield "highest RSS, MiB", None, peak.stop()
     run.broker.kill()
     yield "ready after kill -9, ms", "<= 500", run.start()
@@ -514,8 +515,8 @@ def fanout(run):
 
 @scenario
 def history(run):
-    """A reader of 5 GB of history beside producers."""
-    stored = run.scaled(5_000_000_000)
+    """A reader of 10 GB of history beside producers, and a program that only computes in its place."""
+    stored = run.scaled(10_000_000_000)
     need_disk(run, 2 * stored)
     run.start()
     run.load("kafka", "produce", "--topic", "old", "--size", 10_000, "--batch-bytes", "1MiB", "--messages",
@@ -526,8 +527,12 @@ def history(run):
     beside = [run.load(*produce, "--duration", "5s")["msg/s"]]
     read = report(reader)
     alone.append(run.load(*produce, "--duration", "5s")["msg/s"])
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        computing = run.load(*produce, "--duration", "5s")["msg/s"]
+        busy.kill()
     yield "produced alone, msg/s", None, sum(alone) / 2
     yield "produced beside the reader, share of that", ">= 0.9", beside[0] / (sum(alone) / 2)
+    yield "produced beside a program that computes, share", None, computing / (sum(alone) / 2)
     yield "read beside it, MB/s", None, read["MB/s"]
 
 

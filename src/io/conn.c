@@ -340,26 +340,29 @@ static void read_some(struct reactor *r, struct conn *c, size_t *budget)
 
 /* ---- sending ---- */
 
-/* What lies in memory, up to the next block of a file; then *goes_on. */
-static int gather(const struct conn *c, struct iovec *parts, bool *goes_on)
+/* What lies in memory, at most `most` bytes and up to the next block of a file; *size of it. */
+static int gather(const struct conn *c, size_t most, struct iovec *parts, size_t *size)
 {
     int count = 0;
     size_t skip = c->first_sent_bytes;
-    struct block *b = c->queue.first;
-    for (; b && !b->file && count < PARTS_MAX; b = b->next, skip = 0)
-        if (b->size > skip)
-            parts[count++] = (struct iovec){(void *)(uintptr_t)(b->data + skip), b->size - skip};
-    *goes_on = b && b->file && b->size > 0;
+    *size = 0;
+    for (struct block *b = c->queue.first; b && !b->file && count < PARTS_MAX && *size < most;
+         b = b->next, skip = 0) {
+        size_t part = smaller(b->size - skip, most - *size);
+        if (part > 0)
+            parts[count++] = (struct iovec){(void *)(uintptr_t)(b->data + skip), part};
+        *size += part;
+    }
     return count;
 }
 
 /* Bytes taken by the socket; -1 with errno. */
-static ssize_t send_bytes(struct conn *c)
+static ssize_t send_bytes(struct conn *c, size_t most)
 {
     struct iovec parts[PARTS_MAX];
-    bool goes_on;
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)gather(c, parts, &goes_on)};
-    int flags = MSG_NOSIGNAL | (goes_on ? MSG_MORE : 0);
+    size_t size;
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)gather(c, most, parts, &size)};
+    int flags = MSG_NOSIGNAL | (size < c->queue_bytes ? MSG_MORE : 0);
     return message.msg_iovlen ? sendmsg(c->fd, &message, flags) : 0;
 }
 
@@ -377,11 +380,11 @@ static ssize_t send_copy(struct conn *c, struct file *file, uint64_t position, s
 }
 
 /* Of a file. There are file systems that can only be read from. */
-static ssize_t send_file(struct conn *c, const struct block *b)
+static ssize_t send_file(struct conn *c, const struct block *b, size_t most)
 {
     int fd = file_descriptor(b->file);
     uint64_t position = b->position + c->first_sent_bytes;
-    size_t left = b->size - c->first_sent_bytes;
+    size_t left = smaller(b->size - c->first_sent_bytes, most);
     off_t at = (off_t)position;
     if (left == 0)
         return 0;
@@ -414,23 +417,28 @@ static void drop_sent(struct conn *c, size_t n)
     c->first_sent_bytes = n;
 }
 
-static void send_queue(struct reactor *r, struct conn *c)
+/* Its share of what the turn may send: all that is left, unless others wait. */
+static void send_some(struct reactor *r, struct conn *c)
 {
+    size_t most = list_is_empty(&r->sending) ? SIZE_MAX : REACTOR_SEND_BYTES;
+    size_t share = smaller(most, r->send_left), left = share;
     c->is_blocked = false;
-    while (c->queue.first && !c->is_blocked) {
+    while (c->queue.first && !c->is_blocked && left > 0) {
         const struct block *first = c->queue.first;
-        ssize_t n = first->file ? send_file(c, first) : send_bytes(c);
-        if (n >= 0)
+        ssize_t n = first->file ? send_file(c, first, left) : send_bytes(c, left);
+        if (n >= 0) {
             drop_sent(c, (size_t)n);
-        else if (errno == EAGAIN)
+            left -= (size_t)n;
+        } else if (errno == EAGAIN) {
             c->is_blocked = true;
-        else if (errno != EINTR) {
+        } else if (errno != EINTR) {
             if (first->file && errno == EIO)
                 file_fails(c);
             conn_end(r, c);
             return;
         }
     }
+    r->send_left -= share - left;
     if (c->report.sent_bytes > 0 || c->report.blocks)
         conn_note_report(r, c, 0);
 }
@@ -443,14 +451,22 @@ static void tell_drained(struct reactor *r, struct conn *c)
     conn_note_report(r, c, REPORT_DRAINED);
 }
 
+static void note_sender(struct reactor *r, struct conn *c)
+{
+    bool sends = c->state == CONN_DRAINING || (c->state == CONN_OPEN && c->queue.first);
+    if (sends && !c->is_blocked && !list_is_linked(&c->sending))
+        list_push_back(&r->sending, &c->sending); /* or to end, when there is nothing to send */
+}
+
 void conn_send(struct reactor *r, struct conn *c)
 {
     if (c->state != CONN_OPEN && c->state != CONN_DRAINING)
         return;
-    send_queue(r, c);
+    send_some(r, c);
     tell_drained(r, c);
     if (c->state == CONN_DRAINING && !c->queue.first)
         finish_draining(r, c);
+    note_sender(r, c);
     conn_watch(r, c);
 }
 
@@ -538,8 +554,6 @@ void conn_order(struct reactor *r, struct conn *c, struct order *order)
     if (order->flags & ORDER_FORGET)
         forget(r, c);
     tell_drained(r, c);
-    bool sends = c->state == CONN_OPEN || c->state == CONN_DRAINING;
-    if (sends && !c->is_blocked && !list_is_linked(&c->sending))
-        list_push_back(&r->sending, &c->sending); /* or to end, when there is nothing to send */
+    note_sender(r, c);
     conn_watch(r, c);
 }

@@ -295,6 +295,40 @@ TEST(who_sends_without_end_does_not_keep_others_from_being_read)
     text_reset(&answer);
 }
 
+TEST(who_is_sent_much_does_not_keep_others_from_being_answered)
+{
+    enum { MANY = 4, MUCH = 8 << 20 };
+    struct world w;
+    struct text much = {0}, one = {0}, in = {0};
+    struct link *links[MANY + 1];
+    int fds[MANY + 1];
+    size_t left = 0;
+    memset(text_reserve(&much, MUCH), 'm', MUCH);
+    echo_put(&one, BYTES_LITERAL("one"));
+    world_start(&w, config_with(0));
+    for (int i = 0; i <= MANY; i++) {
+        fds[i] = client_connect(w.port, 4 << 20);
+        expect_echo(&w, fds[i], text_bytes(&one), 100);
+        links[i] = w.echo.newest;
+    }
+    for (int i = 0; i <= MANY; i++)
+        link_write(links[i], i < MANY ? bytes_of(much.data, MUCH) : BYTES_LITERAL("little"));
+    turn(&w, 0);
+    for (int i = 0; i < MANY; i++)
+        left += ((const struct conn *)links[i])->queue_bytes;
+    expect_true((size_t)MANY * MUCH - left <= 1 << 20);
+    expect_true(client_read(fds[MANY], &in));
+    expect_bytes(text_bytes(&in), BYTES_LITERAL("little"));
+    for (int i = 0; i < MANY; i++, in.size = 0)
+        turn_until(&w, (client_read(fds[i], &in), in.size >= MUCH));
+    for (int i = 0; i <= MANY; i++)
+        close(fds[i]);
+    world_stop(&w);
+    text_reset(&much);
+    text_reset(&one);
+    text_reset(&in);
+}
+
 TEST(a_slow_reader_stops_its_writer_and_goes_on)
 {
     for (int threads = 0; threads < THREAD_MODES; threads++) {

@@ -119,6 +119,8 @@ static void end_overdue(struct reactor *r)
 
 static int timeout_ms(struct reactor *r, int64_t deadline_ns)
 {
+    if (!list_is_empty(&r->sending))
+        return 0;
     if (!list_is_empty(&r->ending)) {
         struct conn *c = container_of(r->ending.next, struct conn, ending);
         deadline_ns = c->end_deadline_ns < deadline_ns ? c->end_deadline_ns : deadline_ns;
@@ -189,6 +191,7 @@ void reactor_poll(struct reactor *r, int64_t deadline_ns)
     waker_awake(&r->waker);
     r->now_ns = clock_now_ns();
     size_t budget = REACTOR_TURN_READ_BYTES;
+    r->send_left = REACTOR_TURN_SEND_BYTES;
     handle_all(r, events, count, &budget);
     for (int i = 1; i < ROUNDS_MAX && count == EVENTS_MAX && budget > REACTOR_TURN_READ_BYTES / 2;
          i++) {
@@ -210,9 +213,8 @@ void reactor_take_orders(struct reactor *r)
     while ((order = ring_get(&r->orders)))
         conn_order(r, order->conn, order);
     ring_release(&r->orders);
-    struct list *node;
-    while ((node = list_pop_front(&r->sending)))
-        conn_send(r, container_of(node, struct conn, sending));
+    while (r->send_left > 0 && !list_is_empty(&r->sending))
+        conn_send(r, container_of(list_pop_front(&r->sending), struct conn, sending));
 }
 
 static bool is_urgent(const struct report *report)

@@ -35,9 +35,11 @@
 
 enum {
     REACTOR_RING_SLOTS = 512,
-    REACTOR_READ_BYTES = 256 * 1024,      /* of one connection in one turn */
-    REACTOR_TURN_READ_BYTES = 256 * 1024, /* of all */
-    REACTOR_ACCEPT_COUNT = 64,            /* in one turn */
+    REACTOR_READ_BYTES = 256 * 1024,       /* of one connection in one turn */
+    REACTOR_TURN_READ_BYTES = 256 * 1024,  /* of all */
+    REACTOR_SEND_BYTES = 64 * 1024,        /* to one connection before the next one's turn */
+    REACTOR_TURN_SEND_BYTES = 1024 * 1024, /* to all */
+    REACTOR_ACCEPT_COUNT = 64,             /* in one turn */
 };
 
 #define REACTOR_GRACE_NS (3 * INT64_C(1000000000))
@@ -115,7 +117,7 @@ struct conn {
                             * into */
     struct list ending;  /* in reactor->ending, by deadline */
     int64_t end_deadline_ns;
-    struct list sending; /* in reactor->sending during a turn */
+    struct list sending; /* in reactor->sending: there is something that the socket may take */
     struct block_list queue;
     size_t queue_bytes;
     size_t first_sent_bytes; /* of queue.first */
@@ -160,6 +162,7 @@ struct reactor {
     struct listener *listeners;
     int reserve_fd; /* given up for a moment when no other is left */
     int64_t now_ns;
+    size_t send_left; /* bytes that may be sent in this turn */
     struct list reporting, sending, starved, ending;
     bool reports_urgent; /* the core must look at what was published */
 };
