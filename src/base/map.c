@@ -163,6 +163,12 @@ void *idmap_get(const struct idmap *m, uint64_t key)
     return m->count ? idmap_find(m, key)->value : NULL;
 }
 
+void idmap_prefetch(const struct idmap *m, uint64_t key)
+{
+    if (m->count)
+        __builtin_prefetch(&m->slots[bytes_hash_u64(key) & (m->capacity - 1)]);
+}
+
 void *idmap_put(struct idmap *m, uint64_t key, void *value)
 {
     check(value);

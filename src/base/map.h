@@ -50,6 +50,8 @@ struct idmap {
 
 void idmap_reset(struct idmap *m);
 void *idmap_get(const struct idmap *m, uint64_t key);
+/* Begin to bring the key's slot into the processor's cache, for a look at many keys in turn. */
+void idmap_prefetch(const struct idmap *m, uint64_t key);
 void *idmap_put(struct idmap *m, uint64_t key, void *value);
 void *idmap_remove(struct idmap *m, uint64_t key);
 void *idmap_next(const struct idmap *m, size_t *position);

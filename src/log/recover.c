@@ -14,7 +14,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { EPOCH_END = INT32_MAX }; /* no run has it */
+enum {
+    EPOCH_END = INT32_MAX, /* no run has it */
+    ENTRIES_AHEAD = 16,    /* whose logs are fetched together */
+};
 static const int64_t OFFSET_MAX = INT64_MAX - INT32_MAX;
 
 /* ---- entries ---- */
@@ -379,6 +382,33 @@ static enum err replay_control(struct replay *r, const uint8_t *p, uint64_t addr
     return err;
 }
 
+static void prefetch(const void *p, size_t size)
+{
+    enum { LINE_BYTES = 64 };
+    for (size_t i = 0; p && i < size; i += LINE_BYTES)
+        __builtin_prefetch((const uint8_t *)p + i);
+}
+
+/* With very many logs, neither an entry's log nor its slot in the map is in the processor's cache. Those of
+ * the next entries are brought there together, first the slots, then the logs: for an entry of several, the
+ * first. What does not fit together is reported when its turn comes. */
+static void prefetch_logs(const struct replay *r, const uint8_t *p, uint64_t left)
+{
+    uint64_t ids[ENTRIES_AHEAD];
+    int count = 0;
+    while (count < ENTRIES_AHEAD && left >= ENTRY_HEADER_BYTES + ENTRY_LOG_BYTES) {
+        uint32_t size = get_u32(p + 4);
+        if (size < ENTRY_HEADER_BYTES || size > left)
+            break;
+        ids[count] = get_u64(p + ENTRY_HEADER_BYTES);
+        idmap_prefetch(&r->s->logs, ids[count++]);
+        p += size;
+        left -= size;
+    }
+    for (int i = 0; i < count; i++)
+        prefetch(idmap_get(&r->s->logs, ids[i]), sizeof(struct log_state));
+}
+
 enum err replay_record(struct replay *r, const uint8_t *p, const struct record_header *h)
 {
     uint64_t at = RECORD_HEADER_BYTES, address = r->file->base + r->position;
@@ -387,6 +417,8 @@ enum err replay_record(struct replay *r, const uint8_t *p, const struct record_h
     while (at < h->size && !err) {
         if (h->size - at < ENTRY_HEADER_BYTES)
             return err_set(E_CORRUPT, "journal: record ends inside an entry");
+        if (entries % ENTRIES_AHEAD == 0)
+            prefetch_logs(r, p + at, h->size - at);
         uint32_t size = get_u32(p + at + 4);
         if (size < ENTRY_HEADER_BYTES || size % 8 != 0 || size > h->size - at)
             return err_set(E_CORRUPT, "journal: entry of %u bytes", size);
