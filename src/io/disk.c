@@ -77,6 +77,13 @@ void file_start_sync(struct file *file, uint64_t from, uint64_t to)
         file->disk->ops->start_sync(file, from, to);
 }
 
+void file_start_read(struct file *file, uint64_t from, uint64_t to)
+{
+    check(from < to);
+    if (file->disk->ops->start_read)
+        file->disk->ops->start_read(file, from, to);
+}
+
 enum err file_allocate(struct file *file, uint64_t from, uint64_t to, bool written)
 {
     check(from <= to);

@@ -59,6 +59,7 @@ struct disk_ops {
     bool (*is_cached)(struct file *, uint64_t position, uint64_t size); /* NULL: nothing is */
     int (*descriptor)(struct file *);                                   /* NULL: there is none */
     void (*start_sync)(struct file *, uint64_t from, uint64_t to);      /* NULL: nothing */
+    void (*start_read)(struct file *, uint64_t from, uint64_t to);      /* NULL: nothing */
     void (*free)(struct disk *);
 };
 
@@ -91,6 +92,8 @@ must_use enum err file_sync(struct file *);
 /* Let the system begin to write what it has of [from, to), so that file_sync() will have less to wait for.
  * Promises nothing; that call tells of what fails. */
 void file_start_sync(struct file *, uint64_t from, uint64_t to);
+/* Let the system begin to read [from, to) into its cache, so that file_read() will have less to wait for. */
+void file_start_read(struct file *, uint64_t from, uint64_t to);
 /* Make [from, to) of the file exist as zeros that later writes need no new space for; sets the size
  * to `to` when it is larger. `written`: really write zeros (a journal file), so that no write has
  * to change the file's metadata. Not durable before file_sync(). */

@@ -248,6 +248,11 @@ static void real_start_sync(struct file *file, uint64_t from, uint64_t to)
                           SYNC_FILE_RANGE_WRITE);
 }
 
+static void real_start_read(struct file *file, uint64_t from, uint64_t to)
+{
+    (void)posix_fadvise(file_of(file)->fd, (off_t)from, (off_t)(to - from), POSIX_FADV_WILLNEED);
+}
+
 static enum err write_zeros(struct real_file *f, uint64_t from, uint64_t to)
 {
     void *zeros;
@@ -423,6 +428,7 @@ static const struct disk_ops real_ops = {
     .is_cached = real_is_cached,
     .descriptor = real_descriptor,
     .start_sync = real_start_sync,
+    .start_read = real_start_read,
     .free = real_free,
 };
 

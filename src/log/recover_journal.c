@@ -271,6 +271,16 @@ static enum err take_record(struct replay *r, const struct record_header *h)
     return err ? err : replay_record(r, p, h);
 }
 
+/* The next file is read while this one is replayed. */
+static void start_next_read(struct replay *r)
+{
+    struct list *next = r->file->node.next;
+    if (next == &r->s->journal.files)
+        return;
+    struct journal_file *f = container_of(next, struct journal_file, node);
+    file_start_read(f->file, 0, f->size);
+}
+
 static enum err replay_file(struct replay *r)
 {
     struct record_header h;
@@ -279,6 +289,7 @@ static enum err replay_file(struct replay *r)
     text_reserve(&r->bytes, r->file->size);
     enum err err = file_read(r->file->file, 0, r->bytes.data, r->file->size);
     r->bytes.size = r->file->size;
+    start_next_read(r);
     while (!err && r->position < r->bytes.size && record_at(r, r->position, &h) &&
            record_follows(r, &h)) {
         r->epoch = h.epoch > r->epoch ? h.epoch : r->epoch;
