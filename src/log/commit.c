@@ -63,8 +63,8 @@ static bool are_synced_together(const struct store *s, const struct piece *a, co
     return a->direct == b->direct && (a->direct || !parted);
 }
 
-/* Of the pieces in [from, to), which are written and not synced: at some thousand commits a second there are
- * as many until the next sync, and every append and commit goes over them. */
+/* Those in [from, to) are written and not synced. At some thousand commits a second they would be as many
+ * until the next sync, and every append and commit goes over them: what one sync makes durable is one. */
 static void merge_pieces(struct log_state *l, size_t from, size_t to)
 {
     struct piece *p = l->pieces.items;

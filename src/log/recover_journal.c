@@ -278,7 +278,8 @@ static void start_next_read(struct replay *r)
     if (next == &r->s->journal.files)
         return;
     struct journal_file *f = container_of(next, struct journal_file, node);
-    file_start_read(f->file, 0, f->size);
+    if (f->size > 0) /* its header says that, whatever it is */
+        file_start_read(f->file, 0, f->size);
 }
 
 static enum err replay_file(struct replay *r)
