@@ -151,6 +151,7 @@ def test_direct_reply_to_answers_the_channel_that_asked(connection, amqp_again, 
     answers = []
     channel.basic_consume("amq.rabbitmq.reply-to", lambda c, m, p, b: answers.append((p.correlation_id, b)),
                           auto_ack=True)
+    channel.confirm_delivery()  # the other connection may be heard first
     channel.basic_publish("", queue, b"question", pika.BasicProperties(
         reply_to="amq.rabbitmq.reply-to", correlation_id="7"))
     other = amqp_again.channel()
