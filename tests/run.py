@@ -10,7 +10,6 @@ pytest counts; a runner that fails without naming a test, or runs out of time, c
 import argparse
 import collections
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,8 @@ ROWS = [
     ("0", ["rabbit_clients_test.py", "-k", "not celery"]),
     ("2", ["rabbit_clients_test.py", "-k", "not celery"]),
 ]
+
+OUT_OF_TIME = (124, 137)  # as timeout(1) ends: the program heard of it, or was killed
 
 Runner = collections.namedtuple("Runner", "part command report env")
 
@@ -100,28 +101,19 @@ def stages(build, folder, arguments):
             [pytest_runner(build, "faults", folder, "faults", arguments)]]
 
 
-def stop(process):
-    """Interrupted, pytest stops what its fixtures have started and reports what was done."""
-    process.send_signal(signal.SIGINT)
-    try:
-        return process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
-
-
 def run_stage(runners, deadline, totals):
-    """Run them side by side; the output of each is printed when it has ended."""
+    """Run them side by side; the output of each is printed when it has ended. Interrupted when the time is over,
+    pytest stops what its fixtures have started and reports what was done."""
     started = []
+    seconds = max(1, int(deadline - time.monotonic()))
+    limited = ["timeout", "--foreground", "--signal=INT", "--kill-after=20", str(seconds)]
     for runner in runners:
         output = tempfile.TemporaryFile()
         started.append((runner, output, subprocess.Popen(
-            runner.command, env=runner.env, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)))
+            limited + runner.command, env=runner.env, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)))
     for runner, output, process in started:
-        try:
-            code = process.wait(max(0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            code = stop(process)
+        code = process.wait()
+        if code in OUT_OF_TIME:
             output.write(b"stopped: out of time\n")
         output.seek(0)
         sys.stdout.write(output.read().decode(errors="replace"))

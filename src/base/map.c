@@ -129,9 +129,14 @@ void *map_next(const struct map *m, size_t *position)
     return NULL;
 }
 
+static size_t idmap_home(const struct idmap *m, uint64_t key)
+{
+    return bytes_hash_u64(key) & (m->capacity - 1);
+}
+
 static struct idmap_slot *idmap_find(const struct idmap *m, uint64_t key)
 {
-    size_t i = bytes_hash_u64(key) & (m->capacity - 1);
+    size_t i = idmap_home(m, key);
 
     while (m->slots[i].value && m->slots[i].key != key)
         i = (i + 1) & (m->capacity - 1);
@@ -166,7 +171,7 @@ void *idmap_get(const struct idmap *m, uint64_t key)
 void idmap_prefetch(const struct idmap *m, uint64_t key)
 {
     if (m->count)
-        __builtin_prefetch(&m->slots[bytes_hash_u64(key) & (m->capacity - 1)]);
+        __builtin_prefetch(&m->slots[idmap_home(m, key)]);
 }
 
 void *idmap_put(struct idmap *m, uint64_t key, void *value)
@@ -191,7 +196,7 @@ void *idmap_remove(struct idmap *m, uint64_t key)
     if (!removed)
         return NULL;
     for (size_t i = (size_t)(hole - m->slots + 1) & mask; m->slots[i].value; i = (i + 1) & mask) {
-        size_t home = bytes_hash_u64(m->slots[i].key) & mask;
+        size_t home = idmap_home(m, m->slots[i].key);
         if (!may_fill((size_t)(hole - m->slots), home, i, mask))
             continue;
         *hole = m->slots[i];

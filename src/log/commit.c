@@ -12,16 +12,6 @@
 
 enum { SYNC_WITHIN_NS = 1000000000, SYNC_STEP_BYTES = 1 * MIB };
 
-/* A helper's sync of what no client waits for; how it comes about is told below. */
-struct late_sync {
-    struct job job;
-    struct store *store;
-    struct journal_file *file; /* those before it were synced when the journal went on to it */
-    uint64_t number;           /* of the newest commit that is in it */
-    enum err err;
-    char error[256];
-};
-
 void log_pin(struct log_state *l)
 {
     l->pins++;

@@ -278,7 +278,7 @@ static void start_next_read(struct replay *r)
     if (next == &r->s->journal.files)
         return;
     struct journal_file *f = container_of(next, struct journal_file, node);
-    if (f->size > 0) /* its header says that, whatever it is */
+    if (f->size > 0) /* a header that is intact may say 0 */
         file_start_read(f->file, 0, f->size);
 }
 

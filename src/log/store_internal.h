@@ -328,6 +328,16 @@ struct commit {
     int64_t wrote_bytes;
 };
 
+/* A helper's sync of what no client waits for, of the commits up to `number`. */
+struct late_sync {
+    struct job job;
+    struct store *store;
+    struct journal_file *file; /* those before it were synced when the journal went on to it */
+    uint64_t number;
+    enum err err;
+    char error[256];
+};
+
 /* One segment's share of a direct round. */
 struct direct_write {
     struct log_state *log;

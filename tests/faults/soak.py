@@ -28,6 +28,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SAMPLED_EACH_S = 2
 LOOKED_EACH_MIN = 5
 GROWTH_MIB, GROWTH_FDS = 16, 16
+KEPT_SEGMENTS = 64  # RUNS_MAX of log/stretch.c
 # A cache that is full before the first quarter is over.
 SETTINGS = {"cache.bytes": "16MiB"}
 HEAD = "minute  acked/s   RSS MiB  files   kafka p50  p99.9    amqp p50  p99.9   (ms)"
@@ -78,11 +79,11 @@ def opened(pid):
 
 
 def descriptors(broker):
-    """Of a segment that is there, one is not counted: Pabal keeps some of those that were read, 64 at most
-    (log/stretch.c), and how many that are depends on what there was to read."""
+    """Without the segments that Pabal keeps open since they were read, KEPT_SEGMENTS at most and each once: how many
+    that are depends on what there was to read."""
     paths = [path for pid in brokers.process_tree(broker.pid) for path in opened(pid)]
     segments = {path for path in paths if "/logs/" in path and not path.endswith("(deleted)")}
-    return len(paths) - len(segments)
+    return len(paths) - min(len(segments), KEPT_SEGMENTS)
 
 
 def percentile(values, share):
