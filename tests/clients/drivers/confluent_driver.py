@@ -16,6 +16,7 @@ class Producer:
                  retries=None):
         config = {"bootstrap.servers": servers, "client.id": name, "acks": acks, "compression.type": codec,
                   "enable.idempotence": idempotent, "linger.ms": linger_ms,
+                  "reconnect.backoff.max.ms": 500,  # it doubles with each lost connection, up to 10 s
                   "topic.metadata.propagation.max.ms": 2000, "partitioner": "murmur2_random"}
         if max_bytes:
             config["message.max.bytes"] = max_bytes
