@@ -79,11 +79,14 @@ def opened(pid):
 
 
 def descriptors(broker):
-    """Without the segments that Pabal keeps open since they were read, KEPT_SEGMENTS at most and each once: how many
-    that are depends on what there was to read."""
+    """Without those whose number depends on the data: two for each file of the journal, of which there are more while
+    much is carried on, and the segments that Pabal keeps open since they were read, KEPT_SEGMENTS at most and each
+    once."""
     paths = [path for pid in brokers.process_tree(broker.pid) for path in opened(pid)]
-    segments = {path for path in paths if "/logs/" in path and not path.endswith("(deleted)")}
-    return len(paths) - min(len(segments), KEPT_SEGMENTS)
+    files = collections.Counter(path for path in paths if not path.endswith("(deleted)"))
+    journal = sum(min(count, 2) for path, count in files.items() if path.endswith(".journal"))
+    segments = sum("/logs/" in path for path in files)
+    return len(paths) - journal - min(segments, KEPT_SEGMENTS)
 
 
 def percentile(values, share):
