@@ -35,6 +35,12 @@ def test_scenarios_are_chosen_by_their_first_word():
         scenarios.chosen(["K9"], False)
 
 
+def test_another_broker_begins_each_round():
+    assert [run.in_turn(["a", "b", "c"], number)[0] for number in range(4)] == ["a", "b", "c", "a"]
+    assert run.in_turn(["a", "b", "c"], 1) == ["b", "c", "a"]
+    assert run.in_turn([], 1) == []
+
+
 def test_the_time_left_comes_from_what_was_seen():
     one, two = scenarios.SCENARIOS[0], scenarios.SCENARIOS[10]
     progress = run.Progress([(0, one, "kafka"), (1, one, "kafka"), (0, two, "kafka")], 2)
