@@ -25,7 +25,7 @@ class Server:
 
     def __init__(self, kind, **options):
         self.kind = kind
-        self.folder = tempfile.mkdtemp(prefix="bench-", dir=os.environ.get("PABAL_BENCH_DATA"))
+        self.folder = tempfile.mkdtemp(prefix="bench-", dir=measure.data_folder())
         if kind == "kafka":
             options["extra"] = KAFKA_EXTRA
         self.broker = brokers.make(kind, dir=os.path.join(self.folder, kind), **options)

@@ -14,6 +14,13 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 SWITCHES = ("voluntary_ctxt_switches", "nonvoluntary_ctxt_switches")
 
 
+def data_folder():
+    """Where brokers keep their data: PABAL_BENCH_DATA, which is made when it is missing."""
+    folder = os.environ.get("PABAL_BENCH_DATA") or tempfile.gettempdir()
+    os.makedirs(folder, exist_ok=True)
+    return folder
+
+
 def fields_of(path):
     """The lines `key: value` of a file of /proc."""
     with open(path) as file:

@@ -16,7 +16,6 @@ import os
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 
 import contenders
@@ -85,7 +84,7 @@ class Bench:
         self.program, self.seconds = program, options.seconds
         self.client_prefix = ["taskset", "-c", "1"] if options.pin else []
         self.sizes, self.floors, self.sync_us = sizes, floors, sync_us
-        self.folder = os.environ.get("PABAL_BENCH_DATA") or tempfile.gettempdir()
+        self.folder = measure.data_folder()
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("PABAL_")
                             or key == "PABAL_BENCH_CACHE"}
         self.loaded = set()
@@ -270,7 +269,7 @@ def main():
     if options.quick and not options.only:
         table = [scenario for scenario in table if scenario.run != "perftest"]  # it would have to be fetched
     program = os.path.abspath(brokers.pabal_program())
-    folder = os.environ.get("PABAL_BENCH_DATA") or tempfile.gettempdir()
+    folder = measure.data_folder()
     raise_file_limit()
     probe = measure.disk_probe(folder)
     floors = measure.floors(floor_program(program), folder)

@@ -50,7 +50,7 @@ def table(results):
 def head(program):
     machine = measure.machine()
     commit = subprocess.run(["git", "-C", HERE, "describe", "--always", "--dirty"], capture_output=True, text=True)
-    folder = os.environ.get("PABAL_BENCH_DATA") or tempfile.gettempdir()
+    folder = measure.data_folder()
     disk = measure.disk_probe(folder, 100)
     yield (f"{datetime.date.today()}, commit {commit.stdout.strip()}, {os.path.basename(program)} at its defaults; "
            f"{machine['cpu']}, {machine['processors']} processors, {machine['memory_gib']} GiB, Linux "
@@ -61,7 +61,7 @@ def head(program):
 
 def run_one(name, rounds, options, results):
     for _ in range(rounds):
-        folder = tempfile.mkdtemp(prefix="size-", dir=os.environ.get("PABAL_BENCH_DATA"))
+        folder = tempfile.mkdtemp(prefix="size-", dir=measure.data_folder())
         run = Run(folder, options)
         try:
             for figure, target, value in SCENARIOS[name](run):

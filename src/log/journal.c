@@ -7,7 +7,11 @@
  *
  * File header, the first 4096 bytes, big-endian like everything here:
  *    0  8 bytes "PABALJNL"       8  u32 format version = 1      12  u32 crc32c of bytes 16..47
- *   16  u64 generation          24  u64 base address            32  u64 file size    40  u64 zero
+ *   16  u64 generation          24  u64 base address            32  u64 file size
+ *   40  u64 what lies in it: 1 nothing, 2 records, 0 not said (written before this was)
+ *
+ * The header that says 2 is written in front of the first record. So a start need not read a file whose
+ * header says 1 and that does not begin with a record: nobody was told that one is durable.
  *
  * Commit record, at a multiple of 64, padded with a PAD entry: small ones of level os to the next
  * multiple, others to the end of a block.
@@ -58,6 +62,9 @@ enum {
     FILE_STEP_BYTES = 64 * KIB,
     FILES_AHEAD = 2,
     GROWTH_MAX = 8,
+    TIDY_PART = 16, /* of journal_max_bytes: less is not tidied */
+    TIDY_GAIN = 4,  /* what tidying writes is at most this part of what it makes free */
+    ROW_ABOUT_BYTES = 200,
 };
 
 void journal_path(uint32_t slot, char out[32])
@@ -65,15 +72,24 @@ void journal_path(uint32_t slot, char out[32])
     snprintf(out, 32, "journal/%06u.journal", slot);
 }
 
-static void journal_file_header_put(uint8_t *p, const struct journal_file *f)
+static enum err write_header(const struct journal_file *f, enum journal_holds holds)
 {
-    memset(p, 0, JOURNAL_HEADER_BYTES);
+    uint8_t *p = xzalloc(JOURNAL_HEADER_BYTES);
     memcpy(p, "PABALJNL", 8);
     put_u32(p + 8, FORMAT_VERSION);
     put_u64(p + 16, f->generation);
     put_u64(p + 24, f->base);
     put_u64(p + 32, f->size);
+    put_u64(p + 40, (uint64_t)holds);
     put_u32(p + 12, crc32c(p + 16, 32));
+    enum err err = file_write_bytes(f->file, 0, bytes_of(p, JOURNAL_HEADER_BYTES));
+    free(p);
+    return err;
+}
+
+enum err journal_file_begin(const struct journal_file *f)
+{
+    return write_header(f, HOLDS_RECORDS);
 }
 
 enum err journal_file_header_get(const uint8_t *p, struct journal_file_header *out)
@@ -86,6 +102,11 @@ enum err journal_file_header_get(const uint8_t *p, struct journal_file_header *o
     out->generation = get_u64(p + 16);
     out->base = get_u64(p + 24);
     out->size = get_u64(p + 32);
+    uint64_t holds = get_u64(p + 40);
+    if (holds > HOLDS_RECORDS)
+        return err_set(E_UNSUPPORTED, "it holds %llu, this release knows %d",
+                       (unsigned long long)holds, HOLDS_RECORDS);
+    out->holds = (enum journal_holds)holds;
     return OK;
 }
 
@@ -137,17 +158,14 @@ enum err journal_file_create(struct disk *d, struct journal_file *f, bool fresh)
         err = disk_open(d, path, DISK_CREATE, &f->file);
     if (!err && fresh)
         err = file_allocate(f->file, 0, f->size, true);
-    uint8_t *header = xzalloc(JOURNAL_HEADER_BYTES);
-    journal_file_header_put(header, f);
     if (!err)
-        err = file_write_bytes(f->file, 0, bytes_of(header, JOURNAL_HEADER_BYTES));
+        err = write_header(f, HOLDS_NOTHING);
     if (!err)
         err = file_sync(f->file);
     if (!err && fresh)
         err = disk_open(d, path, DISK_DIRECT, &f->writer);
     if (!err && fresh)
         err = disk_sync_dir(d, "journal");
-    free(header);
     return err_wrap(err, "prepare %s", path);
 }
 
@@ -360,6 +378,34 @@ bool journal_is_short(struct store *s)
             !space_has_room(s, next_size(s, 0)));
 }
 
+/* What making all files below `f` free writes, at most. */
+static uint64_t tidying_bytes(const struct store *s, const struct journal_file *f)
+{
+    uint64_t tails = 0, rows = 0, files = 0;
+    list_each (n, &s->tailed)
+        tails += container_of(n, struct log_state, tailed)->tail.bytes;
+    list_each (n, &s->dirty)
+        rows++;
+    for (const struct list *n = f->node.prev; n != &s->journal.files; n = n->prev)
+        files++;
+    return tails + rows * files * ROW_ABOUT_BYTES;
+}
+
+bool journal_is_tidied(struct store *s)
+{
+    struct journal_file *newest = journal_newest_file(s);
+    if (s->recycle.free_below > 0 || !newest || s->low_space)
+        return s->recycle.free_below > 0;
+    struct journal_file *oldest = container_of(s->journal.files.next, struct journal_file, node);
+    uint64_t used = newest->base - oldest->base;
+    if (used < s->config.journal_max_bytes / TIDY_PART ||
+        used < TIDY_GAIN * tidying_bytes(s, newest))
+        return false;
+    s->recycle.free_below = newest->base;
+    s->due_ns = s->now_ns;
+    return true;
+}
+
 void journal_note_carried(struct store *s, const struct journal_file *f, uint64_t bytes)
 {
     uint64_t limit = GROWTH_MAX * s->config.journal_max_bytes;
@@ -451,10 +497,8 @@ void journal_prepare_more(struct store *s)
     struct journal_file *missing = file_in_state(s, JOURNAL_MISSING);
     if (missing)
         prepare(s, missing, true);
-    else if (files_ahead(s) >= FILES_AHEAD)
-        return;
-    else if (journal_is_short(s))
+    else if (s->recycle.free_below > 0 || journal_is_short(s))
         recycle_step(s);
-    else
+    else if (files_ahead(s) < FILES_AHEAD)
         add_file(s, next_size(s, 0));
 }

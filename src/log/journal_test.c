@@ -207,6 +207,71 @@ TEST(damage_in_the_last_record_of_a_file_is_rot_when_the_next_file_has_one_recor
     test_store_reset(&t);
 }
 
+/* Damage as wide as a record's header, which leaves nothing there that looks like a record. */
+static void blank_record(struct test_store *t, const char *path)
+{
+    static const uint8_t blank[RECORD_HEADER_BYTES];
+    struct text file = test_file_get(t, path);
+    memcpy(file.data + JOURNAL_HEADER_BYTES, blank, sizeof blank);
+    test_file_put(t, path, text_bytes(&file));
+    text_reset(&file);
+}
+
+TEST(a_file_that_holds_records_and_does_not_begin_with_one_is_rot_in_every_place_of_the_chain)
+{
+    for (int place = 0; place < 3; place++) {
+        struct test_store t;
+        open_small(&t);
+        struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+        struct ticket ticket;
+        for (uint64_t i = 0; journal_newest_file(t.store)->generation < 3; i++) {
+            expect_ok(log_append(log, test_batch_sized(i, 9000), &ticket));
+            test_store_settle(&t);
+        }
+        expect_ok(log_append(log, test_batch_sized(0, 9000), &ticket));
+        test_store_settle(&t);
+        struct list *n = t.store->journal.files.next;
+        for (int i = 0; i < place; i++)
+            n = n->next;
+        char path[32];
+        journal_path(container_of(n, struct journal_file, node)->slot, path);
+        test_store_kill(&t);
+        blank_record(&t, path);
+        expect_err(test_store_open(&t), E_CORRUPT);
+        test_store_reset(&t);
+    }
+}
+
+TEST(a_journal_file_that_holds_what_no_release_knows_yet_is_refused)
+{
+    struct test_store t;
+    open_small(&t);
+    test_store_kill(&t);
+    struct text file = test_file_get(&t, first_path);
+    put_u64(file.data + 40, 3);
+    put_u32(file.data + 12, crc32c(file.data + 16, 32));
+    test_file_put(&t, first_path, text_bytes(&file));
+    text_reset(&file);
+    expect_err(test_store_open(&t), E_UNSUPPORTED);
+    test_store_reset(&t);
+}
+
+TEST(a_journal_whose_files_do_not_say_what_they_hold_is_read_whole)
+{
+    struct test_store t;
+    open_small(&t);
+    append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "abc");
+    test_store_kill(&t);
+    struct text file = test_file_get(&t, first_path);
+    put_u64(file.data + 40, 0);
+    put_u32(file.data + 12, crc32c(file.data + 16, 32));
+    test_file_put(&t, first_path, text_bytes(&file));
+    text_reset(&file);
+    expect_ok(test_store_open(&t));
+    expect_string(test_store_values(&t, store_find(t.store, 7), 0), "a b c");
+    test_store_reset(&t);
+}
+
 TEST(damage_in_the_only_record_of_the_oldest_file_is_rot)
 {
     struct test_store t;

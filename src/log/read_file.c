@@ -29,6 +29,11 @@ static enum err read_journal(struct log_read_internal *r)
 
 /* ---- finding the position in a segment ---- */
 
+enum {
+    WINDOW_BYTES = 4 * KIB, /* of headers: many of small batches in one read */
+    STRETCH_MIN_BYTES = 64 * KIB,
+};
+
 struct segment_view {
     struct file *file;
     int64_t base;
@@ -36,8 +41,11 @@ struct segment_view {
     const index_entries *index; /* in memory, or NULL: */
     struct file *index_file;    /* may be NULL too: walk from the start */
     uint64_t index_count;
-    uint8_t header[BATCH_HEADER_BYTES]; /* read last; zeros where the file ends before */
+    uint8_t header[BATCH_HEADER_BYTES]; /* looked at last; zeros where the file ends before */
     enum err err;                       /* of reading one: what follows is not known */
+    uint64_t window_at;
+    size_t window_bytes; /* of `window`; 0: nothing was read yet */
+    uint8_t window[WINDOW_BYTES];
 };
 
 static void view_close(struct segment_view *v)
@@ -50,7 +58,7 @@ static enum err view_open(struct log_read_internal *r, int64_t base, struct segm
 {
     char path[64];
     struct disk *d = r->store->disk;
-    memset(v, 0, sizeof *v);
+    memset(v, 0, offsetof(struct segment_view, window));
     v->base = base;
     segment_path(r->log->log.id, base, "log", path);
     enum err err = disk_open(d, path, DISK_READ_ONLY, &v->file);
@@ -86,13 +94,36 @@ static bool index_get(struct segment_view *v, uint64_t i, struct index_entry *ou
            index_entry_get(p, out) && out->position < v->size && out->offset >= v->base;
 }
 
+static bool is_in_window(const struct segment_view *v, uint64_t position)
+{
+    return position >= v->window_at &&
+           position + sizeof v->header <= v->window_at + v->window_bytes;
+}
+
+/* Have the header at `position` in the window. E_OUT_OF_RANGE: the file is shorter than it was. */
+static enum err move_window(struct segment_view *v, uint64_t position)
+{
+    uint64_t left = v->size - position;
+    size_t size = left < sizeof v->window ? (size_t)left : sizeof v->window;
+    enum err err = file_read(v->file, position, v->window, size);
+    if (err == E_OUT_OF_RANGE && size > sizeof v->header) {
+        size = sizeof v->header;
+        err = file_read(v->file, position, v->window, size);
+    }
+    v->window_at = position;
+    v->window_bytes = err ? 0 : size;
+    return err;
+}
+
 static bool batch_header_at(struct segment_view *v, uint64_t position, struct batch *b)
 {
     enum err err = E_OUT_OF_RANGE;
     if (position + sizeof v->header <= v->size)
-        err = file_read(v->file, position, v->header, sizeof v->header);
+        err = is_in_window(v, position) ? OK : move_window(v, position);
     if (err)
         memset(v->header, 0, sizeof v->header);
+    else
+        memcpy(v->header, v->window + (position - v->window_at), sizeof v->header);
     if (err && err != E_OUT_OF_RANGE) /* that: sealed meanwhile, there was only room */
         v->err = err;
     return !err && batch_header_get(v->header, b) == OK && position + b->raw.size <= v->size;
@@ -198,10 +229,21 @@ static bool is_later(struct log_read_internal *r, struct segment_view *v)
     return true;
 }
 
+/* No more than a read can name the batches of, if they are about as large as the first. */
+static uint64_t stretch_bytes(const struct log_read_internal *r, uint64_t first_size)
+{
+    if (r->kind != READ_FROM || r->max_bytes <= first_size)
+        return first_size;
+    uint64_t size = first_size * LOG_READ_BATCHES;
+    if (size < STRETCH_MIN_BYTES)
+        size = STRETCH_MIN_BYTES;
+    return size < r->max_bytes ? size : r->max_bytes;
+}
+
 static enum err read_stretch(struct log_read_internal *r, struct segment_view *v, uint64_t position,
                              uint64_t first_size)
 {
-    uint64_t size = r->kind == READ_FROM && r->max_bytes > first_size ? r->max_bytes : first_size;
+    uint64_t size = stretch_bytes(r, first_size);
     if (size > v->size - position)
         size = v->size - position;
     free(r->data);

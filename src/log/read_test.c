@@ -408,3 +408,30 @@ TEST(a_read_of_a_log_that_is_deleted_meanwhile_ends_closed_whatever_it_met)
     }
     test_store_reset(&t);
 }
+
+TEST(small_batches_are_found_and_read_without_a_call_for_each_and_without_much_that_is_not_given)
+{
+    enum { COUNT = 2000 };
+    struct test_store t;
+    test_store_open_uncached(&t);
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    for (int i = 0; i < COUNT; i++)
+        expect_ok(test_append(log, "small"));
+    test_store_settle(&t);
+    fill(&t, log, -1, 0);
+    for (int i = 0; i < 60; i++)
+        append_sized(&t, log, 5000, COUNT + i);
+    expect_true(log_state(log)->stored_to > COUNT);
+    const struct sim_disk_stats *stats = sim_disk_stats(t.disk);
+    uint64_t calls = stats->calls[SIM_READ], bytes = stats->read_bytes;
+    struct log_read r = {.from = COUNT / 2, .limit = COUNT, .max_bytes = 1 * MIB};
+    test_store_read(&t, log, &r);
+    expect_ok(r.err);
+    expect_int(r.count, LOG_READ_BATCHES);
+    expect_int(r.batches[0].base_offset, COUNT / 2);
+    log_read_end(&r);
+    expect_true(stats->calls[SIM_READ] - calls <
+                30); /* the index, headers by the window, the batches */
+    expect_true(stats->read_bytes - bytes < 128 * KIB);
+    test_store_reset(&t);
+}

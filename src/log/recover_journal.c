@@ -76,6 +76,7 @@ static enum err read_file_header(struct store *s, struct journal_file *f)
     f->generation = h.generation;
     f->base = h.base;
     f->size = h.size;
+    f->holds = h.holds;
     return OK;
 }
 
@@ -278,18 +279,36 @@ static void start_next_read(struct replay *r)
     if (next == &r->s->journal.files)
         return;
     struct journal_file *f = container_of(next, struct journal_file, node);
-    if (f->size > 0) /* a header that is intact may say 0 */
+    if (f->size > 0 && f->holds != HOLDS_NOTHING) /* a header that is intact may say 0 */
         file_start_read(f->file, 0, f->size);
+}
+
+static enum err read_up_to(struct replay *r, uint64_t size)
+{
+    r->bytes.size = 0;
+    text_reserve(&r->bytes, size);
+    enum err err = file_read(r->file->file, 0, r->bytes.data, size);
+    r->bytes.size = size;
+    return err;
+}
+
+/* As much of the file as there may be records in. */
+static enum err read_records(struct replay *r)
+{
+    uint64_t begin = JOURNAL_HEADER_BYTES + RECORD_HEADER_BYTES;
+    if (r->file->holds == HOLDS_NOTHING && r->file->size > begin) {
+        enum err err = read_up_to(r, begin);
+        if (err || !begins_with_record(r))
+            return err;
+    } /* a write that nobody was told of has left its record, and no header */
+    return read_up_to(r, r->file->size);
 }
 
 static enum err replay_file(struct replay *r)
 {
     struct record_header h;
     r->position = JOURNAL_HEADER_BYTES;
-    r->bytes.size = 0;
-    text_reserve(&r->bytes, r->file->size);
-    enum err err = file_read(r->file->file, 0, r->bytes.data, r->file->size);
-    r->bytes.size = r->file->size;
+    enum err err = read_records(r);
     start_next_read(r);
     while (!err && r->position < r->bytes.size && record_at(r, r->position, &h) &&
            record_follows(r, &h)) {
@@ -301,9 +320,10 @@ static enum err replay_file(struct replay *r)
     }
     if (r->epoch > r->epoch_max)
         r->epoch_max = r->epoch;
-    if (!err && r->sequence == 0 && begins_with_record(r))
+    bool begins = r->file->holds == HOLDS_RECORDS || begins_with_record(r);
+    if (!err && r->sequence == 0 && begins)
         r->is_broken = true; /* whatever follows a damaged record cannot be a beginning */
-    if (!err && r->position == JOURNAL_HEADER_BYTES && begins_with_record(r))
+    if (!err && r->position == JOURNAL_HEADER_BYTES && begins)
         vec_push(&r->leftovers, r->file);
     if (!err)
         err = look_for_rot(r);
@@ -332,7 +352,7 @@ static void set_states(struct store *s, struct journal_file *newest)
     }
 }
 
-/* A file to be used that begins with what the chain does not have: a commit that was torn. If the file
+/* A file to be used that begins, as its header or a record says, with what the chain does not have: a commit that was torn. If the file
  * were passed over, as too small, that would look like the journal's beginning once the files before
  * it are used again; so it gets a new generation. */
 void recover_renew_leftovers(struct replay *r)

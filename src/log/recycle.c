@@ -780,7 +780,9 @@ static void rows_done(struct job *job)
     r->phase = RECYCLE_IDLE;
     struct journal_file *f = r->file;
     r->file = NULL;
-    if (r->mark_wanted)
+    if (!ok)
+        r->free_below = 0;
+    if (r->mark_wanted || r->free_below > 0)
         s->due_ns = s->now_ns;
     if (ok && f && f->readers == 0)
         journal_renew(s, f);
@@ -816,7 +818,10 @@ static bool wants_file(struct store *s)
     struct journal_file *f = list_is_empty(&s->journal.files)
                                  ? NULL
                                  : container_of(s->journal.files.next, struct journal_file, node);
-    if (!f || f->state != JOURNAL_FULL || f->readers > 0 || !journal_is_short(s))
+    if (!f || f->base >= s->recycle.free_below)
+        s->recycle.free_below = 0;
+    bool is_wanted = s->recycle.free_below > 0 || journal_is_short(s);
+    if (!f || f->state != JOURNAL_FULL || f->readers > 0 || !is_wanted)
         return false;
     if (f->last_commit > s->journal_lane.synced) {
         store_want_sync(s);
@@ -879,6 +884,7 @@ static void step_wait(struct store *s)
         rows_free(r->rows);
         r->rows = NULL;
         r->file = NULL;
+        r->free_below = 0;
     }
 }
 

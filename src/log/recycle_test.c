@@ -8,14 +8,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void open_small(struct test_store *t)
+static void open_with_journal(struct test_store *t, uint64_t max_bytes)
 {
-    test_store_init_small(t, 256 * KIB, 96 * KIB);
+    test_store_init_small(t, max_bytes, 96 * KIB);
     t->config.carry_bytes = 8 * KIB;
     t->config.direct_append_bytes = 1 * MIB;
     t->config.direct_commit_bytes = 1 * MIB;
     expect_ok(test_store_open(t));
     test_store_settle(t);
+}
+
+static void open_small(struct test_store *t)
+{
+    open_with_journal(t, 256 * KIB);
 }
 
 /* Go once round the journal: every file that is there now is renewed. */
@@ -493,5 +498,85 @@ TEST(what_is_held_beyond_the_windows_counts_as_cached)
         test_store_settle(&t);
     }
     expect_int(t.store->journal_window.bytes / MIB, 8);
+    test_store_reset(&t);
+}
+
+/* ---- when nobody writes ---- */
+
+static struct journal_file *oldest_file(const struct test_store *t)
+{
+    return container_of(t->store->journal.files.next, struct journal_file, node);
+}
+
+static void append_sized(struct test_store *t, struct log *log, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct ticket ticket;
+        expect_ok(log_append(log, test_batch_sized((uint64_t)log->end, 9000), &ticket));
+        test_store_settle(t);
+    }
+}
+
+TEST(a_journal_of_what_nobody_wants_is_made_free_when_nobody_writes_and_the_next_start_reads_little)
+{
+    struct test_store t;
+    open_small(&t);
+    struct log *small = store_log(t.store, 1, LEVEL_FSYNC),
+               *large = store_log(t.store, 2, LEVEL_FSYNC);
+    expect_ok(test_append(small, "a"));
+    append_sized(&t, large, 15);
+    log_trim(large, large->hw, NULL);
+    test_store_settle(&t);
+    expect_true(journal_newest_file(t.store) != oldest_file(&t));
+    test_store_wait(&t, 4500);
+    expect_true(journal_newest_file(t.store) == oldest_file(&t));
+    uint64_t generation = t.store->journal.generation;
+    test_store_wait(&t, 10000); /* once */
+    expect_int(t.store->journal.generation, generation);
+    test_store_kill(&t);
+    uint64_t read_bytes = sim_disk_stats(t.disk)->read_bytes;
+    expect_ok(test_store_open(&t));
+    read_bytes = sim_disk_stats(t.disk)->read_bytes - read_bytes;
+    expect_true(read_bytes <
+                64 * KIB + 32 * KIB); /* one file of them all, and what begins the others */
+    test_store_settle(&t);
+    expect_string(test_store_values(&t, store_find(t.store, 1), 0), "a");
+    test_store_reset(&t);
+}
+
+TEST(a_journal_of_what_is_wanted_stays_as_it_is_when_nobody_writes)
+{
+    struct test_store t;
+    open_small(&t);
+    append_sized(&t, store_log(t.store, 2, LEVEL_FSYNC), 15);
+    struct journal_file *oldest = oldest_file(&t);
+    uint64_t generation = oldest->generation;
+    test_store_wait(&t, 10000);
+    expect_true(oldest_file(&t) == oldest);
+    expect_int(oldest->generation, generation);
+    test_store_reset(&t);
+}
+
+TEST(what_a_full_disk_keeps_from_being_made_free_is_left_until_more_was_written)
+{
+    struct test_store t;
+    open_with_journal(&t, 1 * MIB);
+    struct log *large = store_log(t.store, 2, LEVEL_FSYNC);
+    append_sized(&t, large, 20);
+    append_sized(&t, store_log(t.store, 3, LEVEL_FSYNC), 3); /* they would need a segment */
+    append_sized(&t, large, 10);
+    log_trim(large, large->hw, NULL);
+    test_store_settle(&t);
+    struct journal_file *oldest = oldest_file(&t);
+    sim_disk_set_capacity(t.disk, 0);
+    test_store_wait(&t, 10000);
+    expect_true(oldest_file(&t) == oldest);
+    expect_int(t.store->recycle.free_below, 0);
+    sim_disk_set_capacity(t.disk, UINT64_MAX);
+    test_store_wait(&t, 2000);
+    append_sized(&t, large, 1);
+    log_trim(large, large->hw, NULL);
+    test_store_wait(&t, 4500);
+    expect_true(journal_newest_file(t.store) == oldest_file(&t));
     test_store_reset(&t);
 }

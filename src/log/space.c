@@ -220,21 +220,31 @@ static void remove_doomed(struct store *s)
 /* ---- memory ---- */
 
 /* After a burst the cached bytes are of little use to anybody: the page cache has them too. */
-void space_shrink_when_idle(struct store *s)
+static void give_back_cache(struct store *s)
 {
-    uint64_t cached = s->journal_window.bytes + s->direct_window.bytes;
-    if (s->is_shrunk || cached == 0)
+    if (s->journal_window.bytes + s->direct_window.bytes == 0)
         return;
+    store_evict_to(s, IDLE_CACHE_BYTES);
+    pool_free(s);
+    process_trim_memory_by(s->jobs);
+}
+
+void space_settle_when_idle(struct store *s)
+{
+    if (s->is_settled)
+        return;
+    if (s->appended_ns == 0)
+        s->appended_ns = s->now_ns;
     int64_t due_ns = s->appended_ns + IDLE_NS;
     if (s->now_ns < due_ns) {
         if (s->due_ns > due_ns)
             s->due_ns = due_ns;
         return;
     }
-    store_evict_to(s, IDLE_CACHE_BYTES);
-    pool_free(s);
-    s->is_shrunk = true;
-    process_trim_memory_by(s->jobs);
+    if (journal_is_tidied(s))
+        return; /* what it still needs of the cache stays */
+    give_back_cache(s);
+    s->is_settled = true;
 }
 
 /* ---- room ---- */
@@ -306,7 +316,7 @@ bool space_has_room(const struct store *s, uint64_t bytes)
 void space_note_append(struct store *s, size_t bytes)
 {
     s->appended_ns = s->now_ns;
-    s->is_shrunk = false;
+    s->is_settled = false;
     if (s->due_ns > s->now_ns + LOOK_EVERY_NS)
         s->due_ns = s->now_ns + LOOK_EVERY_NS;
     note_taken(s, 2 * bytes);

@@ -362,10 +362,10 @@ void store_tick(struct store *s, int64_t now_ns)
     space_tick(s);
     journal_prepare_more(s);
     recycle_step(s);
-    space_shrink_when_idle(s);
+    space_settle_when_idle(s);
     recents_tick(s);
     bool busy = s->direct_count > 0 || s->doomed.count > 0 || s->no_space || s->low_space ||
-                s->journal_lane.synced < s->journal_lane.done;
+                s->recycle.free_below > 0 || s->journal_lane.synced < s->journal_lane.done;
     if (busy && s->due_ns > now_ns + TICK_NS)
         s->due_ns = now_ns + TICK_NS;
 }

@@ -291,6 +291,13 @@ enum journal_file_state {
     JOURNAL_FULL,      /* holds entries that may still be needed */
 };
 
+/* What a file's header says of what lies behind it. */
+enum journal_holds {
+    HOLDS_UNSAID,  /* written by a release that did not say */
+    HOLDS_NOTHING, /* no record that anybody was told of */
+    HOLDS_RECORDS,
+};
+
 struct journal_file {
     struct list node; /* store->journal.files, by generation */
     enum journal_file_state state;
@@ -303,7 +310,8 @@ struct journal_file {
     struct file *file;   /* by the page cache: made, renewed and read, and written at level os */
     struct file *writer; /* past the page cache, which would dirty more than a commit writes */
     uint32_t readers;
-    bool passed; /* the journal has gone on to the next file */
+    bool passed;              /* the journal has gone on to the next file */
+    enum journal_holds holds; /* (recovery) by its header */
 };
 
 /* The record that is being staged, or waits for its commit. */
@@ -405,6 +413,7 @@ struct recycle {
     uint64_t wait_for;       /* commit number */
     uint64_t wait_for_round; /* the rows' derived state may be ahead of their positions */
     uint64_t carried_bytes;  /* of this file, so far */
+    uint64_t free_below;     /* address: files below it are made free whether short or not; or 0 */
     struct load *loaded;     /* batches that had to be read */
     struct write_rows *rows;
     bool mark_wanted;
@@ -484,8 +493,8 @@ struct store {
     uint64_t free_bytes;       /* as seen last; UINT64_MAX: not yet */
     uint64_t unseen_bytes;     /* of room that was taken, or will be, since */
     uint64_t preparing_bytes;  /* of journal files that are being made */
-    int64_t appended_ns;       /* when something was appended last */
-    bool is_shrunk;            /* the cache was given back since */
+    int64_t appended_ns;       /* when something was appended last; 0: nothing yet */
+    bool is_settled;           /* the journal is tidied and the cache given back since */
     VEC(struct doomed) doomed; /* deleted logs whose directories still have to go */
 };
 
@@ -580,9 +589,14 @@ void journal_renew(struct store *s, struct journal_file *f);
 void journal_make_anew(struct store *s, struct journal_file *f);
 /* Are so few empty files left that an old one must be made free? */
 bool journal_is_short(struct store *s);
+/* Nobody writes. If little of what the journal holds is still wanted, the next start shall not have to read it all: begin
+ * to make its older files free. true: that is under way. */
+bool journal_is_tidied(struct store *s);
 uint64_t journal_next_bytes(struct store *s); /* of the file that would be made next */
 void journal_file_free(struct journal_file *f);
 must_use enum err journal_file_create(struct disk *d, struct journal_file *f, bool fresh);
+/* (job) Its first record is about to be written. */
+must_use enum err journal_file_begin(const struct journal_file *f);
 void journal_path(uint32_t slot, char out[32]);
 /* (job) Fill in the record's header and checksum chain; then it can be written. */
 void journal_seal_record(struct store *s, struct staged *record, bool goes_on);
@@ -594,6 +608,7 @@ struct record_header {
 bool record_header_get(const uint8_t *p, struct record_header *out);
 struct journal_file_header {
     uint64_t generation, base, size;
+    enum journal_holds holds;
 };
 /* E_CORRUPT: no valid header. */
 must_use enum err journal_file_header_get(const uint8_t *p, struct journal_file_header *out);
@@ -613,7 +628,7 @@ void space_after_row(struct store *s, struct log_state *l);
 /* Free deleted logs whose DELETE is durable; look how much room the disk has. */
 void space_tick(struct store *s);
 /* Some seconds after the last append, give the cache's memory back. */
-void space_shrink_when_idle(struct store *s);
+void space_settle_when_idle(struct store *s);
 void space_note_append(struct store *s, size_t bytes);
 bool space_is_uncertain(const struct store *s);
 /* A file grows by so much. */

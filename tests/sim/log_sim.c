@@ -392,7 +392,9 @@ static void run_disk(struct world *w, int steps)
 
 static void turn(struct world *w)
 {
-    w->now_ns += (int64_t)draw(w, 100) * 10000000;
+    enum { IDLE_ONE_IN = 40 };
+    int64_t idle_ns = 3500000000;
+    w->now_ns += draw(w, IDLE_ONE_IN) == 0 ? idle_ns : (int64_t)draw(w, 100) * 10000000;
     store_set_time(w->store, w->now_ns);
     store_set_wall_time(w->store, wall_ms(w->now_ns));
     if (store_next_due(w->store) <= w->now_ns)
