@@ -61,6 +61,8 @@ enum {
     FORMAT_VERSION = 1,
     FILE_STEP_BYTES = 64 * KIB,
     FILES_AHEAD = 2,
+    FILES_MIN = 4, /* a file is at most that part of journal_max_bytes */
+    SPARE_MAX = 2, /* times what the journal may have: beyond, files go beside who writes too */
     GROWTH_MAX = 8,
     TIDY_PART = 16, /* of journal_max_bytes: less is not tidied */
     TIDY_GAIN = 4,  /* what tidying writes is at most this part of what it makes free */
@@ -305,8 +307,11 @@ static uint64_t next_size(struct store *s, uint64_t need)
 {
     struct journal_file *last = last_file(s);
     uint64_t size = last ? last->size * 2 : s->config.journal_first_bytes;
-    if (size > s->config.journal_file_bytes)
-        size = s->config.journal_file_bytes;
+    uint64_t limit = s->config.journal_max_bytes / FILES_MIN;
+    if (limit > s->config.journal_file_bytes)
+        limit = s->config.journal_file_bytes;
+    if (size > limit)
+        size = limit;
     return round_up(size > need ? size : need, FILE_STEP_BYTES);
 }
 
@@ -371,24 +376,42 @@ uint64_t journal_end_address(const struct store *s)
     return f ? f->base + f->used : 1;
 }
 
-bool journal_is_short(struct store *s)
+/* So few empty files are left that an old one must be made free. */
+static bool is_short(struct store *s)
 {
     return files_ahead(s) < FILES_AHEAD &&
            (s->no_space || s->journal.total_bytes + next_size(s, 0) > s->journal.max_bytes ||
             !space_has_room(s, next_size(s, 0)));
 }
 
-/* What making all files below `f` free writes, at most. */
+/* Whoever writes much at times makes the journal grow at times; to make a file each time costs more than its room. */
+static bool is_too_large(const struct store *s)
+{
+    uint64_t limit =
+        s->recycle.free_below > 0 ? s->journal.max_bytes : SPARE_MAX * s->journal.max_bytes;
+    return s->journal.total_bytes > limit;
+}
+
+bool journal_wants_free_file(struct store *s)
+{
+    return s->recycle.free_below > 0 || s->journal.total_bytes > s->journal.max_bytes ||
+           is_short(s);
+}
+
+/* What making all files below `f` free writes, at most: tails, a row for each changed log, and one more in each
+ * file's turn for those with a tail in it. */
 static uint64_t tidying_bytes(const struct store *s, const struct journal_file *f)
 {
-    uint64_t tails = 0, rows = 0, files = 0;
-    list_each (n, &s->tailed)
+    uint64_t tails = 0, rows = 0, tailed = 0, files = 0;
+    list_each (n, &s->tailed) {
         tails += container_of(n, struct log_state, tailed)->tail.bytes;
+        tailed++;
+    }
     list_each (n, &s->dirty)
         rows++;
     for (const struct list *n = f->node.prev; n != &s->journal.files; n = n->prev)
         files++;
-    return tails + rows * files * ROW_ABOUT_BYTES;
+    return tails + (rows + tailed * files) * ROW_ABOUT_BYTES;
 }
 
 bool journal_is_tidied(struct store *s)
@@ -409,8 +432,12 @@ bool journal_is_tidied(struct store *s)
 void journal_note_carried(struct store *s, const struct journal_file *f, uint64_t bytes)
 {
     uint64_t limit = GROWTH_MAX * s->config.journal_max_bytes;
-    if (bytes < f->used / 8 && s->carry_bytes < s->config.carry_bytes)
-        s->carry_bytes *= 2;
+    if (bytes < f->used / 8) {
+        if (s->carry_bytes < s->config.carry_bytes)
+            s->carry_bytes *= 2;
+        else if (s->journal.max_bytes >= s->config.journal_max_bytes + f->size)
+            s->journal.max_bytes -= f->size;
+    }
     if (bytes <= f->used / 2)
         return;
     if (s->journal.max_bytes + f->size <= limit)
@@ -455,11 +482,63 @@ struct journal_file *journal_next_file(struct store *s, uint64_t need)
     return f;
 }
 
-void journal_renew(struct store *s, struct journal_file *f)
+/* ---- files that are used again, or go ---- */
+
+struct removal {
+    struct job job;
+    struct store *store;
+    struct journal_file *file;
+    enum err err;
+    char error[256];
+};
+
+/* Durable before the next file is renewed or removed, which is a later job of the lane: else a crash could
+ * bring this one back, and the next would be missing behind it. */
+static void removal_run(struct job *job)
+{
+    struct removal *r = container_of(job, struct removal, job);
+    char path[32];
+    journal_path(r->file->slot, path);
+    r->err = disk_remove(r->store->disk, path);
+    if (!r->err)
+        r->err = disk_sync_dir(r->store->disk, "journal");
+    if (r->err)
+        snprintf(r->error, sizeof r->error, "%s", err_text());
+}
+
+static void removal_done(struct job *job)
+{
+    struct removal *r = container_of(job, struct removal, job);
+    r->store->helpers--;
+    if (r->err)
+        store_freeze(r->store, r->err, r->error);
+    journal_file_free(r->file);
+    free(r);
+}
+
+static void remove_file(struct store *s, struct journal_file *f)
+{
+    struct removal *r = xzalloc(sizeof *r);
+    list_remove(&f->node);
+    s->journal.file_count--;
+    s->journal.total_bytes -= f->size;
+    r->job.run = removal_run;
+    r->job.done = removal_done;
+    r->store = s;
+    r->file = f;
+    s->helpers++;
+    jobs_submit(s->jobs, LANE_HELPER, &r->job);
+}
+
+void journal_release(struct store *s, struct journal_file *f)
 {
     check(f->state == JOURNAL_FULL && f->readers == 0);
     check(f != last_file(s));
-    journal_make_anew(s, f);
+    bool is_spare = files_ahead(s) >= FILES_AHEAD && s->journal.newest_written != f;
+    if (is_spare && is_too_large(s))
+        remove_file(s, f);
+    else
+        journal_make_anew(s, f);
 }
 
 void journal_make_anew(struct store *s, struct journal_file *f)
@@ -497,7 +576,7 @@ void journal_prepare_more(struct store *s)
     struct journal_file *missing = file_in_state(s, JOURNAL_MISSING);
     if (missing)
         prepare(s, missing, true);
-    else if (s->recycle.free_below > 0 || journal_is_short(s))
+    else if (journal_wants_free_file(s))
         recycle_step(s);
     else if (files_ahead(s) < FILES_AHEAD)
         add_file(s, next_size(s, 0));

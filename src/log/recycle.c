@@ -785,7 +785,7 @@ static void rows_done(struct job *job)
     if (r->mark_wanted || r->free_below > 0)
         s->due_ns = s->now_ns;
     if (ok && f && f->readers == 0)
-        journal_renew(s, f);
+        journal_release(s, f);
     if (ok)
         journal_prepare_more(s);
 }
@@ -793,7 +793,7 @@ static void rows_done(struct job *job)
 static void start_write(struct store *s)
 {
     if (LOG_MUTANT == MUTANT_RENEW_EARLY && s->recycle.file) {
-        journal_renew(s, s->recycle.file);
+        journal_release(s, s->recycle.file);
         s->recycle.file = NULL;
     }
     struct write_rows *w = s->recycle.rows;
@@ -820,8 +820,7 @@ static bool wants_file(struct store *s)
                                  : container_of(s->journal.files.next, struct journal_file, node);
     if (!f || f->base >= s->recycle.free_below)
         s->recycle.free_below = 0;
-    bool is_wanted = s->recycle.free_below > 0 || journal_is_short(s);
-    if (!f || f->state != JOURNAL_FULL || f->readers > 0 || !is_wanted)
+    if (!f || f->state != JOURNAL_FULL || f->readers > 0 || !journal_wants_free_file(s))
         return false;
     if (f->last_commit > s->journal_lane.synced) {
         store_want_sync(s);

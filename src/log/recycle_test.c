@@ -580,3 +580,71 @@ TEST(what_a_full_disk_keeps_from_being_made_free_is_left_until_more_was_written)
     expect_true(journal_newest_file(t.store) == oldest_file(&t));
     test_store_reset(&t);
 }
+
+/* The journal grows while much of each file is carried, to what all that takes. */
+static void grow(struct test_store *t)
+{
+    enum { LOGS = 100, ROUNDS = 12 };
+    char value[301];
+    memset(value, 'v', 300);
+    value[300] = 0;
+    for (int i = 0; i < LOGS * ROUNDS; i++) {
+        expect_ok(
+            test_append(store_log(t->store, 1000 + (uint64_t)(i % LOGS), LEVEL_FSYNC), value));
+        if (i % 20 == 0)
+            test_store_settle(t);
+    }
+    test_store_settle(t);
+    expect_true(t->store->journal.total_bytes > 2 * t->config.journal_max_bytes);
+    for (uint64_t i = 0; i < LOGS; i++)
+        log_trim(store_find(t->store, 1000 + i), store_find(t->store, 1000 + i)->end, NULL);
+    test_store_settle(t);
+}
+
+TEST(a_journal_that_has_grown_shrinks_when_nobody_writes_in_every_state_of_the_disk)
+{
+    for (uint64_t seed = 1; seed < 30; seed++) {
+        struct test_store t;
+        open_small(&t);
+        expect_ok(test_append(store_log(t.store, 1, LEVEL_FSYNC), "a"));
+        grow(&t);
+        test_store_wait(&t, 3000);
+        for (uint64_t i = 0; i < seed * 3; i++) { /* somewhere on the way */
+            t.now_ns += 10000000;
+            test_store_turn(&t, 2);
+        }
+        if (seed % 2)
+            test_store_wait(&t, 3000);
+        if (seed % 2)
+            expect_true(t.store->journal.total_bytes <= 2 * t.config.journal_max_bytes);
+        expect_ok(test_store_crash(&t, SIM_LOSE + (seed % 3), seed));
+        expect_string(test_store_values(&t, store_find(t.store, 1), 0), "a");
+        test_store_reset(&t);
+    }
+}
+
+TEST(a_journal_far_beyond_its_size_shrinks_beside_who_writes)
+{
+    struct test_store t;
+    open_small(&t);
+    grow(&t);
+    for (int i = 0; i < 3; i++)
+        go_round(&t, store_log(t.store, 2, LEVEL_FSYNC));
+    expect_true(t.store->journal.total_bytes <= 3 * t.config.journal_max_bytes);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    test_store_reset(&t);
+}
+
+TEST(a_failed_removal_of_a_journal_file_freezes_the_store)
+{
+    struct test_store t;
+    open_small(&t);
+    expect_ok(test_append(store_log(t.store, 1, LEVEL_FSYNC), "a"));
+    grow(&t);
+    sim_disk_fail(t.disk, SIM_REMOVE, 1, E_IO);
+    test_store_wait(&t, 6000);
+    expect_true(t.store->frozen);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_string(test_store_values(&t, store_find(t.store, 1), 0), "a");
+    test_store_reset(&t);
+}

@@ -583,12 +583,12 @@ struct journal_file *journal_file_at(struct store *s, uint64_t address); /* NULL
 struct journal_file *journal_newest_file(const struct store *s); /* that anything was staged into */
 void journal_prepare_more(struct store *s);
 void journal_prepare_waiting(struct store *s); /* when it need not wait any longer */
-/* Put an emptied file behind the newest, with a new generation. */
-void journal_renew(struct store *s, struct journal_file *f);
+/* Put an emptied file behind the newest, with a new generation; or remove it, when there is enough without it. */
+void journal_release(struct store *s, struct journal_file *f);
 /* The same with a file that nothing was staged into. */
 void journal_make_anew(struct store *s, struct journal_file *f);
-/* Are so few empty files left that an old one must be made free? */
-bool journal_is_short(struct store *s);
+/* Is an old file to be made free: because few empty ones are left, there are too many, or nobody writes? */
+bool journal_wants_free_file(struct store *s);
 /* Nobody writes. If little of what the journal holds is still wanted, the next start shall not have to read it all: begin
  * to make its older files free. true: that is under way. */
 bool journal_is_tidied(struct store *s);

@@ -198,12 +198,17 @@ static void compare(struct rules_world *w, const uint32_t *found)
         rules_complain(w, "%s", wrong);
 }
 
+static void pass(struct rules_world *w, int64_t ms)
+{
+    enum { STEP_MS = 20 };
+    for (int64_t passed = 0; passed < ms; passed += STEP_MS)
+        rules_idle_turn(w, STEP_MS);
+}
+
 /* Enough time for everything that is due some time. */
 static void pass_late(struct rules_world *w)
 {
-    enum { LATE_MS = 2 * (OWN_TTL_MAX_MS + DELAY_MAX_MS), STEP_MS = 20 };
-    for (int64_t ms = 0; ms < LATE_MS; ms += STEP_MS)
-        rules_idle_turn(w, STEP_MS);
+    pass(w, 2 * (OWN_TTL_MAX_MS + DELAY_MAX_MS));
     rules_rest(w); /* what is read from files is read one after the other */
 }
 
@@ -296,6 +301,8 @@ static void rest(struct sim *s)
 {
     struct rules_world *w = &s->world;
     struct count c = {.is_late = true};
+    if (random_below(&s->random, 2))
+        pass(w, OWN_TTL_MAX_MS); /* what somebody has becomes due */
     rules_leave(w);
     pass_late(w);
     s->is_quiet = true; /* counting is no request of the ledger */
