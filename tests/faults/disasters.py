@@ -48,6 +48,13 @@ def power_at_once(world, campaign):
     world.broker.start()
 
 
+def idle(world, campaign):
+    """Nobody is there for about as long as it takes until the journal is tidied; then the end, before, in or behind it."""
+    campaign.stop_clients()
+    time.sleep(world.random.uniform(2.7, 3.3))
+    power(world, campaign) if world.fs and world.random.random() < 0.5 else kill(world, campaign)
+
+
 def forget(world, campaign):
     """The same without root: what no sync covered is taken back."""
     world.broker.kill()
@@ -140,6 +147,7 @@ class Disaster:
 
 DISASTERS = {
     "kill": Disaster(kill, peers=True),
+    "idle": Disaster(idle, peers=True),
     "pause": Disaster(pause, peers=True),
     "power": Disaster(power, "fs", peers=True),
     "power-at-once": Disaster(power_at_once, "fs", peers=True, is_drawn=False),
