@@ -22,6 +22,8 @@
 #include <stdlib.h>
 
 enum {
+    LOAD_GAP_BYTES = 4 * KIB, /* read too, rather than by a call for each batch */
+    LOAD_RUN_BYTES = 256 * KIB,
     LOGS_PER_STEP = 512,
     GATHER_BATCHES = 64,
     GATHER_BYTES = 1 * MIB,
@@ -618,19 +620,37 @@ static int compare_loaded(const void *a, const void *b)
     return (x->address > y->address) - (x->address < y->address);
 }
 
+/* Behind the last of those, from `first` on, that one read takes: they lie close together. */
+static size_t run_end(const struct load *load, size_t first)
+{
+    const struct loaded_batch *b = load->batches.items;
+    size_t i = first + 1;
+    while (i < load->batches.count &&
+           b[i].address - (b[i - 1].address + b[i - 1].size) <= LOAD_GAP_BYTES &&
+           b[i].address - b[first].address <= LOAD_RUN_BYTES)
+        i++;
+    return i;
+}
+
 static void load_run(struct job *job)
 {
     struct load *load = container_of(job, struct load, job);
+    struct loaded_batch *b = load->batches.items;
+    struct text run = {0};
     if (load->batches.count > 1)
-        qsort(load->batches.items, load->batches.count, sizeof *load->batches.items,
-              compare_loaded);
-    for (size_t i = 0; i < load->batches.count && !load->err; i++) {
-        struct loaded_batch *b = &load->batches.items[i];
-        b->at = (uint32_t)load->bytes.size;
-        uint8_t *p = text_reserve(&load->bytes, b->size);
-        load->err = file_read(load->file->file, b->address - load->file->base, p, b->size);
-        load->bytes.size += b->size;
+        qsort(b, load->batches.count, sizeof *b, compare_loaded);
+    for (size_t i = 0, end; i < load->batches.count && !load->err; i = end) {
+        uint64_t from = b[i].address;
+        end = run_end(load, i);
+        size_t size = (size_t)(b[end - 1].address + b[end - 1].size - from);
+        load->err =
+            file_read(load->file->file, from - load->file->base, text_reserve(&run, size), size);
+        for (size_t k = i; k < end && !load->err; k++) {
+            b[k].at = (uint32_t)load->bytes.size;
+            text_append(&load->bytes, bytes_of(run.data + (b[k].address - from), b[k].size));
+        }
     }
+    text_reset(&run);
     if (load->err)
         snprintf(load->error, sizeof load->error, "%s", err_text());
 }

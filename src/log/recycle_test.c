@@ -175,7 +175,8 @@ TEST(batches_that_memory_has_no_more_are_loaded_to_be_carried)
         log_trim(busy, busy->hw, NULL);
         expect_true(i < 10000);
     }
-    expect_true(sim_disk_stats(t.disk)->calls[SIM_READ] > reads);
+    reads = sim_disk_stats(t.disk)->calls[SIM_READ] - reads;
+    expect_true(reads > 0 && reads < 40); /* 80 batches that lie close together */
     for (uint64_t i = 0; i < 40; i++)
         expect_string(test_store_values(&t, logs[i], 0), "one two");
     expect_ok(test_store_crash(&t, SIM_LOSE, 1));
