@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "io/process.h"
+#include "manage/json.h"
 
 enum { CONFIG_FILE_MAX_BYTES = 1024 * 1024 };
 
@@ -274,7 +275,8 @@ json_t *config_json(const struct config *c)
         const struct option *o = option_get((enum option_id)id);
         const char *shown = o->type == OPTION_SECRET ? "(not shown)" : item->value.text;
         json_object_set_new(all, o->name,
-                            json_pack("{s:s, s:s}", "value", shown, "origin", item->origin));
+                            json_pack("{s:o, s:s}", "value", manage_json(bytes_from_string(shown)),
+                                      "origin", item->origin));
     }
     return all;
 }

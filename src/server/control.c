@@ -73,8 +73,9 @@ static void write_json(struct control_session *s, json_t *value)
 
 static void answer_error(struct control_session *s, enum err err)
 {
-    write_json(s, json_pack("{s:b, s:s, s:s}", "ok", 0, "error", err_name(err), "text",
-                            *err_text() ? err_text() : err_name(err)));
+    const char *text = *err_text() ? err_text() : err_name(err); /* may repeat what came in */
+    write_json(s, json_pack("{s:b, s:s, s:o}", "ok", 0, "error", err_name(err), "text",
+                            manage_json(bytes_from_string(text))));
 }
 
 static void answer(struct control_session *s, json_t *result)

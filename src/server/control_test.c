@@ -132,6 +132,8 @@ TEST(what_is_no_request_is_answered_with_an_error)
     expect_not_null(strstr(answers(&f), "\"text\":\"not JSON:"));
     asks(&f, "[]",
          "{\"ok\":false,\"error\":\"not supported\",\"text\":\"unknown command (none)\"}\n");
+    send_line(&f, "{\"mo\\\xc6\xa1"); /* the parser's words repeat it, cut within the character */
+    expect_not_null(strstr(answers(&f), "\"text\":\"not JSON:"));
     end(&f);
 }
 
