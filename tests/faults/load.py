@@ -23,6 +23,14 @@ FENCE = "fence"  # a queue of one message
 BACKLOG_MAX = 2000  # messages of one writer, while the broker is away
 
 
+def open_pika(parameters):
+    """pika says ValueError when a socket it has just connected is gone again before it looks."""
+    try:
+        return pika.BlockingConnection(parameters)
+    except ValueError as error:
+        raise pika.exceptions.AMQPConnectionError(error) from error
+
+
 class Gone(Exception):
     """Something that was declared, and answered for, cannot be found any more."""
 
@@ -260,7 +268,7 @@ class QueueWorker(Client):
     def session(self):
         host, port = self.broker.amqp.rsplit(":", 1)
         try:
-            connection = pika.BlockingConnection(pika.ConnectionParameters(
+            connection = open_pika(pika.ConnectionParameters(
                 host, int(port), socket_timeout=5, blocked_connection_timeout=60))
         except (pika.exceptions.AMQPError, OSError):
             time.sleep(0.02)
@@ -378,7 +386,7 @@ def ask_group(broker, history):
 def drain_queue(broker, history):
     """Take everything that is left, once nobody else consumes; fills history.drained."""
     host, port = broker.amqp.rsplit(":", 1)
-    connection = pika.BlockingConnection(pika.ConnectionParameters(host, int(port), socket_timeout=20))
+    connection = open_pika(pika.ConnectionParameters(host, int(port), socket_timeout=20))
     channel = connection.channel()
     if broker.queue_arguments:  # who asks for no limit has one of 2,000 in a quorum queue; more than this cannot be
         channel.basic_qos(prefetch_count=65535)
@@ -411,7 +419,7 @@ def delete_topic(broker, name):
 
 def new_queue(broker, name, arguments=None):
     host, port = broker.amqp.rsplit(":", 1)
-    connection = pika.BlockingConnection(pika.ConnectionParameters(host, int(port)))
+    connection = open_pika(pika.ConnectionParameters(host, int(port)))
     arguments = {**broker.queue_arguments, **(arguments or {})}
     connection.channel().queue_declare(name, durable=True, arguments=arguments)
     connection.close()
@@ -420,6 +428,6 @@ def new_queue(broker, name, arguments=None):
 
 def delete_queue(broker, name):
     host, port = broker.amqp.rsplit(":", 1)
-    connection = pika.BlockingConnection(pika.ConnectionParameters(host, int(port)))
+    connection = open_pika(pika.ConnectionParameters(host, int(port)))
     connection.channel().queue_delete(name)
     connection.close()

@@ -19,7 +19,7 @@ SIZES = [20] * 70 + [500] * 20 + [5_000] * 9 + [60_000]
 @contextlib.contextmanager
 def channel_of(broker):
     host, port = broker.amqp.rsplit(":", 1)
-    connection = pika.BlockingConnection(pika.ConnectionParameters(
+    connection = load.open_pika(pika.ConnectionParameters(
         host, int(port), socket_timeout=60, stack_timeout=90, blocked_connection_timeout=300, heartbeat=300))
     try:
         yield connection.channel()
