@@ -147,7 +147,7 @@ class Disaster:
 
 DISASTERS = {
     "kill": Disaster(kill, peers=True),
-    "idle": Disaster(idle, peers=True),
+    "idle": Disaster(idle, peers=True, is_drawn=False),
     "pause": Disaster(pause, peers=True),
     "power": Disaster(power, "fs", peers=True),
     "power-at-once": Disaster(power_at_once, "fs", peers=True, is_drawn=False),

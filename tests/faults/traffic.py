@@ -118,4 +118,5 @@ class Campaign(campaign.Campaign):
         return out
 
     def moved_enough(self):
-        return all(count >= 50 * self.rounds for key, count in self.sums().items() if key != "commits")
+        sums = self.sums()  # which says what else happened too
+        return all(sums[key] >= 50 * self.rounds for key in self.totals() if key != "commits")

@@ -216,6 +216,9 @@ public class Driver {
             config.put("enable.idempotence", text(request, "idempotent", "false"));
             config.put("linger.ms", text(request, "linger_ms", "5"));
             config.put("max.block.ms", "5000");
+            config.put("reconnect.backoff.max.ms", "100"); // it doubles with each lost connection, up to a second
+            if (text(request, "idempotent", "false").equals("true"))
+                config.put("request.timeout.ms", "5000"); // an answer that never comes: half a minute else
             if (request.has("retries"))
                 config.put("retries", request.get("retries").asInt());
             if (request.has("max_bytes"))
