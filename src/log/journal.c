@@ -384,7 +384,8 @@ static bool is_short(struct store *s)
             !space_has_room(s, next_size(s, 0)));
 }
 
-/* Whoever writes much at times makes the journal grow at times; to make a file each time costs more than its room. */
+/* Whoever writes much at times makes the journal grow at times; to make a file each time costs more
+ * than its room. */
 static bool is_too_large(const struct store *s)
 {
     uint64_t limit =
@@ -394,12 +395,11 @@ static bool is_too_large(const struct store *s)
 
 bool journal_wants_free_file(struct store *s)
 {
-    return s->recycle.free_below > 0 || s->journal.total_bytes > s->journal.max_bytes ||
-           is_short(s);
+    return s->recycle.free_below > 0 || is_too_large(s) || is_short(s);
 }
 
-/* What making all files below `f` free writes, at most: tails, a row for each changed log, and one more in each
- * file's turn for those with a tail in it. */
+/* What making all files below `f` free writes, at most: tails, a row for each changed log, and one
+ * more in each file's turn for those with a tail in it. */
 static uint64_t tidying_bytes(const struct store *s, const struct journal_file *f)
 {
     uint64_t tails = 0, rows = 0, tailed = 0, files = 0;
@@ -414,7 +414,7 @@ static uint64_t tidying_bytes(const struct store *s, const struct journal_file *
     return tails + (rows + tailed * files) * ROW_ABOUT_BYTES;
 }
 
-bool journal_is_tidied(struct store *s)
+bool journal_tidy(struct store *s)
 {
     struct journal_file *newest = journal_newest_file(s);
     if (s->recycle.free_below > 0 || !newest || s->low_space)

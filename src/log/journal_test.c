@@ -242,16 +242,22 @@ TEST(a_file_that_holds_records_and_does_not_begin_with_one_is_rot_in_every_place
     }
 }
 
+/* What the first file's header says of the file. */
+static void set_holds(struct test_store *t, uint64_t holds)
+{
+    struct text file = test_file_get(t, first_path);
+    put_u64(file.data + 40, holds);
+    put_u32(file.data + 12, crc32c(file.data + 16, 32));
+    test_file_put(t, first_path, text_bytes(&file));
+    text_reset(&file);
+}
+
 TEST(a_journal_file_that_holds_what_no_release_knows_yet_is_refused)
 {
     struct test_store t;
     open_small(&t);
     test_store_kill(&t);
-    struct text file = test_file_get(&t, first_path);
-    put_u64(file.data + 40, 3);
-    put_u32(file.data + 12, crc32c(file.data + 16, 32));
-    test_file_put(&t, first_path, text_bytes(&file));
-    text_reset(&file);
+    set_holds(&t, HOLDS_RECORDS + 1);
     expect_err(test_store_open(&t), E_UNSUPPORTED);
     test_store_reset(&t);
 }
@@ -262,11 +268,7 @@ TEST(a_journal_whose_files_do_not_say_what_they_hold_is_read_whole)
     open_small(&t);
     append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "abc");
     test_store_kill(&t);
-    struct text file = test_file_get(&t, first_path);
-    put_u64(file.data + 40, 0);
-    put_u32(file.data + 12, crc32c(file.data + 16, 32));
-    test_file_put(&t, first_path, text_bytes(&file));
-    text_reset(&file);
+    set_holds(&t, HOLDS_UNSAID);
     expect_ok(test_store_open(&t));
     expect_string(test_store_values(&t, store_find(t.store, 7), 0), "a b c");
     test_store_reset(&t);

@@ -352,9 +352,9 @@ static void set_states(struct store *s, struct journal_file *newest)
     }
 }
 
-/* A file to be used that begins, as its header or a record says, with what the chain does not have: a commit that was torn. If the file
- * were passed over, as too small, that would look like the journal's beginning once the files before
- * it are used again; so it gets a new generation. */
+/* A file to be used that begins, as its header or a record says, with what the chain does not have: a
+ * commit that was torn. If the file were passed over, as too small, that would look like the journal's
+ * beginning once the files before it are used again; so it gets a new generation. */
 void recover_renew_leftovers(struct replay *r)
 {
     for (size_t i = 0; i < r->leftovers.count; i++)

@@ -624,6 +624,19 @@ TEST(a_journal_that_has_grown_shrinks_when_nobody_writes_in_every_state_of_the_d
     }
 }
 
+TEST(a_journal_a_little_beyond_its_size_is_left_alone_while_somebody_writes)
+{
+    struct test_store t;
+    open_with_journal(&t, 1 * MIB);
+    struct log *log = store_log(t.store, 2, LEVEL_FSYNC);
+    append_sized(&t, log, 15);
+    t.store->journal.max_bytes = t.store->journal.total_bytes * 3 / 4;
+    uint64_t generation = oldest_file(&t)->generation;
+    append_sized(&t, log, 1);
+    expect_int(oldest_file(&t)->generation, generation);
+    test_store_reset(&t);
+}
+
 TEST(a_journal_far_beyond_its_size_shrinks_beside_who_writes)
 {
     struct test_store t;

@@ -241,7 +241,7 @@ void space_settle_when_idle(struct store *s)
             s->due_ns = due_ns;
         return;
     }
-    if (journal_is_tidied(s))
+    if (journal_tidy(s))
         return; /* what it still needs of the cache stays */
     give_back_cache(s);
     s->is_settled = true;

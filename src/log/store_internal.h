@@ -583,15 +583,17 @@ struct journal_file *journal_file_at(struct store *s, uint64_t address); /* NULL
 struct journal_file *journal_newest_file(const struct store *s); /* that anything was staged into */
 void journal_prepare_more(struct store *s);
 void journal_prepare_waiting(struct store *s); /* when it need not wait any longer */
-/* Put an emptied file behind the newest, with a new generation; or remove it, when there is enough without it. */
+/* Put an emptied file behind the newest, with a new generation; or remove it, when there is enough
+ * without it. */
 void journal_release(struct store *s, struct journal_file *f);
 /* The same with a file that nothing was staged into. */
 void journal_make_anew(struct store *s, struct journal_file *f);
-/* Is an old file to be made free: because few empty ones are left, there are too many, or nobody writes? */
+/* Is an old file to be made free: because few empty ones are left, there are too many, or nobody
+ * writes? */
 bool journal_wants_free_file(struct store *s);
-/* Nobody writes. If little of what the journal holds is still wanted, the next start shall not have to read it all: begin
- * to make its older files free. true: that is under way. */
-bool journal_is_tidied(struct store *s);
+/* Nobody writes. If little of what the journal holds is still wanted, the next start shall not have
+ * to read it all: begin to make its older files free. true: that is under way. */
+bool journal_tidy(struct store *s);
 uint64_t journal_next_bytes(struct store *s); /* of the file that would be made next */
 void journal_file_free(struct journal_file *f);
 must_use enum err journal_file_create(struct disk *d, struct journal_file *f, bool fresh);
@@ -627,7 +629,7 @@ must_use enum err table_load(struct store *s);
 void space_after_row(struct store *s, struct log_state *l);
 /* Free deleted logs whose DELETE is durable; look how much room the disk has. */
 void space_tick(struct store *s);
-/* Some seconds after the last append, give the cache's memory back. */
+/* Some seconds after the last append, tidy the journal and then give the cache's memory back. */
 void space_settle_when_idle(struct store *s);
 void space_note_append(struct store *s, size_t bytes);
 bool space_is_uncertain(const struct store *s);
