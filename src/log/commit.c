@@ -130,7 +130,7 @@ static enum err write_record(struct store *s, struct staged *r, bool goes_on, bo
     bool cached = !whole_blocks || (!synced && r->size <= RECORD_CACHED_MAX_BYTES);
     struct file *to = cached ? r->file->file : r->file->writer;
     uint64_t at = r->address - r->file->base;
-    enum err err = at == JOURNAL_HEADER_BYTES ? journal_file_begin(r->file) : OK;
+    enum err err = journal_reach(r->file, at + r->size);
     if (!err)
         err = file_write(to, at, r->parts.items, (int)r->parts.count);
     if (!err && cached && !synced)

@@ -8,10 +8,10 @@
  * File header, the first 4096 bytes, big-endian like everything here:
  *    0  8 bytes "PABALJNL"       8  u32 format version = 1      12  u32 crc32c of bytes 16..47
  *   16  u64 generation          24  u64 base address            32  u64 file size
- *   40  u64 what lies in it: 1 nothing, 2 records, 0 not said (written before this was)
+ *   40  u64 records lie below this position of the file; less than 4096: not said (an older release)
  *
- * The header that says 2 is written in front of the first record. So a start need not read a file whose
- * header says 1 and that does not begin with a record: nobody was told that one is durable.
+ * The header that says more is written in front of the record that reaches beyond, a 32nd of the file ahead. So a
+ * start need not read what lies behind: nobody was told that a record there is durable.
  *
  * Commit record, at a multiple of 64, padded with a PAD entry: small ones of level os to the next
  * multiple, others to the end of a block.
@@ -60,6 +60,7 @@ enum {
     RECORD_MAGIC = 0x5042524a,
     FORMAT_VERSION = 1,
     FILE_STEP_BYTES = 64 * KIB,
+    REACH_PART = 32, /* of a file: so much ahead its header says that there are records */
     FILES_AHEAD = 2,
     FILES_MIN = 4, /* a file is at most that part of journal_max_bytes */
     SPARE_MAX = 2, /* times what the journal may have: beyond, files go beside who writes too */
@@ -74,7 +75,7 @@ void journal_path(uint32_t slot, char out[32])
     snprintf(out, 32, "journal/%06u.journal", slot);
 }
 
-static enum err write_header(const struct journal_file *f, enum journal_holds holds)
+static enum err write_header(const struct journal_file *f)
 {
     uint8_t *p = xzalloc(JOURNAL_HEADER_BYTES);
     memcpy(p, "PABALJNL", 8);
@@ -82,16 +83,20 @@ static enum err write_header(const struct journal_file *f, enum journal_holds ho
     put_u64(p + 16, f->generation);
     put_u64(p + 24, f->base);
     put_u64(p + 32, f->size);
-    put_u64(p + 40, (uint64_t)holds);
+    put_u64(p + 40, f->records_below);
     put_u32(p + 12, crc32c(p + 16, 32));
     enum err err = file_write_bytes(f->file, 0, bytes_of(p, JOURNAL_HEADER_BYTES));
     free(p);
     return err;
 }
 
-enum err journal_file_begin(const struct journal_file *f)
+enum err journal_reach(struct journal_file *f, uint64_t end)
 {
-    return write_header(f, HOLDS_RECORDS);
+    if (end <= f->records_below)
+        return OK;
+    uint64_t below = round_up(end + f->size / REACH_PART, 4 * KIB);
+    f->records_below = below < f->size ? below : f->size;
+    return write_header(f);
 }
 
 enum err journal_file_header_get(const uint8_t *p, struct journal_file_header *out)
@@ -104,11 +109,8 @@ enum err journal_file_header_get(const uint8_t *p, struct journal_file_header *o
     out->generation = get_u64(p + 16);
     out->base = get_u64(p + 24);
     out->size = get_u64(p + 32);
-    uint64_t holds = get_u64(p + 40);
-    if (holds > HOLDS_RECORDS)
-        return err_set(E_UNSUPPORTED, "it holds %llu, this release knows %d",
-                       (unsigned long long)holds, HOLDS_RECORDS);
-    out->holds = (enum journal_holds)holds;
+    uint64_t below = get_u64(p + 40);
+    out->records_below = below < JOURNAL_HEADER_BYTES ? 0 : below;
     return OK;
 }
 
@@ -160,8 +162,9 @@ enum err journal_file_create(struct disk *d, struct journal_file *f, bool fresh)
         err = disk_open(d, path, DISK_CREATE, &f->file);
     if (!err && fresh)
         err = file_allocate(f->file, 0, f->size, true);
+    f->records_below = JOURNAL_HEADER_BYTES;
     if (!err)
-        err = write_header(f, HOLDS_NOTHING);
+        err = write_header(f);
     if (!err)
         err = file_sync(f->file);
     if (!err && fresh)
@@ -398,7 +401,7 @@ bool journal_wants_free_file(struct store *s)
     return s->recycle.free_below > 0 || is_too_large(s) || is_short(s);
 }
 
-/* What making all files below `f` free writes, at most: tails, a row for each changed log, and one
+/* What making `f` and all files before it free writes, at most: tails, a row for each changed log, and one
  * more in each file's turn for those with a tail in it. */
 static uint64_t tidying_bytes(const struct store *s, const struct journal_file *f)
 {
@@ -409,22 +412,35 @@ static uint64_t tidying_bytes(const struct store *s, const struct journal_file *
     }
     list_each (n, &s->dirty)
         rows++;
-    for (const struct list *n = f->node.prev; n != &s->journal.files; n = n->prev)
+    for (const struct list *n = &f->node; n != &s->journal.files; n = n->prev)
         files++;
     return tails + (rows + tailed * files) * ROW_ABOUT_BYTES;
+}
+
+/* Can the journal go on behind `f` at once? */
+static bool is_ready_behind(const struct store *s, const struct journal_file *f)
+{
+    const struct list *next = f->node.next;
+    return next != &s->journal.files &&
+           container_of(next, struct journal_file, node)->state == JOURNAL_READY;
 }
 
 bool journal_tidy(struct store *s)
 {
     struct journal_file *newest = journal_newest_file(s);
-    if (s->recycle.free_below > 0 || !newest || s->low_space)
+    if (s->recycle.free_below > 0 || !newest || s->low_space || !is_ready_behind(s, newest))
         return s->recycle.free_below > 0;
     struct journal_file *oldest = container_of(s->journal.files.next, struct journal_file, node);
-    uint64_t used = newest->base - oldest->base;
+    uint64_t used = newest->base + newest->used - oldest->base;
     if (used < s->config.journal_max_bytes / TIDY_PART ||
         used < TIDY_GAIN * tidying_bytes(s, newest))
         return false;
-    s->recycle.free_below = newest->base;
+    stage_close_record(s);
+    journal_pass(s, newest);
+    stage_control(s, ENTRY_RUN, NULL, s->epoch,
+                  0); /* a journal without a record would be a first start's */
+    store_want_sync(s);
+    s->recycle.free_below = newest->base + newest->size;
     s->due_ns = s->now_ns;
     return true;
 }

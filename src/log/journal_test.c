@@ -242,35 +242,66 @@ TEST(a_file_that_holds_records_and_does_not_begin_with_one_is_rot_in_every_place
     }
 }
 
-/* What the first file's header says of the file. */
-static void set_holds(struct test_store *t, uint64_t holds)
+/* What the first file's header says of where its records are. */
+static void set_records_below(struct test_store *t, uint64_t position)
 {
     struct text file = test_file_get(t, first_path);
-    put_u64(file.data + 40, holds);
+    put_u64(file.data + 40, position);
     put_u32(file.data + 12, crc32c(file.data + 16, 32));
     test_file_put(t, first_path, text_bytes(&file));
     text_reset(&file);
 }
 
-TEST(a_journal_file_that_holds_what_no_release_knows_yet_is_refused)
+TEST(a_journal_file_whose_records_would_lie_behind_its_end_is_refused)
 {
     struct test_store t;
     open_small(&t);
+    struct journal_file *first =
+        container_of(t.store->journal.files.next, struct journal_file, node);
+    uint64_t size = first->size;
     test_store_kill(&t);
-    set_holds(&t, HOLDS_RECORDS + 1);
-    expect_err(test_store_open(&t), E_UNSUPPORTED);
+    set_records_below(&t, size + 1);
+    expect_err(test_store_open(&t), E_CORRUPT);
     test_store_reset(&t);
 }
 
-TEST(a_journal_whose_files_do_not_say_what_they_hold_is_read_whole)
+/* 1 and 2 were said by a release of one day. */
+TEST(a_journal_whose_files_do_not_say_where_their_records_are_is_read_whole)
+{
+    for (uint64_t said = 0; said < 3; said++) {
+        struct test_store t;
+        open_small(&t);
+        append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "abc");
+        test_store_kill(&t);
+        set_records_below(&t, said);
+        expect_ok(test_store_open(&t));
+        expect_string(test_store_values(&t, store_find(t.store, 7), 0), "a b c");
+        test_store_reset(&t);
+    }
+}
+
+TEST(a_start_reads_a_journal_file_as_far_as_its_header_says)
 {
     struct test_store t;
-    open_small(&t);
-    append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "abc");
-    test_store_kill(&t);
-    set_holds(&t, HOLDS_UNSAID);
+    test_store_init(&t);
+    t.config.journal_first_bytes = t.config.journal_file_bytes = 8 * MIB;
+    t.config.journal_max_bytes = 64 * MIB;
     expect_ok(test_store_open(&t));
-    expect_string(test_store_values(&t, store_find(t.store, 7), 0), "a b c");
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    struct ticket ticket;
+    for (uint64_t i = 0; i < 120; i++) { /* beyond one step of what the header says */
+        expect_ok(log_append(log, test_batch_sized(i, 10000), &ticket));
+        test_store_settle(&t);
+        uint64_t said = journal_newest_file(t.store)->records_below;
+        expect_true(journal_newest_file(t.store)->used <= said);
+        expect_true(said <= journal_newest_file(t.store)->used + 256 * KIB + 4 * KIB);
+    }
+    int64_t end = log->end;
+    test_store_kill(&t);
+    uint64_t read_bytes = sim_disk_stats(t.disk)->read_bytes;
+    expect_ok(test_store_open(&t));
+    expect_true(sim_disk_stats(t.disk)->read_bytes - read_bytes < 2 * MIB);
+    expect_int(store_find(t.store, 7)->end, end);
     test_store_reset(&t);
 }
 

@@ -63,20 +63,21 @@ static enum err read_file_header(struct store *s, struct journal_file *f)
 {
     uint8_t header[48] = {0};
     uint64_t size;
-    struct journal_file_header h;
+    struct journal_file_header h = {0};
     enum err err = file_size(f->file, &size);
     if (!err && size >= sizeof header)
         err = file_read(f->file, 0, header, sizeof header);
     if (!err)
         err = journal_file_header_get(header, &h);
-    if (err == E_CORRUPT || (!err && (h.size > size || h.generation == 0)))
+    bool fits = h.size <= size && h.records_below <= h.size;
+    if (err == E_CORRUPT || (!err && (!fits || h.generation == 0)))
         return check_unfinished(s, f->file, size);
     if (err)
         return err;
     f->generation = h.generation;
     f->base = h.base;
     f->size = h.size;
-    f->holds = h.holds;
+    f->records_below = h.records_below;
     return OK;
 }
 
@@ -272,6 +273,14 @@ static enum err take_record(struct replay *r, const struct record_header *h)
     return err ? err : replay_record(r, p, h);
 }
 
+/* As much of the file as there may be records in, and where the first one's header would be. */
+static uint64_t readable_bytes(const struct journal_file *f)
+{
+    uint64_t first = JOURNAL_HEADER_BYTES + RECORD_HEADER_BYTES;
+    uint64_t size = f->records_below == 0 ? f->size : f->records_below;
+    return size >= first || f->size < first ? size : first;
+}
+
 /* The next file is read while this one is replayed. */
 static void start_next_read(struct replay *r)
 {
@@ -279,29 +288,18 @@ static void start_next_read(struct replay *r)
     if (next == &r->s->journal.files)
         return;
     struct journal_file *f = container_of(next, struct journal_file, node);
-    if (f->size > 0 && f->holds != HOLDS_NOTHING) /* a header that is intact may say 0 */
-        file_start_read(f->file, 0, f->size);
+    if (f->size > 0) /* a header that is intact may say 0 */
+        file_start_read(f->file, 0, readable_bytes(f));
 }
 
-static enum err read_up_to(struct replay *r, uint64_t size)
+static enum err read_records(struct replay *r)
 {
+    uint64_t size = readable_bytes(r->file);
     r->bytes.size = 0;
     text_reserve(&r->bytes, size);
     enum err err = file_read(r->file->file, 0, r->bytes.data, size);
     r->bytes.size = size;
     return err;
-}
-
-/* As much of the file as there may be records in. */
-static enum err read_records(struct replay *r)
-{
-    uint64_t begin = JOURNAL_HEADER_BYTES + RECORD_HEADER_BYTES;
-    if (r->file->holds == HOLDS_NOTHING && r->file->size > begin) {
-        enum err err = read_up_to(r, begin);
-        if (err || !begins_with_record(r))
-            return err;
-    } /* a write that nobody was told of has left its record, and no header */
-    return read_up_to(r, r->file->size);
 }
 
 static enum err replay_file(struct replay *r)
@@ -320,7 +318,7 @@ static enum err replay_file(struct replay *r)
     }
     if (r->epoch > r->epoch_max)
         r->epoch_max = r->epoch;
-    bool begins = r->file->holds == HOLDS_RECORDS || begins_with_record(r);
+    bool begins = r->file->records_below > JOURNAL_HEADER_BYTES || begins_with_record(r);
     if (!err && r->sequence == 0 && begins)
         r->is_broken = true; /* whatever follows a damaged record cannot be a beginning */
     if (!err && r->position == JOURNAL_HEADER_BYTES && begins)

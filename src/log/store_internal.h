@@ -291,13 +291,6 @@ enum journal_file_state {
     JOURNAL_FULL,      /* holds entries that may still be needed */
 };
 
-/* What a file's header says of what lies behind it. */
-enum journal_holds {
-    HOLDS_UNSAID,  /* written by a release that did not say */
-    HOLDS_NOTHING, /* no record that anybody was told of */
-    HOLDS_RECORDS,
-};
-
 struct journal_file {
     struct list node; /* store->journal.files, by generation */
     enum journal_file_state state;
@@ -310,8 +303,8 @@ struct journal_file {
     struct file *file;   /* by the page cache: made, renewed and read, and written at level os */
     struct file *writer; /* past the page cache, which would dirty more than a commit writes */
     uint32_t readers;
-    bool passed;              /* the journal has gone on to the next file */
-    enum journal_holds holds; /* (recovery) by its header */
+    bool passed;            /* the journal has gone on to the next file */
+    uint64_t records_below; /* (jobs, recovery) as its header says; 0: not said */
 };
 
 /* The record that is being staged, or waits for its commit. */
@@ -597,8 +590,8 @@ bool journal_tidy(struct store *s);
 uint64_t journal_next_bytes(struct store *s); /* of the file that would be made next */
 void journal_file_free(struct journal_file *f);
 must_use enum err journal_file_create(struct disk *d, struct journal_file *f, bool fresh);
-/* (job) Its first record is about to be written. */
-must_use enum err journal_file_begin(const struct journal_file *f);
+/* (job) A record that ends at `end` in the file is about to be written: the header says so. */
+must_use enum err journal_reach(struct journal_file *f, uint64_t end);
 void journal_path(uint32_t slot, char out[32]);
 /* (job) Fill in the record's header and checksum chain; then it can be written. */
 void journal_seal_record(struct store *s, struct staged *record, bool goes_on);
@@ -609,8 +602,7 @@ struct record_header {
 };
 bool record_header_get(const uint8_t *p, struct record_header *out);
 struct journal_file_header {
-    uint64_t generation, base, size;
-    enum journal_holds holds;
+    uint64_t generation, base, size, records_below;
 };
 /* E_CORRUPT: no valid header. */
 must_use enum err journal_file_header_get(const uint8_t *p, struct journal_file_header *out);
