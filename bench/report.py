@@ -177,7 +177,8 @@ def number(ratio):
 NOTES = """
 Medians of the rounds, ranges in brackets (all numbers are in the JSON file). Rates are what one client thread
 on the same machine reaches. CPU and switches are the broker's own, over all its processes, between the opening
-of the last connection and the end of the load. Latency counts from the moment at which a message was due: where
+of the last connection and the end of the load. Before each measurement all disks are synced, so that what one
+broker has left to the kernel is written in nobody else's time. Latency counts from the moment at which a message was due: where
 the scenario says a rate, by a fixed schedule; elsewhere at saturation, where it tells of queues, not of work.
 `os`: acknowledged when the operating system has it (Kafka, RabbitMQ's classic queues, Pabal with `durability =
 os`); `fsync`: when the disk has it (Kafka with `flush.messages=1`, quorum queues, Pabal by default). `% of

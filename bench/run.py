@@ -101,6 +101,7 @@ class Bench:
 
     def measure(self, scenario, contender, name):
         """{row: measures}; a failure is told and is a row too."""
+        os.sync()  # what the one before has left to the kernel is not the next one's to wait for
         measure.wait_for_calm(self.folder, self.sync_us, patience_s=0.5)
         try:
             found = getattr(runners, scenario.run)(self, scenario, contender, name)

@@ -74,7 +74,10 @@ void window_push(struct window *w, struct chunk *c, uint64_t address)
 
 struct chunk *window_find(const struct window *w, uint64_t address)
 {
-    /* Readers mostly want the newest bytes, so look from the end; there are some tens of chunks. */
+    const struct list *first = w->chunks.next;
+    if (first == &w->chunks || address < container_of(first, struct chunk, node)->address)
+        return NULL; /* what is carried is older than all that is cached, mostly */
+    /* Readers mostly want the newest bytes, so look from the end; there are some hundred chunks. */
     for (struct list *node = w->chunks.prev; node != &w->chunks; node = node->prev) {
         struct chunk *c = container_of(node, struct chunk, node);
         if (address >= c->address + c->first)
