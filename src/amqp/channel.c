@@ -121,7 +121,7 @@ void channel_fail(struct channel *ch, enum reply_code code, const char *format, 
 
 void channel_fail_err(struct channel *ch, enum err err, const char *what)
 {
-    channel_fail(ch, reply_from_err(err), "%s: %s", what, *err_text() ? err_text() : err_name(err));
+    channel_fail(ch, reply_from_err(err), "%s: %s", what, err_message(err));
 }
 
 void channel_fail_as(struct channel *ch, enum err err)

@@ -71,6 +71,11 @@ const char *err_text(void)
     return err_buffer;
 }
 
+const char *err_message(enum err code)
+{
+    return *err_buffer ? err_buffer : err_name(code);
+}
+
 const char *err_name(enum err code)
 {
     check((unsigned)code < ERR_COUNT);

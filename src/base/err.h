@@ -60,6 +60,9 @@ void err_clear(void);
 /* The thread's text, or "" when none was set. At most 511 bytes. */
 const char *err_text(void);
 
+/* The thread's text, or the code's own words when none was set. */
+const char *err_message(enum err code);
+
 /* The code's own words, for messages and for errors that travel between threads. */
 const char *err_name(enum err code);
 

@@ -211,10 +211,13 @@ static enum err put_plain_password(const char *password, json_t *body)
     err = lines_open(&lines, NULL);
     if (!err)
         err = lines_next(&lines, &line);
-    if (!err)
-        json_object_set_new(body, "password", json_stringn((const char *)line.data, line.size));
+    json_t *text = err ? NULL : json_stringn((const char *)line.data, line.size);
     lines_close(&lines);
-    return err ? err_set(E_INVALID, "--password -: there is no line to read") : OK;
+    if (err)
+        return err_set(E_INVALID, "--password -: there is no line to read");
+    if (json_object_set_new(body, "password", text))
+        return err_set(E_INVALID, "--password -: not UTF-8");
+    return OK;
 }
 
 /* One of --password, --password-hash and --no-password, or none. */

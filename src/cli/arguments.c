@@ -122,6 +122,13 @@ static enum err set_flag(const struct flag *flag, const char *value)
     return OK;
 }
 
+/* JSON, by which most of it is asked for, could not say it. */
+static bool is_no_text(const struct arguments *a, const struct flag *flag, const char *value)
+{
+    return (flag->type == FLAG_TEXT || flag->type == FLAG_LIST) && !a->takes_bytes &&
+           !bytes_are_utf8(bytes_from_string(value));
+}
+
 /* Its value is what stands with it, or the next argument. */
 static enum err take_value(struct parse *p, const struct flag *flag, const char *value)
 {
@@ -133,6 +140,8 @@ static enum err take_value(struct parse *p, const struct flag *flag, const char 
                            flag->placeholder);
         value = p->argv[p->at++];
     }
+    if (is_no_text(p->a, flag, value))
+        return err_set(E_INVALID, "--%.*s: not UTF-8", name_size(flag), flag->name);
     return set_flag(flag, value);
 }
 

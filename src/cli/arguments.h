@@ -44,6 +44,7 @@ struct arguments {
     const struct flag *flags;
     size_t flag_count;
     size_t positional_least, positional_most;
+    bool takes_bytes; /* texts may be no UTF-8: they become parts of messages */
 };
 
 enum { POSITIONALS_MAX = 8 };

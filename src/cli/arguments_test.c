@@ -144,6 +144,8 @@ TEST(wrong_values_are_refused)
     is_wrong(PARSE(&v, "one", "--size", "4q"), "--size 4q");
     is_wrong(PARSE(&v, "one", "--text"), "--text needs a value: TEXT");
     is_wrong(PARSE(&v, "one", "--flag=1"), "--flag takes no value");
+    is_wrong(PARSE(&v, "one", "--text", "\xff"), "--text: not UTF-8");
+    is_wrong(PARSE(&v, "one", "--set=key=\xc3"), "--set: not UTF-8");
 }
 
 TEST(too_few_and_too_many_arguments_are_refused)

@@ -341,7 +341,7 @@ int ctl_failed(const struct ctl *c, enum err err)
         fprintf(stderr, "Object (queue, stream, exchange, etc) was not found\n");
         return CTL_DATA;
     }
-    return ctl_error(CTL_UNAVAILABLE, "%s", *err_text() ? err_text() : err_name(err));
+    return ctl_error(CTL_UNAVAILABLE, "%s", err_message(err));
 }
 
 int ctl_end(const struct ctl *c, enum err err)
@@ -487,6 +487,9 @@ int ctl_main(const char *program, int argc, char **argv)
     struct ctl c = {.program = slash ? slash + 1 : program, .argc = argc, .argv = argv};
     struct wrong wrong;
 
+    for (int at = 0; at < argc; at++)
+        if (!bytes_are_utf8(bytes_from_string(argv[at])))
+            return ctl_error(CTL_USAGE, "argument %d is not UTF-8", at + 1);
     set_defaults(&c);
     const char *name = find_name(&c);
     bool wants_version = argc > 0 && strcmp(argv[0], "--version") == 0;

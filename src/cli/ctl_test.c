@@ -40,6 +40,7 @@ TEST(wrong_words_are_usage_errors)
     expect_int(run(3, "list_queues", "--formatter", "erlang"), CTL_USAGE);
     expect_int(run(2, "list_users", "name"), CTL_USAGE);
     expect_int(run(2, "help", "nonsense"), CTL_USAGE);
+    expect_int(run(3, "add_user", "a", "\xff"), CTL_USAGE);
     expect_int(run(1, "wait"), CTL_USAGE);
     expect_int(run(2, "update_vhost_metadata", "v"), CTL_USAGE);
     expect_int(run(4, "export_definitions", "f", "--format", "erlang"), CTL_USAGE);

@@ -39,6 +39,8 @@ static char *take_password(const struct ctl *c, int *exit_code)
 
 static enum err put_user(const struct ctl *c, const char *name, json_t *body)
 {
+    if (!body)
+        return err_set(E_INVALID, "the password is not UTF-8"); /* a line of the standard input */
     return manage_ask(&c->common, body, NULL, "PUT users/%s", name);
 }
 

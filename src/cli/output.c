@@ -33,7 +33,7 @@ enum exit_code exit_code_of(enum err err)
 
 enum exit_code output_error(enum err err)
 {
-    fprintf(stderr, "pabal: %s\n", *err_text() ? err_text() : err_name(err));
+    fprintf(stderr, "pabal: %s\n", err_message(err));
     return exit_code_of(err);
 }
 

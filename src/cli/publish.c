@@ -261,6 +261,7 @@ int publish_run(int argc, char **argv)
         COMMON_FLAGS(o.common),
     };
     const struct arguments a = {
+        .takes_bytes = true,
         .synopsis = "publish TOPIC|--queue NAME|--exchange NAME --key KEY [MESSAGE] [options]",
         .about =
             "Publish MESSAGE, or each line of the standard input, and wait until all of it is\n"

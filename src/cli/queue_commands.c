@@ -66,12 +66,10 @@ static int create_queue(const struct queue_options *o, const struct admin_object
     json_t *arguments;
     enum err err = admin_read_arguments(&o->arguments, &arguments);
 
-    if (!err && o->type && json_object_set_new(arguments, "x-queue-type", json_string(o->type)))
-        err = err_set(E_INVALID, "--type: not UTF-8");
-    if (err) {
-        json_decref(arguments);
+    if (err)
         return admin_failed(err);
-    }
+    if (o->type)
+        json_object_set_new(arguments, "x-queue-type", json_string(o->type));
     json_t *body = json_pack("{s:b, s:b, s:o}", "durable", !o->transient, "auto_delete",
                              o->auto_delete, "arguments", arguments);
     return admin_create(&o->common, queue, body, o->if_not_exists);

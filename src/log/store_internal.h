@@ -9,7 +9,8 @@
  * direct.c    which log goes straight to its segments
  * journal.c   journal files and the format of their records
  * table.c     rows: the durable summary of each log
- * recycle.c   making journal files free again: carry forward, materialise, rows
+ * recycle.c   making journal files free again: carry forward, rows
+ * materialise.c  tails into segments
  * segment.c   segment files: writing, sparse index, finding
  * read.c      peeks and read jobs
  * stretch.c   history as places in files
@@ -632,14 +633,25 @@ bool space_has_room(const struct store *s, uint64_t bytes);
 /* The logs of level memory use more or less. */
 void space_note_memory(struct store *s);
 
-/* recycle.c */
-void recycle_step(struct store *s);
-void recycle_start_mark(struct store *s);
+/* materialise.c */
+/* Start writing the log's durable tail into its segments; nothing if that is under way. What lies below
+ * `below` has to be; the rest only where it does not touch the reserve. With `seals` the newest segment ends
+ * behind it. */
+void materialise_log(struct store *s, struct log_state *l, bool seals, uint64_t below);
+/* The recycling of a file waits for the log's job. */
+void materialise_count_in(struct store *s, struct log_state *l);
 /* The log's durable tail has become longer: segments may take it over already. */
 void materialise_ahead(struct log_state *l);
+/* Is any record in [from, to) still needed? */
+bool log_range_is_live(struct store *s, struct log_state *l, int64_t from, int64_t to,
+                       offset_ranges *scratch);
 /* Forget where batches were cached: all of the log's, or those that no longer are. */
 void recent_free(struct recent *r);
 void recents_tick(struct store *s);
+
+/* recycle.c */
+void recycle_step(struct store *s);
+void recycle_start_mark(struct store *s);
 /* Write a row of this log soon, not only when a journal file is to be renewed. */
 void log_wants_row(struct log_state *l);
 must_use enum err recycle_everything(struct store *s); /* rows at a clean stop */

@@ -133,5 +133,5 @@ void manage_fail(struct manage_call *call, enum err err)
     if (status == 404)
         manage_not_found(call);
     else
-        manage_fail_as(call, status, error_of(status), *err_text() ? err_text() : err_name(err));
+        manage_fail_as(call, status, error_of(status), err_message(err));
 }

@@ -73,7 +73,7 @@ static void write_json(struct control_session *s, json_t *value)
 
 static void answer_error(struct control_session *s, enum err err)
 {
-    const char *text = *err_text() ? err_text() : err_name(err); /* may repeat what came in */
+    const char *text = err_message(err); /* may repeat what came in */
     write_json(s, json_pack("{s:b, s:s, s:o}", "ok", 0, "error", err_name(err), "text",
                             manage_json(bytes_from_string(text))));
 }

@@ -177,6 +177,8 @@ def test_a_user_may_do_what_it_was_given(cli):
     cli.run("user", "alter", "ann", "--password", "-", stdin="typed\n")
     cli.amqp("publish", "--queue", "billing", "x", "--user", "ann", "--password", "typed")
     cli.run("user", "alter", "ann", "--password", "-", code=2)
+    cli.run("user", "alter", "ann", "--password", "\udcff", code=2)  # a byte that is no UTF-8
+    assert "--password: not UTF-8" in cli.err
     cli.run("permission", "clear", "ann")
     cli.run("permission", "clear", "ann", code=3)
     cli.amqp("publish", "--queue", "billing", "x", "--user", "ann", "--password", "typed", code=4)
