@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 enum {
-    GATHER_BATCHES = 64,
+    GATHER_BATCHES = 512, /* two parts each, of 1,024 that one write takes */
     GATHER_BYTES = 1 * MIB,
     /* So much is synced at once: commits wait behind it for the same disk. */
     SYNC_BYTES = 4 * MIB,

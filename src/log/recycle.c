@@ -24,6 +24,7 @@ enum {
     LOAD_RUN_BYTES = 256 * KIB,
     LOGS_PER_STEP = 512,
     MATERIALISING_MAX = 128, /* jobs at once, for one journal file */
+    MOVED_OUT_MAX = 64,      /* logs, in one file's turn */
 };
 
 /* ---- carry forward ---- */
@@ -126,6 +127,8 @@ static bool carry_log(struct store *s, struct log_state *l, uint64_t below)
         s->owner.live(s->owner.ctx, &l->log, e->base_offset, tail_entry_end(e), &live);
         if (there)
             carry_entry(s, l, e, raw, &live, &builder);
+        if (there && i == l->tail.count - 1)
+            l->rests = true;
     }
     vec_reset(&live);
     batch_builder_reset(&builder);
@@ -145,12 +148,22 @@ static uint64_t bytes_below(const struct log_state *l, uint64_t below, uint32_t 
     return bytes;
 }
 
+/* Nothing was appended to the log for a round of the journal, and its tail is large: carried, it would be written
+ * again in each round, whoever else writes. Some such logs leave in each file's turn, since the first segment of
+ * a log costs syncs of folders. */
+static bool moves_out(const struct store *s, const struct log_state *l)
+{
+    return l->rests && !l->stays_in_journal && l->tail.bytes > s->config.carry_bytes &&
+           s->recycle.moved_out < MOVED_OUT_MAX;
+}
+
 /* Is what the log has in the file, so many bytes, carried? Tails that hold a small part in each file are
  * no longer when the journal is full of them. */
 static bool is_carried(const struct store *s, const struct log_state *l, uint64_t bytes)
 {
     bool is_full = s->carry_bytes < s->config.carry_bytes;
-    return bytes <= s->config.carry_bytes && (!is_full || l->tail.bytes <= s->carry_bytes);
+    return bytes <= s->config.carry_bytes && (!is_full || l->tail.bytes <= s->carry_bytes) &&
+           !moves_out(s, l);
 }
 
 /* false: the file's bytes have to be read first. */
@@ -163,6 +176,7 @@ static bool move_log(struct store *s, struct log_state *l, uint64_t below)
     log_needs_row(l);
     if (is_carried(s, l, bytes))
         return carry_log(s, l, below);
+    s->recycle.moved_out += bytes <= s->config.carry_bytes;
     materialise_log(s, l, false, below);
     s->recycle.again = true; /* one pass may take a part only: look again when it is done */
     materialise_count_in(s, l);
@@ -416,6 +430,7 @@ static void begin(struct store *s)
     r->mark_wanted = r->mark_wanted && file; /* a file's turn leaves the mark for later */
     r->failed = r->again = false;
     r->carried_bytes = 0;
+    r->moved_out = 0;
     r->cursor = s->tailed.next;
     r->phase = file ? RECYCLE_MOVE : RECYCLE_ROWS;
     r->rows = xzalloc(sizeof *r->rows);

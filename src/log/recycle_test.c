@@ -23,6 +23,11 @@ static void open_small(struct test_store *t)
     open_with_journal(t, 256 * KIB);
 }
 
+static struct journal_file *oldest_file(const struct test_store *t)
+{
+    return container_of(t->store->journal.files.next, struct journal_file, node);
+}
+
 /* Go once round the journal: every file that is there now is renewed. */
 static void go_round(struct test_store *t, struct log *log)
 {
@@ -246,6 +251,77 @@ TEST(small_logs_that_hold_more_than_the_journal_may_go_to_segments)
         expect_int(log->hw, ROUNDS);
         expect_int(strlen(test_store_values(&t, log, 0)), ROUNDS * (VALUE + 1) - 1);
     }
+    test_store_reset(&t);
+}
+
+/* Each of `count` logs from id `first` on gets a batch of 300 bytes. */
+static void append_to_each(struct test_store *t, uint64_t first, uint64_t count)
+{
+    char value[301];
+    memset(value, 'v', 300);
+    value[300] = 0;
+    for (uint64_t i = 0; i < count; i++)
+        expect_ok(test_append(store_log(t->store, first + i, LEVEL_FSYNC), value));
+    test_store_settle(t);
+}
+
+static uint32_t in_journal(const struct test_store *t, uint64_t id)
+{
+    return ((struct log_state *)store_find(t->store, id))->tail.count;
+}
+
+TEST(a_large_tail_that_nothing_is_appended_to_leaves_the_journal_and_is_written_no_more)
+{
+    enum { REST = 100, SMALL = 200, QUEUE = 300, COUNT = 3, BATCHES = 40 };
+    struct test_store t;
+    open_small(&t);
+    struct log *stream = store_log(t.store, 2, LEVEL_FSYNC);
+    for (uint64_t i = 0; i < COUNT; i++)
+        log_stay_in_journal(store_log(t.store, QUEUE + i, LEVEL_FSYNC));
+    for (int i = 0; i < BATCHES; i++) { /* a small part in each file */
+        append_to_each(&t, REST, COUNT);
+        append_to_each(&t, QUEUE, COUNT);
+        if (i < BATCHES / 4)
+            append_to_each(&t, SMALL, COUNT);
+    }
+    for (int i = 0; i < 4; i++)
+        go_round(&t, stream);
+    for (uint64_t i = 0; i < COUNT; i++) {
+        expect_int(in_journal(&t, REST + i), 0);
+        expect_int(in_journal(&t, SMALL + i), BATCHES / 4); /* no file for so little */
+        expect_int(in_journal(&t, QUEUE + i), BATCHES);     /* its owner has asked for that */
+    }
+    expect_ok(test_append(store_find(t.store, REST), "y"));
+    test_store_settle(&t);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_int(store_find(t.store, REST)->hw, BATCHES + 1);
+    expect_int(strlen(test_store_values(&t, store_find(t.store, REST), 0)), BATCHES * 301 + 1);
+    test_store_reset(&t);
+}
+
+TEST(few_of_many_large_tails_at_rest_leave_the_journal_in_each_file_s_turn)
+{
+    enum { LOGS = 200, BATCHES = 30, MOVED_OUT_MAX = 64 };
+    struct test_store t;
+    open_with_journal(&t, 8 * MIB);
+    for (int i = 0; i < BATCHES; i++)
+        append_to_each(&t, 100, LOGS);
+    struct log *stream = store_log(t.store, 2, LEVEL_FSYNC);
+    int files = 0, most = 0;
+    for (uint64_t i = 0; files < LOGS; i++) {
+        struct journal_file *oldest = oldest_file(&t);
+        struct ticket ticket;
+        while (oldest_file(&t) == oldest) {
+            expect_ok(log_append(stream, test_batch_sized((uint64_t)stream->end, 9000), &ticket));
+            test_store_settle(&t);
+            log_trim(stream, stream->hw, NULL);
+        }
+        int now = (int)test_store_files(&t, "logs");
+        most = now - files > most ? now - files : most;
+        files = now;
+        expect_true(i < 200);
+    }
+    expect_true(most <= MOVED_OUT_MAX);
     test_store_reset(&t);
 }
 
@@ -503,11 +579,6 @@ TEST(what_is_held_beyond_the_windows_counts_as_cached)
 }
 
 /* ---- when nobody writes ---- */
-
-static struct journal_file *oldest_file(const struct test_store *t)
-{
-    return container_of(t->store->journal.files.next, struct journal_file, node);
-}
 
 static void append_sized(struct test_store *t, struct log *log, int count)
 {

@@ -255,6 +255,7 @@ struct log_state {
     bool wants_direct : 1;
     bool stays_in_journal : 1; /* asked by the owner */
     bool moved : 1;            /* of level memory: in store->memory_moved */
+    bool rests : 1;            /* nothing was appended since its newest batch was carried */
     bool deleted : 1, has_row : 1, trimming : 1, unlinked : 1, unsynced : 1;
     uint32_t rate_commits; /* in the current second */
     uint32_t rate_commit;  /* the newest of them, its last digits */
@@ -407,8 +408,9 @@ struct recycle {
     uint64_t wait_for;       /* commit number */
     uint64_t wait_for_round; /* the rows' derived state may be ahead of their positions */
     uint64_t carried_bytes;  /* of this file, so far */
-    uint64_t free_below;     /* address: files below it are made free whether short or not; or 0 */
-    struct load *loaded;     /* batches that had to be read */
+    uint32_t moved_out; /* logs of this file that went to segments although they were small in it */
+    uint64_t free_below; /* address: files below it are made free whether short or not; or 0 */
+    struct load *loaded; /* batches that had to be read */
     struct write_rows *rows;
     bool mark_wanted;
     bool again;  /* another MOVE is needed */
