@@ -6,12 +6,13 @@
  * header says which generation a slot holds now.
  *
  * File header, the first 4096 bytes, big-endian like everything here:
- *    0  8 bytes "PABALJNL"       8  u32 format version = 1      12  u32 crc32c of bytes 16..47
+ *    0  8 bytes "PABALJNL"       8  u32 format version = 2      12  u32 crc32c of bytes 16..47
  *   16  u64 generation          24  u64 base address            32  u64 file size
- *   40  u64 records lie below this position of the file; less than 4096: not said (an older release)
+ *   40  u64 records lie below this position of the file (version 1: not said)
  *
  * The header that says more is written in front of the record that reaches beyond, a 32nd of the file ahead. So a
- * start need not read what lies behind: nobody was told that a record there is durable.
+ * start need not read what lies behind: nobody was told that a record there is durable. All that changes lies in
+ * the first 512 bytes, which a device writes as a whole.
  *
  * Commit record, at a multiple of 64, padded with a PAD entry: small ones of level os to the next
  * multiple, others to the end of a block.
@@ -58,7 +59,7 @@
 enum {
     RECORD_GOES_ON = 1,
     RECORD_MAGIC = 0x5042524a,
-    FORMAT_VERSION = 1,
+    FORMAT_VERSION = 2, /* 1: bytes 40..47 say nothing */
     FILE_STEP_BYTES = 64 * KIB,
     REACH_PART = 32, /* of a file: so much ahead its header says that there are records */
     FILES_AHEAD = 2,
@@ -103,14 +104,14 @@ enum err journal_file_header_get(const uint8_t *p, struct journal_file_header *o
 {
     if (memcmp(p, "PABALJNL", 8) != 0 || get_u32(p + 12) != crc32c(p + 16, 32))
         return err_set(E_CORRUPT, "no valid header");
-    if (get_u32(p + 8) != FORMAT_VERSION)
-        return err_set(E_UNSUPPORTED, "format version %u, this release knows %d", get_u32(p + 8),
+    uint32_t version = get_u32(p + 8);
+    if (version == 0 || version > FORMAT_VERSION)
+        return err_set(E_UNSUPPORTED, "format version %u, this release knows %d", version,
                        FORMAT_VERSION);
     out->generation = get_u64(p + 16);
     out->base = get_u64(p + 24);
     out->size = get_u64(p + 32);
-    uint64_t below = get_u64(p + 40);
-    out->records_below = below < JOURNAL_HEADER_BYTES ? 0 : below;
+    out->records_below = version == 1 ? 0 : get_u64(p + 40);
     return OK;
 }
 
@@ -428,19 +429,23 @@ static bool is_ready_behind(const struct store *s, const struct journal_file *f)
 bool journal_tidy(struct store *s)
 {
     struct journal_file *newest = journal_newest_file(s);
-    if (s->recycle.free_below > 0 || !newest || s->low_space || !is_ready_behind(s, newest))
+    if (s->recycle.free_below > 0 || !newest || s->low_space || s->no_space)
         return s->recycle.free_below > 0;
     struct journal_file *oldest = container_of(s->journal.files.next, struct journal_file, node);
-    uint64_t used = newest->base + newest->used - oldest->base;
+    bool passes = is_ready_behind(s, newest);
+    uint64_t end = newest->base + (passes ? newest->used : 0);
+    uint64_t used = end - oldest->base;
     if (used < s->config.journal_max_bytes / TIDY_PART ||
         used < TIDY_GAIN * tidying_bytes(s, newest))
         return false;
-    stage_close_record(s);
-    journal_pass(s, newest);
-    stage_control(s, ENTRY_RUN, NULL, s->epoch,
-                  0); /* a journal without a record would be a first start's */
-    store_want_sync(s);
-    s->recycle.free_below = newest->base + newest->size;
+    if (passes) {
+        stage_close_record(s);
+        journal_pass(s, newest);
+        /* a journal without a record would be a first start's */
+        stage_control(s, ENTRY_RUN, NULL, s->epoch, 0);
+        store_want_sync(s);
+    }
+    s->recycle.free_below = passes ? newest->base + newest->size : newest->base;
     s->due_ns = s->now_ns;
     return true;
 }
@@ -454,8 +459,8 @@ void journal_note_carried(struct store *s, const struct journal_file *f, uint64_
         else if (s->journal.max_bytes >= s->config.journal_max_bytes + f->size)
             s->journal.max_bytes -= f->size;
     }
-    if (bytes <= f->used / 2)
-        return;
+    if (bytes <= f->used / 2 || s->recycle.free_below > 0)
+        return; /* tidying takes files that are hardly used */
     if (s->journal.max_bytes + f->size <= limit)
         s->journal.max_bytes += f->size;
     else if (s->carry_bytes > 1)

@@ -243,9 +243,10 @@ TEST(a_file_that_holds_records_and_does_not_begin_with_one_is_rot_in_every_place
 }
 
 /* What the first file's header says of where its records are. */
-static void set_records_below(struct test_store *t, uint64_t position)
+static void set_records_below(struct test_store *t, uint32_t version, uint64_t position)
 {
     struct text file = test_file_get(t, first_path);
+    put_u32(file.data + 8, version);
     put_u64(file.data + 40, position);
     put_u32(file.data + 12, crc32c(file.data + 16, 32));
     test_file_put(t, first_path, text_bytes(&file));
@@ -260,22 +261,27 @@ TEST(a_journal_file_whose_records_would_lie_behind_its_end_is_refused)
         container_of(t.store->journal.files.next, struct journal_file, node);
     uint64_t size = first->size;
     test_store_kill(&t);
-    set_records_below(&t, size + 1);
+    set_records_below(&t, 2, size + 1);
     expect_err(test_store_open(&t), E_CORRUPT);
+    set_records_below(&t, 3, size);
+    expect_err(test_store_open(&t), E_UNSUPPORTED);
     test_store_reset(&t);
 }
 
-/* 1 and 2 were said by a release of one day. */
-TEST(a_journal_whose_files_do_not_say_where_their_records_are_is_read_whole)
+TEST(a_journal_file_of_version_1_is_read_whole_whatever_lies_in_the_place_of_what_came_later)
 {
     for (uint64_t said = 0; said < 3; said++) {
         struct test_store t;
         open_small(&t);
         append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "abc");
         test_store_kill(&t);
-        set_records_below(&t, said);
+        set_records_below(&t, 1, said);
         expect_ok(test_store_open(&t));
         expect_string(test_store_values(&t, store_find(t.store, 7), 0), "a b c");
+        expect_ok(test_append(store_find(t.store, 7), "d"));
+        test_store_settle(&t);
+        expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+        expect_string(test_store_values(&t, store_find(t.store, 7), 0), "a b c d");
         test_store_reset(&t);
     }
 }
@@ -426,7 +432,7 @@ TEST(a_file_of_a_newer_format_is_refused_and_stays)
     append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "abc");
     test_store_kill(&t);
     struct text file = test_file_get(&t, first_path);
-    put_u32(file.data + 8, 2);
+    put_u32(file.data + 8, 3);
     test_file_put(&t, first_path, text_bytes(&file));
     text_reset(&file);
     expect_err(test_store_open(&t), E_UNSUPPORTED);

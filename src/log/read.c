@@ -184,7 +184,7 @@ static void read_done(struct job *job)
     }
 }
 
-/* Such readers will want what comes next from the system's cache: see how_to_open() in recycle.c. */
+/* Such readers will want what comes next from the system's cache: see how_to_open() in materialise.c. */
 static void note_late(struct log_read_internal *r)
 {
     if (r->kind == READ_FROM)

@@ -154,7 +154,8 @@ static uint64_t bytes_below(const struct log_state *l, uint64_t below, uint32_t 
 static bool moves_out(const struct store *s, const struct log_state *l)
 {
     return l->rests && !l->stays_in_journal && l->tail.bytes > s->config.carry_bytes &&
-           s->recycle.moved_out < MOVED_OUT_MAX;
+           s->recycle.moved_out < MOVED_OUT_MAX && !s->low_space && !s->no_space &&
+           space_has_room(s, l->tail.bytes); /* to carry it takes no more */
 }
 
 /* Is what the log has in the file, so many bytes, carried? Tails that hold a small part in each file are

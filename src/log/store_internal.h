@@ -554,7 +554,7 @@ enum entry_type {
     ENTRY_JOURNALED = 4, /* a: offset from which the journal goes on; b: position in the segment */
     ENTRY_TRUNCATE = 5,  /* a: new end offset; b: epoch */
     ENTRY_DELETE = 6,
-    ENTRY_RUN = 7, /* a: epoch of the run that begins */
+    ENTRY_RUN = 7, /* a: epoch of the run that begins, or goes on */
 };
 enum { ENTRY_CARRIED = 1 }; /* flag of DATA: written before, moved forward */
 enum {
@@ -588,7 +588,7 @@ void journal_make_anew(struct store *s, struct journal_file *f);
  * writes? */
 bool journal_wants_free_file(struct store *s);
 /* Nobody writes. If little of what the journal holds is still wanted, the next start shall not have
- * to read it all: begin to make its older files free. true: that is under way. */
+ * to read it all: begin to make its files free. true: that is under way. */
 bool journal_tidy(struct store *s);
 uint64_t journal_next_bytes(struct store *s); /* of the file that would be made next */
 void journal_file_free(struct journal_file *f);
