@@ -589,16 +589,22 @@ static void append_sized(struct test_store *t, struct log *log, int count)
     }
 }
 
+/* Log 1 with `a`, and log 2, the other one, of which the journal holds much that nobody wants. */
+static struct log *open_with_unwanted(struct test_store *t)
+{
+    open_small(t);
+    expect_ok(test_append(store_log(t->store, 1, LEVEL_FSYNC), "a"));
+    struct log *large = store_log(t->store, 2, LEVEL_FSYNC);
+    append_sized(t, large, 15);
+    log_trim(large, large->hw, NULL);
+    test_store_settle(t);
+    return large;
+}
+
 TEST(a_journal_of_what_nobody_wants_is_made_free_when_nobody_writes_and_the_next_start_reads_little)
 {
     struct test_store t;
-    open_small(&t);
-    struct log *small = store_log(t.store, 1, LEVEL_FSYNC),
-               *large = store_log(t.store, 2, LEVEL_FSYNC);
-    expect_ok(test_append(small, "a"));
-    append_sized(&t, large, 15);
-    log_trim(large, large->hw, NULL);
-    test_store_settle(&t);
+    open_with_unwanted(&t);
     expect_true(journal_newest_file(t.store) != oldest_file(&t));
     test_store_wait(&t, 4500);
     expect_true(journal_newest_file(t.store) == oldest_file(&t));
@@ -621,13 +627,7 @@ TEST(a_journal_that_is_being_made_free_while_nobody_writes_is_whole_in_every_sta
 {
     for (uint64_t seed = 0; seed < 60; seed++) {
         struct test_store t;
-        open_small(&t);
-        struct log *small = store_log(t.store, 1, LEVEL_FSYNC),
-                   *large = store_log(t.store, 2, LEVEL_FSYNC);
-        expect_ok(test_append(small, "a"));
-        append_sized(&t, large, 15);
-        log_trim(large, large->hw, NULL);
-        test_store_settle(&t);
+        struct log *large = open_with_unwanted(&t);
         int32_t epoch = t.store->epoch;
         test_store_wait(&t, 2900);
         for (uint64_t i = 0; i < seed; i++) { /* somewhere on the way */
