@@ -387,6 +387,15 @@ static bool is_whole_part(const struct materialise *m)
     return m->bytes >= m->store->config.part_bytes && !m->seals;
 }
 
+/* Up to the last entry that lies below `below`. What was carried lies in front of what has not been yet. */
+static uint32_t entries_up_to(const struct log_state *l, uint64_t below)
+{
+    uint32_t count = l->tail.count;
+    while (count > 0 && tail_at(&l->tail, count - 1)->address >= below)
+        count--;
+    return count;
+}
+
 /* Start writing the log's durable tail up to the offset `goal` into its segment, a part of it first. What
  * lies below `below` has to be; the rest only where it does not touch the reserve. */
 static void materialise_to(struct store *s, struct log_state *l, int64_t goal, bool seals,
@@ -411,12 +420,13 @@ static void materialise_to(struct store *s, struct log_state *l, int64_t goal, b
     m->how = how_to_open(l);
     m->wall_ms = s->wall_ms;
     m->stored_from = m->stored_to = l->stored_to;
+    uint32_t wanted = entries_up_to(l, below);
     for (uint32_t i = 0; i < l->tail.count && !is_whole_part(m); i++) {
         struct tail_entry *e = tail_at(&l->tail, i);
         int64_t end = tail_entry_end(e);
         if (end > goal || e->base_offset >= l->parts->direct_to)
             break; /* on its way into the journal still, or behind the direct part */
-        if (e->address >= below && !space_has_room(s, m->bytes + e->size))
+        if (i >= wanted && !space_has_room(s, m->bytes + e->size))
             break;
         if (log_range_is_live(s, l, e->base_offset, end, &ranges))
             add_copied(s, m, e);
@@ -443,7 +453,8 @@ void materialise_ahead(struct log_state *l)
 {
     struct store *s = l->store;
     bool enough = l->tail.bytes >= s->config.materialise_bytes;
-    if (enough && !l->stays_in_journal && !s->low_space && !s->stopping)
+    if (enough && !l->stays_in_journal && !s->low_space && !s->stopping &&
+        space_has_room(s, l->tail.bytes))
         materialise_log(s, l, false, 0);
 }
 

@@ -684,6 +684,31 @@ TEST(what_a_full_disk_keeps_from_being_made_free_is_left_until_more_was_written)
     test_store_reset(&t);
 }
 
+TEST(without_room_above_the_reserve_what_lies_behind_a_carried_front_leaves_too)
+{
+    struct test_store t;
+    test_store_init_small(&t, 1 * MIB, 96 * KIB);
+    t.config.carry_bytes = 8 * KIB;
+    t.config.journal_first_bytes = 8 * KIB;
+    expect_ok(test_store_open(&t));
+    struct log *log = store_log(t.store, 1, LEVEL_FSYNC);
+    struct log *other = store_log(t.store, 2, LEVEL_FSYNC);
+    struct ticket ticket;
+    expect_ok(log_append(log, test_batch_sized(0, 6000), &ticket));
+    append_sized(&t, other, 7);
+    append_sized(&t, log, 2); /* in another file, too much to be carried */
+    append_sized(&t, other, 20);
+    log_trim(other, other->hw, NULL);
+    test_store_settle(&t);
+    uint64_t free_bytes;
+    expect_ok(disk_free_bytes(t.disk, &free_bytes));
+    store_set_reserve(t.store, free_bytes - 4 * KIB);
+    test_store_wait(&t, 6000);
+    expect_int(log_state(log)->stored_to, 3);
+    expect_true(journal_newest_file(t.store) == oldest_file(&t));
+    test_store_reset(&t);
+}
+
 /* The journal grows while much of each file is carried, to what all that takes. */
 static void grow(struct test_store *t)
 {
