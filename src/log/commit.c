@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SYNC_WITHIN_NS = 1000000000, SYNC_STEP_BYTES = 1 * MIB };
+enum { SYNC_WITHIN_NS = 1000000000, SYNC_STEP_BYTES = 1 * MIB, PAGE_BYTES = 4 * KIB };
 
 void log_pin(struct log_state *l)
 {
@@ -114,6 +114,16 @@ static enum err sync_written(struct journal *j)
     return err;
 }
 
+/* The rest of the page in which the record ends, as zeros, if no record is in it yet. The system would read a page
+ * that it is given a part of and does not have, and the read waits for whatever the disk is busy with. */
+static void fill_page(struct staged *r, uint64_t at)
+{
+    static uint8_t zeros[PAGE_BYTES];
+    uint64_t in_page = (at + r->size) % PAGE_BYTES;
+    if (in_page > 0 && in_page <= r->size)
+        vec_push(&r->parts, ((struct iovec){zeros, PAGE_BYTES - in_page}));
+}
+
 /* What nobody waits to see on the disk goes by the page cache, which takes it while the disk is busy;
  * but not where the copy would cost more than the disk. */
 static enum err write_record(struct store *s, struct staged *r, bool goes_on, bool synced)
@@ -130,6 +140,8 @@ static enum err write_record(struct store *s, struct staged *r, bool goes_on, bo
     bool cached = !whole_blocks || (!synced && r->size <= RECORD_CACHED_MAX_BYTES);
     struct file *to = cached ? r->file->file : r->file->writer;
     uint64_t at = r->address - r->file->base;
+    if (cached)
+        fill_page(r, at);
     enum err err = journal_reach(r->file, at + r->size);
     if (!err)
         err = file_write(to, at, r->parts.items, (int)r->parts.count);

@@ -23,6 +23,7 @@ enum {
     LOAD_GAP_BYTES = 4 * KIB, /* read too, rather than by a call for each batch */
     LOAD_RUN_BYTES = 256 * KIB,
     LOGS_PER_STEP = 512,
+    CARRY_STEP_BYTES = 96 * KIB,
     MATERIALISING_MAX = 128, /* jobs at once, for one journal file */
     MOVED_OUT_MAX = 64,      /* logs, in one file's turn */
 };
@@ -95,6 +96,7 @@ static void carry_entry(struct store *s, struct log_state *l, struct tail_entry 
     stage_data_carried(s, l, kept, e);
     l->tail.bytes += e->size;
     s->recycle.carried_bytes += e->size;
+    s->staging->carried_bytes += e->size;
 }
 
 /* Nothing in the batch is read again: it stays in the tail as a hole. */
@@ -437,14 +439,26 @@ static void begin(struct store *s)
     r->rows = xzalloc(sizeof *r->rows);
 }
 
+/* Clients wait for the commit that their batches share with what is carried. So that is little, or no more
+ * than what they brought: whoever brings much needs files as fast. */
+static bool is_carrying_enough(const struct store *s)
+{
+    uint64_t carried = s->staging->carried_bytes;
+    return carried >= CARRY_STEP_BYTES && 2 * carried >= stage_bytes(s);
+}
+
+/* Nothing is moved before a job or a commit is done, which is told. */
+static bool move_waits(const struct store *s)
+{
+    return s->recycle.materialising >= MATERIALISING_MAX || is_carrying_enough(s);
+}
+
 static void step_move(struct store *s)
 {
     struct recycle *r = &s->recycle;
     uint64_t below = r->file->base + r->file->size;
-    for (int i = 0; i < LOGS_PER_STEP && r->cursor != &s->tailed; i++) {
+    for (int i = 0; i < LOGS_PER_STEP && r->cursor != &s->tailed && !move_waits(s); i++) {
         struct log_state *l = container_of(r->cursor, struct log_state, tailed);
-        if (r->materialising >= MATERIALISING_MAX)
-            return; /* until one is done */
         if (!move_log(s, l, below)) {
             start_load(s, below);
             return;
@@ -519,7 +533,7 @@ void recycle_step(struct store *s)
     if (r->phase == RECYCLE_SYNC && s->journal_lane.synced >= r->wait_for &&
         s->direct_lane.synced >= r->wait_for_round)
         start_write(s);
-    bool waits = r->phase == RECYCLE_MOVE && r->materialising >= MATERIALISING_MAX;
+    bool waits = r->phase == RECYCLE_MOVE && move_waits(s);
     if ((r->phase == RECYCLE_MOVE || r->phase == RECYCLE_ROWS) && !waits)
         s->due_ns = s->now_ns; /* another slice; the other phases wait for jobs and commits */
 }

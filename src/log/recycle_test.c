@@ -325,6 +325,39 @@ TEST(few_of_many_large_tails_at_rest_leave_the_journal_in_each_file_s_turn)
     test_store_reset(&t);
 }
 
+TEST(what_a_file_s_turn_carries_is_spread_over_commits_since_clients_wait_for_them)
+{
+    enum { LOGS = 300, BATCHES = 8, STEP = 96 * KIB };
+    struct test_store t;
+    test_store_init_small(&t, 8 * MIB, 96 * KIB);
+    t.config.carry_bytes = 8 * KIB;
+    t.config.direct_append_bytes = t.config.direct_commit_bytes = 1 * MIB;
+    t.config.journal_first_bytes = t.config.journal_file_bytes = 1 * MIB;
+    expect_ok(test_store_open(&t));
+    for (int i = 0; i < BATCHES; i++)
+        append_to_each(&t, 100, LOGS);
+    struct log *stream = store_log(t.store, 2, LEVEL_FSYNC);
+    struct journal_file *oldest = oldest_file(&t);
+    uint64_t generation = oldest->generation, most = 0, all = 0, seen = 0;
+    while (oldest->generation == generation) {
+        struct ticket ticket;
+        if (!t.store->in_flight)
+            expect_ok(log_append(stream, test_batch_sized((uint64_t)stream->end, 9000), &ticket));
+        log_trim(stream, stream->hw, NULL);
+        test_store_turn(&t, 1);
+        const struct commit *c = t.store->in_flight;
+        if (c && c->number > seen) {
+            most = c->carried_bytes > most ? c->carried_bytes : most;
+            all += c->carried_bytes;
+            seen = c->number;
+        }
+    }
+    expect_true(all > (uint64_t)LOGS * BATCHES * 300);
+    expect_true(most > STEP / 2);
+    expect_true(most < STEP + 8 * KIB);
+    test_store_reset(&t);
+}
+
 /* A turn is short, however many logs want a row. */
 TEST(rows_that_many_logs_want_are_taken_in_slices)
 {

@@ -329,6 +329,7 @@ struct commit {
     enum err err;
     char error[256];
     int64_t wrote_bytes;
+    uint64_t carried_bytes; /* of what was staged */
 };
 
 /* A helper's sync of what no client waits for, of the commits up to `number`. */
