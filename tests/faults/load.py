@@ -21,6 +21,7 @@ AWAY = (pika.exceptions.AMQPError, confluent_kafka.KafkaException, OSError, http
 SIZES = [20] * 60 + [500] * 25 + [5_000] * 12 + [100_000] * 2 + [400_000]
 FENCE = "fence"  # a queue of one message
 BACKLOG_MAX = 2000  # messages of one writer, while the broker is away
+DRAIN_QUIET_S = 60  # a message that is there comes within that, on a disk that others keep busy
 
 
 def open_pika(parameters):
@@ -392,11 +393,17 @@ def drain_queue(broker, history):
         channel.basic_qos(prefetch_count=65535)
     # Deliveries of dead connections come back a moment after their connection is gone, in quorum queues seconds.
     time.sleep(0.3 if broker.name == "pabal" else 8)
+    asker = connection.channel()
+    quiet_since = time.monotonic()
     try:
         for method, _, body in channel.consume(history.name, auto_ack=False, inactivity_timeout=1.5):
-            if method is None:
+            if method:
+                history.drained.append((decode(body), method.redelivered))
+                quiet_since = time.monotonic()
+                continue
+            ready = asker.queue_declare(history.name, passive=True).method.message_count
+            if ready == 0 or time.monotonic() - quiet_since > DRAIN_QUIET_S:
                 break
-            history.drained.append((decode(body), method.redelivered))
     except pika.exceptions.ChannelClosedByBroker as closed:
         raise Gone(f"{history.name}: {closed.reply_text}") from closed
     finally:
