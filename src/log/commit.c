@@ -105,10 +105,31 @@ static void start_sync(struct file *file, uint64_t from, uint64_t to)
 
 /* ---- the journal's commit ---- */
 
-/* Sync what was written to the journal since the last sync. */
-static enum err sync_written(struct journal *j)
+/* The files up to `newest` that hold more than is synced. They are not used again meanwhile. */
+static void take_unsynced(struct store *s, struct journal_file *newest, journal_files *files)
 {
-    enum err err = j->written_file ? file_sync(j->written_file) : OK;
+    for (struct list *n = &newest->node; n != &s->journal.files; n = n->prev) {
+        struct journal_file *f = container_of(n, struct journal_file, node);
+        if (f->last_commit <= s->journal_lane.synced)
+            break;
+        f->readers++;
+        vec_push(files, f);
+    }
+}
+
+static void give_back_unsynced(journal_files *files)
+{
+    for (size_t i = 0; i < files->count; i++)
+        files->items[i]->readers--;
+    vec_reset(files);
+}
+
+/* Sync what was written to the journal since the last sync. */
+static enum err sync_written(struct journal *j, const journal_files *files)
+{
+    enum err err = OK;
+    for (size_t i = 0; i < files->count && !err; i++)
+        err = file_sync(files->items[i]->writer);
     if (!err)
         j->synced_sequence = j->sequence;
     return err;
@@ -128,13 +149,6 @@ static void fill_page(struct staged *r, uint64_t at)
  * but not where the copy would cost more than the disk. */
 static enum err write_record(struct store *s, struct staged *r, bool goes_on, bool synced)
 {
-    struct journal *j = &s->journal;
-    if (j->written_file != r->file->writer && j->synced_sequence < j->sequence) {
-        enum err err = sync_written(j); /* a later sync reaches only the new file */
-        if (err)
-            return err;
-    }
-    j->written_file = r->file->writer;
     journal_seal_record(s, r, goes_on);
     bool whole_blocks = (r->address | r->size) % s->disk->block_bytes == 0;
     bool cached = !whole_blocks || (!synced && r->size <= RECORD_CACHED_MAX_BYTES);
@@ -153,13 +167,16 @@ static enum err write_record(struct store *s, struct staged *r, bool goes_on, bo
 static void commit_run(struct job *job)
 {
     struct commit *c = container_of(job, struct commit, job);
+    struct journal *j = &c->store->journal;
     enum err err = OK;
+    if (j->synced_sequence < c->known_synced)
+        j->synced_sequence = c->known_synced;
     for (size_t i = 0; i < c->records.count && !err; i++) {
         err = write_record(c->store, &c->records.items[i], i + 1 < c->records.count, c->sync);
         c->wrote_bytes += (int64_t)c->records.items[i].size;
     }
     if (!err && c->sync)
-        err = sync_written(&c->store->journal);
+        err = sync_written(j, &c->unsynced);
     c->err = err;
     if (err)
         snprintf(c->error, sizeof c->error, "%s", err_text());
@@ -252,6 +269,8 @@ static void commit_done(struct job *job)
     struct store *s = c->store;
     bool failed = c->err != OK;
     s->in_flight = NULL;
+    s->journal.done_sequence = s->journal.sequence; /* the job is done, and no other one began */
+    give_back_unsynced(&c->unsynced);
     if (failed)
         store_freeze(s, c->err, c->error);
     else
@@ -293,6 +312,10 @@ static void start_commit(struct store *s)
     for (size_t i = 0; i < c->records.count; i++)
         if (c->records.items[i].file->state == JOURNAL_READY)
             c->records.items[i].file->state = JOURNAL_ACTIVE;
+    if (c->sync)
+        take_unsynced(s, c->records.count ? vec_last(&c->records).file : s->journal.newest_written,
+                      &c->unsynced);
+    c->known_synced = s->journal.known_synced;
     s->in_flight = c;
     s->journal_lane.staging++;
     s->journal_lane.promised = s->journal_lane.promised_sync = false;
@@ -312,7 +335,8 @@ static void start_commit(struct store *s)
 static void late_sync_run(struct job *job)
 {
     struct late_sync *l = container_of(job, struct late_sync, job);
-    l->err = file_sync(l->file->file);
+    for (size_t i = 0; i < l->files.count && !l->err; i++)
+        l->err = file_sync(l->files.items[i]->file);
     if (l->err)
         snprintf(l->error, sizeof l->error, "%s", err_text());
 }
@@ -323,10 +347,11 @@ static void late_sync_done(struct job *job)
     struct store *s = l->store;
     s->late_sync = NULL;
     s->helpers--;
-    l->file->readers--;
+    give_back_unsynced(&l->files);
     if (l->err) {
         store_freeze(s, l->err, l->error);
     } else if (l->number > s->journal_lane.synced && !s->frozen) {
+        s->journal.known_synced = l->sequence;
         s->journal_lane.synced = l->number;
         advance_unsynced(s);
         s->owner.progressed(s->owner.ctx);
@@ -344,11 +369,11 @@ static void start_late_sync(struct store *s)
         return;
     struct late_sync *l = s->late_sync = xzalloc(sizeof *l);
     l->store = s;
-    l->file = s->journal.newest_written;
+    take_unsynced(s, s->journal.newest_written, &l->files);
     l->number = lane->done;
+    l->sequence = s->journal.done_sequence;
     l->job.run = late_sync_run;
     l->job.done = late_sync_done;
-    l->file->readers++; /* it is not renewed meanwhile */
     s->helpers++;
     jobs_submit(s->jobs, LANE_HELPER, &l->job);
 }

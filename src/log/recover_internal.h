@@ -12,13 +12,21 @@ struct held_record {
     uint8_t *bytes; /* owned */
 };
 
+/* A file of the chain, and its last record. */
+struct replayed_file {
+    struct journal_file *file;
+    uint64_t sequence;
+};
+
 struct replay {
     struct store *s;
     struct journal_file *file; /* being read */
     struct text bytes;         /* its content */
     uint64_t position;         /* of the next record in it */
     uint64_t sequence;         /* of the last record, 0: none yet */
-    bool is_broken;            /* there was a first record, and it is damaged */
+    uint64_t synced;           /* sequence of a record, as the last one says */
+    VEC(struct replayed_file) chain;
+    bool is_broken; /* there was a first record, and it is damaged */
     uint32_t crc, epoch;
     VEC(struct held_record) held; /* of a commit whose end was not met yet */
     VEC(struct journal_file *)

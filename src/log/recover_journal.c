@@ -313,6 +313,7 @@ static enum err replay_file(struct replay *r)
         r->epoch = h.epoch > r->epoch ? h.epoch : r->epoch;
         err = take_record(r, &h);
         r->sequence = h.sequence;
+        r->synced = h.synced;
         r->crc = h.crc;
         r->position += h.size;
     }
@@ -361,7 +362,7 @@ void recover_renew_leftovers(struct replay *r)
     vec_reset(&r->leftovers);
 }
 
-static enum err read_chain(struct replay *r, struct journal_file **out_newest)
+static enum err read_chain(struct replay *r)
 {
     struct store *s = r->s;
     enum err err = disk_sync_dir(s->disk, "journal"); /* a killed process may not have come to it */
@@ -373,20 +374,31 @@ static enum err read_chain(struct replay *r, struct journal_file **out_newest)
             return err_wrap(err, "replay journal file %06u", r->file->slot);
         if (r->position == JOURNAL_HEADER_BYTES)
             continue; /* prepared, or passed over */
-        *out_newest = r->file;
+        vec_push(&r->chain, ((struct replayed_file){r->file, r->sequence}));
         r->file->used = r->position;
     }
     return err;
 }
 
+/* What a killed process had written and not synced, which may be in several files. */
+static enum err sync_chain(const struct replay *r)
+{
+    enum err err = OK;
+    bool is_newest = true;
+    for (size_t i = r->chain.count; i-- > 0 && !err; is_newest = false)
+        if (is_newest || r->chain.items[i].sequence > r->synced)
+            err = file_sync(r->chain.items[i].file->file);
+    return err;
+}
+
 enum err recover_chain(struct replay *r)
 {
-    struct journal_file *newest = NULL;
-    enum err err = read_chain(r, &newest);
+    enum err err = read_chain(r);
     drop_held(r);
     if (!err) {
-        set_states(r->s, newest);
-        err = newest ? file_sync(newest->file) : OK;
+        set_states(r->s, r->chain.count ? vec_last(&r->chain).file : NULL);
+        err = sync_chain(r);
     }
+    vec_reset(&r->chain);
     return err;
 }

@@ -309,6 +309,8 @@ struct journal_file {
     uint64_t records_below; /* (jobs, recovery) as its header says; 0: not said */
 };
 
+typedef VEC(struct journal_file *) journal_files;
+
 /* The record that is being staged, or waits for its commit. */
 struct staged {
     struct journal_file *file;
@@ -326,6 +328,8 @@ struct commit {
     VEC(struct staged) records;
     VEC(struct log_state *) logs; /* touched, pinned */
     bool sync;
+    journal_files unsynced; /* to be synced behind it; they count as read meanwhile */
+    uint64_t known_synced;  /* sequence of a record, by a late sync */
     enum err err;
     char error[256];
     int64_t wrote_bytes;
@@ -336,8 +340,9 @@ struct commit {
 struct late_sync {
     struct job job;
     struct store *store;
-    struct journal_file *file; /* those before it were synced when the journal went on to it */
+    journal_files files; /* that they were written to; they count as read meanwhile */
     uint64_t number;
+    uint64_t sequence; /* of the newest record of those commits */
     enum err err;
     char error[256];
 };
@@ -384,8 +389,9 @@ struct journal {
     uint64_t sequence;                   /* of the newest record (job) */
     uint32_t crc;                        /* of the newest record (job) */
     uint64_t synced_sequence;            /* (job) */
+    uint64_t done_sequence;              /* of the newest record of a commit that has ended */
+    uint64_t known_synced;               /* sequence of a record, by a late sync */
     uint64_t written_to;                 /* what lies above this address is in memory only */
-    struct file *written_file;           /* the one that was written to last (job) */
     struct journal_file *newest_written; /* with the newest commit that has ended */
     uint64_t total_bytes;
     uint64_t max_bytes; /* beyond, files are made free before new ones are made */
