@@ -193,6 +193,7 @@ void commit_free(struct commit *c)
     }
     vec_reset(&c->records);
     vec_reset(&c->logs);
+    vec_reset(&c->unsynced);
     free(c);
 }
 
@@ -355,8 +356,8 @@ static void late_sync_done(struct job *job)
         s->journal_lane.synced = l->number;
         advance_unsynced(s);
         s->owner.progressed(s->owner.ctx);
-        recycle_step(s);
     }
+    recycle_step(s); /* it may have waited for a file to be read no more */
     free(l);
 }
 
