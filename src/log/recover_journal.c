@@ -351,14 +351,14 @@ static void set_states(struct store *s, struct journal_file *newest)
     }
 }
 
-/* A file to be used that begins, as its header or a record says, with what the chain does not have: a
- * commit that was torn. If the file were passed over, as too small, that would look like the journal's
- * beginning once the files before it are used again; so it gets a new generation. */
+/* A file that begins, as its header or a record says, with what the chain does not have: it was behind a gap
+ * that a power cut left. That would look like the journal's beginning once the files before it are used
+ * again, so it gets a new generation; also when the chain goes on behind it, because the last start was cut
+ * before it had come to this. The helper comes to it before it renews any file that is made free. */
 void recover_renew_leftovers(struct replay *r)
 {
     for (size_t i = 0; i < r->leftovers.count; i++)
-        if (r->leftovers.items[i]->state == JOURNAL_READY)
-            journal_make_anew(r->s, r->leftovers.items[i]);
+        journal_make_anew(r->s, r->leftovers.items[i]);
     vec_reset(&r->leftovers);
 }
 
