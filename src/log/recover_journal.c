@@ -15,6 +15,8 @@
 
 /* ---- files ---- */
 
+enum { FILE_LEAST_BYTES = JOURNAL_HEADER_BYTES + RECORD_HEADER_BYTES };
+
 static int compare_files(const void *a, const void *b)
 {
     const struct journal_file *x = *(struct journal_file *const *)a;
@@ -69,7 +71,7 @@ static enum err read_file_header(struct store *s, struct journal_file *f)
         err = file_read(f->file, 0, header, sizeof header);
     if (!err)
         err = journal_file_header_get(header, &h);
-    bool fits = h.size <= size && h.records_below <= h.size;
+    bool fits = h.size >= FILE_LEAST_BYTES && h.size <= size && h.records_below <= h.size;
     if (err == E_CORRUPT || (!err && (!fits || h.generation == 0)))
         return check_unfinished(s, f->file, size);
     if (err)
@@ -276,9 +278,8 @@ static enum err take_record(struct replay *r, const struct record_header *h)
 /* As much of the file as there may be records in, and where the first one's header would be. */
 static uint64_t readable_bytes(const struct journal_file *f)
 {
-    uint64_t first = JOURNAL_HEADER_BYTES + RECORD_HEADER_BYTES;
     uint64_t size = f->records_below == 0 ? f->size : f->records_below;
-    return size >= first || f->size < first ? size : first;
+    return size >= FILE_LEAST_BYTES ? size : FILE_LEAST_BYTES;
 }
 
 /* The next file is read while this one is replayed. */
@@ -288,8 +289,7 @@ static void start_next_read(struct replay *r)
     if (next == &r->s->journal.files)
         return;
     struct journal_file *f = container_of(next, struct journal_file, node);
-    if (f->size > 0) /* a header that is intact may say 0 */
-        file_start_read(f->file, 0, readable_bytes(f));
+    file_start_read(f->file, 0, readable_bytes(f));
 }
 
 static enum err read_records(struct replay *r)
