@@ -81,8 +81,9 @@ must_use enum err file_read(struct file *, uint64_t position, void *out, size_t 
 /* All of it or an error. E_NO_SPACE only when the place was not allocated before. */
 must_use enum err file_write(struct file *, uint64_t position, const struct iovec *parts,
                              int count);
-/* Is all of this in the system's cache, so that reading it now does not wait for the disk? A good
- * guess: what is there may go, and what the system cannot tell is not there. Does not block. */
+/* Is all of this in the system's cache, so that reading it now does not wait for the disk? What the
+ * system is still reading is not. What is there may go, and what the system cannot tell is not there.
+ * Does not block. For one thread at a time. */
 bool file_is_cached(struct file *, uint64_t position, uint64_t size);
 /* What the operating system calls the file; -1 when it does not know it. */
 int file_descriptor(struct file *);

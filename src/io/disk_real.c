@@ -13,9 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -23,24 +23,13 @@ enum {
     DEFAULT_BLOCK_BYTES = 4096,
     MIN_BLOCK_BYTES = 512,
     ZEROS_BYTES = 1024 * 1024,
-    PARTS_MAX = 1024, /* IOV_MAX of Linux */
+    PARTS_MAX = 1024,   /* IOV_MAX of Linux */
+    PAGES_ASKED = 1024, /* about at once */
 };
 
 #ifndef RWF_DONTCACHE
 #define RWF_DONTCACHE 0x80 /* Linux 6.14; older headers do not have it */
 #endif
-
-#ifndef SYS_cachestat
-#define SYS_cachestat 451 /* Linux 6.5; the same number on every architecture but Alpha */
-#endif
-
-/* What cachestat() is asked and answers, as older headers do not have it. */
-struct cache_range {
-    uint64_t position, size;
-};
-struct cache_pages {
-    uint64_t cached, dirty, in_writeback, evicted, recently_evicted;
-};
 
 struct real_disk {
     struct disk disk;
@@ -55,6 +44,8 @@ struct real_file {
     bool direct;       /* and the file system bypasses its cache */
     bool uncached;     /* pages of what is written are not kept */
     bool sync_failed;
+    uint8_t *map; /* of the whole file, never touched: for what is asked about its pages; or NULL */
+    size_t map_bytes;
 };
 
 static struct real_disk *real_of(struct disk *disk)
@@ -105,6 +96,8 @@ static enum err real_open(struct disk *disk, const char *path, unsigned flags, s
 static void real_close(struct file *file)
 {
     struct real_file *f = file_of(file);
+    if (f->map)
+        munmap(f->map, f->map_bytes);
     close(f->fd);
     free(f);
 }
@@ -162,14 +155,45 @@ static enum err real_read(struct file *file, uint64_t position, void *out, size_
     return OK;
 }
 
+/* Have the file mapped up to `end`. Nothing is ever read through the map, so it takes address space and
+ * no memory, and does not mind that the file gets shorter. */
+static bool map_up_to(struct real_file *f, uint64_t end)
+{
+    uint64_t size = 0;
+    if (end <= f->map_bytes)
+        return true;
+    if (real_size(&f->file, &size) || end > size) {
+        err_clear();
+        return false;
+    }
+    if (f->map)
+        munmap(f->map, f->map_bytes);
+    f->map_bytes = 0;
+    f->map = mmap(NULL, size, PROT_NONE, MAP_SHARED, f->fd, 0);
+    if (f->map == MAP_FAILED)
+        f->map = NULL;
+    else
+        f->map_bytes = size;
+    return f->map != NULL;
+}
+
+/* mincore() and not cachestat(): that counts pages too that the system has only begun to read. */
 static bool real_is_cached(struct file *file, uint64_t position, uint64_t size)
 {
-    struct cache_range range = {position, size};
-    struct cache_pages pages = {0};
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    if (size == 0 || syscall(SYS_cachestat, file_of(file)->fd, &range, &pages, 0))
+    struct real_file *f = file_of(file);
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), end = position + size;
+    uint8_t are_there[PAGES_ASKED];
+    if (size == 0 || !map_up_to(f, end))
         return false;
-    return pages.cached >= (position + size - 1) / page - position / page + 1;
+    for (uint64_t at = position / page * page; at < end; at += PAGES_ASKED * page) {
+        uint64_t step = end - at < PAGES_ASKED * page ? end - at : PAGES_ASKED * page;
+        if (mincore(f->map + at, step, are_there))
+            return false;
+        for (uint64_t i = 0; i < (step + page - 1) / page; i++)
+            if (!(are_there[i] & 1))
+                return false;
+    }
+    return true;
 }
 
 static int real_descriptor(struct file *file)

@@ -334,7 +334,7 @@ TEST(a_slow_reader_stops_its_writer_and_goes_on)
     for (int threads = 0; threads < THREAD_MODES; threads++) {
         struct world w;
         world_start(&w, config_with(threads));
-        int fd = client_connect(w.port, 4096);
+        int fd = client_connect(w.port, 16384);
         struct text out = {0}, in = {0};
         echo_put(&out, BYTES_LITERAL("g\0\x80\0\0")); /* 8 MiB */
         client_write(fd, text_bytes(&out));

@@ -8,6 +8,7 @@
 #include "io/test_dir.h"
 #include "tests/test.h"
 
+#include "base/mem.h"
 #include "base/random.h"
 #include "base/say.h"
 
@@ -17,6 +18,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -272,6 +274,42 @@ TEST(what_was_written_is_cached_until_the_system_drops_it)
     expect_false(file_is_cached(w.file, 0, FILE_BYTES));
     expect_ok(file_read(w.file, 0, w.content.data, FILE_BYTES));
     expect_int(file_is_cached(w.file, 0, FILE_BYTES), knows);
+    file_close(w.file);
+    disk_free(w.disk);
+    test_dir_remove(w.dir);
+    text_reset(&w.content);
+}
+
+/* What the system has been told to read is in its cache at once, and there to be read a while later. Who
+ * takes the one for the other waits for the disk. */
+TEST(what_the_system_still_reads_is_not_cached)
+{
+    enum { BIG = 8 << 20, STEP = 64 << 10 };
+    struct world w = {0};
+    make_file(&w, true);
+    uint8_t *bytes = xmalloc(BIG);
+    memset(bytes, 'x', BIG);
+    expect_ok(file_write_bytes(w.file, 0, bytes_of(bytes, BIG)));
+    for (int round = 0; round < 10; round++) {
+        int fd = file_descriptor(w.file);
+        expect_ok(file_sync(w.file));
+        expect_int(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+        file_start_read(w.file, 0, BIG);
+        for (int64_t at = 0; at < BIG;) {
+            struct iovec part = {bytes, STEP};
+            if (!file_is_cached(w.file, (uint64_t)at, STEP)) {
+                expect_ok(file_read(w.file, (uint64_t)at, bytes, 1));
+                at += STEP;
+                continue;
+            }
+            ssize_t n = preadv2(fd, &part, 1, at, RWF_NOWAIT);
+            if (n < 0 && errno == EOPNOTSUPP)
+                n = STEP; /* a file system that cannot say so */
+            expect_int(n, STEP);
+            at += STEP;
+        }
+    }
+    free(bytes);
     file_close(w.file);
     disk_free(w.disk);
     test_dir_remove(w.dir);
