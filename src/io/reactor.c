@@ -198,6 +198,8 @@ void reactor_poll(struct reactor *r, int64_t deadline_ns)
         count = epoll_wait(r->epoll, events, EVENTS_MAX, 0);
         handle_all(r, events, count, &budget);
     }
+    /* Or what comes in would outrun what goes out. */
+    r->send_left += REACTOR_TURN_READ_BYTES - budget;
     end_overdue(r);
     if (!list_is_empty(&r->starved))
         feed_starved(r);

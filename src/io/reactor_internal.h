@@ -35,11 +35,11 @@
 
 enum {
     REACTOR_RING_SLOTS = 512,
-    REACTOR_READ_BYTES = 256 * 1024,       /* of one connection in one turn */
-    REACTOR_TURN_READ_BYTES = 256 * 1024,  /* of all */
-    REACTOR_SEND_BYTES = 64 * 1024,        /* to one connection before the next one's turn */
-    REACTOR_TURN_SEND_BYTES = 1024 * 1024, /* to all */
-    REACTOR_ACCEPT_COUNT = 64,             /* in one turn */
+    REACTOR_READ_BYTES = 256 * 1024,      /* of one connection in one turn */
+    REACTOR_TURN_READ_BYTES = 256 * 1024, /* of all */
+    REACTOR_SEND_BYTES = 64 * 1024,       /* to one connection before the next one's turn */
+    REACTOR_TURN_SEND_BYTES = 256 * 1024, /* to all, with as much as was read */
+    REACTOR_ACCEPT_COUNT = 64,            /* in one turn */
 };
 
 #define REACTOR_GRACE_NS (3 * INT64_C(1000000000))
