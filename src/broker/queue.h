@@ -134,6 +134,11 @@ must_use enum err queue_get(struct queue *, bool no_ack, struct wait *again, str
 /* `again` is called when what queue_get() has found cold, without an `again` of its own, is read. */
 void queue_wait_readable(struct queue *queue, struct wait *again);
 
+/* Rejected messages that wait to be read on their way to the dead letter exchange; `again` is called
+ * when to ask again how many. Until it is 0 a crash can bring such messages back. */
+size_t queue_moving_count(const struct queue *);
+void queue_wait_moved(struct queue *, struct wait *again);
+
 /* Done with it (ack). */
 void queue_settle(struct queue *, int64_t offset, uint32_t number);
 /* Done with it, without a client's word. */

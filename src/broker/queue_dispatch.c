@@ -465,6 +465,11 @@ void queue_wait_readable(struct queue *queue, struct wait *again)
     list_push_back(&queue->internal->getters, &again->node);
 }
 
+void queue_wait_moved(struct queue *queue, struct wait *again)
+{
+    queue_wait_readable(queue, again);
+}
+
 enum err queue_get(struct queue *queue, bool no_ack, struct wait *again, struct delivery *out)
 {
     if (queue->deleted)

@@ -405,10 +405,12 @@ static void run_moves(struct deferred *work)
         r->moved = 0;
         feed_free(r->feed);
         r->feed = NULL;
+        queue_wake_getters(queue);
     } else if (!err) {
         core_defer(core, &r->run_moves); /* the next turn goes on */
     } else if (err != E_COLD) {
         timer_start(&core->timers, &r->retry_timer, after_ms(core, RETRY_MS));
+        queue_wake_getters(queue); /* who waits for moves may want to know why */
     }
 }
 

@@ -97,6 +97,5 @@ void queue_used(struct queue *queue);
 
 /* Nothing if it is moving already. */
 void queue_move_later(struct queue *queue, int64_t offset, uint32_t number, enum death reason);
-size_t queue_moving_count(const struct queue *queue);
 
 #endif

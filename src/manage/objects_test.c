@@ -231,6 +231,36 @@ TEST(a_queue_is_synced_when_what_was_published_is_durable)
     test_manage_end(&t);
 }
 
+/* In whatever order the disk does its work. */
+TEST(a_queue_is_synced_when_what_was_rejected_is_among_the_dead_letters)
+{
+    test_manage_init(&t);
+    test_durable_queue(&t.core, "dead");
+    expect_answer("PUT", "/api/queues/%2F/q",
+                  "{\"durable\":true,\"arguments\":{\"x-dead-letter-exchange\":\"\","
+                  "\"x-dead-letter-routing-key\":\"dead\"}}",
+                  "201 ");
+    for (int round = 1; round <= 100; round++) {
+        struct delivery d;
+        expect_ok(test_publish(&t.core, "q", "body", NULL));
+        test_core_settle(&t.core);
+        test_manage_crash(&t); /* so that what is rejected has to be read */
+        while (queue_get(test_queue(&t.core, "q"), false, NULL, &d) == E_COLD)
+            test_core_settle(&t.core);
+        queue_reject(d.queue, d.offset, d.number);
+        test_call_start(&t, "POST", "/api/queues/%2F/q/actions", "{\"action\":\"sync\"}");
+        for (int turns = 0; turns < 1000 && !t.is_done; turns++) {
+            test_core_turn(&t.core);
+            sim_jobs_step(t.core.sim, &t.core.random);
+        }
+        expect_int(t.status, 204);
+        test_manage_crash(&t);
+        expect_int(queue_ready_count(test_queue(&t.core, "q")), 0);
+        expect_int(queue_ready_count(test_queue(&t.core, "dead")), round);
+    }
+    test_manage_end(&t);
+}
+
 /* ---- exchanges ---- */
 
 TEST(an_exchange_is_declared_shown_and_deleted)

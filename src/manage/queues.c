@@ -182,6 +182,8 @@ static void answer_synced(struct manage_call *call)
     manage_answer_durable(call, 204, NULL);
 }
 
+static void sync_queue(struct manage_call *call);
+
 static void sync_settles(struct manage_call *call)
 {
     struct queue *queue = find(call);
@@ -189,12 +191,25 @@ static void sync_settles(struct manage_call *call)
 
     if (!queue)
         return;
+    if (queue_moving_count(queue) > 0) {
+        queue_wait_moved(queue, manage_again(call, sync_queue));
+        return;
+    }
     queue_log_changes(queue, &ticket);
     manage_wait(call, ticket, answer_synced);
 }
 
+static void sync_queue(struct manage_call *call)
+{
+    struct queue *queue = find(call);
+
+    if (queue)
+        manage_wait(call, queue_barrier(queue), sync_settles);
+}
+
 /* Those that RabbitMQ had were for mirrored queues, which it has no longer. Its word for one of them
- * asks here that what was published to the queue, settled and declared so far is durable. */
+ * asks here that what was published to the queue, settled and declared so far is durable, and what was
+ * rejected is where it belongs. */
 static void act(struct manage_call *call)
 {
     static const char *const wanted[] = {"action", NULL};
@@ -204,7 +219,7 @@ static void act(struct manage_call *call)
         return;
     json_t *action = json_object_get(call->body, "action");
     if (json_is_string(action) && strcmp(json_string_value(action), "sync") == 0)
-        manage_wait(call, queue_barrier(queue), sync_settles);
+        sync_queue(call);
     else
         objects_fail_pair(call, "unknown", action);
 }

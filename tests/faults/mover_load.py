@@ -116,9 +116,9 @@ class Worker(Job):
                 if len(unsettled) > self.random.randrange(30) or not method:
                     unfenced += self.settle(channel, unsettled, number)
                 if len(unfenced) > 60 or (unfenced and not method):
-                    self.fence(channel)
-                    load.note_settled(h, unfenced, number)
-                    unfenced = []
+                    left = self.fence(channel, unfenced)
+                    load.note_settled(h, [id for id in unfenced if id not in left], number)
+                    unfenced = left
                 if self.stopping.is_set():
                     return
 
@@ -133,12 +133,15 @@ class Worker(Job):
         unsettled.clear()
         return ids
 
-    def fence(self, channel):
+    def fence(self, channel, unfenced):
+        """Those whose end is not known to be durable: rejected messages, of which only `sync` tells that they have
+        been read and are among the dead letters."""
         if self.random.random() < 0.5:
             channel.basic_publish("", "fence", b"", pika.BasicProperties(delivery_mode=2), mandatory=True)
-        else:
-            channel.basic_qos(prefetch_count=100)  # the broker has read the acks
-            ask(self.broker, "POST", f"queues/%2F/{self.history.name}/actions", {"action": "sync"})
+            return [id for id in unfenced if self.rejects and is_bad(id)]
+        channel.basic_qos(prefetch_count=100)  # the broker has read the acks
+        ask(self.broker, "POST", f"queues/%2F/{self.history.name}/actions", {"action": "sync"})
+        return []
 
 
 class Transactor(Job):
