@@ -259,21 +259,31 @@ TEST(a_simulated_link_reads_the_file)
 
 /* ---- what is cached ---- */
 
+/* The system may drop any page at any time. */
+static bool is_cached_when_read(struct world *w)
+{
+    for (int tries = 0; tries < 100; tries++) {
+        expect_ok(file_read(w->file, 0, w->content.data, FILE_BYTES));
+        if (file_is_cached(w->file, 0, FILE_BYTES))
+            return true;
+    }
+    return false;
+}
+
 TEST(what_was_written_is_cached_until_the_system_drops_it)
 {
     struct world w = {0};
     make_file(&w, true);
     bool knows = file_is_cached(w.file, 0, 1); /* a system that cannot tell says no */
-    expect_int(file_is_cached(w.file, 0, FILE_BYTES), knows);
-    expect_int(file_is_cached(w.file, 5000, 70000), knows);
-    expect_int(file_is_cached(w.file, FILE_BYTES - 1, 1), knows);
+    expect_int(is_cached_when_read(&w), knows);
+    expect_true(file_is_cached(w.file, 5000, 70000) || !knows);
+    expect_true(file_is_cached(w.file, FILE_BYTES - 1, 1) || !knows);
     expect_false(file_is_cached(w.file, FILE_BYTES + 8192, 1));
     expect_false(file_is_cached(w.file, 0, FILE_BYTES + 8192));
     expect_ok(file_sync(w.file));
     expect_int(posix_fadvise(file_descriptor(w.file), 0, 0, POSIX_FADV_DONTNEED), 0);
     expect_false(file_is_cached(w.file, 0, FILE_BYTES));
-    expect_ok(file_read(w.file, 0, w.content.data, FILE_BYTES));
-    expect_int(file_is_cached(w.file, 0, FILE_BYTES), knows);
+    expect_int(is_cached_when_read(&w), knows);
     file_close(w.file);
     disk_free(w.disk);
     test_dir_remove(w.dir);
@@ -286,6 +296,7 @@ TEST(what_the_system_still_reads_is_not_cached)
 {
     enum { BIG = 8 << 20, STEP = 64 << 10 };
     struct world w = {0};
+    int misses = 0;
     make_file(&w, true);
     uint8_t *bytes = xmalloc(BIG);
     memset(bytes, 'x', BIG);
@@ -305,10 +316,11 @@ TEST(what_the_system_still_reads_is_not_cached)
             ssize_t n = preadv2(fd, &part, 1, at, RWF_NOWAIT);
             if (n < 0 && errno == EOPNOTSUPP)
                 n = STEP; /* a file system that cannot say so */
-            expect_int(n, STEP);
+            misses += n != STEP;
             at += STEP;
         }
     }
+    expect_true(misses <= 20); /* pages that were dropped just then */
     free(bytes);
     file_close(w.file);
     disk_free(w.disk);
