@@ -131,13 +131,12 @@ bool queue_is_quorum(const struct queue *); /* declared as one: RabbitMQ's diffe
  * message's bytes), E_NOT_FOUND when empty, E_COLD: being read, `again` is called when to retry.
  * The caller waits for queue_barrier() first. `no_ack` as of consumers. */
 must_use enum err queue_get(struct queue *, bool no_ack, struct wait *again, struct delivery *out);
-/* `again` is called when what queue_get() has found cold, without an `again` of its own, is read. */
-void queue_wait_readable(struct queue *queue, struct wait *again);
-
-/* Rejected messages that wait to be read on their way to the dead letter exchange; `again` is called
- * when to ask again how many. Until it is 0 a crash can bring such messages back. */
+/* Rejected messages that wait to be read on their way to the dead letter exchange. Until there are none
+ * a crash can bring such messages back. */
 size_t queue_moving_count(const struct queue *);
-void queue_wait_moved(struct queue *, struct wait *again);
+/* `again` is called when some of what the queue waits for has been read: when to ask queue_get(), that
+ * said E_COLD without an `again` of its own, or queue_moving_count() once more. */
+void queue_wait_read(struct queue *, struct wait *again);
 
 /* Done with it (ack). */
 void queue_settle(struct queue *, int64_t offset, uint32_t number);

@@ -460,14 +460,9 @@ void queue_consumer_ready(struct consumer *c)
     queue_wake(c->queue);
 }
 
-void queue_wait_readable(struct queue *queue, struct wait *again)
+void queue_wait_read(struct queue *queue, struct wait *again)
 {
     list_push_back(&queue->internal->getters, &again->node);
-}
-
-void queue_wait_moved(struct queue *queue, struct wait *again)
-{
-    queue_wait_readable(queue, again);
 }
 
 enum err queue_get(struct queue *queue, bool no_ack, struct wait *again, struct delivery *out)
@@ -480,7 +475,7 @@ enum err queue_get(struct queue *queue, bool no_ack, struct wait *again, struct 
     while (!err && out->due_ms <= in->core->wall_ms)
         err = queue_drop(queue, out, DEATH_EXPIRED) ? E_NOT_FOUND : queue_next_message(queue, out);
     if (err == E_COLD && again)
-        queue_wait_readable(queue, again);
+        queue_wait_read(queue, again);
     if (err == E_NOT_FOUND) {
         queue_count(queue, COUNTER_get_empty, 1);
         metrics_add(METRIC_messages_get_empty, 1);

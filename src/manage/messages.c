@@ -162,7 +162,7 @@ static void get_now(struct manage_call *call)
     }
     json_decref(out);
     if (err == E_COLD)
-        queue_wait_readable(queue, manage_again(call, get_now));
+        queue_wait_read(queue, manage_again(call, get_now));
     else
         manage_fail(call, err);
 }

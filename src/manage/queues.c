@@ -182,9 +182,9 @@ static void answer_synced(struct manage_call *call)
     manage_answer_durable(call, 204, NULL);
 }
 
-static void sync_queue(struct manage_call *call);
+static void act(struct manage_call *call);
 
-static void sync_settles(struct manage_call *call)
+static void sync_queue(struct manage_call *call)
 {
     struct queue *queue = find(call);
     struct ticket ticket;
@@ -192,19 +192,11 @@ static void sync_settles(struct manage_call *call)
     if (!queue)
         return;
     if (queue_moving_count(queue) > 0) {
-        queue_wait_moved(queue, manage_again(call, sync_queue));
+        queue_wait_read(queue, manage_again(call, act));
         return;
     }
     queue_log_changes(queue, &ticket);
     manage_wait(call, ticket, answer_synced);
-}
-
-static void sync_queue(struct manage_call *call)
-{
-    struct queue *queue = find(call);
-
-    if (queue)
-        manage_wait(call, queue_barrier(queue), sync_settles);
 }
 
 /* Those that RabbitMQ had were for mirrored queues, which it has no longer. Its word for one of them
@@ -219,7 +211,7 @@ static void act(struct manage_call *call)
         return;
     json_t *action = json_object_get(call->body, "action");
     if (json_is_string(action) && strcmp(json_string_value(action), "sync") == 0)
-        sync_queue(call);
+        manage_wait(call, queue_barrier(queue), sync_queue);
     else
         objects_fail_pair(call, "unknown", action);
 }
