@@ -1,5 +1,6 @@
 """Medians and ranges of the rounds, as JSON and as tables of Markdown; who is better, losses too."""
 import json
+import re
 import statistics
 
 import contenders
@@ -83,10 +84,23 @@ def comparisons(summary):
             if peer.startswith("pabal") or not mine:
                 continue
             ratios = {what: ratio for key, what, more_is_better in COMPARED
-                      if (ratio := advantage(brokers[mine].get(key), brokers[peer].get(key), more_is_better))}
+                      if (ratio := advantage(compared(row, brokers[mine], key), compared(row, brokers[peer], key),
+                                             more_is_better))}
             if ratios:
                 found.append((row, mine, peer, ratios))
     return found
+
+
+def said_rate(row):
+    """The messages a second that a row's name says, or None: as many as there can be."""
+    found = re.search(r"([\d,]+)/s", row)
+    return int(found[1].replace(",", "")) if found else None
+
+
+def compared(row, keys, key):
+    """What counts of a measure. More than a fixed rate comes of having stood still before the measurement began."""
+    rate = said_rate(row)
+    return tuple(min(value, rate) for value in keys[key]) if key == "rate" and rate and key in keys else keys.get(key)
 
 
 def advantage(mine, theirs, more_is_better):

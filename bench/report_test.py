@@ -52,6 +52,14 @@ def test_what_the_peer_is_better_at_is_marked():
     assert report.losses({"rate": 0.96, "CPU/msg": 0.94}) == ["CPU/msg"]
 
 
+def test_who_catches_up_at_a_fixed_rate_is_not_faster():
+    summary = {("K5 10,000/s", "pabal os"): {"rate": one(10000)}, ("K5 10,000/s", "kafka"): {"rate": one(11000)},
+               ("K4 10,000/s", "pabal os"): {"rate": one(9000)}, ("K4 10,000/s", "kafka"): {"rate": one(11000)},
+               ("A5 1 message/s each", "pabal os"): {"rate": one(9000)},
+               ("A5 1 message/s each", "rabbitmq classic"): {"rate": one(10)}}
+    assert [ratios for _, _, _, ratios in report.comparisons(summary)] == [{"rate": 1.0}, {"rate": 0.9}, {"rate": 900.0}]
+
+
 def test_the_tables_have_a_row_for_each_broker(tmp_path):
     text = report.save(str(tmp_path / "x"), {"kernel": "k"}, ROUNDS, SUMMARY, ["A1, kafka: gone"])
     assert "- kernel: k" in text
