@@ -222,6 +222,13 @@ void process_trim_memory(void)
     malloc_trim(0);
 }
 
+void process_keep_memory(void)
+{
+    enum { BLOCK_MAX_BYTES = 32 << 20, KEPT_BYTES = 32 << 20 };
+    mallopt(M_MMAP_THRESHOLD, BLOCK_MAX_BYTES);
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+}
+
 static void trim_run(struct job *job)
 {
     process_trim_memory();

@@ -28,6 +28,9 @@ void process_notify(const char *state);
 void process_trim_memory(void);
 /* The same in a helper. */
 void process_trim_memory_by(struct jobs *jobs);
+/* From now on keep up to 32 MiB of what is freed until process_trim_memory(): who frees large blocks and wants
+ * such again would have to have their pages made anew, and zeroed, each time. */
+void process_keep_memory(void);
 uint64_t process_rss_bytes(void);
 uint64_t process_open_files(void);         /* how many; takes long when there are many */
 uint64_t process_total_memory_bytes(void); /* of the machine, or of the cgroup when smaller */

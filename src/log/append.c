@@ -274,7 +274,7 @@ static void memory_append(struct log_state *l, const struct batch *b)
     c->store = s;
     c->refs = 1;
     c->capacity = c->used = (uint32_t)b->raw.size;
-    c->data = xmemdup(b->raw.data, b->raw.size);
+    c->data = c->block = xmemdup(b->raw.data, b->raw.size);
     batch_stamp(c->data, l->log.end, s->epoch);
     s->memory_bytes += b->raw.size;
     space_note_memory(s);

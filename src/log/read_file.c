@@ -336,7 +336,7 @@ static struct chunk *wrap(struct store *s, uint8_t *data, size_t size)
     struct chunk *c = xzalloc(sizeof *c);
     c->store = s;
     c->refs = 1;
-    c->data = data;
+    c->data = c->block = data;
     c->used = (uint32_t)size;
     return c;
 }

@@ -67,6 +67,7 @@ struct chunk {
     uint32_t refs;
     bool strayed; /* it has left its window, and somebody still holds it */
     uint8_t *data;
+    void *block; /* what is to be freed: data lies in it */
     struct store *store;
 };
 
@@ -449,6 +450,7 @@ struct store {
     uint64_t strayed_bytes; /* of chunks that have left them and are still held */
     struct list pool;       /* spare chunks */
     uint32_t pool_count;
+    bool keeps_memory; /* there was a large chunk: process_keep_memory() */
 
     struct journal journal;
     struct lane_progress journal_lane, direct_lane;

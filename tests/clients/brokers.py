@@ -95,6 +95,12 @@ def proc_status_kib(pid, key):
     return total
 
 
+def minor_faults(pid):
+    """Pages that a process was given so far, or found in memory."""
+    with open(f"/proc/{pid}/stat") as stat:
+        return int(stat.read().rpartition(")")[2].split()[7])
+
+
 class Broker:
     """A broker process. Subclasses say how it is started and when it is ready."""
 

@@ -60,6 +60,26 @@ def test_a_long_queue_costs_disk_not_memory(pabal, name):
     assert broker.rss_mib() < before + 80
 
 
+def test_the_memory_of_large_messages_is_used_again_and_given_back_when_nobody_writes(pabal, name):
+    broker, body = pabal({"io.threads": "0"}), b"x" * (8 << 20)  # a thread's own heap keeps what is free at its end
+    before = broker.rss_mib()
+
+    def page_faults(count):
+        first = brokers.minor_faults(broker.pid)
+        for _ in range(count):
+            publish(channel, name, body)
+            assert channel.basic_get(name, auto_ack=True)[2] == body
+        return (brokers.minor_faults(broker.pid) - first) / count
+
+    with amqp_connect(broker.amqp) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.queue_declare(name, durable=True)
+        page_faults(12)  # the cache of the newest messages is full
+        assert page_faults(10) < len(body) / 4096 / 4  # what each message has anew are more pages than it fills
+        brokers.wait_until(lambda: broker.rss_mib() < before + 8, 20, what="memory given back")
+
+
 def test_a_long_topic_costs_disk_not_memory(pabal, name):
     broker = pabal({"memory.limit": "64MiB", "segment.bytes": "8MiB"})
     create_topic(broker.kafka, name)
