@@ -24,7 +24,6 @@ class Member:
             {**defaults, **{k.replace("_", "."): v for k, v in config.items()}})
         self.topic = topic
         self.read, self.given, self.taken, self.errors = [], [], [], []
-        self.refused = []  # commits that a rebalance came before, as it may
         self.held = set()
         self.stopping = threading.Event()
         self.inner.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked,
@@ -56,8 +55,6 @@ class Member:
                                                 confluent_kafka.KafkaError.REBALANCE_IN_PROGRESS,
                                                 confluent_kafka.KafkaError.UNKNOWN_MEMBER_ID):
                     self.errors.append(error)
-                else:
-                    self.refused.append((message.partition(), message.offset(), str(error)))
 
     @property
     def partitions(self):
@@ -98,6 +95,20 @@ def committed(kafka, group, topic, partitions=1):
     try:
         where = [TopicPartition(topic, p) for p in range(partitions)]
         return [p.offset for p in consumer.committed(where, timeout=10)]
+    finally:
+        consumer.close()
+
+
+def begin_at_zero(kafka, group, topic, partitions):
+    """Commit offset 0 for a group that nobody is a member of yet.
+
+    Without a committed offset librdkafka asks the broker for the first one. When the answer, behind a
+    fetch that waits, comes after a rebalance has taken the partition away, librdkafka goes on to read
+    it, and delivers it once more later (2.16; with Kafka 4.1 too)."""
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": kafka, "group.id": group})
+    try:
+        consumer.commit(offsets=[TopicPartition(topic, p, 0) for p in range(partitions)],
+                        asynchronous=False)
     finally:
         consumer.close()
 
@@ -231,6 +242,7 @@ def test_javas_console_consumer_reads_as_a_group(kafka, topic, name, kafka_tool)
 @pytest.mark.parametrize("strategy", ["range", "roundrobin", "cooperative-sticky"])
 def test_members_share_the_partitions(kafka, name, member, strategy):
     create_topic(kafka, name, partitions=6)
+    begin_at_zero(kafka, name, name, 6)
     config = {"partition_assignment_strategy": strategy}
     one = member(name, name, **config)
     share_out([one], 6)
@@ -245,10 +257,9 @@ def test_members_share_the_partitions(kafka, name, member, strategy):
     share_out([one, three], 6)
     three.stop()
     share_out([one], 6)
-    refused = one.refused + two.refused + three.refused
-    if refused:  # who is given their partitions next reads on from what was committed
-        brokers.wait_until(lambda: committed(kafka, name, name, 6) == [20] * 6, 20)
-    assert committed(kafka, name, name, 6) == [20] * 6, (refused, one.read, two.read, three.read)
+    assert committed(kafka, name, name, 6) == [20] * 6
+    one.stop()
+    assert sorted(one.read + two.read + three.read) == everything  # and nothing was read again
     assert not one.errors + two.errors + three.errors
 
 
