@@ -264,10 +264,9 @@ static void commit_ended(struct store *s, const struct commit *c)
     }
 }
 
-static void commit_done(struct job *job)
+/* false: it has failed. */
+static bool take_back(struct store *s, struct commit *c)
 {
-    struct commit *c = container_of(job, struct commit, job);
-    struct store *s = c->store;
     bool failed = c->err != OK;
     s->in_flight = NULL;
     s->journal.done_sequence = s->journal.sequence; /* the job is done, and no other one began */
@@ -279,7 +278,14 @@ static void commit_done(struct job *job)
     for (size_t i = 0; i < c->logs.count; i++)
         log_unpin(c->logs.items[i]);
     commit_free(c);
-    if (failed)
+    return !failed;
+}
+
+static void commit_done(struct job *job)
+{
+    struct commit *c = container_of(job, struct commit, job);
+    struct store *s = c->store;
+    if (!take_back(s, c))
         return;
     s->owner.progressed(s->owner.ctx);
     journal_prepare_more(s);
@@ -297,18 +303,10 @@ static bool commit_has_files(const struct commit *c)
     return true;
 }
 
-/* While another one is under way the record stays open: what the turns bring meanwhile is one write. */
-static void start_commit(struct store *s)
+/* What was staged is on its way, and the next commit gathers. */
+static struct commit *let_go(struct store *s)
 {
     struct commit *c = s->staging;
-    c->sync = c->sync || s->journal_lane.promised_sync;
-    bool only_sync = c->sync && s->journal_lane.synced < s->journal_lane.done;
-    if (s->in_flight || (c->records.count == 0 && !only_sync))
-        return;
-    if (!commit_has_files(c)) {
-        journal_prepare_waiting(s);
-        return;
-    }
     stage_close_record(s);
     for (size_t i = 0; i < c->records.count; i++)
         if (c->records.items[i].file->state == JOURNAL_READY)
@@ -322,6 +320,32 @@ static void start_commit(struct store *s)
     s->journal_lane.promised = s->journal_lane.promised_sync = false;
     s->journal_lane.staged_bytes = 0;
     s->staging = commit_new(s);
+    return c;
+}
+
+enum err commit_at_once(struct store *s)
+{
+    struct commit *c = let_go(s);
+    commit_run(&c->job);
+    if (c->err) /* it goes with the store */
+        return err_set(c->err, "%s", c->error);
+    (void)take_back(s, c);
+    return OK;
+}
+
+/* While another one is under way the record stays open: what the turns bring meanwhile is one write. */
+static void start_commit(struct store *s)
+{
+    struct commit *c = s->staging;
+    c->sync = c->sync || s->journal_lane.promised_sync;
+    bool only_sync = c->sync && s->journal_lane.synced < s->journal_lane.done;
+    if (s->in_flight || (c->records.count == 0 && !only_sync))
+        return;
+    if (!commit_has_files(c)) {
+        journal_prepare_waiting(s);
+        return;
+    }
+    c = let_go(s);
     c->job.run = commit_run;
     c->job.done = commit_done;
     jobs_submit(s->jobs, LANE_JOURNAL, &c->job);

@@ -369,6 +369,7 @@ TEST(a_map_that_is_too_small_takes_several_passes)
     expect_int(log_state(log)->parts->cleaned_to, log->end);
     put_number(&t, log, 0, numbers[0] = 100000, 100);
     policy.min_dirty_ratio = 0;
+    test_store_settle(&t);
     pass(&t, 61 * SECOND_MS);
     expect_newest(&t, log, numbers);
     expect_int(newest(&t, log, found), KEYS);

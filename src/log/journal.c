@@ -34,6 +34,8 @@
  *
  * Recovery. Files are put in order of generation. Records are followed from the oldest file on:
  * each must have its file's generation, the next sequence, and the checksum of the one before.
+ * A journal's very first record says that a run begins, and is durable before any other is written: else what a
+ * power cut leaves of a later file could seem to be the beginning.
  * Where the chain breaks, one of two things happened: the machine stopped in the middle of a write
  * that nobody was told of (a torn tail: the journal ends there), or bytes that were synced are
  * damaged (rot). It is rot if a later intact record of the same run says that the broken one was
@@ -154,7 +156,7 @@ void journal_seal_record(struct store *s, struct staged *r, bool goes_on)
 
 /* Make the file behind `f`, or give an old one its new generation. Durable when it returns. (job)
  */
-enum err journal_file_create(struct disk *d, struct journal_file *f, bool fresh)
+static enum err create_file(struct disk *d, struct journal_file *f, bool fresh)
 {
     char path[32];
     journal_path(f->slot, path);
@@ -199,7 +201,7 @@ static void give_up_file(struct disk *d, struct journal_file *f)
 static void prepare_run(struct job *job)
 {
     struct prepare *p = (struct prepare *)job;
-    p->err = journal_file_create(p->store->disk, p->file, p->fresh);
+    p->err = create_file(p->store->disk, p->file, p->fresh);
     if (p->err)
         snprintf(p->error, sizeof p->error, "%s", err_text());
     if (p->err == E_NO_SPACE && p->fresh)
@@ -289,7 +291,7 @@ static bool must_wait(const struct store *s)
     return s->journal.total_bytes > s->journal.max_bytes && s->recycle.materialising > 0;
 }
 
-static struct journal_file *add_file(struct store *s, uint64_t size)
+static struct journal_file *new_file(struct store *s, uint64_t size)
 {
     struct journal *j = &s->journal;
     struct journal_file *f = xzalloc(sizeof *f);
@@ -300,6 +302,12 @@ static struct journal_file *add_file(struct store *s, uint64_t size)
     list_push_back(&j->files, &f->node);
     j->file_count++;
     j->total_bytes += size;
+    return f;
+}
+
+static struct journal_file *add_file(struct store *s, uint64_t size)
+{
+    struct journal_file *f = new_file(s, size);
     if (must_wait(s))
         f->state = JOURNAL_WAITING;
     else
@@ -486,9 +494,26 @@ void journal_skip_to(struct store *s, uint64_t address)
     s->journal.floor = round_up(address, 4 * KIB);
 }
 
+/* The size of a file that a record with so many bytes of entries surely fits into. */
+static uint64_t least_size(const struct store *s, uint64_t entries)
+{
+    return entries + JOURNAL_HEADER_BYTES + 2 * RECORD_HEADER_BYTES + 2 * s->disk->block_bytes;
+}
+
+enum err journal_make_first(struct store *s)
+{
+    uint64_t need = least_size(s, ENTRY_CONTROL_BYTES);
+    list_each (n, &s->journal.files)
+        if (container_of(n, struct journal_file, node)->size >= need)
+            return OK;
+    struct journal_file *f = new_file(s, next_size(s, need));
+    f->state = JOURNAL_READY;
+    return create_file(s->disk, f, true);
+}
+
 struct journal_file *journal_next_file(struct store *s, uint64_t need)
 {
-    need += JOURNAL_HEADER_BYTES + 2 * RECORD_HEADER_BYTES + 2 * s->disk->block_bytes;
+    need = least_size(s, need);
     list_each (n, &s->journal.files) {
         struct journal_file *f = container_of(n, struct journal_file, node);
         if (f->used > 0)
@@ -562,7 +587,7 @@ void journal_release(struct store *s, struct journal_file *f)
         journal_make_anew(s, f);
 }
 
-void journal_make_anew(struct store *s, struct journal_file *f)
+static void put_behind(struct store *s, struct journal_file *f)
 {
     list_remove(&f->node);
     f->generation = ++s->journal.generation;
@@ -570,7 +595,19 @@ void journal_make_anew(struct store *s, struct journal_file *f)
     f->used = 0;
     f->passed = false;
     list_push_back(&s->journal.files, &f->node);
+}
+
+void journal_make_anew(struct store *s, struct journal_file *f)
+{
+    put_behind(s, f);
     prepare(s, f, false);
+}
+
+enum err journal_make_anew_now(struct store *s, struct journal_file *f)
+{
+    put_behind(s, f);
+    f->state = JOURNAL_READY;
+    return create_file(s->disk, f, false);
 }
 
 static struct journal_file *file_in_state(struct store *s, enum journal_file_state state)

@@ -657,44 +657,6 @@ TEST(a_journal_file_whose_directory_was_not_synced_is_not_lost_later)
     test_store_reset(&t);
 }
 
-TEST(the_first_start_syncs_at_most_four_times_before_it_is_ready)
-{
-    struct test_store t;
-    test_store_init(&t);
-    expect_ok(test_store_open(&t));
-    const struct sim_disk_stats *stats = sim_disk_stats(t.disk);
-    expect_true(stats->calls[SIM_SYNC] + stats->calls[SIM_SYNC_DIR] <= 4);
-    struct store_stats s;
-    store_stats(t.store, &s);
-    expect_int(s.journal_files, 1);
-    expect_true(s.journal_bytes <= 4 * MIB);
-    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
-    test_store_reset(&t);
-}
-
-/* The first start, cut at each of its changes, in each way. */
-TEST(a_first_start_that_is_cut_anywhere_starts_again)
-{
-    for (uint64_t n = 1, done = 0; !done; n++) {
-        for (int mode = SIM_KEEP; mode <= SIM_SUBSET; mode++) {
-            struct test_store t;
-            test_store_init(&t);
-            t.config.journal_first_bytes = 64 * KIB;
-            sim_disk_crash_at(t.disk, n, 100);
-            if (test_store_open(&t) == OK)
-                test_store_settle(&t);
-            done = !sim_disk_has_crashed(t.disk);
-            test_store_kill(&t);
-            sim_disk_restart(t.disk, (enum sim_restart)mode, n);
-            expect_ok(test_store_open(&t));
-            append_each(&t, store_log(t.store, 7, LEVEL_FSYNC), "a");
-            expect_ok(test_store_crash(&t, SIM_LOSE, n));
-            expect_string(test_store_values(&t, store_find(t.store, 7), 0), "a");
-            test_store_reset(&t);
-        }
-    }
-}
-
 /* ---- entries that no writer writes ---- */
 
 /* Change bytes of a record and make its checksum right again. */
@@ -747,15 +709,6 @@ TEST(a_batch_that_starts_behind_the_end_of_its_log_is_rot)
 
 /* ---- a commit of several records ---- */
 
-/* One turn fills two journal files: logs 1 and 2 get a batch each, in records of their own. */
-static void append_across_files(struct test_store *t)
-{
-    struct ticket ticket;
-    expect_ok(log_append(store_log(t->store, 1, LEVEL_FSYNC), test_batch_sized(1, 40000), &ticket));
-    expect_ok(log_append(store_log(t->store, 2, LEVEL_FSYNC), test_batch_sized(2, 40000), &ticket));
-    store_flush(t->store);
-}
-
 TEST(a_commit_of_several_records_is_all_or_nothing)
 {
     for (int written = 0; written < 3; written++) {
@@ -765,7 +718,7 @@ TEST(a_commit_of_several_records_is_all_or_nothing)
         test_store_settle(&t);
         if (written < 2)
             sim_disk_fail(t.disk, SIM_WRITE, (uint64_t)written + 1, E_IO);
-        append_across_files(&t);
+        test_append_across_files(&t);
         test_store_settle(&t);
         expect_int(t.was_frozen, written < 2);
         expect_ok(test_store_crash(&t, SIM_KEEP, 1));
@@ -803,7 +756,7 @@ static void kill_in_commit_across_files(struct test_store *t)
     expect_ok(test_store_crash(t, SIM_KEEP, 1));
     expect_ok(test_append(store_log(t->store, 1, LEVEL_FSYNC), "before"));
     test_store_settle(t);
-    append_across_files(t);
+    test_append_across_files(t);
     sim_jobs_drain(t->jobs);
     test_store_kill(t);
     struct text first = test_file_get(t, first_path);

@@ -521,9 +521,35 @@ static enum err read_all(struct store *s, struct replay *r)
                                   "with what is in segments");
     if (fresh)
         err = disk_sync_dir(s->disk, ""); /* first: where a file is, its folder is durable */
-    if (!err)
-        err = fresh ? recover_first_file(s) : recover_chain(r);
+    else
+        err = recover_chain(r);
     return err ? err : settle_logs(r);
+}
+
+/* A record says that the run begins. It goes with the first commit, but the journal's first record is durable
+ * before there is any other. */
+static enum err begin_run(struct store *s, struct replay *r)
+{
+    bool is_first = r->sequence == 0;
+    enum err err = recover_renew_leftovers(r);
+    if (!err && is_first)
+        err = journal_make_first(s);
+    if (err)
+        return err;
+    uint64_t rows = rows_address(s), end = journal_end_address(s);
+    if (s->journal.max_bytes < s->journal.total_bytes) /* it had grown */
+        s->journal.max_bytes = s->journal.total_bytes;
+    s->journal.sequence = s->journal.synced_sequence = r->sequence;
+    s->journal.crc = r->crc;
+    s->journal.written_to = end;
+    stage_control(s, ENTRY_RUN, NULL, s->epoch, 0);
+    if (is_first) {
+        err = commit_at_once(s);
+        s->due_ns = s->now_ns; /* files are made ahead */
+    }
+    if (!err && rows > end)
+        journal_skip_to(s, rows);
+    return err;
 }
 
 enum err store_recover(struct store *s)
@@ -535,20 +561,11 @@ enum err store_recover(struct store *s)
         s->epoch = next_epoch(s, r.epoch_max);
     if (!err && s->epoch >= EPOCH_END)
         err = err_set(E_CORRUPT, "the epochs are used up: one of the newest was never a run's");
-    if (err) {
-        vec_reset(&r.leftovers);
+    if (!err)
+        err = begin_run(s, &r);
+    vec_reset(&r.leftovers);
+    if (err)
         return err;
-    }
-    recover_renew_leftovers(&r);
-    if (s->journal.max_bytes < s->journal.total_bytes) /* it had grown */
-        s->journal.max_bytes = s->journal.total_bytes;
-    s->journal.sequence = s->journal.synced_sequence = r.sequence;
-    s->journal.crc = r.crc;
-    uint64_t rows = rows_address(s), end = journal_end_address(s);
-    s->journal.written_to = end;
-    stage_control(s, ENTRY_RUN, NULL, s->epoch, 0);
-    if (rows > end)
-        journal_skip_to(s, rows);
     size_t position = 0;
     struct log_state *l;
     while ((l = idmap_next(&s->logs, &position)) != NULL)

@@ -36,11 +36,10 @@ struct replay {
 
 /* Find the journal's files, in order. None: this is the first start. */
 must_use enum err recover_find_files(struct store *s);
-must_use enum err recover_first_file(struct store *s);
 /* Follow the chain from the oldest file on; sync what may not be durable yet. */
 must_use enum err recover_chain(struct replay *r);
-/* A new generation for the leftovers. By jobs, so when nothing can go wrong any more. */
-void recover_renew_leftovers(struct replay *r);
+/* A new generation for the leftovers. By jobs, if there is a chain, so when nothing can go wrong any more. */
+must_use enum err recover_renew_leftovers(struct replay *r);
 
 /* One record, its checksum right: what it says about logs. */
 must_use enum err replay_record(struct replay *r, const uint8_t *p, const struct record_header *h);

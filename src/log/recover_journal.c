@@ -159,20 +159,6 @@ enum err recover_find_files(struct store *s)
     return err ? err : check_order(j);
 }
 
-enum err recover_first_file(struct store *s)
-{
-    struct journal_file *f = xzalloc(sizeof *f);
-    f->slot = ++s->journal.slot_count;
-    f->generation = ++s->journal.generation;
-    f->base = JOURNAL_FIRST_ADDRESS;
-    f->size = s->config.journal_first_bytes;
-    f->state = JOURNAL_READY;
-    list_push_back(&s->journal.files, &f->node);
-    s->journal.file_count++;
-    s->journal.total_bytes += f->size;
-    return journal_file_create(s->disk, f, true);
-}
-
 /* ---- the chain ---- */
 
 /* Is there an intact record of this file's generation here? */
@@ -354,12 +340,18 @@ static void set_states(struct store *s, struct journal_file *newest)
 /* A file that begins, as its header or a record says, with what the chain does not have: it was behind a gap
  * that a power cut left. That would look like the journal's beginning once the files before it are used
  * again, so it gets a new generation; also when the chain goes on behind it, because the last start was cut
- * before it had come to this. The helper comes to it before it renews any file that is made free. */
-void recover_renew_leftovers(struct replay *r)
+ * before it had come to this. The helper comes to it before it renews any file that is made free. Without a
+ * chain it is done at once, the last one first: only the damaged one before it tells what it is. */
+enum err recover_renew_leftovers(struct replay *r)
 {
-    for (size_t i = 0; i < r->leftovers.count; i++)
-        journal_make_anew(r->s, r->leftovers.items[i]);
-    vec_reset(&r->leftovers);
+    size_t count = r->leftovers.count;
+    struct journal_file **items = r->leftovers.items;
+    enum err err = OK;
+    for (size_t i = 0; i < count && r->sequence > 0; i++)
+        journal_make_anew(r->s, items[i]);
+    for (size_t i = count; i-- > 0 && r->sequence == 0 && !err;)
+        err = journal_make_anew_now(r->s, items[i]);
+    return err;
 }
 
 static enum err read_chain(struct replay *r)

@@ -511,6 +511,8 @@ void pool_free(struct store *s);
 /* append.c */
 struct commit *commit_new(struct store *s);
 void commit_free(struct commit *c);
+/* Write and sync what is staged, in the calling thread: at a start, when no commit is under way. */
+must_use enum err commit_at_once(struct store *s);
 void stage_close_record(struct store *s);
 uint64_t stage_bytes(const struct store *s); /* appended, and with no commit or round yet */
 void log_mark_dirty(struct log_state *l, uint64_t address);
@@ -593,6 +595,8 @@ void journal_prepare_waiting(struct store *s); /* when it need not wait any long
 void journal_release(struct store *s, struct journal_file *f);
 /* The same with a file that nothing was staged into. */
 void journal_make_anew(struct store *s, struct journal_file *f);
+/* And without a job, at a start. */
+must_use enum err journal_make_anew_now(struct store *s, struct journal_file *f);
 /* Is an old file to be made free: because few empty ones are left, there are too many, or nobody
  * writes? */
 bool journal_wants_free_file(struct store *s);
@@ -601,7 +605,8 @@ bool journal_wants_free_file(struct store *s);
 bool journal_tidy(struct store *s);
 uint64_t journal_next_bytes(struct store *s); /* of the file that would be made next */
 void journal_file_free(struct journal_file *f);
-must_use enum err journal_file_create(struct disk *d, struct journal_file *f, bool fresh);
+/* At a start without a record: there is a file that the first one fits into. */
+must_use enum err journal_make_first(struct store *s);
 /* (job) A record that ends at `end` in the file is about to be written: the header says so. */
 must_use enum err journal_reach(struct journal_file *f, uint64_t end);
 void journal_path(uint32_t slot, char out[32]);

@@ -279,6 +279,14 @@ struct bytes test_batch_at(const char *value, int64_t timestamp_ms)
     return batch_builder_end(&builder);
 }
 
+void test_append_across_files(struct test_store *t)
+{
+    struct ticket ticket;
+    expect_ok(log_append(store_log(t->store, 1, LEVEL_FSYNC), test_batch_sized(1, 40000), &ticket));
+    expect_ok(log_append(store_log(t->store, 2, LEVEL_FSYNC), test_batch_sized(2, 40000), &ticket));
+    store_flush(t->store);
+}
+
 void test_append_records(struct test_store *t, struct log *log, size_t size, int count,
                          int64_t timestamp_ms)
 {

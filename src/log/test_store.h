@@ -73,6 +73,8 @@ const char *test_store_values(struct test_store *t, struct log *log, int64_t fro
 void test_store_read(struct test_store *t, struct log *log, struct log_read *r);
 /* Append one record; the ticket is not needed. */
 must_use enum err test_append(struct log *log, const char *value);
+/* One turn fills two of the journal's files of 64 KiB: logs 1 and 2 get a batch each, in records of their own. */
+void test_append_across_files(struct test_store *t);
 /* Append one batch of `count` records, about `size` bytes in all, and settle. */
 void test_append_records(struct test_store *t, struct log *log, size_t size, int count,
                          int64_t timestamp_ms);
