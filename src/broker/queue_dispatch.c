@@ -89,6 +89,9 @@ static enum err learn_some(struct queue *queue, struct queue_rules *r)
     struct record record;
     int64_t visible = queue->subscription->visible; /* the rest is not committed yet */
     int64_t end = r->learn_end < visible ? r->learn_end : visible;
+    int64_t floor = queue->subscription->floor < end ? queue->subscription->floor : end;
+    if (r->learn_at < floor)
+        r->learn_at = floor; /* what was below is done meanwhile, and may be gone */
     for (int i = 0; i < SLICE && r->learn_at < end; i++) {
         enum err err = feed_at(feed_of(queue), r->learn_at, end, &record);
         if (!err)

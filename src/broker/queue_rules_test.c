@@ -865,6 +865,46 @@ TEST(priorities_are_learned_past_a_hole_at_the_end_of_a_file)
     test_core_end(&t);
 }
 
+/* What is there is read file by file; while the first read is under way all of it goes, and the front of the log
+ * with it, before or after what is read next. */
+static void purge_while_it_is_learned(const char *argument, uint64_t seed)
+{
+    struct test_core t;
+    struct delivery d;
+    struct ticket ticket;
+    struct wait again = {.ready = test_nothing_more};
+    test_core_init_cold(&t);
+    test_with_number(argument, 100);
+    test_make_queue(&t, "q", true);
+    for (const char *c = "abc"; *c; c++) {
+        test_publish_each(&t, "q", (char[]){*c, 0});
+        test_core_settle(&t);
+        test_fill_journal_file(&t);
+    }
+    test_core_crash(&t);
+    struct queue *q = test_queue(&t, "q");
+    random_init(&t.random, seed);
+    expect_err(queue_get(q, true, &again, &d), E_COLD);
+    core_wait_cancel(&again);
+    expect_int(queue_purge(q, &ticket), 3);
+    do {
+        test_core_turn(&t);
+    } while (sim_jobs_step(t.sim, &t.random));
+    test_core_settle(&t);
+    expect_int(q->log->start, q->log->end);
+    test_publish_each(&t, "q", "de");
+    expect_string(test_drain(&t, "q"), "de");
+    test_core_end(&t);
+}
+
+TEST(what_goes_while_it_is_learned_holds_nothing_up)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        purge_while_it_is_learned("x-max-priority", seed);
+        purge_while_it_is_learned("x-max-length-bytes", seed);
+    }
+}
+
 /* Against a list that is searched. */
 TEST(a_queue_by_priority_equals_a_sorted_list)
 {
