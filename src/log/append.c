@@ -355,6 +355,7 @@ enum err log_append(struct log *log, struct bytes raw, struct ticket *out)
 {
     struct log_state *l = log_state(log);
     struct batch b;
+    tail_prefetch(&l->tail);
     enum err err = parse_for_append(raw, &b);
     if (!err && l->store->frozen && log->level != LEVEL_MEMORY)
         err = frozen(l->store);

@@ -30,17 +30,19 @@ enum {
 
 /* ---- carry forward ---- */
 
-/* Batches of the file that are no longer cached, read by a job. Ascending by address. */
+/* A batch of the file that is no longer cached. */
 struct loaded_batch {
     uint64_t address;
     uint32_t size, at; /* at: in `bytes` */
 };
 
+/* What a job reads, in the order in which it will be carried. */
 struct load {
     struct job job;
     struct store *store;
     struct journal_file *file;
     VEC(struct loaded_batch) batches;
+    size_t next; /* the batches before it were carried, or need not be */
     struct text bytes;
     enum err err;
     char error[256];
@@ -55,18 +57,12 @@ static void load_free(struct load *load)
     free(load);
 }
 
-static struct bytes loaded_bytes(const struct load *load, const struct tail_entry *e)
+static struct bytes loaded_bytes(struct load *load, const struct tail_entry *e)
 {
-    size_t low = 0, high = load ? load->batches.count : 0;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const struct loaded_batch *b = &load->batches.items[middle];
+    for (; load && load->next < load->batches.count; load->next++) {
+        const struct loaded_batch *b = &load->batches.items[load->next];
         if (b->address == e->address)
             return bytes_of(load->bytes.data + b->at, b->size);
-        if (b->address < e->address)
-            low = middle + 1;
-        else
-            high = middle;
     }
     return BYTES_NULL;
 }
@@ -188,20 +184,36 @@ static bool move_log(struct store *s, struct log_state *l, uint64_t below)
 
 /* ---- loading what is to be carried and no longer cached ---- */
 
-static int compare_loaded(const void *a, const void *b)
+/* The load's batches in the order in which they lie in the file. */
+struct place {
+    uint64_t address;
+    uint32_t size, index;
+};
+
+static int compare_places(const void *a, const void *b)
 {
-    const struct loaded_batch *x = a, *y = b;
+    const struct place *x = a, *y = b;
     return (x->address > y->address) - (x->address < y->address);
 }
 
-/* Behind the last of those, from `first` on, that one read takes: they lie close together. */
-static size_t run_end(const struct load *load, size_t first)
+static struct place *make_places(const struct load *load)
 {
-    const struct loaded_batch *b = load->batches.items;
+    size_t count = load->batches.count;
+    struct place *places = xmalloc((count + 1) * sizeof *places);
+    for (size_t i = 0; i < count; i++) {
+        const struct loaded_batch *b = &load->batches.items[i];
+        places[i] = (struct place){b->address, b->size, (uint32_t)i};
+    }
+    qsort(places, count, sizeof *places, compare_places);
+    return places;
+}
+
+/* Behind the last of those, from `first` on, that one read takes: they lie close together. */
+static size_t run_end(const struct place *p, size_t first, size_t count)
+{
     size_t i = first + 1;
-    while (i < load->batches.count &&
-           b[i].address - (b[i - 1].address + b[i - 1].size) <= LOAD_GAP_BYTES &&
-           b[i].address - b[first].address <= LOAD_RUN_BYTES)
+    while (i < count && p[i].address - (p[i - 1].address + p[i - 1].size) <= LOAD_GAP_BYTES &&
+           p[i].address - p[first].address <= LOAD_RUN_BYTES)
         i++;
     return i;
 }
@@ -209,21 +221,21 @@ static size_t run_end(const struct load *load, size_t first)
 static void load_run(struct job *job)
 {
     struct load *load = container_of(job, struct load, job);
-    struct loaded_batch *b = load->batches.items;
+    size_t count = load->batches.count;
+    struct place *p = make_places(load);
     struct text run = {0};
-    if (load->batches.count > 1)
-        qsort(b, load->batches.count, sizeof *b, compare_loaded);
-    for (size_t i = 0, end; i < load->batches.count && !load->err; i = end) {
-        uint64_t from = b[i].address;
-        end = run_end(load, i);
-        size_t size = (size_t)(b[end - 1].address + b[end - 1].size - from);
+    for (size_t i = 0, end; i < count && !load->err; i = end) {
+        uint64_t from = p[i].address;
+        end = run_end(p, i, count);
+        size_t size = (size_t)(p[end - 1].address + p[end - 1].size - from);
         load->err =
             file_read(load->file->file, from - load->file->base, text_reserve(&run, size), size);
         for (size_t k = i; k < end && !load->err; k++) {
-            b[k].at = (uint32_t)load->bytes.size;
-            text_append(&load->bytes, bytes_of(run.data + (b[k].address - from), b[k].size));
+            load->batches.items[p[k].index].at = (uint32_t)load->bytes.size;
+            text_append(&load->bytes, bytes_of(run.data + (p[k].address - from), p[k].size));
         }
     }
+    free(p);
     text_reset(&run);
     if (load->err)
         snprintf(load->error, sizeof load->error, "%s", err_text());
