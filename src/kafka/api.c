@@ -11,6 +11,7 @@ static const struct api api_table[] = {
     [KAFKA_FETCH] = {.in_turn = true,
                      .start = fetch_start,
                      .release = fetch_release,
+                     .give_way = fetch_give_way,
                      .write = fetch_write},
     [KAFKA_LIST_OFFSETS] = {.start = list_offsets_start, .release = list_offsets_release},
     [KAFKA_METADATA] = {.start = metadata_start, .release = metadata_release, .owns_answer = true},

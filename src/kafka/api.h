@@ -26,6 +26,9 @@ struct api {
     /* The request is about to be freed, answered or not: undo what waits, give back what it holds.
      * It may have failed halfway through start(). NULL when there is nothing to do. */
     void (*release)(struct request *);
+    /* It is the oldest, and somebody waits behind it: if it only waits for more to tell, it may end now. NULL:
+     * nothing does. */
+    void (*give_way)(struct request *);
     /* Write the answer; NULL: the walker does it. */
     void (*write)(struct request *);
     /* A large answer is encoded off the core: it refers to nothing but the request's arena and what

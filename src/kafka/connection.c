@@ -194,6 +194,16 @@ void connection_let_go(struct connection *c, struct request *holder)
     connection_flush(c);
 }
 
+/* Is there somebody whose answer is ready, or who may not even start? A fetch behind a fetch waits as it would
+ * alone. */
+static bool is_waited_for(const struct connection *c, const struct request *oldest)
+{
+    if (oldest->node.next == &c->requests)
+        return false;
+    const struct request *next = container_of(oldest->node.next, struct request, node);
+    return next->is_answered || (!next->is_started && !next->api->give_way);
+}
+
 void connection_flush(struct connection *c)
 {
     if (c->is_flushing)
@@ -206,8 +216,11 @@ void connection_flush(struct connection *c)
                 break;
             continue; /* it may have been dropped */
         }
-        if (!oldest->is_answered)
+        if (!oldest->is_answered) {
+            if (oldest->api->give_way && is_waited_for(c, oldest))
+                oldest->api->give_way(oldest);
             break;
+        }
         request_write(oldest);
         list_remove(&oldest->node);
         request_free(oldest);

@@ -327,6 +327,15 @@ static void count_moved(struct fetch *f, struct fetch_part *p, bool is_new)
         core_defer(request_core(f->request), &f->finish);
 }
 
+/* A broker may answer before max_wait_ms. Kafka does not, and whoever asks for offsets while a fetch of the same
+ * connection waits, waits half a second. */
+void fetch_give_way(struct request *r)
+{
+    struct fetch *f = r->work;
+    if (f->is_waiting)
+        core_defer(request_core(r), &f->finish);
+}
+
 static void part_moved(struct partition_watch *watch, struct partition *partition)
 {
     struct fetch_part *p = container_of(watch, struct fetch_part, watch);

@@ -670,7 +670,7 @@ TEST(fetch_has_an_empty_list_of_aborted_transactions_for_read_committed)
 
 /* ---- order and memory ---- */
 
-TEST(answers_behind_a_waiting_fetch_wait_for_it)
+TEST(a_fetch_behind_a_waiting_fetch_waits_for_it)
 {
     struct test_broker b;
     broker_open(&b);
@@ -678,14 +678,54 @@ TEST(answers_behind_a_waiting_fetch_wait_for_it)
     struct test_client *c = broker_client(&b);
     struct kafka_api_versions_request versions = {BYTES_LITERAL("a"), BYTES_LITERAL("1")};
     int32_t first = client_send(c, KAFKA_FETCH, 12, waiting_fetch_of(&b, topic, 1, 1));
-    int32_t second = client_send(c, KAFKA_API_VERSIONS, 3, &versions);
-    int32_t third = client_send(c, KAFKA_FETCH, 12, waiting_fetch_of(&b, topic, 1, 1));
+    int32_t second = client_send(c, KAFKA_FETCH, 12, waiting_fetch_of(&b, topic, 1, 1));
+    int32_t third = client_send(c, KAFKA_API_VERSIONS, 3, &versions);
     broker_commit(&b);
     expect_int(sim_link_output(c->link).size, 0);
     broker_append(&b, topic->partitions[0], "a");
     expect_not_null(client_receive(c, KAFKA_FETCH, 12, first));
-    expect_not_null(client_receive(c, KAFKA_API_VERSIONS, 3, second));
-    expect_not_null(client_receive(c, KAFKA_FETCH, 12, third)); /* offset 0 again */
+    expect_not_null(client_receive(c, KAFKA_FETCH, 12, second)); /* offset 0 again */
+    expect_not_null(client_receive(c, KAFKA_API_VERSIONS, 3, third));
+    broker_close(&b);
+}
+
+/* Whether the answer is ready at once, later, or is to be worked out in its turn. */
+TEST(a_waiting_fetch_gives_way_to_what_else_is_asked_for)
+{
+    struct test_broker b;
+    broker_open(&b);
+    struct topic *topic = broker_topic(&b, "orders", 2);
+    struct test_client *c = broker_client(&b), *other = broker_client(&b);
+    struct kafka_api_versions_request versions = {BYTES_LITERAL("a"), BYTES_LITERAL("1")};
+    struct kafka_heartbeat_request *heartbeat =
+        wire_new(&kafka_heartbeat_request_schema, &b.arena, 1);
+    struct bytes batch = make_batch(&b.arena, b.wall_ms, "a", NULL);
+    const struct {
+        int key, version;
+        const void *body;
+        bool takes_a_commit;
+    } asked[] = {{KAFKA_API_VERSIONS, 3, &versions, false},
+                 {KAFKA_HEARTBEAT, 4, heartbeat, false},
+                 {KAFKA_PRODUCE, 9, make_produce(&b.arena, "orders", 1, -1, batch), true}};
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        int32_t first = client_send(c, KAFKA_FETCH, 12, waiting_fetch_of(&b, topic, 1, 1));
+        broker_commit(&b);
+        int32_t second = client_send(c, asked[i].key, asked[i].version, asked[i].body);
+        for (int turns = 0; turns < 3; turns++)
+            broker_turn(&b);
+        if (asked[i].takes_a_commit) {
+            expect_null(client_receive(c, KAFKA_FETCH, 12, first));
+            broker_commit(&b);
+        }
+        struct kafka_fetch_response *reply = client_receive(c, KAFKA_FETCH, 12, first);
+        expect_int(answered_partition(reply, 0)->records.size, 0);
+        expect_int(answered_partition(reply, 0)->error_code, KAFKA_NONE);
+        expect_not_null(client_receive(c, asked[i].key, asked[i].version, second));
+    }
+    int32_t alone = client_send(other, KAFKA_FETCH, 12, waiting_fetch_of(&b, topic, 1, 1));
+    client_send(c, KAFKA_API_VERSIONS, 3, &versions);
+    broker_commit(&b);
+    expect_null(client_receive(other, KAFKA_FETCH, 12, alone)); /* of another connection */
     broker_close(&b);
 }
 

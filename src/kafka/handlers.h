@@ -10,6 +10,7 @@ void produce_release(struct request *);
 
 void fetch_start(struct request *);
 void fetch_release(struct request *);
+void fetch_give_way(struct request *);
 void fetch_write(struct request *);
 
 void list_offsets_start(struct request *);

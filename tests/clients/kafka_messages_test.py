@@ -148,6 +148,21 @@ def test_a_waiting_consumer_gets_a_message_when_it_arrives(kafka, topic):
         consumer.close()
 
 
+def test_a_consumer_that_waits_is_told_offsets_at_once(request, kafka, topic):
+    if request.config.getoption("--broker") == "kafka":
+        pytest.skip("the answer waits for that of the fetch before it, half a second")
+    consumer = new_consumer(kafka)
+    consumer.assign([confluent_kafka.TopicPartition(topic, 0, 0)])
+    took = []
+    for _ in range(5):
+        assert consumer.poll(0.2) is None
+        started = time.monotonic()
+        assert consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, 0), timeout=5) == (0, 0)
+        took.append(time.monotonic() - started)
+    consumer.close()
+    assert sorted(took)[2] < 0.1
+
+
 def test_a_fetch_beyond_the_end_says_out_of_range(kafka, topic):
     produce(kafka, topic, numbered(3))
     with kafka_raw.Connection(kafka) as raw:
