@@ -268,6 +268,47 @@ static bool has_expired(const struct queue *queue, const struct delivery *d)
     return d->due_ms <= in->core->wall_ms && d->offset < in->rules->fresh_from;
 }
 
+/* ---- when the disk fails to give a message ---- */
+
+static void read_again(struct timer *timer, int64_t now_ns)
+{
+    struct core_internal *in = container_of(timer, struct core_internal, unread_timer);
+    (void)now_ns;
+    for (size_t i = 0; i < in->unread.count; i++) {
+        if (!in->unread.items[i]->deleted)
+            queue_run_later(in->unread.items[i]);
+        queue_unref(in->unread.items[i]);
+    }
+    in->unread.count = 0;
+}
+
+/* Nothing else may ever happen to the queue, and its consumers wait. */
+static void read_later(struct queue *queue)
+{
+    enum { PAUSE_NS = 1000000000 };
+    struct core *core = queue->internal->core;
+    struct core_internal *in = core->internal;
+    for (size_t i = 0; i < in->unread.count; i++)
+        if (in->unread.items[i] == queue)
+            return;
+    queue_ref(queue);
+    vec_push(&in->unread, queue);
+    in->unread_timer.fire = read_again;
+    if (!timer_is_running(&in->unread_timer))
+        timer_start(&core->timers, &in->unread_timer, core->now_ns + PAUSE_NS);
+}
+
+void queues_unread_free(struct core *core)
+{
+    struct core_internal *in = core->internal;
+    for (size_t i = 0; i < in->unread.count; i++)
+        queue_unref(in->unread.items[i]);
+    vec_reset(&in->unread);
+    timer_stop(&core->timers, &in->unread_timer);
+}
+
+/* ---- the pass ---- */
+
 static void dispatch(struct queue *queue)
 {
     struct core *core = queue->internal->core;
@@ -282,6 +323,8 @@ static void dispatch(struct queue *queue)
         if (!c)
             break;
         err = queue_next_message(queue, &d);
+        if (err && err != E_COLD && err != E_NOT_FOUND)
+            read_later(queue);
         if (err)
             break;
         if (!has_expired(queue, &d))

@@ -81,6 +81,8 @@ void queue_catch_up(struct queue *queue);
 void queue_wake(struct queue *queue);
 /* Likewise, also when there is no consumer. */
 void queue_run_later(struct queue *queue);
+/* Forget the queues that are to be read again. */
+void queues_unread_free(struct core *core);
 /* Read the record at the head. E_NOT_FOUND: nothing is ready. E_COLD and other errors: not now; the
  * queue runs when it has been read. */
 must_use enum err queue_next_message(struct queue *queue, struct delivery *out);

@@ -727,6 +727,42 @@ TEST(get_of_a_message_in_a_file_says_when_to_try_again)
     test_core_end(&t);
 }
 
+TEST(what_the_disk_fails_to_give_is_asked_for_again)
+{
+    struct test_core t;
+    struct test_consumer c = {.then = expect_next_number};
+    next_number = 0;
+    init_cold(&t, 10);
+    sim_disk_fail(t.disk, SIM_READ, 1, E_IO);
+    test_consume(test_queue(&t, "q"), &c, 100, true);
+    test_core_settle(&t);
+    expect_int(c.count, 0);
+    t.now_ns += 1000000000;
+    test_core_settle(&t);
+    expect_int(c.count, 10);
+    test_core_end(&t);
+}
+
+TEST(a_queue_may_go_while_it_waits_to_be_asked_for_again)
+{
+    for (int is_closed = 0; is_closed < 2; is_closed++) {
+        struct test_core t;
+        struct test_consumer c = {.then = expect_next_number};
+        init_cold(&t, 10);
+        struct queue *q = test_queue(&t, "q");
+        sim_disk_fail(t.disk, SIM_READ, 1, E_IO);
+        test_consume(q, &c, 100, true);
+        test_core_settle(&t);
+        if (!is_closed) {
+            queue_delete(q);
+            t.now_ns += 1000000000;
+            test_core_settle(&t);
+        }
+        expect_int(c.count, 0);
+        test_core_end(&t);
+    }
+}
+
 TEST(what_get_gave_is_valid_until_the_turn_has_ended_also_when_the_queue_goes)
 {
     struct test_core t;
