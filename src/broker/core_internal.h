@@ -73,11 +73,11 @@ struct core_internal {
     struct list unlogged; /* queues with settles to log */
     struct list unmarked; /* queues with only a delivered-up-to mark to log, when convenient */
     struct timer settle_timer, mark_timer; /* log what nothing else took along */
-    VEC(struct queue *) unread;  /* references: the disk has failed to give their messages */
-    struct timer unread_timer;   /* they are tried again */
-    bool settles_due, marks_due; /* they have fired */
-    bool committing;          /* this turn has appended something: settles and marks ride along */
-    uint32_t deliveries_left; /* of this turn */
+    bool settles_due, marks_due;           /* they have fired */
+    VEC(struct queue *) unread; /* references: the disk has failed to give their messages */
+    struct timer unread_timer;  /* they are asked for again */
+    bool committing;            /* this turn has appended something: settles and marks ride along */
+    uint32_t deliveries_left;   /* of this turn */
     int64_t delivery_bytes_left;
     VEC(struct chunk *) pinned;   /* released when the turn has ended */
     struct batch_builder builder; /* scratch for one batch at a time: catalog, control */

@@ -270,16 +270,21 @@ static bool has_expired(const struct queue *queue, const struct delivery *d)
 
 /* ---- when the disk fails to give a message ---- */
 
+static void forget_unread(struct core_internal *in)
+{
+    for (size_t i = 0; i < in->unread.count; i++)
+        queue_unref(in->unread.items[i]);
+    in->unread.count = 0;
+}
+
 static void read_again(struct timer *timer, int64_t now_ns)
 {
     struct core_internal *in = container_of(timer, struct core_internal, unread_timer);
     (void)now_ns;
-    for (size_t i = 0; i < in->unread.count; i++) {
+    for (size_t i = 0; i < in->unread.count; i++)
         if (!in->unread.items[i]->deleted)
             queue_run_later(in->unread.items[i]);
-        queue_unref(in->unread.items[i]);
-    }
-    in->unread.count = 0;
+    forget_unread(in);
 }
 
 /* Nothing else may ever happen to the queue, and its consumers wait. */
@@ -293,16 +298,16 @@ static void read_later(struct queue *queue)
             return;
     queue_ref(queue);
     vec_push(&in->unread, queue);
+    if (timer_is_running(&in->unread_timer))
+        return;
     in->unread_timer.fire = read_again;
-    if (!timer_is_running(&in->unread_timer))
-        timer_start(&core->timers, &in->unread_timer, core->now_ns + PAUSE_NS);
+    timer_start(&core->timers, &in->unread_timer, core->now_ns + PAUSE_NS);
 }
 
 void queues_unread_free(struct core *core)
 {
     struct core_internal *in = core->internal;
-    for (size_t i = 0; i < in->unread.count; i++)
-        queue_unref(in->unread.items[i]);
+    forget_unread(in);
     vec_reset(&in->unread);
     timer_stop(&core->timers, &in->unread_timer);
 }

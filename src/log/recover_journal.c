@@ -347,9 +347,12 @@ enum err recover_renew_leftovers(struct replay *r)
     size_t count = r->leftovers.count;
     struct journal_file **items = r->leftovers.items;
     enum err err = OK;
-    for (size_t i = 0; i < count && r->sequence > 0; i++)
-        journal_make_anew(r->s, items[i]);
-    for (size_t i = count; i-- > 0 && r->sequence == 0 && !err;)
+    if (r->sequence > 0) {
+        for (size_t i = 0; i < count; i++)
+            journal_make_anew(r->s, items[i]);
+        return OK;
+    }
+    for (size_t i = count; i-- > 0 && !err;)
         err = journal_make_anew_now(r->s, items[i]);
     return err;
 }
