@@ -10,8 +10,6 @@ struct unit {
     int64_t factor;
 };
 
-enum { EDIT_MAX_CHARACTERS = 64 };
-
 static const int64_t KIB = 1024;
 
 /* Read digits from the front of `text` and leave the rest there. False without a digit, or when the
@@ -119,32 +117,4 @@ char *number_format_size(int64_t size_bytes, char *out)
     else
         snprintf(out, NUMBER_SIZE_TEXT_BYTES, "%.1f %s", v, units[unit]);
     return out;
-}
-
-static size_t min3(size_t a, size_t b, size_t c)
-{
-    size_t least = a < b ? a : b;
-    return least < c ? least : c;
-}
-
-/* Levenshtein's distance, one row of the table at a time. */
-size_t number_edit_distance(const char *a, const char *b)
-{
-    size_t row[EDIT_MAX_CHARACTERS + 1];
-    size_t a_size = strlen(a), b_size = strlen(b);
-
-    if (a_size > EDIT_MAX_CHARACTERS || b_size > EDIT_MAX_CHARACTERS)
-        return a_size > b_size ? a_size : b_size;
-    for (size_t j = 0; j <= b_size; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a_size; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b_size; j++) {
-            size_t above = row[j];
-            row[j] = min3(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
-            diagonal = above;
-        }
-    }
-    return row[b_size];
 }

@@ -18,8 +18,5 @@ enum { NUMBER_SIZE_TEXT_BYTES = 32 };
 
 /* "1.2 MiB" into `out` (NUMBER_SIZE_TEXT_BYTES); returns `out`. */
 char *number_format_size(int64_t size_bytes, char *out);
-/* How many single-character edits turn a into b; for "did you mean". A text over 64 characters is
- * as far away as it is long. */
-size_t number_edit_distance(const char *a, const char *b);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/nearest.h"
 #include "base/number.h"
 #include "broker/broker_config_internal.h"
 #include "broker/core_internal.h"
@@ -256,15 +257,12 @@ static bool value_is_legal(const struct topic_config_row *row, const char *value
 
 static enum err unknown_name(const char *name)
 {
-    size_t best = 0, best_distance = SIZE_MAX;
-    for (size_t i = 0; i < ROW_COUNT; i++) {
-        size_t distance = number_edit_distance(name, rows[i].name);
-        if (distance < best_distance)
-            best = i, best_distance = distance;
-    }
-    if (best_distance <= 4)
+    struct nearest nearest = {0};
+    for (size_t i = 0; i < ROW_COUNT; i++)
+        nearest_consider(&nearest, bytes_from_string(name), bytes_from_string(rows[i].name));
+    if (nearest.name[0])
         return err_set(E_INVALID, "Unknown topic config name: %s (did you mean %s?)", name,
-                       rows[best].name);
+                       nearest.name);
     return err_set(E_INVALID, "Unknown topic config name: %s", name);
 }
 

@@ -3,10 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/number.h"
+#include "base/nearest.h"
 #include "cli/url.h"
-
-enum { NEAR_EDITS_MAX = 3 };
 
 /* ---- words ---- */
 
@@ -61,21 +59,17 @@ static enum err ask_object(const struct common *common, const struct admin_objec
     return err;
 }
 
-/* Of the names in `rows` the one that was most likely meant, borrowed; NULL: none is near. */
-static const char *find_nearest(const json_t *rows, const char *wanted)
+/* Of the names in `rows` the one that was most likely meant. */
+static struct nearest find_nearest(const json_t *rows, const char *wanted)
 {
-    const char *nearest = NULL;
-    size_t i, edits = strlen(wanted) / 2 < NEAR_EDITS_MAX ? strlen(wanted) / 2 : NEAR_EDITS_MAX;
+    struct nearest nearest = {0};
+    size_t i;
     json_t *row;
 
     json_array_foreach(rows, i, row)
     {
         const char *name = json_string_value(json_object_get(row, "name"));
-        size_t distance = name && *name ? number_edit_distance(wanted, name) : SIZE_MAX;
-        if (distance > edits || (nearest && distance == edits))
-            continue;
-        edits = distance;
-        nearest = name;
+        nearest_consider(&nearest, bytes_from_string(wanted), bytes_from_string(name ? name : ""));
     }
     return nearest;
 }
@@ -90,10 +84,11 @@ static enum err missing(const struct common *common, const struct admin_object *
         return err_set(err, "there is no vhost %s", o->vhost);
     err = o->vhost ? manage_get(common, &rows, "GET %s/%s", o->collection, o->vhost)
                    : manage_get(common, &rows, "GET %s", o->collection);
-    const char *nearest = err ? NULL : find_nearest(rows, o->name);
-    err = err_set(E_NOT_FOUND, "there is no %s %s%s%s%s%s%s", o->kind, o->name,
-                  o->vhost ? " in vhost " : "", o->vhost ? o->vhost : "",
-                  nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+    struct nearest nearest = find_nearest(err ? NULL : rows, o->name);
+    err =
+        err_set(E_NOT_FOUND, "there is no %s %s%s%s%s%s%s", o->kind, o->name,
+                o->vhost ? " in vhost " : "", o->vhost ? o->vhost : "",
+                nearest.name[0] ? "; did you mean " : "", nearest.name, nearest.name[0] ? "?" : "");
     json_decref(rows);
     return err;
 }

@@ -5,9 +5,10 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/nearest.h"
 #include "base/number.h"
 
-enum { NAME_MAX_BYTES = 48, HELP_COLUMN = 26, NEAR_EDITS_MAX = 3 };
+enum { NAME_MAX_BYTES = 48, HELP_COLUMN = 26 };
 
 struct parse {
     const struct arguments *a;
@@ -71,24 +72,16 @@ static const struct flag *find_letter(const struct arguments *a, char letter)
 
 static enum err unknown_flag(const struct arguments *a, const char *name, size_t size)
 {
-    char wanted[NAME_MAX_BYTES];
-    const struct flag *nearest = NULL;
-    size_t edits = NEAR_EDITS_MAX + 1;
+    struct bytes wanted = bytes_of(name, size);
+    struct nearest nearest = {0};
 
-    snprintf(wanted, sizeof wanted, "%.*s", (int)size, name);
-    for (size_t i = 0; i < a->flag_count; i++) {
-        char known[NAME_MAX_BYTES];
-        snprintf(known, sizeof known, "%.*s", name_size(&a->flags[i]), a->flags[i].name);
-        size_t distance = number_edit_distance(wanted, known);
-        if (distance < edits) {
-            edits = distance;
-            nearest = &a->flags[i];
-        }
-    }
-    if (nearest)
-        return err_set(E_INVALID, "unknown option --%s; did you mean --%.*s?", wanted,
-                       name_size(nearest), nearest->name);
-    return err_set(E_INVALID, "unknown option --%s", wanted);
+    for (size_t i = 0; i < a->flag_count; i++)
+        nearest_consider(&nearest, wanted,
+                         bytes_of(a->flags[i].name, (size_t)name_size(&a->flags[i])));
+    if (nearest.name[0])
+        return err_set(E_INVALID, "unknown option --%.*s; did you mean --%s?", BYTES_FORMAT(wanted),
+                       nearest.name);
+    return err_set(E_INVALID, "unknown option --%.*s", BYTES_FORMAT(wanted));
 }
 
 static enum err add_to_list(const struct flag *flag, const char *value)

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/number.h"
+#include "base/nearest.h"
 #include "cli/commands.h"
 #include "cli/ctl.h"
 
-enum { DEFAULT_TIMEOUT_S = 10, NEAR_EDITS_MAX = 3, SUMMARY_COLUMN = 18 };
+enum { DEFAULT_TIMEOUT_S = 10, SUMMARY_COLUMN = 18 };
 
 static int help_run(int argc, char **argv);
 static int version_run(int argc, char **argv);
@@ -193,25 +193,22 @@ static void take_words(char *out, size_t size, const char *words, int word_count
 /* `pabal topci` is compared with first words, `pabal topci list` with two. */
 static int unknown_command(int argc, char **argv)
 {
-    char typed[64], known[64], nearest[64] = "";
-    size_t edits = NEAR_EDITS_MAX + 1;
+    char typed[64], known[64];
+    struct nearest nearest = {0};
     bool has_second = argc > 2 && argv[2][0] != '-';
 
     snprintf(typed, sizeof typed, "%s%s%s", argv[1], has_second ? " " : "",
              has_second ? argv[2] : "");
     for (size_t i = 0; i < command_count(); i++) {
         const char *words = command_at(i)->words;
-        bool is_two = strchr(words, ' ') != NULL;
-        take_words(known, sizeof known, words, has_second && is_two ? 2 : 1);
-        size_t distance = number_edit_distance(has_second && is_two ? typed : argv[1], known);
-        if (distance >= edits)
-            continue;
-        edits = distance;
-        snprintf(nearest, sizeof nearest, "%s", known);
+        bool is_two = has_second && strchr(words, ' ') != NULL;
+        take_words(known, sizeof known, words, is_two ? 2 : 1);
+        nearest_consider(&nearest, bytes_from_string(is_two ? typed : argv[1]),
+                         bytes_from_string(known));
     }
     fprintf(stderr, "pabal: unknown command \"%s\"", typed);
-    if (*nearest)
-        fprintf(stderr, "; did you mean \"pabal %s\"?", nearest);
+    if (nearest.name[0])
+        fprintf(stderr, "; did you mean \"pabal %s\"?", nearest.name);
     fprintf(stderr, "\nTry: pabal help\n");
     return EXIT_CODE_USAGE;
 }

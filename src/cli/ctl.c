@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/nearest.h"
 #include "base/number.h"
 
-enum { DEFAULT_TIMEOUT_S = 60, NAME_COLUMN = 30, NEAR_EDITS_MAX = 3 };
+enum { DEFAULT_TIMEOUT_S = 60, NAME_COLUMN = 30 };
 
 static const struct ctl_commands *const tables[] = {
     &ctl_user_commands,   &ctl_vhost_commands,  &ctl_list_commands,
@@ -165,19 +166,16 @@ static const struct ctl_command *find_command(const struct ctl *c, const char *n
     return NULL;
 }
 
-static const char *find_nearest(const struct ctl *c, const char *name)
+static struct nearest find_nearest(const struct ctl *c, const char *name)
 {
-    const char *nearest = NULL;
-    size_t edits = NEAR_EDITS_MAX + 1;
+    struct nearest nearest = {0};
 
     for (size_t t = 0; t < TABLE_COUNT; t++) {
         for (size_t i = 0; i < tables[t]->count; i++) {
             const struct ctl_command *command = &tables[t]->rows[i];
-            size_t distance = number_edit_distance(name, command->name);
-            if (distance >= edits || (command->is_diagnostic && !is_diagnostics(c)))
-                continue;
-            edits = distance;
-            nearest = command->name;
+            if (!command->is_diagnostic || is_diagnostics(c))
+                nearest_consider(&nearest, bytes_from_string(name),
+                                 bytes_from_string(command->name));
         }
     }
     return nearest;
@@ -226,11 +224,11 @@ static int print_help(const struct ctl *c, const struct ctl_command *command)
 
 static int unknown_command(const struct ctl *c, const char *name)
 {
-    const char *nearest = find_nearest(c, name);
+    struct nearest nearest = find_nearest(c, name);
 
     fprintf(stderr, "\nCommand '%s' not found. \n", name);
-    if (nearest)
-        fprintf(stderr, "Did you mean '%s'? \n", nearest);
+    if (nearest.name[0])
+        fprintf(stderr, "Did you mean '%s'? \n", nearest.name);
     else
         print_commands(c, stderr);
     return CTL_USAGE;

@@ -7,7 +7,7 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/mem.h"
-#include "base/number.h"
+#include "base/nearest.h"
 #include "io/clock.h"
 #include "kafka/errors.h"
 
@@ -18,8 +18,6 @@ enum {
     RECEIVE_BYTES = 64 * 1024,
     SIZE_BYTES = 4,
     PREFIX_BYTES = 8, /* size and correlation id */
-    TOPIC_NAME_MAX_BYTES = 249,
-    NEAR_EDITS_MAX = 3,
     RETRY_MS = 100,
 };
 
@@ -267,21 +265,14 @@ enum err kafka_client_ask_slow(struct kafka_client *c, enum kafka_api_key key, i
 static enum err unknown_topic(struct kafka_client *c, const char *topic,
                               struct kafka_metadata_response *scratch)
 {
-    char name[TOPIC_NAME_MAX_BYTES + 1], nearest[sizeof name] = "";
-    size_t edits = NEAR_EDITS_MAX + 1;
+    struct nearest nearest = {0};
 
     if (kafka_client_metadata(c, NULL, scratch) != OK)
         scratch->topics.count = 0;
-    for (int32_t i = 0; i < scratch->topics.count; i++) {
-        snprintf(name, sizeof name, "%.*s", BYTES_FORMAT(scratch->topics.items[i].name));
-        size_t distance = number_edit_distance(topic, name);
-        if (distance >= edits)
-            continue;
-        edits = distance;
-        memcpy(nearest, name, sizeof name);
-    }
-    if (*nearest)
-        return err_set(E_NOT_FOUND, "there is no topic %s; did you mean %s?", topic, nearest);
+    for (int32_t i = 0; i < scratch->topics.count; i++)
+        nearest_consider(&nearest, bytes_from_string(topic), scratch->topics.items[i].name);
+    if (nearest.name[0])
+        return err_set(E_NOT_FOUND, "there is no topic %s; did you mean %s?", topic, nearest.name);
     return err_set(E_NOT_FOUND, "there is no topic %s", topic);
 }
 

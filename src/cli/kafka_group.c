@@ -5,10 +5,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/number.h"
+#include "base/nearest.h"
 #include "io/clock.h"
-
-enum { NAME_MAX_BYTES = 256, NEAR_EDITS_MAX = 3 };
 
 static int compare_parts(const void *left, const void *right)
 {
@@ -161,23 +159,15 @@ static enum err unknown_group(struct kafka_client *c, const char *group)
 {
     struct kafka_list_groups_request request;
     struct kafka_list_groups_response response;
-    char nearest[NAME_MAX_BYTES] = "";
-    size_t edits = NEAR_EDITS_MAX + 1;
+    struct nearest nearest = {0};
 
     wire_init(&kafka_list_groups_request_schema, &request);
     enum err err = kafka_client_ask(c, KAFKA_LIST_GROUPS, KAFKA_CLIENT_LIST_GROUPS_VERSION,
                                     &request, &response);
-    for (int32_t i = 0; !err && i < response.groups.count; i++) {
-        char name[NAME_MAX_BYTES];
-        snprintf(name, sizeof name, "%.*s", BYTES_FORMAT(response.groups.items[i].group_id));
-        size_t distance = number_edit_distance(group, name);
-        if (distance >= edits)
-            continue;
-        edits = distance;
-        memcpy(nearest, name, sizeof name);
-    }
-    if (*nearest)
-        return err_set(E_NOT_FOUND, "there is no group %s; did you mean %s?", group, nearest);
+    for (int32_t i = 0; !err && i < response.groups.count; i++)
+        nearest_consider(&nearest, bytes_from_string(group), response.groups.items[i].group_id);
+    if (nearest.name[0])
+        return err_set(E_NOT_FOUND, "there is no group %s; did you mean %s?", group, nearest.name);
     return err_set(E_NOT_FOUND, "there is no group %s", group);
 }
 

@@ -5,12 +5,13 @@
 #include <string.h>
 
 #include "amqp/amqp.h"
+#include "base/nearest.h"
 #include "base/number.h"
 #include "cli/format.h"
 #include "wire/amqp_table.h"
 #include "wire/amqp_wire.h"
 
-enum { NEAR_EDITS_MAX = 3, DEPTH_MAX = AMQP_TABLE_DEPTH_MAX, SHORT_MAX_BYTES = 255 };
+enum { DEPTH_MAX = AMQP_TABLE_DEPTH_MAX, SHORT_MAX_BYTES = 255 };
 
 /* ---- the names ---- */
 
@@ -45,20 +46,15 @@ enum { PROPERTY_COUNT = sizeof properties / sizeof properties[0] };
 
 static enum err unknown_property(const char *word)
 {
-    char wanted[48];
-    const char *nearest = NULL;
-    size_t edits = NEAR_EDITS_MAX + 1;
+    struct bytes wanted = bytes_of(word, strcspn(word, "="));
+    struct nearest nearest = {0};
 
-    snprintf(wanted, sizeof wanted, "%.*s", (int)strcspn(word, "="), word);
-    for (size_t i = 0; i < PROPERTY_COUNT; i++) {
-        size_t distance = number_edit_distance(wanted, properties[i].name);
-        if (distance < edits) {
-            edits = distance;
-            nearest = properties[i].name;
-        }
-    }
-    return err_set(E_INVALID, "unknown property %s%s%s%s", wanted, nearest ? "; did you mean " : "",
-                   nearest ? nearest : "", nearest ? "?" : "");
+    for (size_t i = 0; i < PROPERTY_COUNT; i++)
+        nearest_consider(&nearest, wanted, bytes_from_string(properties[i].name));
+    if (nearest.name[0])
+        return err_set(E_INVALID, "unknown property %.*s; did you mean %s?", BYTES_FORMAT(wanted),
+                       nearest.name);
+    return err_set(E_INVALID, "unknown property %.*s", BYTES_FORMAT(wanted));
 }
 
 /* ---- from words ---- */

@@ -47,11 +47,11 @@ void config_reset(struct config *c)
 
 static enum err unknown_key(struct bytes key)
 {
-    const char *nearest = option_nearest(key);
+    struct nearest nearest = option_nearest(key);
 
-    if (nearest)
+    if (nearest.name[0])
         return err_set(E_INVALID, "unknown key \"%.*s\"; did you mean \"%s\"?", BYTES_FORMAT(key),
-                       nearest);
+                       nearest.name);
     return err_set(E_INVALID, "unknown key \"%.*s\"", BYTES_FORMAT(key));
 }
 

@@ -16,7 +16,7 @@ static const struct option options[OPTION_COUNT] = {
 #undef OPTION_ROW
 };
 
-enum { NEAR_EDITS_MAX = 4, NAME_MAX_BYTES = 64, SHOWN_BYTES = 80 };
+enum { SHOWN_BYTES = 80 };
 
 const struct option *option_get(enum option_id id)
 {
@@ -55,46 +55,19 @@ bool option_find(struct bytes name, enum option_id *out)
     return false;
 }
 
-struct nearest {
-    const char *wanted;
-    size_t edits;
-    char name[NAME_MAX_BYTES];
-};
-
-static void consider(struct nearest *n, struct bytes candidate)
+struct nearest option_nearest(struct bytes name)
 {
-    char name[NAME_MAX_BYTES];
+    struct nearest nearest = {0};
 
-    check(candidate.size < sizeof name);
-    memcpy(name, candidate.data, candidate.size);
-    name[candidate.size] = 0;
-    size_t edits = number_edit_distance(n->wanted, name);
-    if (edits >= n->edits)
-        return;
-    n->edits = edits;
-    memcpy(n->name, name, candidate.size + 1);
-}
-
-const char *option_nearest(struct bytes name)
-{
-    static _Thread_local struct nearest n;
-    char wanted[NAME_MAX_BYTES];
-
-    if (name.size >= sizeof wanted)
-        return NULL;
-    memcpy(wanted, name.data, name.size);
-    wanted[name.size] = 0;
-    n = (struct nearest){.wanted = wanted, .edits = NEAR_EDITS_MAX + 1};
     for (int id = 0; id < OPTION_COUNT; id++) {
         const char *aliases = options[id].aliases;
         struct bytes alias;
 
-        consider(&n, bytes_from_string(options[id].name));
+        nearest_consider(&nearest, name, bytes_from_string(options[id].name));
         while (next_word(&aliases, ' ', &alias))
-            consider(&n, alias);
+            nearest_consider(&nearest, name, alias);
     }
-    n.wanted = NULL;
-    return n.edits <= NEAR_EDITS_MAX && n.edits < name.size ? n.name : NULL;
+    return nearest;
 }
 
 /* The place of `text` among the words, or -1. */

@@ -16,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/nearest.h"
 
 enum option_type {
     OPTION_TEXT,
@@ -229,8 +230,8 @@ const struct option *option_get(enum option_id id);
 
 /* By name or alias. False: unknown. */
 bool option_find(struct bytes name, enum option_id *out);
-/* The name or alias with the fewest edits to `name`, for "did you mean"; NULL when none is near. */
-const char *option_nearest(struct bytes name);
+/* The name or alias that was most likely meant. */
+struct nearest option_nearest(struct bytes name);
 
 /* A value in its own type: `number` of INT, SIZE, DURATION, BOOL; the word's place in `words` of
  * ENUM; OPTION_WORD when it is a word instead of a number or address. `text` is always set. */
