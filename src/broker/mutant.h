@@ -25,6 +25,7 @@ enum broker_mutant {
     MUTANT_APPLY_LATER,    /* policies are not in force when a start is over */
     MUTANT_TAKE_UNKNOWN,   /* bytes go off a count that they were never in */
     MUTANT_LEARN_AGAIN,    /* what lies behind a hole is never learned from files */
+    MUTANT_READ_ONCE,      /* what could not be read is not asked for again */
     MUTANT_APPEND_TWICE,   /* some batches are there twice */
     MUTANT_TELL_BEHIND,    /* a producer is told of the offset behind */
     MUTANT_NEXT_PARTITION, /* batches go to the partition behind */

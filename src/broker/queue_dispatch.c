@@ -41,6 +41,53 @@ void queue_wake_getters(struct queue *queue)
                   STAGE_WRITTEN);
 }
 
+/* ---- when the disk fails to give a message ---- */
+
+static void forget_unread(struct core_internal *in)
+{
+    for (size_t i = 0; i < in->unread.count; i++)
+        queue_unref(in->unread.items[i]);
+    in->unread.count = 0;
+}
+
+static void read_again(struct timer *timer, int64_t now_ns)
+{
+    struct core_internal *in = container_of(timer, struct core_internal, unread_timer);
+    (void)now_ns;
+    for (size_t i = 0; i < in->unread.count; i++)
+        if (!in->unread.items[i]->deleted)
+            queue_run_later(in->unread.items[i]);
+    forget_unread(in);
+}
+
+/* Nothing else may ever happen to the queue, and its consumers wait, or what is due. */
+static void read_later(struct queue *queue)
+{
+    enum { PAUSE_NS = 1000000000 };
+    struct core *core = queue->internal->core;
+    struct core_internal *in = core->internal;
+    for (size_t i = 0; i < in->unread.count; i++)
+        if (in->unread.items[i] == queue)
+            return;
+    say_warn("queue",
+             "the next message cannot be read, and is asked for again each second queue=%.*s",
+             BYTES_FORMAT(queue->name));
+    queue_ref(queue);
+    vec_push(&in->unread, queue);
+    if (timer_is_running(&in->unread_timer))
+        return;
+    in->unread_timer.fire = read_again;
+    timer_start(&core->timers, &in->unread_timer, core->now_ns + PAUSE_NS);
+}
+
+void queues_unread_free(struct core *core)
+{
+    struct core_internal *in = core->internal;
+    forget_unread(in);
+    vec_reset(&in->unread);
+    timer_stop(&core->timers, &in->unread_timer);
+}
+
 /* ---- the next message ---- */
 
 static void feed_arrived(void *ctx)
@@ -161,14 +208,22 @@ static enum err read_head(struct queue *queue, bool oldest, struct delivery *out
     }
 }
 
+static enum err read_head_or_later(struct queue *queue, bool oldest, struct delivery *out)
+{
+    enum err err = read_head(queue, oldest, out);
+    if (err && err != E_COLD && err != E_NOT_FOUND && BROKER_MUTANT != MUTANT_READ_ONCE)
+        read_later(queue);
+    return err;
+}
+
 enum err queue_next_message(struct queue *queue, struct delivery *out)
 {
-    return read_head(queue, false, out);
+    return read_head_or_later(queue, false, out);
 }
 
 enum err queue_oldest_message(struct queue *queue, struct delivery *out)
 {
-    return read_head(queue, true, out);
+    return read_head_or_later(queue, true, out);
 }
 
 /* RabbitMQ ext: a quorum queue tells how often the message was delivered before. What a crash has left
@@ -268,50 +323,6 @@ static bool has_expired(const struct queue *queue, const struct delivery *d)
     return d->due_ms <= in->core->wall_ms && d->offset < in->rules->fresh_from;
 }
 
-/* ---- when the disk fails to give a message ---- */
-
-static void forget_unread(struct core_internal *in)
-{
-    for (size_t i = 0; i < in->unread.count; i++)
-        queue_unref(in->unread.items[i]);
-    in->unread.count = 0;
-}
-
-static void read_again(struct timer *timer, int64_t now_ns)
-{
-    struct core_internal *in = container_of(timer, struct core_internal, unread_timer);
-    (void)now_ns;
-    for (size_t i = 0; i < in->unread.count; i++)
-        if (!in->unread.items[i]->deleted)
-            queue_run_later(in->unread.items[i]);
-    forget_unread(in);
-}
-
-/* Nothing else may ever happen to the queue, and its consumers wait. */
-static void read_later(struct queue *queue)
-{
-    enum { PAUSE_NS = 1000000000 };
-    struct core *core = queue->internal->core;
-    struct core_internal *in = core->internal;
-    for (size_t i = 0; i < in->unread.count; i++)
-        if (in->unread.items[i] == queue)
-            return;
-    queue_ref(queue);
-    vec_push(&in->unread, queue);
-    if (timer_is_running(&in->unread_timer))
-        return;
-    in->unread_timer.fire = read_again;
-    timer_start(&core->timers, &in->unread_timer, core->now_ns + PAUSE_NS);
-}
-
-void queues_unread_free(struct core *core)
-{
-    struct core_internal *in = core->internal;
-    forget_unread(in);
-    vec_reset(&in->unread);
-    timer_stop(&core->timers, &in->unread_timer);
-}
-
 /* ---- the pass ---- */
 
 static void dispatch(struct queue *queue)
@@ -328,8 +339,6 @@ static void dispatch(struct queue *queue)
         if (!c)
             break;
         err = queue_next_message(queue, &d);
-        if (err && err != E_COLD && err != E_NOT_FOUND)
-            read_later(queue);
         if (err)
             break;
         if (!has_expired(queue, &d))

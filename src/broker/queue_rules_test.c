@@ -49,6 +49,25 @@ TEST(a_time_to_live_of_zero_means_now_or_never)
     test_core_end(&t);
 }
 
+TEST(what_is_due_is_asked_for_again_when_the_disk_fails_to_give_it)
+{
+    struct test_core t;
+    test_core_init_cold(&t);
+    test_with_number("x-message-ttl", 500);
+    test_make_queue(&t, "q", true);
+    test_publish_each(&t, "q", "abc");
+    test_core_settle(&t);
+    test_fill_journal_file(&t);
+    test_core_crash(&t);
+    struct queue *q = test_queue(&t, "q");
+    sim_disk_fail(t.disk, SIM_READ, 1, E_IO);
+    test_pass_ms(&t, 600);
+    expect_int(queue_ready_count(q), 3);
+    test_pass_ms(&t, 1000);
+    expect_int(queue_ready_count(q), 0);
+    test_core_end(&t);
+}
+
 TEST(a_message_s_own_time_counts_when_it_is_less)
 {
     struct test_core t;

@@ -543,8 +543,7 @@ void sim_disk_restart(struct disk *disk, enum sim_restart mode, uint64_t seed)
 void sim_disk_fail(struct disk *disk, enum sim_call call, uint64_t nth, enum err code)
 {
     struct sim_disk *d = sim_of(disk);
-    check(nth > 0);
-    d->faults[call] = (struct fault){.nth = d->stats.calls[call] + nth, .code = code};
+    d->faults[call] = (struct fault){.nth = nth ? d->stats.calls[call] + nth : 0, .code = code};
 }
 
 void sim_disk_set_capacity(struct disk *disk, uint64_t bytes)

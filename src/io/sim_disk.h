@@ -71,7 +71,7 @@ void sim_disk_restart(struct disk *, enum sim_restart mode, uint64_t seed);
 
 /* ---- faults ---- */
 
-/* The nth call of this kind from now on (1: the next) fails with `code`. A write leaves its first
+/* The nth call of this kind from now on (1: the next, 0: none) fails with `code`. A write leaves its first
  * half behind. A sync behaves as Linux does: the file's unsynced changes count as written from then
  * on and are still read, but a crash loses them, whatever is synced later; the next sync by each other
  * handle that is open fails too, once. */

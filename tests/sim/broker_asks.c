@@ -305,7 +305,7 @@ static void get_answered(struct ask *a)
         return; /* called again when it has been read */
     if (err == OK)
         note_delivery(w, a->id, &d, a->no_ack);
-    else if (err != E_NOT_FOUND && !w->may_crash)
+    else if (err != E_NOT_FOUND && !w->may_fail)
         world_complain(w, "get from queue %u: %s", q->name, err_text());
     if (err == OK || err == E_NOT_FOUND)
         compare_count(w, queue_ready_count(a->queue), q, err ? "when get says empty" : "after get");

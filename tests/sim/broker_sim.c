@@ -57,7 +57,7 @@ static void restart(struct sim *s, struct world *w, enum sim_restart mode)
 /* A write that is hit leaves whole sectors: what a kernel or a disk does. */
 static void plan_crash(struct sim *s, struct world *w, uint64_t operations_max)
 {
-    w->may_crash = true;
+    w->may_fail = true;
     uint64_t operation =
         sim_disk_stats(w->disk)->operations + 1 + random_below(&s->random, operations_max);
     sim_disk_crash_at(w->disk, operation, (size_t)random_below(&s->random, 7) * SIM_SECTOR_BYTES);
@@ -151,9 +151,12 @@ static void on_change(void *ctx)
 static void end_run(struct sim *s)
 {
     struct world *w = &s->world;
-    if (random_below(&s->random, 3) == 0)
+    bool is_frozen = world_is_frozen(w);
+    hook_disk_fail_reads(w->disk, 0, 0);
+    if (!is_frozen && random_below(&s->random, 3) == 0)
         world_rest(w);
-    if (random_below(&s->random, 2) && !w->is_tight) { /* a full disk takes not all of the rest */
+    if (!is_frozen && random_below(&s->random, 2) &&
+        !w->is_tight) { /* a full disk takes not all of the rest */
         world_close(w);
         return;
     }
@@ -188,12 +191,15 @@ static void run_world(uint64_t seed, bool ignore_sync)
     w->is_tight = random_below(&s.random, 5) == 0;
     if (w->is_tight)
         sim_disk_set_capacity(s.disk, 500000 + random_below(&s.random, 1000000));
+    uint64_t failing_one_in = random_below(&s.random, 3) ? 0 : 4 + random_below(&s.random, 300);
+    w->may_fail = failing_one_in > 0;
     for (int life = 0; life < LIVES && !is_over(&s); life++) {
         if (life > 0)
             reopen(&s, draw_mode(&s));
         else if (world_open(w) != OK)
             world_complain(w, "does not open: %s", err_text());
-        for (int i = 0; i < TURNS && !is_over(&s); i++)
+        hook_disk_fail_reads(w->disk, failing_one_in, seed + (uint64_t)life);
+        for (int i = 0; i < TURNS && !is_over(&s) && !world_is_frozen(w); i++)
             world_turn(w, REQUESTS);
         if (!is_over(&s))
             end_run(&s);

@@ -122,6 +122,11 @@ void world_reset(struct world *w)
 
 /* ---- turns ---- */
 
+bool world_is_frozen(const struct world *w)
+{
+    return store_is_frozen(w->core->store);
+}
+
 static void pass_time(struct world *w)
 {
     int64_t ns = (int64_t)random_below(&w->random, 40) * MS;

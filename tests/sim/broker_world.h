@@ -39,7 +39,7 @@ struct world {
     VEC(struct sim_consumer *) consumers;
     VEC(struct out) outs;
     struct list asks; /* what has not been answered */
-    bool may_crash;   /* the disk will, in the middle of things */
+    bool may_fail;    /* the disk will, in the middle of things: reads, or all of it */
     bool is_tight;    /* the disk becomes full */
     bool stormy;      /* sometimes changes very much of the catalog at once */
     int64_t now_ns, wall_ms;
@@ -61,6 +61,8 @@ void world_drop(struct world *w);
 void world_close(struct world *w);
 void world_reset(struct world *w); /* frees what is left */
 
+/* A read has failed that the store cannot do without: it takes nothing any more. */
+bool world_is_frozen(const struct world *w);
 /* One turn with some random requests and some steps of the disk. */
 void world_turn(struct world *w, int requests_max);
 /* Turns without requests, and with time passing, until all is durable and answered. */

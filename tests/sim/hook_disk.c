@@ -1,6 +1,7 @@
 #include "tests/sim/hook_disk.h"
 
 #include "base/mem.h"
+#include "base/random.h"
 
 #include <stdlib.h>
 
@@ -9,6 +10,8 @@ struct hook_disk {
     struct disk *inner;
     void (*changed)(void *ctx);
     void *ctx;
+    struct random random; /* of failures */
+    uint64_t fails_one_in;
 };
 
 struct hook_file {
@@ -59,6 +62,9 @@ static enum err hook_size(struct file *f, uint64_t *out)
 
 static enum err hook_read(struct file *f, uint64_t position, void *out, size_t size)
 {
+    struct hook_disk *h = (struct hook_disk *)f->disk;
+    if (h->fails_one_in && random_below(&h->random, h->fails_one_in) == 0)
+        return err_set(E_IO, "a read fails");
     return file_read(inner_file(f), position, out, size);
 }
 
@@ -162,4 +168,11 @@ struct disk *hook_disk_new(struct disk *inner, void (*changed)(void *ctx), void 
     h->changed = changed;
     h->ctx = ctx;
     return &h->disk;
+}
+
+void hook_disk_fail_reads(struct disk *d, uint64_t one_in, uint64_t seed)
+{
+    struct hook_disk *h = (struct hook_disk *)d;
+    random_init(&h->random, seed);
+    h->fails_one_in = one_in;
 }

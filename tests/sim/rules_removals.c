@@ -88,7 +88,7 @@ static bool read_on(struct rules_world *w, struct census *c)
     feed_rest(c->feed);
     if (err == E_COLD)
         c->at = record.offset;
-    else if (err != E_NOT_FOUND)
+    else if (err != E_NOT_FOUND && !w->may_fail)
         rules_complain(w, "place %d cannot be read: %s", (int)rules_place_of(w, c->queue),
                        err_text());
     return err == E_NOT_FOUND;

@@ -8,6 +8,7 @@
  *     that was answered has happened, also when a queue of that name is there again
  *   - queues, bindings, policies and vhosts are what was answered or asked for later, and policies are in force
  *   - nothing is there before its delay is over
+ *   - in some worlds reads fail now and then: what waits for them comes later
  *   - what has not moved is in the order in which it was published, of each priority
  *   - some time later nothing waits any more, no queue is too long, and what had a time to live is a dead
  *     letter
@@ -212,8 +213,16 @@ static void pass_late(struct rules_world *w)
     rules_rest(w); /* what is read from files is read one after the other */
 }
 
+/* Nobody asks for anything, and one read fails: what waits for it comes nevertheless. */
+static void fail_a_read(struct rules_world *w)
+{
+    sim_disk_fail(w->disk, SIM_READ, 1 + rules_draw(w, 12), E_IO);
+    pass(w, OWN_TTL_MAX_MS);
+    sim_disk_fail(w->disk, SIM_READ, 0, OK);
+}
+
 /* Open what the crash left. */
-static void recover(struct rules_world *w, bool wait, bool keep)
+static void recover(struct rules_world *w, bool wait, bool fails, bool keep)
 {
     struct count c = {.is_late = wait};
     if (rules_open(w) != OK) {
@@ -223,6 +232,10 @@ static void recover(struct rules_world *w, bool wait, bool keep)
     rules_check_catalog(w);
     if (w->wrong[0])
         return;
+    if (fails)
+        fail_a_read(w);
+    if (rules_is_frozen(w))
+        return; /* it was a read that the store cannot do without */
     rules_idle_turn(w, 1);
     if (wait)
         pass_late(w);
@@ -256,7 +269,8 @@ static void crash_once(struct sim *s, enum sim_restart mode)
     w.wall_ms = s->world.wall_ms;
     ledger_copy(&w.ledger, &s->world.ledger);
     restart(s, &w, mode);
-    recover(&w, random_below(&s->random, 3) == 0, false);
+    bool wait = random_below(&s->random, 3) == 0;
+    recover(&w, wait, wait && random_below(&s->random, 2), false);
     if (w.wrong[0])
         violation(s, mode_names[mode], w.wrong);
     sim_disk_crash(w.disk);
@@ -315,9 +329,11 @@ static void rest(struct sim *s)
 static void end_life(struct sim *s)
 {
     struct rules_world *w = &s->world;
-    if (random_below(&s->random, 2))
+    bool is_frozen = rules_is_frozen(w);
+    hook_disk_fail_reads(w->disk, 0, 0);
+    if (!is_frozen && random_below(&s->random, 2))
         rest(s);
-    if (random_below(&s->random, 2)) {
+    if (!is_frozen && random_below(&s->random, 2)) {
         rules_close(w);
         return;
     }
@@ -332,7 +348,7 @@ static void begin_again(struct sim *s)
     sim_disk_restart(s->disk, mode, random_u64(&s->random));
     total.points++;
     s->is_quiet = true; /* what the crash left is not in the ledger yet */
-    recover(&s->world, random_below(&s->random, 4) == 0, true);
+    recover(&s->world, random_below(&s->random, 4) == 0, false, true);
     s->is_quiet = false;
 }
 
@@ -347,9 +363,12 @@ static void run_world(uint64_t seed, bool ignore_sync)
     rules_init(w, seed, hook_disk_new(s.disk, on_change, &s));
     w->kind = total.kind;
     w->alone = total.alone;
+    uint64_t failing_one_in = random_below(&s.random, 3) ? 0 : 4 + random_below(&s.random, 300);
+    w->may_fail = failing_one_in > 0;
     for (int life = 0; life < LIVES && !is_over(&s); life++) {
         life == 0 ? begin(&s) : begin_again(&s);
-        for (int i = 0; i < TURNS && !is_over(&s); i++)
+        hook_disk_fail_reads(w->disk, failing_one_in, seed + (uint64_t)life);
+        for (int i = 0; i < TURNS && !is_over(&s) && !rules_is_frozen(w); i++)
             rules_turn(w);
         if (!is_over(&s))
             end_life(&s);

@@ -133,6 +133,11 @@ void rules_reset(struct rules_world *w)
 
 /* ---- turns ---- */
 
+bool rules_is_frozen(const struct rules_world *w)
+{
+    return store_is_frozen(w->core->store);
+}
+
 static void begin_turn(struct rules_world *w, int64_t ms)
 {
     w->now_ns += ms * MS;
@@ -148,9 +153,11 @@ void rules_turn(struct rules_world *w)
     for (uint64_t n = rules_draw(w, STEPS_MAX); n > 0; n--)
         if (!sim_jobs_step(w->sim, &w->random))
             break;
-    removals_go_on(w);
-    for (uint64_t n = rules_draw(w, REQUESTS + 1); n > 0; n--)
-        rules_ask(w);
+    if (!rules_is_frozen(w)) {
+        removals_go_on(w);
+        for (uint64_t n = rules_draw(w, REQUESTS + 1); n > 0; n--)
+            rules_ask(w);
+    }
     core_turn_end(w->core);
 }
 

@@ -55,8 +55,9 @@ struct out {
 struct rules_world {
     struct random random;
     struct core_config config;
-    int kind;   /* of request that this is about; -1: all are alike */
-    bool alone; /* nothing else is asked for */
+    int kind;      /* of request that this is about; -1: all are alike */
+    bool alone;    /* nothing else is asked for */
+    bool may_fail; /* reads */
     struct disk *disk;
     struct jobs *sim;
     struct sim_stepper stepper; /* what the core has for its jobs */
@@ -88,6 +89,8 @@ void rules_leave(struct rules_world *w);
 void rules_close(struct rules_world *w); /* in good order */
 void rules_reset(struct rules_world *w);
 
+/* A read has failed that the store cannot do without: it takes nothing any more. */
+bool rules_is_frozen(const struct rules_world *w);
 /* A turn with some requests and some steps of the disk. */
 void rules_turn(struct rules_world *w);
 /* A turn without requests, after some ms. True: the disk had something to do. */
