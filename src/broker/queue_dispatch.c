@@ -325,6 +325,17 @@ static bool has_expired(const struct queue *queue, const struct delivery *d)
 
 /* ---- the pass ---- */
 
+/* What comes from files is read while the consumers are still busy with what was before it. */
+static void read_ahead(struct queue *queue)
+{
+    const struct queue_internal *in = queue->internal;
+    struct delivery next;
+    if (!in->feed || feed_is_idle(in->feed) || list_is_empty(&in->parked))
+        return;
+    enum err err = queue_next_message(queue, &next);
+    (void)err; /* it is there, or is being read */
+}
+
 static void dispatch(struct queue *queue)
 {
     struct core *core = queue->internal->core;
@@ -336,8 +347,10 @@ static void dispatch(struct queue *queue)
         if (queue_ready_count(queue) == 0)
             break;
         struct consumer *c = next_consumer(queue);
-        if (!c)
+        if (!c) {
+            read_ahead(queue);
             break;
+        }
         err = queue_next_message(queue, &d);
         if (err)
             break;

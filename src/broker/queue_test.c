@@ -697,6 +697,23 @@ TEST(a_backlog_is_read_from_files_in_order)
     test_core_end(&t);
 }
 
+/* A read has 201 messages, since these are the batches; the next one is done before anybody can take more. */
+TEST(what_comes_next_is_read_while_consumers_are_busy)
+{
+    struct test_core t;
+    struct test_consumer c = {.then = expect_next_number};
+    next_number = 0;
+    init_cold(&t, 600);
+    test_consume(test_queue(&t, "q"), &c, 201, true);
+    test_core_settle(&t);
+    expect_int(c.count, 201);
+    c.credit = 100;
+    queue_consumer_ready(&c.consumer);
+    test_core_turn(&t);
+    expect_int(c.count, 301);
+    test_core_end(&t);
+}
+
 TEST(get_of_a_message_in_a_file_says_when_to_try_again)
 {
     struct test_core t;

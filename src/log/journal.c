@@ -186,14 +186,19 @@ struct prepare {
     char error[256];
 };
 
+static void close_file(struct journal_file *f)
+{
+    file_close(f->writer);
+    file_close(f->file);
+    f->file = f->writer = NULL;
+}
+
 /* What the file has taken on a full disk is left to others. */
 static void give_up_file(struct disk *d, struct journal_file *f)
 {
     char path[32];
     journal_path(f->slot, path);
-    file_close(f->writer);
-    file_close(f->file);
-    f->file = f->writer = NULL;
+    close_file(f);
     if (disk_remove(d, path) != OK)
         say_warn("log", "cannot remove %s: %s", path, err_text());
 }
@@ -264,8 +269,7 @@ static void prepare(struct store *s, struct journal_file *f, bool fresh)
 void journal_file_free(struct journal_file *f)
 {
     list_remove(&f->node);
-    file_close(f->writer);
-    file_close(f->file);
+    close_file(f);
     free(f);
 }
 
@@ -545,6 +549,8 @@ static void removal_run(struct job *job)
     struct removal *r = container_of(job, struct removal, job);
     char path[32];
     journal_path(r->file->slot, path);
+    close_file(
+        r->file); /* here: the last one to have it open gives its blocks back, which takes milliseconds */
     r->err = disk_remove(r->store->disk, path);
     if (!r->err)
         r->err = disk_sync_dir(r->store->disk, "journal");
