@@ -33,6 +33,7 @@ struct materialise {
     struct store *store;
     struct log_state *log;
     VEC(struct copied) batches;
+    int64_t began_in; /* the segment that the log was at; -1 none */
     int64_t segment, stored_from, stored_to;
     int64_t goal; /* jobs follow one another up to here */
     uint64_t position, bytes;
@@ -295,6 +296,13 @@ static void materialise_more(struct store *s, struct log_state *l, const struct 
         materialise_count_in(s, l);
 }
 
+/* Not when a trim has passed what the job wrote, as far as the end of a direct part. Then a row may say already
+ * that nothing grows below that, and that segment goes. */
+static bool is_where_it_began(const struct log_state *l, const struct materialise *m)
+{
+    return l->stored_to == m->stored_from && l->parts->segment == m->began_in;
+}
+
 static void materialise_done(struct job *job)
 {
     struct materialise *m = container_of(job, struct materialise, job);
@@ -310,7 +318,7 @@ static void materialise_done(struct job *job)
             m->batches.items[i].file->readers--;
     }
     if (!m->err) {
-        if (m->stored_to >= l->stored_to) { /* not when a trim has passed it over meanwhile */
+        if (is_where_it_began(l, m)) {
             if (l->parts->segment != m->segment)
                 log_parts(l)->segment_since_ms = m->wall_ms;
             log_parts(l)->segment = m->segment;
@@ -412,7 +420,7 @@ static void materialise_to(struct store *s, struct log_state *l, int64_t goal, b
     m->goal = goal;
     m->seals =
         seals || (l->parts->segment >= 0 && log_segment_is_old(l, l->parts->segment_since_ms));
-    m->segment = l->parts->segment;
+    m->began_in = m->segment = l->parts->segment;
     m->position = l->parts->position;
     m->first_written = -1;
     m->max_timestamp = l->parts->segment_max_timestamp;

@@ -314,6 +314,40 @@ static void write_rows(struct test_store *t)
     test_store_wait(t, 300);
 }
 
+/* A large batch made the log direct, and nothing came after it: its direct part is empty, and the batch is still the
+ * journal's. While a helper writes it into a segment the log is trimmed right behind it, so a row may say that nothing
+ * grows below that, and the segment goes. */
+TEST(a_segment_that_a_trim_has_passed_while_it_was_written_is_not_gone_on_with)
+{
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct test_store t;
+        struct ticket ticket;
+        test_store_init_small(&t, 256 * KIB, 1 * MIB);
+        expect_ok(test_store_open(&t));
+        random_init(&t.random, seed);
+        struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+        expect_ok(log_append(log, test_batch_sized(0, 30 * KIB), &ticket));
+        test_store_wait(&t, 3500);
+        expect_int(log_parts(log_state(log))->direct_to, 1);
+        materialise_log(t.store, log_state(log), false, UINT64_MAX);
+        log_trim(log, 1, &ticket);
+        recycle_start_mark(t.store);
+        for (int turns = 0; turns < 20; turns++) {
+            t.now_ns += 100000000;
+            test_store_turn(&t, 1 + turns / 10);
+        }
+        test_store_settle(&t);
+        expect_ok(test_append(log, "b"));
+        test_store_settle(&t);
+        materialise_log(t.store, log_state(log), false, UINT64_MAX);
+        write_rows(&t);
+        expect_false(t.was_frozen);
+        expect_ok(test_store_crash(&t, SIM_LOSE, seed));
+        expect_string(test_store_values(&t, store_find(t.store, 7), 1), "b");
+        test_store_reset(&t);
+    }
+}
+
 TEST(segments_go_only_when_a_durable_row_says_where_the_log_starts)
 {
     struct test_store t;

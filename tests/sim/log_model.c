@@ -212,6 +212,23 @@ static const char *check_batch(struct check_log *c, const struct model_log *l,
     return NULL;
 }
 
+const char *model_check_answer(const struct model_log *l, int64_t start,
+                               const struct log_read *answer)
+{
+    struct check_log c = {l->batches.items, l->batches.count, 0, -1, xzalloc(l->batches.count + 1)};
+    const char *wrong = NULL;
+    for (size_t i = 0; i < answer->count && !wrong; i++) {
+        if (c.end < start)
+            c.end = -1;
+        wrong = check_batch(&c, l, &answer->batches[i]);
+    }
+    if (!wrong && c.end >= 0 && c.end <= answer->from)
+        wrong = complain("log %llu: asked for %lld, got what ends at %lld",
+                         (unsigned long long)l->id, (long long)answer->from, (long long)c.end);
+    free(c.found);
+    return wrong;
+}
+
 static const char *check_content(struct check_log *c, const struct model_log *l, struct log *log,
                                  struct jobs *jobs)
 {

@@ -58,6 +58,10 @@ struct bytes model_make_batch(uint64_t number, int32_t span, size_t size, bool c
 /* One record with a key. */
 struct bytes model_make_keyed(uint64_t number, int key, size_t size);
 
+/* What a reader was given: NULL, or what is wrong. Below `start`, where the log starts by now, anything may be missing. */
+const char *model_check_answer(const struct model_log *l, int64_t start,
+                               const struct log_read *answer);
+
 /* NULL, or what is wrong; `power_cut`: unsynced bytes may be gone. The text is valid until the next
  * call. */
 const char *model_verify(const struct model *m, struct store *s, struct jobs *jobs,

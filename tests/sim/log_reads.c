@@ -7,22 +7,36 @@
 
 enum { READ_BYTES_MAX = 20000 };
 
-static void on_read(struct log_read *r)
+struct sim_read {
+    struct log_read read;
+    struct log_reads *reads;
+    const struct model_log *model;
+    const struct log *log;
+};
+
+static void on_read(struct log_read *read)
 {
-    log_read_end(r);
+    struct sim_read *r = container_of(read, struct sim_read, read);
+    if (!read->err && !r->reads->wrong)
+        r->reads->wrong = model_check_answer(r->model, r->log->start, read);
+    log_read_end(read);
     free(r);
 }
 
-static void start_read(struct log *log, int64_t from, size_t max_bytes)
+static void start_read(struct log_reads *reads, const struct model_log *model, struct log *log,
+                       int64_t from, size_t max_bytes)
 {
-    struct log_read *r = xzalloc(sizeof *r);
-    r->kind = READ_FROM;
-    r->from = from;
-    r->limit = log->hw;
-    r->max_bytes = max_bytes;
-    r->may_come_again = true;
-    r->done = on_read;
-    log_read(log, r);
+    struct sim_read *r = xzalloc(sizeof *r);
+    r->reads = reads;
+    r->model = model;
+    r->log = log;
+    r->read.kind = READ_FROM;
+    r->read.from = from;
+    r->read.limit = log->hw;
+    r->read.max_bytes = max_bytes;
+    r->read.may_come_again = true;
+    r->read.done = on_read;
+    log_read(log, &r->read);
 }
 
 /* At the end of its last batch, or of a hole behind it. */
@@ -63,15 +77,16 @@ static enum err get(const struct log_stretch *s, struct text *out)
     return err;
 }
 
-const char *log_reads_step(struct log_reads *r, struct log *log, struct random *random)
+const char *log_reads_step(struct log_reads *r, const struct model_log *model, struct log *log,
+                           struct random *random)
 {
     int64_t from = log->start + (int64_t)random_below(random, (uint64_t)(log->hw - log->start));
     size_t max_bytes = 1 + random_below(random, READ_BYTES_MAX);
     const char *wrong = NULL;
     struct log_stretch s;
     if (log_stretch(log, from, log->hw, max_bytes, &s) != OK) {
-        start_read(log, from, max_bytes);
-        return NULL;
+        start_read(r, model, log, from, max_bytes);
+        return r->wrong;
     }
     wrong = log_reads_end(r);
     r->held = s;

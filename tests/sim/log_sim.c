@@ -96,12 +96,13 @@ static void violation(struct world *w, const char *mode, const char *what)
 
 static const char *const mode_names[] = {"kept", "lost", "subset"};
 
-/* Recover once more after a crash at a drawn place inside the recovery. */
+/* Recover once more after a crash at a drawn place inside the recovery. A write that is hit leaves whole sectors:
+ * what a kernel or a disk does. */
 static void crash_recovery(struct world *w, struct copy *c, enum sim_restart mode)
 {
     sim_disk_crash_at(c->disk,
                       sim_disk_stats(c->disk)->operations + 1 + random_below(&w->crash_random, 6),
-                      (size_t)random_below(&w->crash_random, 3000));
+                      (size_t)random_below(&w->crash_random, 7) * SIM_SECTOR_BYTES);
     if (copy_open(w, c) != OK)
         c->store = NULL;
     else
@@ -376,10 +377,11 @@ static void do_delete(struct world *w)
 
 static void do_read(struct world *w)
 {
-    struct log *log = log_of(w, pick(w));
+    struct model_log *l = pick(w);
+    struct log *log = log_of(w, l);
     if (log->hw <= log->start)
         return;
-    const char *wrong = log_reads_step(&w->reads, log, &w->random);
+    const char *wrong = log_reads_step(&w->reads, l, log, &w->random);
     if (wrong)
         violation(w, "running", wrong);
 }
@@ -488,12 +490,18 @@ static void run_world(uint64_t seed, bool ignore_sync)
     check(!err);
     for (int i = 0; i < LOGS; i++)
         new_log(&w);
-    for (int i = 0; i < TURNS && total.points < total.points_wanted && total.violations == 0; i++) {
+    uint64_t failing_one_in =
+        random_below(&w.crash_random, 3) ? 0 : 4 + random_below(&w.crash_random, 300);
+    for (int i = 0; i < TURNS && total.points < total.points_wanted && total.violations == 0 &&
+                    !store_is_frozen(w.store);
+         i++) {
         for (uint64_t n = draw(&w, 5); n > 0; n--)
             act(&w);
         for (uint64_t n = draw(&w, 2 * LOGS); n > 0; n--)
             do_read(&w);
+        hook_disk_fail_reads(w.disk, failing_one_in, seed + (uint64_t)i);
         turn(&w);
+        hook_disk_fail_reads(w.disk, 0, 0);
     }
     const char *wrong = log_reads_end(&w.reads);
     if (wrong)
