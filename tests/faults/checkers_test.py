@@ -1,12 +1,15 @@
 """Each checker is quiet about an honest history and catches its own kind of lie."""
 import copy
+import itertools
+import sys
+import threading
 
 import pytest
 
 import checkers
 import history
 import keeper
-from history import GroupHistory, QueueHistory, TopicHistory, decode, encode
+from history import GroupHistory, QueueHistory, TopicHistory, decode, encode, message_id
 
 
 def honest_topic():
@@ -136,6 +139,28 @@ def test_a_history_is_the_same_after_it_was_saved(honest, tmp_path):
     history.save(tmp_path / "history.jsonl", honest())
     loaded, = history.load(tmp_path / "history.jsonl", checkers.CHECKERS)
     assert checkers.check(loaded) == []
+
+
+def test_a_history_is_saved_while_clients_go_on_writing(tmp_path):
+    h, is_over = QueueHistory("q"), threading.Event()
+
+    def write():
+        for number in itertools.count():
+            if is_over.is_set():
+                return
+            h.acked[message_id("w", number)] = 0
+            h.acked.pop(message_id("w", number - 2000), None)
+
+    writer, usual_s = threading.Thread(target=write), sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    writer.start()
+    try:
+        for _ in range(20):
+            history.save(tmp_path / "history.jsonl", h)
+    finally:
+        is_over.set()
+        writer.join()
+        sys.setswitchinterval(usual_s)
 
 
 def test_every_checker_has_a_lie():
