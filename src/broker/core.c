@@ -146,7 +146,6 @@ void core_close(struct core *core)
     flush_staged(core);
     store_flush(core->store);
     release_pinned(core);
-    queues_unread_free(core);
     queues_let_go(core); /* references to the store's memory */
     groups_let_go(core->internal->groups);
     store_close(core->store);
@@ -157,7 +156,6 @@ void core_abandon(struct core *core)
 {
     free_attachments(core);
     release_pinned(core);
-    queues_unread_free(core);
     queues_let_go(core);
     groups_let_go(core->internal->groups);
     store_abandon(core->store);

@@ -293,6 +293,7 @@ void queues_let_go(struct core *core)
     struct queue *queue;
     while ((queue = queue_walk_next(core, &walk)))
         queue_let_go(queue);
+    queues_unread_free(core);
     exchanges_let_go(core);
 }
 

@@ -14,6 +14,7 @@
 #include "tests/sim/broker_world.h"
 #include "tests/sim/hook_disk.h"
 #include "tests/sim/sim_command.h"
+#include "tests/sim/sim_settings.h"
 
 #include "base/check.h"
 
@@ -191,7 +192,7 @@ static void run_world(uint64_t seed, bool ignore_sync)
     w->is_tight = random_below(&s.random, 5) == 0;
     if (w->is_tight)
         sim_disk_set_capacity(s.disk, 500000 + random_below(&s.random, 1000000));
-    uint64_t failing_one_in = random_below(&s.random, 3) ? 0 : 4 + random_below(&s.random, 300);
+    uint64_t failing_one_in = sim_settings_draw_failing(&s.random);
     w->may_fail = failing_one_in > 0;
     for (int life = 0; life < LIVES && !is_over(&s); life++) {
         if (life > 0)

@@ -105,5 +105,7 @@ const char *log_reads_end(struct log_reads *r)
     r->held = (struct log_stretch){0};
     text_reset(&now);
     text_reset(&r->bytes);
+    if (r->wrong)
+        return r->wrong;
     return is_same ? NULL : "a stretch changed while it was sent";
 }

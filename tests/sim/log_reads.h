@@ -18,7 +18,7 @@ struct log_reads {
  * meanwhile. `model` stays where it is until all have come. */
 const char *log_reads_step(struct log_reads *r, const struct model_log *model, struct log *log,
                            struct random *random);
-/* Look at what is held, and let it go. */
+/* Look at what is held, and let it go; also what was wrong with an answer. */
 const char *log_reads_end(struct log_reads *r);
 
 #endif

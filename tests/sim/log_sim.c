@@ -490,8 +490,7 @@ static void run_world(uint64_t seed, bool ignore_sync)
     check(!err);
     for (int i = 0; i < LOGS; i++)
         new_log(&w);
-    uint64_t failing_one_in =
-        random_below(&w.crash_random, 3) ? 0 : 4 + random_below(&w.crash_random, 300);
+    uint64_t failing_one_in = sim_settings_draw_failing(&w.crash_random);
     for (int i = 0; i < TURNS && total.points < total.points_wanted && total.violations == 0 &&
                     !store_is_frozen(w.store);
          i++) {

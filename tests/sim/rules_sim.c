@@ -22,6 +22,7 @@
 #include "tests/sim/rules_asks.h"
 #include "tests/sim/rules_catalog.h"
 #include "tests/sim/sim_command.h"
+#include "tests/sim/sim_settings.h"
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -222,7 +223,7 @@ static void fail_a_read(struct rules_world *w)
 }
 
 /* Open what the crash left. */
-static void recover(struct rules_world *w, bool wait, bool fails, bool keep)
+static void recover(struct rules_world *w, bool wait, bool keep)
 {
     struct count c = {.is_late = wait};
     if (rules_open(w) != OK) {
@@ -232,7 +233,7 @@ static void recover(struct rules_world *w, bool wait, bool fails, bool keep)
     rules_check_catalog(w);
     if (w->wrong[0])
         return;
-    if (fails)
+    if (wait && !keep && rules_draw(w, 2))
         fail_a_read(w);
     if (rules_is_frozen(w))
         return; /* it was a read that the store cannot do without */
@@ -269,8 +270,7 @@ static void crash_once(struct sim *s, enum sim_restart mode)
     w.wall_ms = s->world.wall_ms;
     ledger_copy(&w.ledger, &s->world.ledger);
     restart(s, &w, mode);
-    bool wait = random_below(&s->random, 3) == 0;
-    recover(&w, wait, wait && random_below(&s->random, 2), false);
+    recover(&w, random_below(&s->random, 3) == 0, false);
     if (w.wrong[0])
         violation(s, mode_names[mode], w.wrong);
     sim_disk_crash(w.disk);
@@ -348,7 +348,7 @@ static void begin_again(struct sim *s)
     sim_disk_restart(s->disk, mode, random_u64(&s->random));
     total.points++;
     s->is_quiet = true; /* what the crash left is not in the ledger yet */
-    recover(&s->world, random_below(&s->random, 4) == 0, false, true);
+    recover(&s->world, random_below(&s->random, 4) == 0, true);
     s->is_quiet = false;
 }
 
@@ -363,7 +363,7 @@ static void run_world(uint64_t seed, bool ignore_sync)
     rules_init(w, seed, hook_disk_new(s.disk, on_change, &s));
     w->kind = total.kind;
     w->alone = total.alone;
-    uint64_t failing_one_in = random_below(&s.random, 3) ? 0 : 4 + random_below(&s.random, 300);
+    uint64_t failing_one_in = sim_settings_draw_failing(&s.random);
     w->may_fail = failing_one_in > 0;
     for (int life = 0; life < LIVES && !is_over(&s); life++) {
         life == 0 ? begin(&s) : begin_again(&s);

@@ -10,6 +10,11 @@ static uint64_t one_of(struct random *random, const uint64_t *values, uint64_t c
     one_of(random, (const uint64_t[]){__VA_ARGS__},                                                \
            sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
 
+uint64_t sim_settings_draw_failing(struct random *random)
+{
+    return random_below(random, 3) ? 0 : 4 + random_below(random, 300);
+}
+
 void sim_settings_draw(struct store_config *c, struct random *random)
 {
     store_config_default(c);

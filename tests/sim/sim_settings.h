@@ -7,5 +7,7 @@
 #include "log/store.h"
 
 void sim_settings_draw(struct store_config *, struct random *);
+/* In a third of the worlds one in so many reads fails; 0: none does. */
+uint64_t sim_settings_draw_failing(struct random *);
 
 #endif
