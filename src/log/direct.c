@@ -350,6 +350,8 @@ void log_join_direct_part(struct log_state *l)
         l->tail.count > 0 && tail_at(&l->tail, 0)->base_offset < l->parts->direct_from;
     if (l->parts->direct_from == INT64_MAX || tail_below)
         return;
+    if (l->parts->materialising) /* grows a segment: a row must not say yet that none grows */
+        return;
     log_parts(l)->segment = -1;
     if (l->parts->direct_to == INT64_MAX) {
         l->stored_to = l->parts->direct_from;

@@ -33,7 +33,6 @@ struct materialise {
     struct store *store;
     struct log_state *log;
     VEC(struct copied) batches;
-    int64_t began_in; /* the segment that the log was at; -1 none */
     int64_t segment, stored_from, stored_to;
     int64_t goal; /* jobs follow one another up to here */
     uint64_t position, bytes;
@@ -296,13 +295,6 @@ static void materialise_more(struct store *s, struct log_state *l, const struct 
         materialise_count_in(s, l);
 }
 
-/* Not when a trim has passed what the job wrote, as far as the end of a direct part. Then a row may say already
- * that nothing grows below that, and that segment goes. */
-static bool is_where_it_began(const struct log_state *l, const struct materialise *m)
-{
-    return l->stored_to == m->stored_from && l->parts->segment == m->began_in;
-}
-
 static void materialise_done(struct job *job)
 {
     struct materialise *m = container_of(job, struct materialise, job);
@@ -318,21 +310,18 @@ static void materialise_done(struct job *job)
             m->batches.items[i].file->readers--;
     }
     if (!m->err) {
-        if (is_where_it_began(l, m)) {
-            if (l->parts->segment != m->segment)
-                log_parts(l)->segment_since_ms = m->wall_ms;
-            log_parts(l)->segment = m->segment;
-            log_parts(l)->position = m->position;
-            l->stored_to = m->stored_to;
-            log_parts(l)->segment_max_timestamp = m->max_timestamp;
-        }
+        if (l->parts->segment != m->segment)
+            log_parts(l)->segment_since_ms = m->wall_ms;
+        log_parts(l)->segment = m->segment;
+        log_parts(l)->position = m->position;
+        l->stored_to = m->stored_to;
+        log_parts(l)->segment_max_timestamp = m->max_timestamp;
         log_parts(l)->stored_bytes += m->bytes;
         if (l->parts->first_segment < 0 ||
             (m->first_written >= 0 && m->first_written < l->parts->first_segment))
             log_parts(l)->first_segment = m->first_written;
         metrics_add(METRIC_materialised_bytes, m->bytes);
         pass_to_segments(l);
-        log_join_direct_part(l);
         if (!l->deleted)
             log_needs_row(l); /* the newest one relies on the journal for these batches */
         if (m->first_written >= 0 || m->seals)
@@ -345,6 +334,7 @@ static void materialise_done(struct job *job)
     } else {
         store_freeze(s, m->err, m->error);
     }
+    log_join_direct_part(l);
     materialise_more(s, l, m);
     vec_reset(&m->batches);
     vec_reset(&m->index);
@@ -420,7 +410,7 @@ static void materialise_to(struct store *s, struct log_state *l, int64_t goal, b
     m->goal = goal;
     m->seals =
         seals || (l->parts->segment >= 0 && log_segment_is_old(l, l->parts->segment_since_ms));
-    m->began_in = m->segment = l->parts->segment;
+    m->segment = l->parts->segment;
     m->position = l->parts->position;
     m->first_written = -1;
     m->max_timestamp = l->parts->segment_max_timestamp;
