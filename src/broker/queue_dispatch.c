@@ -45,9 +45,11 @@ void queue_wake_getters(struct queue *queue)
 
 static void forget_unread(struct core_internal *in)
 {
-    for (size_t i = 0; i < in->unread.count; i++)
+    for (size_t i = 0; i < in->unread.count; i++) {
+        in->unread.items[i]->internal->is_unread = false;
         queue_unref(in->unread.items[i]);
-    in->unread.count = 0;
+    }
+    vec_clear(&in->unread);
 }
 
 static void read_again(struct timer *timer, int64_t now_ns)
@@ -66,18 +68,27 @@ static void read_later(struct queue *queue)
     enum { PAUSE_NS = 1000000000 };
     struct core *core = queue->internal->core;
     struct core_internal *in = core->internal;
-    for (size_t i = 0; i < in->unread.count; i++)
-        if (in->unread.items[i] == queue)
-            return;
-    say_warn("queue",
-             "the next message cannot be read, and is asked for again each second queue=%.*s",
-             BYTES_FORMAT(queue->name));
+    if (queue->internal->is_unread)
+        return;
+    queue->internal->is_unread = true;
     queue_ref(queue);
     vec_push(&in->unread, queue);
     if (timer_is_running(&in->unread_timer))
         return;
     in->unread_timer.fire = read_again;
     timer_start(&core->timers, &in->unread_timer, core->now_ns + PAUSE_NS);
+}
+
+/* Once, however often it is asked for. */
+static void tell_unread(struct queue *queue, bool is_unread)
+{
+    queue->internal->told_unread = is_unread;
+    if (is_unread)
+        say_warn("queue", "the next message cannot be read, it is asked for each second queue=%.*s",
+                 BYTES_FORMAT(queue->name));
+    else
+        say_info("queue", "the next message can be read again queue=%.*s",
+                 BYTES_FORMAT(queue->name));
 }
 
 void queues_unread_free(struct core *core)
@@ -211,7 +222,10 @@ static enum err read_head(struct queue *queue, bool oldest, struct delivery *out
 static enum err read_head_or_later(struct queue *queue, bool oldest, struct delivery *out)
 {
     enum err err = read_head(queue, oldest, out);
-    if (err && err != E_COLD && err != E_NOT_FOUND && BROKER_MUTANT != MUTANT_READ_ONCE)
+    bool is_unread = err && err != E_COLD && err != E_NOT_FOUND;
+    if (err != E_COLD && is_unread != queue->internal->told_unread)
+        tell_unread(queue, is_unread);
+    if (is_unread && BROKER_MUTANT != MUTANT_READ_ONCE)
         read_later(queue);
     return err;
 }

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/number.h"
+#include "base/say.h"
 #include "broker/queue_internal.h"
 #include "broker/test_core.h"
 
@@ -744,19 +745,38 @@ TEST(get_of_a_message_in_a_file_says_when_to_try_again)
     test_core_end(&t);
 }
 
-TEST(what_the_disk_fails_to_give_is_asked_for_again)
+static int warned, cleared;
+
+static void count_unread(const char *line, uint32_t size)
+{
+    (void)size;
+    warned += strstr(line, "WARN queue the next message cannot be read") != NULL;
+    cleared += strstr(line, "INFO queue the next message can be read again") != NULL;
+}
+
+TEST(what_the_disk_fails_to_give_is_asked_for_each_second_and_told_of_once)
 {
     struct test_core t;
     struct test_consumer c = {.then = expect_next_number};
-    next_number = 0;
+    next_number = warned = cleared = 0;
     init_cold(&t, 10);
+    say_set_sink(count_unread);
     sim_disk_fail(t.disk, SIM_READ, 1, E_IO);
     test_consume(test_queue(&t, "q"), &c, 100, true);
+    for (int second = 0; second < 3; second++) {
+        test_core_settle(&t);
+        expect_int(c.count, 0);
+        expect_int(warned, 1);
+        sim_disk_fail(t.disk, SIM_READ, 1, E_IO);
+        t.now_ns += 1000000000;
+    }
+    sim_disk_fail(t.disk, SIM_READ, 0, E_IO);
+    expect_int(cleared, 0);
     test_core_settle(&t);
-    expect_int(c.count, 0);
-    t.now_ns += 1000000000;
-    test_core_settle(&t);
+    say_set_sink(NULL);
     expect_int(c.count, 10);
+    expect_int(warned, 1);
+    expect_int(cleared, 1);
     test_core_end(&t);
 }
 
