@@ -143,7 +143,7 @@ def test_a_waiting_consumer_gets_a_message_when_it_arrives(kafka, topic):
             assert kafka_raw.produce(raw, topic, 0, kafka_raw.batch([b"now"])) == (0, 0)
             message = consumer.poll(4.0)
         assert message is not None and message.value() == b"now"
-        assert time.monotonic() - before < 3  # not when the fetch would have given up
+        assert time.monotonic() - before < 1
     finally:
         consumer.close()
 
