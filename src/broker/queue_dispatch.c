@@ -80,15 +80,18 @@ static void read_later(struct queue *queue)
 }
 
 /* Once, however often it is asked for. */
-static void tell_unread(struct queue *queue, bool is_unread)
+static void tell_unread(struct queue *queue, bool oldest, enum err err)
 {
-    queue->internal->told_unread = is_unread;
-    if (is_unread)
-        say_warn("queue", "the next message cannot be read, it is asked for each second queue=%.*s",
+    bool *told = &queue->internal->told_unread[oldest];
+    bool is_unread = err && err != E_NOT_FOUND;
+    const char *which = oldest ? "oldest" : "next";
+    if (is_unread && !*told)
+        say_warn("queue", "the %s message cannot be read, it is asked for each second queue=%.*s",
+                 which, BYTES_FORMAT(queue->name));
+    if (!err && *told)
+        say_info("queue", "the %s message can be read again queue=%.*s", which,
                  BYTES_FORMAT(queue->name));
-    else
-        say_info("queue", "the next message can be read again queue=%.*s",
-                 BYTES_FORMAT(queue->name));
+    *told = is_unread;
 }
 
 void queues_unread_free(struct core *core)
@@ -222,10 +225,9 @@ static enum err read_head(struct queue *queue, bool oldest, struct delivery *out
 static enum err read_head_or_later(struct queue *queue, bool oldest, struct delivery *out)
 {
     enum err err = read_head(queue, oldest, out);
-    bool is_unread = err && err != E_COLD && err != E_NOT_FOUND;
-    if (err != E_COLD && is_unread != queue->internal->told_unread)
-        tell_unread(queue, is_unread);
-    if (is_unread && BROKER_MUTANT != MUTANT_READ_ONCE)
+    if (err != E_COLD)
+        tell_unread(queue, oldest, err);
+    if (err && err != E_COLD && err != E_NOT_FOUND && BROKER_MUTANT != MUTANT_READ_ONCE)
         read_later(queue);
     return err;
 }

@@ -4,32 +4,16 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "base/number.h"
-#include "base/say.h"
 #include "broker/queue_internal.h"
-#include "broker/test_core.h"
+#include "broker/test_queues.h"
 
-static struct bytes B(const char *s) {
-    return bytes_from_string(s);
-}
-
-static void
-publish_many(struct test_core *t, const char *queue, int from, int to)
+static void publish_many(struct test_core *t, const char *queue, int from, int to)
 {
     char body[32];
     for (int i = from; i < to; i++) {
         snprintf(body, sizeof body, "%d", i);
         expect_ok(test_publish(t, queue, body, NULL));
     }
-}
-
-static int number_of(struct bytes body)
-{
-    int64_t number;
-    while (body.size > 0 && body.data[body.size - 1] == ' ')
-        body.size--;
-    expect_true(number_parse_i64(body, &number));
-    return (int)number;
 }
 
 #define expect_got(c, wanted) expect_string(text_string(&(c)->got), wanted)
@@ -647,201 +631,6 @@ TEST(batches_and_records_that_cannot_be_decoded_are_settled_and_the_rest_deliver
     test_core_end(&t);
 }
 
-/* ---- from files ---- */
-
-/* A core whose memory holds next to nothing, and a queue with `count` messages of 1 KiB. */
-static void init_cold(struct test_core *t, int count)
-{
-    char body[1025];
-    test_core_init(t);
-    test_core_close(t);
-    t->config.store.cache_bytes = 1;
-    expect_ok(test_core_open(t));
-    test_durable_queue(t, "q");
-    for (int i = 0; i < count; i++) {
-        snprintf(body, sizeof body, "%-1024d", i);
-        expect_ok(test_publish(t, "q", body, NULL));
-        if (i % 200 == 0)
-            test_core_settle(t);
-    }
-    test_core_settle(t);
-    test_core_reopen(t); /* nothing is in memory now */
-}
-
-static int next_number;
-static void expect_next_number(struct test_consumer *c, const struct delivery *d)
-{
-    text_reset(&c->got);
-    expect_int(number_of(d->message.body), next_number);
-    expect_int(d->message.body.size, 1024);
-    next_number++;
-}
-
-TEST(a_backlog_is_read_from_files_in_order)
-{
-    struct test_core t;
-    struct test_consumer c = {.then = expect_next_number};
-    next_number = 0;
-    init_cold(&t, 6000);
-    struct queue *q = test_queue(&t, "q");
-    test_consume(q, &c, 10, true); /* in small windows */
-    for (int i = 0; i < 300; i++) {
-        test_core_settle(&t);
-        expect_int(c.count, 10 * (i + 1));
-        c.credit = 10;
-        queue_consumer_ready(&c.consumer);
-    }
-    c.credit = 100000;
-    queue_consumer_ready(&c.consumer);
-    test_core_settle(&t);
-    expect_int(c.count, 6000);
-    test_core_end(&t);
-}
-
-/* A read has 201 messages, since these are the batches; the next one is done before anybody can take more. */
-TEST(what_comes_next_is_read_while_consumers_are_busy)
-{
-    struct test_core t;
-    struct test_consumer c = {.then = expect_next_number};
-    next_number = 0;
-    init_cold(&t, 600);
-    test_consume(test_queue(&t, "q"), &c, 201, true);
-    test_core_settle(&t);
-    expect_int(c.count, 201);
-    c.credit = 100;
-    queue_consumer_ready(&c.consumer);
-    test_core_turn(&t);
-    expect_int(c.count, 301);
-    test_core_end(&t);
-}
-
-TEST(get_of_a_message_in_a_file_says_when_to_try_again)
-{
-    struct test_core t;
-    struct delivery d;
-    init_cold(&t, 500);
-    struct queue *q = test_queue(&t, "q");
-    expect_err(queue_get(q, true, &again.wait, &d), E_COLD);
-    core_wait_cancel(&again.wait);
-    test_core_settle(&t);
-
-    for (int i = 0; i < 500; i++) {
-        enum err err = queue_get(q, true, &again.wait, &d);
-        while (err == E_COLD) {
-            again.is_done = false;
-            core_wait_cancel(&again.wait);
-            test_wait(&t, &again, (struct ticket){0}); /* sets ready() */
-            core_wait_cancel(&again.wait);
-            expect_err(queue_get(q, true, &again.wait, &d), E_COLD);
-            test_core_settle(&t);
-            expect_true(again.is_done);
-            err = queue_get(q, true, &again.wait, &d);
-        }
-        expect_ok(err);
-        expect_int(number_of(d.message.body), i);
-        queue_finish(q, d.offset, d.number);
-    }
-    expect_err(queue_get(q, true, &again.wait, &d), E_NOT_FOUND);
-    test_core_end(&t);
-}
-
-static int warned, cleared;
-
-static void count_unread(const char *line, uint32_t size)
-{
-    (void)size;
-    warned += strstr(line, "WARN queue the next message cannot be read") != NULL;
-    cleared += strstr(line, "INFO queue the next message can be read again") != NULL;
-}
-
-TEST(what_the_disk_fails_to_give_is_asked_for_each_second_and_told_of_once)
-{
-    struct test_core t;
-    struct test_consumer c = {.then = expect_next_number};
-    next_number = warned = cleared = 0;
-    init_cold(&t, 10);
-    say_set_sink(count_unread);
-    sim_disk_fail(t.disk, SIM_READ, 1, E_IO);
-    test_consume(test_queue(&t, "q"), &c, 100, true);
-    for (int second = 0; second < 3; second++) {
-        test_core_settle(&t);
-        expect_int(c.count, 0);
-        expect_int(warned, 1);
-        sim_disk_fail(t.disk, SIM_READ, 1, E_IO);
-        t.now_ns += 1000000000;
-    }
-    sim_disk_fail(t.disk, SIM_READ, 0, E_IO);
-    expect_int(cleared, 0);
-    test_core_settle(&t);
-    say_set_sink(NULL);
-    expect_int(c.count, 10);
-    expect_int(warned, 1);
-    expect_int(cleared, 1);
-    test_core_end(&t);
-}
-
-TEST(a_queue_may_go_while_it_waits_to_be_asked_for_again)
-{
-    for (int is_closed = 0; is_closed < 2; is_closed++) {
-        struct test_core t;
-        struct test_consumer c = {.then = expect_next_number};
-        init_cold(&t, 10);
-        struct queue *q = test_queue(&t, "q");
-        sim_disk_fail(t.disk, SIM_READ, 1, E_IO);
-        test_consume(q, &c, 100, true);
-        test_core_settle(&t);
-        if (!is_closed) {
-            queue_delete(q);
-            t.now_ns += 1000000000;
-            test_core_settle(&t);
-        }
-        expect_int(c.count, 0);
-        test_core_end(&t);
-    }
-}
-
-TEST(what_get_gave_is_valid_until_the_turn_has_ended_also_when_the_queue_goes)
-{
-    struct test_core t;
-    struct delivery d;
-    init_cold(&t, 10);
-    struct queue *q = test_queue(&t, "q");
-    expect_ok(get(&t, q, &d));
-    queue_delete(q);
-    expect_int(number_of(d.message.body), 0);
-    test_core_end(&t);
-}
-
-TEST(a_queue_may_be_deleted_while_it_is_read_from_a_file)
-{
-    struct test_core t;
-    struct test_consumer c = {.then = expect_next_number};
-    init_cold(&t, 500);
-    struct queue *q = test_queue(&t, "q");
-    test_consume(q, &c, 10, true);
-    core_turn_end(t.core); /* the read is submitted */
-    core_turn_begin(t.core, t.now_ns, t.wall_ms);
-    queue_delete(q);
-    test_core_settle(&t);
-    expect_int(c.count, 0);
-    test_core_end(&t);
-}
-
-TEST(a_core_may_be_closed_while_a_queue_is_read_from_a_file)
-{
-    struct test_core t;
-    struct test_consumer c = {.then = expect_next_number};
-    init_cold(&t, 500);
-    test_consume(test_queue(&t, "q"), &c, 10, true);
-    core_turn_end(t.core); /* the read is submitted */
-    expect_true(sim_jobs_waiting_count(t.sim) > 0);
-    core_turn_begin(t.core, t.now_ns, t.wall_ms);
-    queue_cancel(&c.consumer);
-    test_core_reopen(&t);
-    expect_int(queue_ready_count(test_queue(&t, "q")), 500);
-    test_core_end(&t);
-}
-
 /* ---- all together, against what must be ---- */
 
 enum { MESSAGES = 1500 };
@@ -862,7 +651,7 @@ static struct run *run;
 
 static void run_deliver(struct test_consumer *c, const struct delivery *d)
 {
-    int i = number_of(d->message.body);
+    int i = test_number_of(d->message.body);
     text_reset(&c->got);
     expect_false(run->out[i]);             /* never twice at once */
     expect_true(run->state[i] != SETTLED); /* never after a settle in this run */

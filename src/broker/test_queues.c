@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "tests/test.h"
 #include "wire/amqp_table.h"
 
@@ -83,6 +84,15 @@ enum err test_publish_with_ttl(struct test_core *t, const char *queue, const cha
     enum err err = queue_publish(t->core, exchange_route(x, &m), &m, &ticket);
     text_reset(&properties);
     return err;
+}
+
+int test_number_of(struct bytes body)
+{
+    int64_t number;
+    while (body.size > 0 && body.data[body.size - 1] == ' ')
+        body.size--;
+    expect_true(number_parse_i64(body, &number));
+    return (int)number;
 }
 
 void test_publish_each(struct test_core *t, const char *queue, const char *bodies)

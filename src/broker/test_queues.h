@@ -25,6 +25,8 @@ void test_pass_ms(struct test_core *t, int64_t ms);
 
 enum err test_publish_with_ttl(struct test_core *t, const char *queue, const char *body,
                                const char *ttl);
+/* What a body says, which may have blanks behind it. */
+int test_number_of(struct bytes body);
 /* Each letter is a message. */
 void test_publish_each(struct test_core *t, const char *queue, const char *bodies);
 
