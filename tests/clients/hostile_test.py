@@ -270,9 +270,9 @@ def round_trips(broker, name, seconds=3):
 
 
 def noticed_nothing(broker, took):
-    """The attacks do not pause; the two slowest do not count, as a disk is slow for once without an attack."""
-    slowest = sorted(took)[-5:]
-    assert len(took) > 2 and slowest[-3] < (0.5 if broker.name == "pabal" else 5), slowest
+    """The attacks do not pause; a disk may be slow for once or twice without one, if not for seconds."""
+    slowest, limit = sorted(took)[-5:], 0.5 if broker.name == "pabal" else 5
+    assert len(took) > 2 and slowest[-3] < limit and slowest[-1] < 4 * limit, slowest
 
 
 def works(broker, name="honest"):
