@@ -11,7 +11,7 @@ set -eu
 
 build="gcc libc6-dev meson ninja-build pkg-config python3 zlib1g-dev liblz4-dev libzstd-dev \
 libsnappy-dev libroaring-dev libssl-dev libjansson-dev libpcre2-dev \
-libcurl4-openssl-dev libmicrohttpd-dev"
+libcurl4-openssl-dev libmicrohttpd-dev liburing-dev"
 test="$build libcmocka-dev clang-format-14 python3-venv kcat amqp-tools"
 fuzz="$test clang libclang-rt-14-dev"
 

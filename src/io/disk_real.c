@@ -523,3 +523,14 @@ enum err disk_real_new(const char *root, struct disk **out)
     *out = &d->disk;
     return OK;
 }
+
+int disk_real_direct_descriptor(struct file *file)
+{
+    bool is_direct = file->disk->ops == &real_ops && file_of(file)->direct;
+    return is_direct && !file_of(file)->sync_failed ? file_of(file)->fd : -1;
+}
+
+void disk_real_sync_failed(struct file *file)
+{
+    file_of(file)->sync_failed = true;
+}

@@ -36,6 +36,10 @@ struct hub {
     int64_t now_ns;
     bool is_stopped;
 
+    int64_t slept_ns; /* in all, with threads */
+    int64_t slept_before_ns, weighed_at_ns;
+    bool is_busy;
+
     /* with threads: where the core itself sleeps */
     int epoll;
     struct waker waker;
@@ -305,22 +309,51 @@ static void wait_for_threads(struct hub *h, int64_t deadline_ns)
         timeout = -1;
     else if (deadline_ns > now_ns)
         timeout = (int)((deadline_ns - now_ns + 999999) / 1000000 & 0x3fffffff);
-    if (timeout != 0 && waker_sleep(&h->waker))
+    if (timeout != 0 && waker_sleep(&h->waker)) {
         epoll_wait(h->epoll, &event, 1, timeout);
+        h->slept_ns += clock_now_ns() - now_ns;
+    }
     waker_awake(&h->waker);
+}
+
+/* Has the core less than that to spare? Looked at anew after each window. */
+static void weigh(struct hub *h, int64_t slept_ns, int64_t now_ns)
+{
+    enum { WINDOW_NS = 20000000, SPARE_PERCENT = 40 };
+    int64_t passed_ns = now_ns - h->weighed_at_ns;
+    if (passed_ns < WINDOW_NS)
+        return;
+    h->is_busy = (slept_ns - h->slept_before_ns) * 100 < passed_ns * SPARE_PERCENT;
+    h->slept_before_ns = slept_ns;
+    h->weighed_at_ns = now_ns;
+}
+
+bool hub_is_busy(const struct hub *h)
+{
+    return h->is_busy;
 }
 
 void hub_wait(struct hub *h, int64_t deadline_ns)
 {
     if (!is_inline(h)) {
         wait_for_threads(h, deadline_ns);
+        weigh(h, h->slept_ns, clock_now_ns());
         return;
     }
     struct reactor *r = &h->reactors[0];
     if (r->reports_urgent || !list_is_empty(&h->changed) || !list_is_empty(&r->reporting))
         deadline_ns = 0;
     reactor_poll(r, deadline_ns);
+    weigh(h, r->slept_ns, r->now_ns);
     reactor_report(r);
+}
+
+enum err hub_watch(struct hub *h, int fd)
+{
+    struct reactor *r = &h->reactors[0];
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &r->waker_watch};
+    int epoll = is_inline(h) ? r->epoll : h->epoll;
+    return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) ? io_error("epoll_ctl") : OK;
 }
 
 /* ---- the hub ---- */
@@ -371,7 +404,7 @@ enum err hub_new(const struct hub_config *config, void *core, struct hub **out)
     h->rbufs = rbuf_pool_new();
     list_init(&h->conns);
     list_init(&h->changed);
-    h->now_ns = clock_now_ns();
+    h->now_ns = h->weighed_at_ns = clock_now_ns();
     int count = config->threads ? config->threads : 1;
     h->reactors = aligned_alloc(CACHE_LINE_BYTES, (size_t)count * sizeof *h->reactors);
     check(h->reactors);

@@ -47,7 +47,12 @@ void hub_free(struct hub *);
 must_use enum err hub_listen(struct hub *, const char *address, const struct protocol *,
                              uint16_t *out_port);
 
+/* hub_wait() returns also when `fd` can be read. Once, before anything else; the caller closes it. */
+must_use enum err hub_watch(struct hub *, int fd);
+
 void hub_wait(struct hub *, int64_t deadline_ns);
+/* Over the last 20 ms or so, hub_wait() has slept for less than 40 % of the time. */
+bool hub_is_busy(const struct hub *);
 void hub_dispatch(struct hub *, int64_t now_ns);
 void hub_flush(struct hub *);
 

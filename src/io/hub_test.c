@@ -830,34 +830,6 @@ TEST(listeners_stop_while_connections_live_on)
     }
 }
 
-static void *wake_later(void *hub)
-{
-    poll(NULL, 0, 50);
-    hub_wake(hub);
-    return NULL;
-}
-
-TEST(a_sleeping_hub_is_woken_and_a_deadline_ends_its_sleep)
-{
-    for (int threads = 0; threads < THREAD_MODES; threads++) {
-        struct world w;
-        world_start(&w, config_with(threads));
-        hub_wait(w.hub, 0); /* what the start itself woke */
-        pthread_t thread;
-        pthread_create(&thread, NULL, wake_later, w.hub);
-        int64_t start = clock_now_ns();
-        hub_wait(w.hub, INT64_MAX);
-        expect_true(clock_now_ns() - start > 10000000);
-        pthread_join(thread, NULL);
-        hub_wake(w.hub); /* before the sleep */
-        hub_wait(w.hub, INT64_MAX);
-        start = clock_now_ns();
-        hub_wait(w.hub, start + 20000000);
-        expect_true(clock_now_ns() - start >= 20000000);
-        world_stop(&w);
-    }
-}
-
 TEST(addresses_are_understood_or_refused)
 {
     struct world w;

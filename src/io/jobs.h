@@ -12,7 +12,11 @@
 
 #include <stdbool.h>
 
+#include <stdint.h>
+#include <sys/uio.h>
+
 #include "base/err.h"
+#include "io/disk.h"
 
 enum lane {
     LANE_JOURNAL, /* journal writes and syncs: nothing else, so that commits never wait for other
@@ -31,19 +35,43 @@ struct job {
     struct job *next;  /* the lane's */
 };
 
+/* A write of whole blocks to a file of its own (DISK_DIRECT), durable when `done` is called. The caller sets
+ * what comes before `lane`, but not job.run; the parts and the file stay until then. */
+struct write_job {
+    struct job job;
+    struct file *file;
+    uint64_t position;
+    const struct iovec *parts;
+    int count;
+    enum lane lane;
+    enum err err; /* as file_write() and file_sync() would have it */
+    char error[256];
+};
+
 struct jobs {
     void (*submit)(struct jobs *, enum lane lane, struct job *job);
     bool (*poll)(struct jobs *); /* call `done` for what has ended; true when there was any */
+    /* False: submit it. NULL: always. */
+    bool (*write)(struct jobs *, struct write_job *w);
     void (*free)(struct jobs *); /* waits for what was submitted, then polls once more */
 };
 
 /* `wake` is called on a lane's thread when a job has ended and the core may be asleep. */
 struct jobs *jobs_real_new(void (*wake)(void *ctx), void *ctx);
+/* Let jobs_write() use io_uring. To be called by the thread that submits, once. Returns a descriptor that can be
+ * read when a write has ended, since nobody wakes the core for it; -1: the system has or allows none. */
+int jobs_real_use_uring(struct jobs *);
+/* While on, jobs_write() takes the lane's thread: a core that has little time to spare is spared the system's
+ * part of the write. */
+void jobs_real_relieve(struct jobs *, bool on);
 
 static inline void jobs_submit(struct jobs *jobs, enum lane lane, struct job *job)
 {
     jobs->submit(jobs, lane, job);
 }
+
+/* The fastest way there is: io_uring, or the lane's thread. In no order with the lane's other jobs. */
+void jobs_write(struct jobs *, enum lane lane, struct write_job *w);
 
 static inline bool jobs_poll(struct jobs *jobs)
 {

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "io/thread.h"
+#include "io/uring.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -34,6 +35,8 @@ struct real_jobs {
     struct jobs jobs;
     void (*wake)(void *ctx);
     void *wake_ctx;
+    struct uring *uring; /* NULL: there is none */
+    bool by_threads;     /* all writes */
     struct worker workers[LANE_COUNT];
 };
 
@@ -120,6 +123,17 @@ static void real_submit(struct jobs *jobs, enum lane lane, struct job *job)
     check(!failed);
 }
 
+static bool real_write(struct jobs *jobs, struct write_job *w)
+{
+    const struct real_jobs *all = real_of(jobs);
+    return all->uring && !all->by_threads && uring_write(all->uring, w);
+}
+
+static void write_by_thread(void *ctx, struct write_job *w)
+{
+    real_submit(ctx, w->lane, &w->job);
+}
+
 static bool poll_lane(struct worker *w)
 {
     struct job *job = take_all(&w->ended);
@@ -134,9 +148,10 @@ static bool poll_lane(struct worker *w)
 
 static bool real_poll(struct jobs *jobs)
 {
-    bool any = false;
+    struct real_jobs *all = real_of(jobs);
+    bool any = all->uring && uring_poll(all->uring, write_by_thread, jobs);
     for (int i = 0; i < LANE_COUNT; i++)
-        any |= poll_lane(&real_of(jobs)->workers[i]);
+        any |= poll_lane(&all->workers[i]);
     return any;
 }
 
@@ -155,10 +170,13 @@ static void stop_worker(struct worker *w)
 static void real_free(struct jobs *jobs)
 {
     struct real_jobs *all = real_of(jobs);
-    do
+    do {
+        if (all->uring)
+            uring_wait(all->uring);
         for (int i = 0; i < LANE_COUNT; i++)
             stop_worker(&all->workers[i]);
-    while (real_poll(jobs));
+    } while (real_poll(jobs));
+    uring_free(all->uring);
     for (int i = 0; i < LANE_COUNT; i++)
         sem_destroy(&all->workers[i].work);
     free(all);
@@ -169,7 +187,8 @@ struct jobs *jobs_real_new(void (*wake)(void *ctx), void *ctx)
     struct real_jobs *all = aligned_alloc(64, round_up(sizeof *all, 64));
     check(all);
     memset(all, 0, sizeof *all);
-    all->jobs = (struct jobs){.submit = real_submit, .poll = real_poll, .free = real_free};
+    all->jobs = (struct jobs){
+        .submit = real_submit, .poll = real_poll, .write = real_write, .free = real_free};
     all->wake = wake;
     all->wake_ctx = ctx;
     for (int i = 0; i < LANE_COUNT; i++) {
@@ -178,4 +197,17 @@ struct jobs *jobs_real_new(void (*wake)(void *ctx), void *ctx)
         check(!failed);
     }
     return &all->jobs;
+}
+
+int jobs_real_use_uring(struct jobs *jobs)
+{
+    struct real_jobs *all = real_of(jobs);
+    check(!all->uring);
+    all->uring = uring_new();
+    return all->uring ? uring_descriptor(all->uring) : -1;
+}
+
+void jobs_real_relieve(struct jobs *jobs, bool on)
+{
+    real_of(jobs)->by_threads = on;
 }

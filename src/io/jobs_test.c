@@ -1,14 +1,21 @@
 /* Jobs on threads and jobs in seeded order. */
 #include "io/jobs.h"
 
+#include "base/list.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "io/clock.h"
+#include "io/disk.h"
 #include "io/sim_jobs.h"
+#include "io/test_dir.h"
 #include "tests/test.h"
 
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 
 enum { COUNT = 2000 };
 
@@ -143,6 +150,201 @@ TEST(a_job_that_nobody_awaits_frees_itself)
     jobs->free(jobs);
     expect_int(atomic_load(&unawaited), 100);
     expect_int(atomic_load(&r.wakes), 0);
+}
+
+/* ---- writes ---- */
+
+enum { WRITES = 40, BLOCK = 4096 }; /* more than io_uring is given at once */
+
+struct test_write {
+    struct write_job write;
+    struct iovec parts[2];
+    int *ended;
+};
+
+struct test_writes {
+    char *dir;
+    struct disk *disk;
+    struct file *file;
+    struct jobs *jobs;
+    struct recorder recorder;
+    uint8_t *blocks; /* each with a content of its own */
+    struct test_write write[WRITES];
+    int ended;
+};
+
+static void count_end(struct job *job)
+{
+    ++*container_of(job, struct test_write, write.job)->ended;
+}
+
+/* false: the system has no io_uring, or allows none. */
+static bool start_writes(struct test_writes *w, bool use_uring, unsigned flags)
+{
+    *w = (struct test_writes){.dir = test_dir_new()};
+    expect_ok(disk_real_new(w->dir, &w->disk));
+    expect_ok(disk_open(w->disk, "file", DISK_CREATE, &w->file));
+    expect_ok(file_allocate(w->file, 0, 2 * WRITES * BLOCK, true));
+    expect_ok(file_sync(w->file));
+    file_close(w->file);
+    expect_ok(disk_open(w->disk, "file", flags, &w->file));
+    w->jobs = jobs_real_new(count_wake, &w->recorder);
+    w->blocks = aligned_alloc(BLOCK, 2 * WRITES * BLOCK);
+    for (size_t i = 0; i < 2 * WRITES; i++)
+        memset(w->blocks + i * BLOCK, (int)i + 1, BLOCK);
+    return !use_uring || jobs_real_use_uring(w->jobs) >= 0;
+}
+
+/* Two blocks each. */
+static void write_one(struct test_writes *w, size_t i)
+{
+    struct test_write *one = &w->write[i];
+    uint8_t *at = w->blocks + 2 * i * BLOCK;
+    one->parts[0] = (struct iovec){at, BLOCK};
+    one->parts[1] = (struct iovec){at + BLOCK, BLOCK};
+    one->ended = &w->ended;
+    one->write = (struct write_job){.job.done = count_end,
+                                    .file = w->file,
+                                    .position = 2 * i * BLOCK,
+                                    .parts = one->parts,
+                                    .count = 2};
+    jobs_write(w->jobs, LANE_JOURNAL, &one->write);
+}
+
+static void await_writes(struct test_writes *w, int count)
+{
+    while (w->ended < count)
+        if (!jobs_poll(w->jobs))
+            sched_yield();
+}
+
+/* A thread wakes the core behind what it has put there. */
+static int wakes_in_the_end(struct test_writes *w)
+{
+    w->jobs->free(w->jobs);
+    w->jobs = NULL;
+    return atomic_load(&w->recorder.wakes);
+}
+
+static void expect_written(struct test_writes *w)
+{
+    uint8_t *read = aligned_alloc(BLOCK, 2 * WRITES * BLOCK);
+    expect_ok(file_read(w->file, 0, read, 2 * WRITES * BLOCK));
+    expect_true(memcmp(read, w->blocks, 2 * WRITES * BLOCK) == 0);
+    free(read);
+}
+
+static void end_writes(struct test_writes *w)
+{
+    if (w->jobs)
+        w->jobs->free(w->jobs);
+    file_close(w->file);
+    disk_free(w->disk);
+    test_dir_remove(w->dir);
+    free(w->blocks);
+}
+
+static void write_all(struct test_writes *w)
+{
+    for (size_t i = 0; i < WRITES; i++)
+        write_one(w, i);
+    await_writes(w, WRITES);
+    for (size_t i = 0; i < WRITES; i++)
+        expect_ok(w->write[i].write.err);
+    expect_written(w);
+}
+
+TEST(writes_end_durable_by_threads_and_by_io_uring)
+{
+    metrics_join();
+    for (int use_uring = 0; use_uring < 2; use_uring++) {
+        struct test_writes w;
+        bool is_there = start_writes(&w, use_uring, DISK_DIRECT);
+        uint64_t syncs = metrics_sum(METRIC_syncs);
+        if (is_there)
+            write_all(&w);
+        expect_int(metrics_sum(METRIC_syncs) - syncs, w.ended);
+        end_writes(&w);
+    }
+}
+
+/* The lane's thread wakes the core for each, io_uring never. */
+TEST(a_core_that_is_relieved_lets_threads_write)
+{
+    struct test_writes w;
+    if (start_writes(&w, true, DISK_DIRECT)) {
+        write_one(&w, 0);
+        await_writes(&w, 1);
+        expect_int(atomic_load(&w.recorder.wakes), 0);
+        jobs_real_relieve(w.jobs, true);
+        write_one(&w, 1);
+        await_writes(&w, 2);
+        expect_int(wakes_in_the_end(&w), 1);
+    }
+    end_writes(&w);
+}
+
+TEST(a_file_that_does_not_bypass_the_page_cache_is_written_by_a_thread)
+{
+    struct test_writes w;
+    if (start_writes(&w, true, 0)) {
+        write_all(&w);
+        expect_int(wakes_in_the_end(&w), WRITES);
+    }
+    end_writes(&w);
+}
+
+TEST(a_write_that_fails_says_so_and_leaves_the_file_in_doubt)
+{
+    for (int use_uring = 0; use_uring < 2; use_uring++) {
+        struct test_writes w;
+        if (start_writes(&w, use_uring, DISK_DIRECT | DISK_READ_ONLY)) {
+            write_one(&w, 0);
+            while (w.ended < 1)
+                jobs_poll(w.jobs);
+            expect_true(w.write[0].write.err != OK);
+            expect_true(strstr(w.write[0].write.error, "Bad file descriptor") != NULL);
+            if (use_uring)
+                expect_err(file_sync(w.file), E_IO);
+        }
+        end_writes(&w);
+    }
+}
+
+/* The system writes what the limit of a file's size allows, and the thread is told why it is not more. */
+TEST(what_io_uring_has_written_in_part_a_thread_writes_whole)
+{
+    struct test_writes w;
+    struct rlimit old, low;
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &old);
+    low = (struct rlimit){BLOCK, old.rlim_max};
+    if (start_writes(&w, true, DISK_DIRECT)) {
+        setrlimit(RLIMIT_FSIZE, &low);
+        write_one(&w, 0);
+        await_writes(&w, 1);
+        setrlimit(RLIMIT_FSIZE, &old);
+        expect_int(wakes_in_the_end(&w), 1);
+        expect_true(strstr(w.write[0].write.error, "pwritev2") != NULL);
+    }
+    signal(SIGXFSZ, handler);
+    end_writes(&w);
+}
+
+TEST(freeing_jobs_finishes_writes)
+{
+    for (int use_uring = 0; use_uring < 2; use_uring++) {
+        struct test_writes w;
+        if (start_writes(&w, use_uring, DISK_DIRECT)) {
+            for (size_t i = 0; i < WRITES; i++)
+                write_one(&w, i);
+            w.jobs->free(w.jobs);
+            w.jobs = NULL;
+            expect_int(w.ended, WRITES);
+            expect_written(&w);
+        }
+        end_writes(&w);
+    }
 }
 
 /* ---- simulated ---- */

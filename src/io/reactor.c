@@ -186,10 +186,13 @@ void reactor_poll(struct reactor *r, int64_t deadline_ns)
     int timeout = timeout_ms(r, deadline_ns);
     if (timeout != 0 && !waker_sleep(&r->waker))
         timeout = 0;
+    int64_t before_ns = timeout != 0 ? clock_now_ns() : INT64_MAX;
     int count =
         stuck ? (poll(NULL, 0, timeout), 0) : epoll_wait(r->epoll, events, EVENTS_MAX, timeout);
     waker_awake(&r->waker);
     r->now_ns = clock_now_ns();
+    if (r->now_ns > before_ns)
+        r->slept_ns += r->now_ns - before_ns;
     size_t budget = REACTOR_TURN_READ_BYTES;
     r->send_left = REACTOR_TURN_SEND_BYTES;
     handle_all(r, events, count, &budget);

@@ -162,6 +162,7 @@ struct reactor {
     struct listener *listeners;
     int reserve_fd; /* given up for a moment when no other is left */
     int64_t now_ns;
+    int64_t slept_ns; /* in all, waiting for events */
     size_t send_left; /* bytes that may be sent in this turn */
     struct list reporting, sending, starved, ending;
     bool reports_urgent; /* the core must look at what was published */

@@ -11,6 +11,9 @@
 #include <stdlib.h>
 
 enum { SYNC_WITHIN_NS = 1000000000, SYNC_STEP_BYTES = 1 * MIB, PAGE_BYTES = 4 * KIB };
+enum {
+    WRITE_MAX_BYTES = 256 * KIB
+}; /* to hand a larger one to the system takes the core too long */
 
 void log_pin(struct log_state *l)
 {
@@ -145,13 +148,17 @@ static void fill_page(struct staged *r, uint64_t at)
         vec_push(&r->parts, ((struct iovec){zeros, PAGE_BYTES - in_page}));
 }
 
+static bool is_whole_blocks(const struct store *s, const struct staged *r)
+{
+    return (r->address | r->size) % s->disk->block_bytes == 0;
+}
+
 /* What nobody waits to see on the disk goes by the page cache, which takes it while the disk is busy;
  * but not where the copy would cost more than the disk. */
 static enum err write_record(struct store *s, struct staged *r, bool goes_on, bool synced)
 {
     journal_seal_record(s, r, goes_on);
-    bool whole_blocks = (r->address | r->size) % s->disk->block_bytes == 0;
-    bool cached = !whole_blocks || (!synced && r->size <= RECORD_CACHED_MAX_BYTES);
+    bool cached = !is_whole_blocks(s, r) || (!synced && r->size <= RECORD_CACHED_MAX_BYTES);
     struct file *to = cached ? r->file->file : r->file->writer;
     uint64_t at = r->address - r->file->base;
     if (cached)
@@ -164,13 +171,19 @@ static enum err write_record(struct store *s, struct staged *r, bool goes_on, bo
     return err;
 }
 
+static void note_late_sync(const struct commit *c)
+{
+    struct journal *j = &c->store->journal;
+    if (j->synced_sequence < c->known_synced)
+        j->synced_sequence = c->known_synced;
+}
+
 static void commit_run(struct job *job)
 {
     struct commit *c = container_of(job, struct commit, job);
     struct journal *j = &c->store->journal;
     enum err err = OK;
-    if (j->synced_sequence < c->known_synced)
-        j->synced_sequence = c->known_synced;
+    note_late_sync(c);
     for (size_t i = 0; i < c->records.count && !err; i++) {
         err = write_record(c->store, &c->records.items[i], i + 1 < c->records.count, c->sync);
         c->wrote_bytes += (int64_t)c->records.items[i].size;
@@ -292,6 +305,45 @@ static void commit_done(struct job *job)
     recycle_step(s);
 }
 
+static void commit_written(struct job *job)
+{
+    struct commit *c = container_of(job, struct commit, write.job);
+    struct journal *j = &c->store->journal;
+    c->err = c->write.err;
+    if (c->err)
+        snprintf(c->error, sizeof c->error, "%s", c->write.error);
+    else
+        j->synced_sequence = j->sequence;
+    commit_done(&c->job);
+}
+
+/* Nearly each commit of level fsync: one write past the page cache and its sync, and nothing before it waits to be
+ * synced, nor does the file's header have to tell of it. */
+static bool is_one_write(const struct commit *c)
+{
+    const struct lane_progress *lane = &c->store->journal_lane;
+    if (!c->sync || c->records.count != 1 || lane->synced < lane->done)
+        return false;
+    const struct staged *r = &c->records.items[0];
+    uint64_t at = r->address - r->file->base;
+    return is_whole_blocks(c->store, r) && r->size <= WRITE_MAX_BYTES &&
+           at + r->size <= r->file->records_below;
+}
+
+static void write_commit(struct store *s, struct commit *c)
+{
+    struct staged *r = &c->records.items[0];
+    note_late_sync(c);
+    journal_seal_record(s, r, false);
+    c->wrote_bytes = (int64_t)r->size;
+    c->write = (struct write_job){.job.done = commit_written,
+                                  .file = r->file->writer,
+                                  .position = r->address - r->file->base,
+                                  .parts = r->parts.items,
+                                  .count = (int)r->parts.count};
+    jobs_write(s->jobs, LANE_JOURNAL, &c->write);
+}
+
 /* Are the files that the commit writes into there? */
 static bool commit_has_files(const struct commit *c)
 {
@@ -348,7 +400,10 @@ static void start_commit(struct store *s)
     c = let_go(s);
     c->job.run = commit_run;
     c->job.done = commit_done;
-    jobs_submit(s->jobs, LANE_JOURNAL, &c->job);
+    if (is_one_write(c))
+        write_commit(s, c);
+    else
+        jobs_submit(s->jobs, LANE_JOURNAL, &c->job);
 }
 
 /* ---- syncing what no client waits for ---- */

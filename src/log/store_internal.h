@@ -330,6 +330,7 @@ struct staged {
 
 struct commit {
     struct job job;
+    struct write_job write; /* instead of `job`: is_one_write() */
     struct store *store;
     uint64_t number;
     VEC(struct staged) records;

@@ -72,6 +72,10 @@ enum option_change { AT_START, AT_RUNTIME };
     X(IO_THREADS, "io.threads", INT, 0, 16, "auto", AT_START, "auto", "",                          \
       "Threads for connections. 0 serves them on the core's own thread; auto is 0 up to two "      \
       "processors, else half of them.")                                                            \
+    X(IO_URING, "io.uring", BOOL, 0, 0, "true", AT_START, "", "",                                  \
+      "Let io_uring write commits to the disk where the system allows it, which costs less and "   \
+      "is "                                                                                        \
+      "faster; else, and with false, a thread does.")                                              \
     X(MEMORY_LIMIT, "memory.limit", SIZE, 16 * OPTION_MIB, INT64_MAX, "auto", AT_START, "auto",    \
       "",                                                                                          \
       "Memory for messages and buffers; beyond it clients are slowed down. auto is 40 % of "       \

@@ -44,6 +44,7 @@ static void turn(struct server *s, int64_t deadline_ns)
     jobs_poll(s->jobs);
     hub_dispatch(s->hub, now_ns);
     management_dispatch(&s->management);
+    jobs_real_relieve(s->jobs, hub_is_busy(s->hub));
     core_turn_end(s->core);
     hub_flush(s->hub);
     trim_after_connections(s);
@@ -83,6 +84,14 @@ static void let_go(struct server *s)
 
 /* ---- start ---- */
 
+static enum err make_jobs(struct server *s)
+{
+    s->jobs = jobs_real_new(hub_wake, s->hub);
+    int fd = config_number(s->config, OPT_IO_URING) ? jobs_real_use_uring(s->jobs) : -1;
+    s->uses_uring = fd >= 0;
+    return fd >= 0 ? hub_watch(s->hub, fd) : OK;
+}
+
 static enum err open_data(struct server *s, const struct settings *settings)
 {
     const char *directory = config_text(s->config, OPT_DATA_DIR);
@@ -95,7 +104,9 @@ static enum err open_data(struct server *s, const struct settings *settings)
     err = hub_new(&settings->hub, NULL, &s->hub);
     if (err)
         return err;
-    s->jobs = jobs_real_new(hub_wake, s->hub);
+    err = make_jobs(s);
+    if (err)
+        return err;
     err = core_open(&settings->core, s->disk, s->jobs, &s->core);
     if (err)
         return err_wrap(err, "data.dir %s", directory);
@@ -210,9 +221,10 @@ static enum err start(struct server *s, const struct settings *settings)
     if (!err) {
         process_catch_signals(hub_wake, s->hub);
         warn_of_strangers(s->config);
-        say_info("server", "started: version=%s data.dir=%s io.threads=%d durability=%s ms=%.1f",
+        say_info("server",
+                 "started: version=%s data.dir=%s io.threads=%d io.uring=%s durability=%s ms=%.1f",
                  PABAL_VERSION, config_text(s->config, OPT_DATA_DIR), settings->hub.threads,
-                 config_text(s->config, OPT_DURABILITY),
+                 s->uses_uring ? "true" : "false", config_text(s->config, OPT_DURABILITY),
                  (double)(clock_now_ns() - started_ns) / 1e6);
         printf("ready%s\n", text_string(&ready));
         s->listeners = xstrdup(ready.size ? text_string(&ready) + 1 : "");

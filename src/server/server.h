@@ -24,6 +24,7 @@ struct server {
     const struct config *config;
     struct disk *disk;
     struct jobs *jobs;
+    bool uses_uring; /* asked for, and the system has it */
     struct hub *hub;
     struct core *core;
     struct kafka_listener kafka;

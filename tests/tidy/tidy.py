@@ -52,11 +52,11 @@ SYSTEM_CALLS = set(
     """.split()
 )
 SYSTEM_PREFIXES = ("pthread_", "sem_", "mtx_", "cnd_", "thrd_", "atomic_", "__atomic_", "__sync_",
-                   "epoll_", "clock_get", "clock_set", "clock_nanosleep", "timerfd_")  # fmt: skip
+                   "epoll_", "io_uring_", "clock_get", "clock_set", "clock_nanosleep", "timerfd_")  # fmt: skip
 SYSTEM_WORDS = ("_Atomic", "errno")  # also without a call
 SYSTEM_HEADERS = set(
     """
-    arpa/inet.h dirent.h errno.h fcntl.h netdb.h netinet/in.h netinet/tcp.h poll.h pthread.h
+    arpa/inet.h dirent.h errno.h fcntl.h liburing.h netdb.h netinet/in.h netinet/tcp.h poll.h pthread.h
     semaphore.h signal.h stdatomic.h sys/epoll.h sys/eventfd.h sys/file.h sys/ioctl.h sys/mman.h
     sys/resource.h sys/select.h sys/signalfd.h sys/socket.h sys/stat.h sys/statvfs.h sys/syscall.h
     sys/time.h sys/timerfd.h sys/types.h sys/uio.h sys/un.h sys/wait.h termios.h threads.h
