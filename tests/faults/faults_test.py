@@ -21,8 +21,8 @@ needs_pabal = pytest.mark.skipif(not os.path.exists(brokers.pabal_program()), re
 pytestmark = needs_pabal
 
 
-@pytest.mark.parametrize("settings", [{"io.threads": "0"}, {"io.threads": "2"}, {"durability": "os"}],
-                         ids=["io0", "io2", "os"])
+@pytest.mark.parametrize("settings", [{"io.threads": "0"}, {"io.threads": "2"}, {"io.uring": "false"}, {"durability": "os"}],
+                         ids=["io0", "io2", "no_uring", "os"])
 def test_nothing_acknowledged_is_lost_by_kill_9(settings):
     assert chaos.run(2, SEED, ["kill"], settings=settings, rate=600) == []
 
