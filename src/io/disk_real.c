@@ -22,9 +22,9 @@
 enum {
     DEFAULT_BLOCK_BYTES = 4096,
     MIN_BLOCK_BYTES = 512,
-    ZEROS_BYTES = 1024 * 1024,
-    PARTS_MAX = 1024,   /* IOV_MAX of Linux */
-    PAGES_ASKED = 1024, /* about at once */
+    ZEROS_BYTES = 256 * 1024, /* written and synced at once */
+    PARTS_MAX = 1024,         /* IOV_MAX of Linux */
+    PAGES_ASKED = 1024,       /* about at once */
 };
 
 #ifndef RWF_DONTCACHE
@@ -277,6 +277,7 @@ static void real_start_read(struct file *file, uint64_t from, uint64_t to)
     (void)posix_fadvise(file_of(file)->fd, (off_t)from, (off_t)(to - from), POSIX_FADV_WILLNEED);
 }
 
+/* Synced as they come, or a commit would wait for the disk to take all of them. */
 static enum err write_zeros(struct real_file *f, uint64_t from, uint64_t to)
 {
     void *zeros;
@@ -289,6 +290,8 @@ static enum err write_zeros(struct real_file *f, uint64_t from, uint64_t to)
         struct iovec part = {zeros, to - from < ZEROS_BYTES ? to - from : ZEROS_BYTES};
         size_t size = part.iov_len;
         err = write_parts(f, from, &part, 1);
+        if (!err)
+            err = real_sync(&f->file);
         from += size;
     }
     free(zeros);
