@@ -14,7 +14,7 @@ enum {
     GATHER_BATCHES = 512, /* two parts each, of 1,024 that one write takes */
     GATHER_BYTES = 1 * MIB,
     /* So much is synced at once: commits wait behind it for the same disk. */
-    SYNC_BYTES = 4 * MIB,
+    SYNC_BYTES = 2 * MIB,
 };
 #define LATE_NS INT64_C(60000000000) /* so long a reader of files is expected to come again */
 
