@@ -249,6 +249,8 @@ static void prepare_done(struct job *job)
     } else {
         store_freeze(s, p->err, p->error);
     }
+    if (!p->fresh)
+        recycle_released(s);
     free(p);
 }
 
@@ -564,6 +566,7 @@ static void removal_done(struct job *job)
     r->store->helpers--;
     if (r->err)
         store_freeze(r->store, r->err, r->error);
+    recycle_released(r->store);
     journal_file_free(r->file);
     free(r);
 }

@@ -10,7 +10,8 @@
  * epochs, and the state its owner derives from the log.
  * SYNC: until everything those rows speak of is durable.
  * WRITE: A helper appends the rows to the log table and syncs it. Then the file is renewed, and segments
- * below the start offsets that the rows made durable are removed.
+ * below the start offsets that the rows made durable are removed. The same rows make free what lies behind it
+ * and is wanted by nobody.
  *
  * A mark is the same without a file: rows for direct logs, so that recovery has little to read.
  */
@@ -133,14 +134,19 @@ static bool carry_log(struct store *s, struct log_state *l, uint64_t below)
     return there;
 }
 
-static uint64_t bytes_below(const struct log_state *l, uint64_t below, uint32_t *entries)
+/* And the lowest address of the others, if it is below *lowest. */
+static uint64_t bytes_below(const struct log_state *l, uint64_t below, uint32_t *entries,
+                            uint64_t *lowest)
 {
     uint64_t bytes = 0;
     *entries = 0;
     for (uint32_t i = 0; i < l->tail.count; i++) {
-        if (tail_at(&l->tail, i)->address >= below)
+        const struct tail_entry *e = tail_at(&l->tail, i);
+        if (e->address >= below) {
+            *lowest = e->address < *lowest ? e->address : *lowest;
             continue;
-        bytes += tail_at(&l->tail, i)->size;
+        }
+        bytes += e->size;
         ++*entries;
     }
     return bytes;
@@ -169,7 +175,7 @@ static bool is_carried(const struct store *s, const struct log_state *l, uint64_
 static bool move_log(struct store *s, struct log_state *l, uint64_t below)
 {
     uint32_t entries;
-    uint64_t bytes = bytes_below(l, below, &entries);
+    uint64_t bytes = bytes_below(l, below, &entries, &s->recycle.kept_from);
     if (entries == 0)
         return true;
     log_needs_row(l);
@@ -261,7 +267,7 @@ static void load_done(struct job *job)
 static void want_loaded(struct store *s, struct log_state *l, uint64_t below, struct load *load)
 {
     uint32_t entries;
-    if (!is_carried(s, l, bytes_below(l, below, &entries)))
+    if (!is_carried(s, l, bytes_below(l, below, &entries, &s->recycle.kept_from)))
         return;
     for (uint32_t i = 0; i < l->tail.count; i++) {
         const struct tail_entry *e = tail_at(&l->tail, i);
@@ -355,6 +361,24 @@ static void want_rows_again(struct write_rows *w)
         log_needs_row(w->logs.items[i].log);
 }
 
+/* One after the other: were one not renewed or removed, and the next one were, a file would be missing between
+ * them at the next start. */
+static void release_next(struct store *s)
+{
+    struct recycle *r = &s->recycle;
+    struct journal_file *f = container_of(s->journal.files.next, struct journal_file, node);
+    if (s->frozen || s->closing || r->is_releasing || f->base >= r->free_to || f->readers > 0)
+        return;
+    r->is_releasing = true;
+    journal_release(s, f);
+}
+
+void recycle_released(struct store *s)
+{
+    s->recycle.is_releasing = false;
+    release_next(s);
+}
+
 static void rows_done(struct job *job)
 {
     struct write_rows *w = container_of(job, struct write_rows, job);
@@ -384,14 +408,14 @@ static void rows_done(struct job *job)
     bool ok = !w->err;
     rows_free(w);
     r->phase = RECYCLE_IDLE;
-    struct journal_file *f = r->file;
+    if (ok && r->file)
+        r->free_to = r->file->base + r->file->size;
     r->file = NULL;
     if (!ok)
         r->free_below = 0;
     if (r->mark_wanted || r->free_below > 0)
         s->due_ns = s->now_ns;
-    if (ok && f && f->readers == 0)
-        journal_release(s, f);
+    release_next(s);
     if (ok)
         journal_prepare_more(s);
 }
@@ -428,11 +452,23 @@ static bool wants_file(struct store *s)
         s->recycle.free_below = 0;
     if (!f || f->state != JOURNAL_FULL || f->readers > 0 || !journal_wants_free_file(s))
         return false;
+    if (f->base < s->recycle.free_to) { /* by a former pass */
+        release_next(s);
+        return false;
+    }
     if (f->last_commit > s->journal_lane.synced) {
         store_want_sync(s);
         return false;
     }
     return true;
+}
+
+/* What is staged from now on lies in the newest file or behind it. */
+static void begin_pass(struct store *s)
+{
+    const struct journal_file *newest = journal_newest_file(s);
+    s->recycle.cursor = s->tailed.next;
+    s->recycle.kept_from = newest ? newest->base : 0;
 }
 
 static void begin(struct store *s)
@@ -446,7 +482,7 @@ static void begin(struct store *s)
     r->failed = r->again = false;
     r->carried_bytes = 0;
     r->moved_out = 0;
-    r->cursor = s->tailed.next;
+    begin_pass(s);
     r->phase = file ? RECYCLE_MOVE : RECYCLE_ROWS;
     r->rows = xzalloc(sizeof *r->rows);
 }
@@ -485,6 +521,25 @@ static void step_move(struct store *s)
     r->wait_for = store_want_sync(s);
 }
 
+static bool can_go(const struct store *s, const struct journal_file *f)
+{
+    return f->state == JOURNAL_FULL && f->readers == 0 && f->last_commit <= s->journal_lane.synced;
+}
+
+/* Files behind this one in which no batch is wanted any more become free with it, by the same rows: who takes
+ * and settles much would outrun what makes one at a time free. */
+static void take_more_files(struct store *s)
+{
+    struct recycle *r = &s->recycle;
+    for (struct list *n = r->file->node.next; n != &s->journal.files; n = n->next) {
+        struct journal_file *f = container_of(n, struct journal_file, node);
+        if (!can_go(s, f) || f->base + f->size > r->kept_from)
+            return;
+        journal_note_carried(s, f, 0);
+        r->file = f;
+    }
+}
+
 static void step_wait(struct store *s)
 {
     struct recycle *r = &s->recycle;
@@ -492,11 +547,13 @@ static void step_wait(struct store *s)
         return;
     if (r->again && !r->failed) { /* logs whose older tail was being materialised */
         r->again = false;
-        r->cursor = s->tailed.next;
+        begin_pass(s);
         r->phase = RECYCLE_MOVE;
         return;
     }
     journal_note_carried(s, r->file, r->carried_bytes);
+    if (!r->failed)
+        take_more_files(s);
     r->phase = r->failed ? RECYCLE_IDLE : RECYCLE_ROWS;
     if (r->failed) {
         rows_free(r->rows);

@@ -757,9 +757,12 @@ static void grow(struct test_store *t)
     }
     test_store_settle(t);
     expect_true(t->store->journal.total_bytes > 2 * t->config.journal_max_bytes);
-    for (uint64_t i = 0; i < LOGS; i++)
-        log_trim(store_find(t->store, 1000 + i), store_find(t->store, 1000 + i)->end, NULL);
-    test_store_settle(t);
+}
+
+static void trim_all(struct test_store *t)
+{
+    for (uint64_t id = 1000; store_find(t->store, id); id++)
+        log_trim(store_find(t->store, id), store_find(t->store, id)->end, NULL);
 }
 
 TEST(a_journal_that_has_grown_shrinks_when_nobody_writes_in_every_state_of_the_disk)
@@ -769,13 +772,13 @@ TEST(a_journal_that_has_grown_shrinks_when_nobody_writes_in_every_state_of_the_d
         open_small(&t);
         expect_ok(test_append(store_log(t.store, 1, LEVEL_FSYNC), "a"));
         grow(&t);
-        test_store_wait(&t, 3000);
-        for (uint64_t i = 0; i < seed * 3; i++) { /* somewhere on the way */
+        trim_all(&t);
+        for (uint64_t i = 0; i < seed; i++) { /* somewhere on the way */
             t.now_ns += 10000000;
             test_store_turn(&t, 2);
         }
         if (seed % 2)
-            test_store_wait(&t, 3000);
+            test_store_wait(&t, 6000);
         if (seed % 2)
             expect_true(t.store->journal.total_bytes <= 2 * t.config.journal_max_bytes);
         expect_ok(test_store_crash(&t, SIM_LOSE + (seed % 3), seed));
@@ -802,10 +805,38 @@ TEST(a_journal_far_beyond_its_size_shrinks_beside_who_writes)
     struct test_store t;
     open_small(&t);
     grow(&t);
+    trim_all(&t);
     for (int i = 0; i < 3; i++)
         go_round(&t, store_log(t.store, 2, LEVEL_FSYNC));
     expect_true(t.store->journal.total_bytes <= 3 * t.config.journal_max_bytes);
     expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    test_store_reset(&t);
+}
+
+/* Eight files in which no batch is wanted any more: each is written once, and the rows and what goes with them
+ * once for all. */
+TEST(files_that_nobody_wants_become_free_by_the_same_rows)
+{
+    struct test_store t;
+    open_small(&t);
+    struct log *log = store_log(t.store, 1, LEVEL_FSYNC);
+    struct journal_file *oldest = oldest_file(&t);
+    oldest->readers++; /* keeps those behind it too */
+    while (t.store->journal.file_count < 9) {
+        append_sized(&t, log, 1);
+        log_trim(log, log->hw, NULL);
+    }
+    test_store_settle(&t);
+    uint64_t writes = sim_disk_stats(t.disk)->calls[SIM_WRITE];
+    oldest->readers--;
+    recycle_step(t.store);
+    test_store_settle(&t);
+    expect_true(oldest_file(&t) == journal_newest_file(t.store));
+    expect_true(sim_disk_stats(t.disk)->calls[SIM_WRITE] - writes < 8 + 4);
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    log = store_find(t.store, 1);
+    expect_int(log->end - log->start, 0);
+    expect_ok(test_append(log, "a"));
     test_store_reset(&t);
 }
 
@@ -816,6 +847,7 @@ TEST(a_failed_removal_of_a_journal_file_freezes_the_store)
     expect_ok(test_append(store_log(t.store, 1, LEVEL_FSYNC), "a"));
     grow(&t);
     sim_disk_fail(t.disk, SIM_REMOVE, 1, E_IO);
+    trim_all(&t);
     test_store_wait(&t, 6000);
     expect_true(t.store->frozen);
     expect_ok(test_store_crash(&t, SIM_LOSE, 1));

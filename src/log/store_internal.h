@@ -417,8 +417,11 @@ enum recycle_phase {
 
 struct recycle {
     enum recycle_phase phase;
-    struct journal_file *file;
-    struct list *cursor; /* position in store->tailed during MOVE */
+    struct journal_file *file; /* the newest of those that will be free */
+    struct list *cursor;       /* position in store->tailed during MOVE */
+    uint64_t kept_from;        /* address: below it no batch is left where it lies */
+    uint64_t free_to;          /* address: durable rows say that nothing below it is needed */
+    bool is_releasing;         /* a file below it is being renewed or removed */
     uint32_t materialising;
     uint64_t wait_for;       /* commit number */
     uint64_t wait_for_round; /* the rows' derived state may be ahead of their positions */
@@ -674,6 +677,7 @@ void recents_tick(struct store *s);
 
 /* recycle.c */
 void recycle_step(struct store *s);
+void recycle_released(struct store *s); /* a file was renewed or removed */
 void recycle_start_mark(struct store *s);
 /* Write a row of this log soon, not only when a journal file is to be renewed. */
 void log_wants_row(struct log_state *l);
