@@ -90,7 +90,17 @@ def run(settings=None, trigger="kafka"):
     return seen.lines
 
 
+def wait_until_nobody_syncs(one, patience_s=20):
+    """A helper may still be making the journal's next file: the sync that fails is to be the commit's."""
+    deadline = time.monotonic() + patience_s
+    before = None
+    while time.monotonic() < deadline and (before is None or len(one.syncs()) != before):
+        before = len(one.syncs())
+        time.sleep(0.5)
+
+
 def fail_a_sync(broker, one, seen, trigger):
+    wait_until_nobody_syncs(one)
     one.fail_next_sync()
     began = time.monotonic()
     if trigger == "kafka":
