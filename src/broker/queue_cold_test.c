@@ -107,40 +107,55 @@ TEST(get_of_a_message_in_a_file_says_when_to_try_again)
     test_core_end(&t);
 }
 
-static int warned, cleared, warned_oldest, cleared_oldest;
+/* Of the next message, and of the oldest. */
+static int warned[2], cleared[2];
 
 static void count_unread(const char *line, uint32_t size)
 {
     (void)size;
-    warned += strstr(line, "WARN queue the next message cannot be read") != NULL;
-    cleared += strstr(line, "INFO queue the next message can be read again") != NULL;
-    warned_oldest += strstr(line, "WARN queue the oldest message cannot be read") != NULL;
-    cleared_oldest += strstr(line, "INFO queue the oldest message can be read again") != NULL;
+    warned[0] += strstr(line, "WARN queue the next message cannot be read") != NULL;
+    cleared[0] += strstr(line, "INFO queue the next message can be read again") != NULL;
+    warned[1] += strstr(line, "WARN queue the oldest message cannot be read") != NULL;
+    cleared[1] += strstr(line, "INFO queue the oldest message can be read again") != NULL;
+}
+
+/* Ten messages, of which the next read fails; what the log says is counted. */
+static void init_unread(struct test_core *t)
+{
+    next_number = 0;
+    memset(warned, 0, sizeof warned);
+    memset(cleared, 0, sizeof cleared);
+    init_cold(t, 10);
+    say_set_sink(count_unread);
+    sim_disk_fail(t->disk, SIM_READ, 1, E_IO);
+}
+
+/* Three seconds, in each of which a read fails, and one in which all is well. */
+static void expect_told_once(struct test_core *t, const struct test_consumer *c, bool oldest)
+{
+    for (int second = 0; second < 3; second++) {
+        test_core_settle(t);
+        expect_int(c->count, 0);
+        expect_int(warned[oldest], 1);
+        sim_disk_fail(t->disk, SIM_READ, 1, E_IO);
+        t->now_ns += 1000000000;
+    }
+    sim_disk_fail(t->disk, SIM_READ, 0, E_IO);
+    expect_int(cleared[oldest], 0);
+    test_core_settle(t);
+    say_set_sink(NULL);
+    expect_int(warned[oldest], 1);
+    expect_int(cleared[oldest], 1);
 }
 
 TEST(what_the_disk_fails_to_give_is_asked_for_each_second_and_told_of_once)
 {
     struct test_core t;
     struct test_consumer c = {.then = expect_next_number};
-    next_number = warned = cleared = 0;
-    init_cold(&t, 10);
-    say_set_sink(count_unread);
-    sim_disk_fail(t.disk, SIM_READ, 1, E_IO);
+    init_unread(&t);
     test_consume(test_queue(&t, "q"), &c, 100, true);
-    for (int second = 0; second < 3; second++) {
-        test_core_settle(&t);
-        expect_int(c.count, 0);
-        expect_int(warned, 1);
-        sim_disk_fail(t.disk, SIM_READ, 1, E_IO);
-        t.now_ns += 1000000000;
-    }
-    sim_disk_fail(t.disk, SIM_READ, 0, E_IO);
-    expect_int(cleared, 0);
-    test_core_settle(&t);
-    say_set_sink(NULL);
+    expect_told_once(&t, &c, false);
     expect_int(c.count, 10);
-    expect_int(warned, 1);
-    expect_int(cleared, 1);
     test_core_end(&t);
 }
 
@@ -150,10 +165,7 @@ TEST(what_is_purged_is_not_told_to_be_read_again)
     struct test_consumer c = {.then = expect_next_number};
     struct ticket ticket;
     struct delivery d;
-    next_number = warned = cleared = 0;
-    init_cold(&t, 10);
-    say_set_sink(count_unread);
-    sim_disk_fail(t.disk, SIM_READ, 1, E_IO);
+    init_unread(&t);
     test_consume(test_queue(&t, "q"), &c, 100, true);
     test_core_settle(&t);
     expect_int(queue_purge(test_queue(&t, "q"), &ticket), 10);
@@ -161,8 +173,8 @@ TEST(what_is_purged_is_not_told_to_be_read_again)
     expect_err(test_get(&t, "q", &d), E_NOT_FOUND);
     say_set_sink(NULL);
     expect_int(c.count, 0);
-    expect_int(warned, 1);
-    expect_int(cleared, 0);
+    expect_int(warned[0], 1);
+    expect_int(cleared[0], 0);
     test_core_end(&t);
 }
 
@@ -172,29 +184,16 @@ TEST(an_oldest_message_that_the_disk_fails_to_give_is_told_of_once)
     struct test_core t;
     bool created;
     struct text definition = {0};
-    warned_oldest = cleared_oldest = 0;
-    init_cold(&t, 10);
-    say_set_sink(count_unread);
+    struct test_consumer nobody = {0};
+    init_unread(&t);
     amqp_table_put(&definition, "message-ttl", &(struct amqp_value){.tag = 'l', .number = 60000});
-    sim_disk_fail(t.disk, SIM_READ, 1, E_IO);
     expect_ok(policy_set(test_vhost(&t), POLICY_USER,
                          &(struct policy_spec){.name = B("ttl"),
                                                .pattern = B("^q$"),
                                                .apply_to = B("queues"),
                                                .definition = text_bytes(&definition)},
                          &created));
-    for (int second = 0; second < 3; second++) {
-        test_core_settle(&t);
-        expect_int(warned_oldest, 1);
-        sim_disk_fail(t.disk, SIM_READ, 1, E_IO);
-        t.now_ns += 1000000000;
-    }
-    sim_disk_fail(t.disk, SIM_READ, 0, E_IO);
-    expect_int(cleared_oldest, 0);
-    test_core_settle(&t);
-    say_set_sink(NULL);
-    expect_int(warned_oldest, 1);
-    expect_int(cleared_oldest, 1);
+    expect_told_once(&t, &nobody, true);
     text_reset(&definition);
     test_core_end(&t);
 }

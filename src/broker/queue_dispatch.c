@@ -79,19 +79,23 @@ static void read_later(struct queue *queue)
     timer_start(&core->timers, &in->unread_timer, core->now_ns + PAUSE_NS);
 }
 
+static bool is_failure(enum err err)
+{
+    return err && err != E_COLD && err != E_NOT_FOUND;
+}
+
 /* Once, however often it is asked for. */
 static void tell_unread(struct queue *queue, bool oldest, enum err err)
 {
     bool *told = &queue->internal->told_unread[oldest];
-    bool is_unread = err && err != E_NOT_FOUND;
     const char *which = oldest ? "oldest" : "next";
-    if (is_unread && !*told)
+    if (is_failure(err) && !*told)
         say_warn("queue", "the %s message cannot be read, it is asked for each second queue=%.*s",
                  which, BYTES_FORMAT(queue->name));
     if (!err && *told)
         say_info("queue", "the %s message can be read again queue=%.*s", which,
                  BYTES_FORMAT(queue->name));
-    *told = is_unread;
+    *told = is_failure(err);
 }
 
 void queues_unread_free(struct core *core)
@@ -227,7 +231,7 @@ static enum err read_head_or_later(struct queue *queue, bool oldest, struct deli
     enum err err = read_head(queue, oldest, out);
     if (err != E_COLD)
         tell_unread(queue, oldest, err);
-    if (err && err != E_COLD && err != E_NOT_FOUND && BROKER_MUTANT != MUTANT_READ_ONCE)
+    if (is_failure(err) && BROKER_MUTANT != MUTANT_READ_ONCE)
         read_later(queue);
     return err;
 }

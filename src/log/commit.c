@@ -11,9 +11,8 @@
 #include <stdlib.h>
 
 enum { SYNC_WITHIN_NS = 1000000000, SYNC_STEP_BYTES = 1 * MIB, PAGE_BYTES = 4 * KIB };
-enum {
-    WRITE_MAX_BYTES = 256 * KIB
-}; /* to hand a larger one to the system takes the core too long */
+/* To hand a larger write to the system takes the core too long. */
+enum { WRITE_MAX_BYTES = 256 * KIB };
 
 void log_pin(struct log_state *l)
 {
@@ -398,12 +397,13 @@ static void start_commit(struct store *s)
         return;
     }
     c = let_go(s);
+    if (is_one_write(c)) {
+        write_commit(s, c);
+        return;
+    }
     c->job.run = commit_run;
     c->job.done = commit_done;
-    if (is_one_write(c))
-        write_commit(s, c);
-    else
-        jobs_submit(s->jobs, LANE_JOURNAL, &c->job);
+    jobs_submit(s->jobs, LANE_JOURNAL, &c->job);
 }
 
 /* ---- syncing what no client waits for ---- */
