@@ -3,7 +3,10 @@
 #include "io/disk.h"
 
 #include "base/check.h"
+#include "io/clock.h"
 #include "io/io_internal.h"
+
+#include <unistd.h>
 
 void disk_free(struct disk *disk)
 {
@@ -99,6 +102,47 @@ enum err disk_remove(struct disk *disk, const char *path)
 {
     check(path_is_valid(path));
     return err_wrap(disk->ops->remove(disk, path), "remove %s", path);
+}
+
+/* No step ends inside a folio of the page cache: the system would clear the folio's other part, which a socket
+ * may still be sending. The largest has 2 MiB where pages have 4 KiB, elsewhere up to 2,048 pages. */
+static uint64_t step_bytes(void)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    return page > 4096 ? 2048 * page : 2 << 20;
+}
+
+uint64_t file_step_below(uint64_t size)
+{
+    uint64_t step = step_bytes();
+    return size == 0 ? 0 : (size - 1) / step * step;
+}
+
+/* Should a step fail, the rest goes when the file is closed. */
+static void give_back(struct file *file, uint64_t size)
+{
+    while ((size = file_step_below(size)) > 0) {
+        if (file_truncate(file, size))
+            return;
+        clock_pause_ms(1);
+    }
+}
+
+enum err disk_remove_in_steps(struct disk *disk, const char *path, uint64_t *size)
+{
+    struct file *file = NULL;
+    enum err err = disk_open(disk, path, 0, &file);
+    *size = 0;
+    if (err == E_NOT_FOUND)
+        return OK;
+    if (!err)
+        err = file_size(file, size);
+    if (!err)
+        err = disk_remove(disk, path);
+    if (!err)
+        give_back(file, *size);
+    file_close(file);
+    return err;
 }
 
 enum err disk_rename(struct disk *disk, const char *from, const char *to)

@@ -101,6 +101,12 @@ void file_start_read(struct file *, uint64_t from, uint64_t to);
 must_use enum err file_allocate(struct file *, uint64_t from, uint64_t to, bool written);
 must_use enum err file_truncate(struct file *, uint64_t size);
 must_use enum err disk_remove(struct disk *, const char *path); /* a missing file is OK */
+/* The size to which a file of `size` bytes that loses its space is to be shortened next: all at once would make
+ * everybody who writes wait (with the mount option `discard` 0.2 ms a MiB). 0 behind the last step. */
+uint64_t file_step_below(uint64_t size);
+/* For a file that may be large and that nobody reads: first its name goes, then its space in such steps with
+ * pauses, about 1 ms a MiB. `size` gets how long it was; a missing file is OK and 0. */
+must_use enum err disk_remove_in_steps(struct disk *, const char *path, uint64_t *size);
 /* Replaces what is at `to`. Within one directory; durable, all or nothing, after its sync. */
 must_use enum err disk_rename(struct disk *, const char *from, const char *to);
 must_use enum err disk_make_dir(struct disk *, const char *path);   /* an existing one is OK */

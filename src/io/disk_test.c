@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -241,6 +243,24 @@ static void free_space_is_told(struct disk *disk)
     expect_true(total >= bytes);
 }
 
+static void a_large_file_is_removed_in_steps(struct disk *disk)
+{
+    struct file *file = must_open(disk, "large", DISK_CREATE);
+    uint64_t size = (5 << 20) + 1;
+    expect_ok(file_write_bytes(file, size - 1, BYTES_LITERAL("x")));
+    file_close(file);
+    expect_int(file_step_below(size), 4 << 20);
+    expect_int(file_step_below(4 << 20), 2 << 20);
+    expect_int(file_step_below(2 << 20), 0);
+    expect_int(file_step_below(0), 0);
+    uint64_t was;
+    expect_ok(disk_remove_in_steps(disk, "large", &was));
+    expect_int(was, size);
+    expect_err(disk_open(disk, "large", 0, &file), E_NOT_FOUND);
+    expect_ok(disk_remove_in_steps(disk, "large", &was));
+    expect_int(was, 0);
+}
+
 static void keeps_the_contract(struct disk *disk)
 {
     files_are_created_found_and_missing(disk);
@@ -256,6 +276,7 @@ static void keeps_the_contract(struct disk *disk)
     a_removed_file_lives_while_it_is_open(disk);
     direct_files_take_whole_blocks(disk);
     uncached_files_keep_what_is_written(disk);
+    a_large_file_is_removed_in_steps(disk);
     free_space_is_told(disk);
 }
 
@@ -310,6 +331,36 @@ TEST(a_data_directory_is_made_private_and_belongs_to_one_process)
     disk_free(second);
     free(root);
     test_dir_remove(base);
+}
+
+/* A step that ended inside a folio of the page cache would clear the folio's other part. */
+TEST(what_a_socket_has_of_a_file_stays_when_the_file_is_made_shorter)
+{
+    enum { SIZE = 6 << 20, SENT = 64 << 10 };
+    char *root = test_dir_new();
+    struct disk *disk;
+    int ends[2];
+    expect_ok(disk_real_new(root, &disk));
+    expect_int(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    struct text bytes = {0}, got = {0};
+    memset(text_reserve(&bytes, SIZE), 'x', SIZE);
+    struct file *file = must_open(disk, "f", DISK_CREATE);
+    expect_ok(file_write_bytes(file, 0, bytes_of(bytes.data, SIZE)));
+    for (uint64_t size = SIZE; size > 0;) {
+        size = file_step_below(size);
+        off_t at = (off_t)size;
+        expect_int(sendfile(ends[0], file_descriptor(file), &at, SENT), SENT);
+        expect_ok(file_truncate(file, size));
+        expect_int(recv(ends[1], text_reserve(&got, SENT), SENT, MSG_WAITALL), SENT);
+        expect_int(memcmp(got.data, bytes.data, SENT), 0);
+    }
+    file_close(file);
+    close(ends[0]);
+    close(ends[1]);
+    text_reset(&bytes);
+    text_reset(&got);
+    disk_free(disk);
+    test_dir_remove(root);
 }
 
 TEST(a_data_directory_that_cannot_be_is_an_error)

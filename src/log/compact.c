@@ -218,7 +218,7 @@ static void swapped(struct compaction *c)
     let_reads_go(l);
     recent_free(l->parts->recent); /* as it was */
     stretch_forget(l, INT64_MAX);
-    c->frees_at_once = c->group_base < l->parts->lent_to;
+    c->frees_at_once = l->parts->lent > 0;
     log_parts(l)->stored_bytes -=
         c->group_bytes < l->parts->stored_bytes ? c->group_bytes : l->parts->stored_bytes;
     log_parts(l)->stored_bytes += c->out_bytes;

@@ -21,7 +21,6 @@ enum {
     SLICE_BYTES = 1 * MIB,
     WINDOW_BYTES = 1 * MIB,
     WRITE_BYTES = 256 * KIB,
-    FREE_STEP_BYTES = 4 * MIB,
     GROUP_SEGMENTS = 16,
     INFLATE_MAX_BYTES = 64 * MIB,
     PRODUCERS_MAX = 65536,
@@ -530,8 +529,9 @@ static enum err free_slice(struct compaction *c)
     }
     struct old_file *old = &vec_last(&c->old);
     enum err err = OK;
-    c->slice_bytes = old->size < FREE_STEP_BYTES ? old->size : FREE_STEP_BYTES;
-    old->size -= c->frees_at_once ? old->size : c->slice_bytes;
+    uint64_t left = file_step_below(old->size);
+    c->slice_bytes = old->size - left;
+    old->size = c->frees_at_once ? 0 : left;
     if (old->size > 0)
         err = file_truncate(old->file, old->size);
     if (err || old->size == 0) {

@@ -73,7 +73,7 @@ struct compaction {
     struct batch last; /* the newest that was met, without its bytes; */
     bool last_is_dropped;
     VEC(struct old_file) old;
-    bool frees_at_once; /* nothing of them may be made shorter: see stretch.c */
+    bool frees_at_once; /* they may still be read: see stretch.c */
     /* of the slice */
     uint64_t slice_bytes;
     bool is_done; /* the phase is over */

@@ -550,10 +550,10 @@ static void removal_run(struct job *job)
 {
     struct removal *r = container_of(job, struct removal, job);
     char path[32];
+    uint64_t size;
     journal_path(r->file->slot, path);
-    close_file(
-        r->file); /* here: the last one to have it open gives its blocks back, which takes milliseconds */
-    r->err = disk_remove(r->store->disk, path);
+    close_file(r->file);
+    r->err = disk_remove_in_steps(r->store->disk, path, &size);
     if (!r->err)
         r->err = disk_sync_dir(r->store->disk, "journal");
     if (r->err)

@@ -14,7 +14,6 @@
 
 enum {
     LOOK_EVERY_NS = 1000000000,
-    FREE_STEP_BYTES = 4 * MIB,
     IDLE_CACHE_BYTES = 1 * MIB,
     TRIM_GROWTH_BYTES = 16 * MIB, /* of the process, since memory was trimmed */
     JOURNAL_LEFT_FILES = 4,       /* of the first file's size: what frees space is written there */
@@ -26,7 +25,7 @@ struct removal {
     struct job job;
     struct store *store;
     struct log_state *log;
-    int64_t lent_to;    /* segments that begin below it may not be made shorter */
+    bool at_once;       /* somebody may still read its segments */
     bool all;           /* a deleted log, else: */
     int64_t start;      /* segments that end at or below it, */
     int64_t sealed_to;  /* and begin below this */
@@ -37,25 +36,24 @@ struct removal {
     char error[256];
 };
 
-/* Shorten the file step by step before its name goes: each step is a small change for the file
- * system. But not if a socket may still be sending what is in its pages. */
-static enum err remove_paced(struct disk *d, const char *path, bool at_once, uint64_t *freed)
+/* Not in steps if a reader may still want its bytes. */
+static enum err remove_file(struct disk *d, const char *path, bool at_once, uint64_t *freed)
 {
-    struct file *f = NULL;
     uint64_t size = 0;
-    enum err err = disk_open(d, path, 0, &f);
-    if (err == E_NOT_FOUND)
-        return OK;
-    if (!err)
-        err = file_size(f, &size);
-    *freed += size;
-    while (!err && !at_once && size > FREE_STEP_BYTES) {
-        size -= FREE_STEP_BYTES;
-        err = file_truncate(f, size);
-        clock_pause_ms(1);
+    enum err err;
+    if (at_once) {
+        struct file *f = NULL;
+        err = disk_open(d, path, 0, &f);
+        if (!err)
+            err = file_size(f, &size);
+        file_close(f);
+        if (!err || err == E_NOT_FOUND)
+            err = disk_remove(d, path);
+    } else {
+        err = disk_remove_in_steps(d, path, &size);
     }
-    file_close(f);
-    return err ? err : disk_remove(d, path);
+    *freed += size;
+    return err;
 }
 
 static enum err remove_segment(struct removal *r, int64_t base)
@@ -63,10 +61,10 @@ static enum err remove_segment(struct removal *r, int64_t base)
     char path[64];
     uint64_t index_bytes = 0;
     segment_path(r->log->log.id, base, "log", path);
-    enum err err = remove_paced(r->store->disk, path, base < r->lent_to, &r->freed_bytes);
+    enum err err = remove_file(r->store->disk, path, r->at_once, &r->freed_bytes);
     segment_path(r->log->log.id, base, "index", path);
     if (!err)
-        err = remove_paced(r->store->disk, path, false, &index_bytes);
+        err = remove_file(r->store->disk, path, false, &index_bytes);
     return err;
 }
 
@@ -97,8 +95,8 @@ static void remove_name(void *ctx, const char *name)
     char path[320];
     snprintf(path, sizeof path, "logs/%llu/%s", (unsigned long long)n->removal->log->log.id, name);
     if (!n->err)
-        n->err = remove_paced(n->removal->store->disk, path, n->removal->lent_to > 0,
-                              &n->removal->freed_bytes);
+        n->err = remove_file(n->removal->store->disk, path, n->removal->at_once,
+                             &n->removal->freed_bytes);
 }
 
 /* Whatever lies in the folder, also what a compaction may have left there. */
@@ -171,7 +169,7 @@ static void start_removal(struct store *s, struct log_state *l, bool all)
     r->store = s;
     r->log = l;
     r->all = all;
-    r->lent_to = l->parts->lent_to;
+    r->at_once = l->parts->lent > 0;
     r->start = l->parts->row_start;
     r->sealed_to = l->parts->row_sealed_to;
     r->end = l->parts->direct_from == INT64_MAX ? l->stored_to : INT64_MAX;
@@ -198,7 +196,8 @@ void space_after_row(struct store *s, struct log_state *l)
 static bool removal_may_start(const struct store *s, const struct doomed *d)
 {
     /* one pin is the list's own; the others are commits, rounds, reads and jobs */
-    return d->number <= s->journal_lane.synced && d->log->pins == 1 && !d->log->trimming;
+    return d->number <= s->journal_lane.synced && d->log->pins == 1 && !d->log->trimming &&
+           d->log->parts->lent == 0;
 }
 
 static void remove_doomed(struct store *s)

@@ -152,6 +152,7 @@ typedef VEC(struct index_entry) index_entries;
 struct segment_file {
     struct job job; /* closes it */
     struct store *store;
+    struct log_state *log; /* stays as long as one of its stretches has not ended */
     struct file *file;
     uint32_t refs;
 };
@@ -236,7 +237,7 @@ struct log_parts {
     int64_t missing_at;   /* replay met a gap in front of this offset; -1 none */
     int64_t trimmed_to;   /* segments below it were asked to go */
     int64_t read_late_ns; /* somebody last read what memory has no more; 0: nobody */
-    int64_t lent_to;      /* no stretch from above this offset was given out in this run */
+    uint32_t lent;        /* stretches that were given out and have not ended */
     struct materialise *materialising;
     struct recent *recent; /* NULL: none */
 };

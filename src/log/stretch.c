@@ -7,9 +7,9 @@
  * readers go on. A mark for every 8 KiB says where batches begin; between two marks their headers are
  * looked at. The runs used last are kept, up to a number of them and of marks.
  *
- * What was handed to a socket may be read from the file's pages long after the file was closed here. So
- * nothing that a stretch was ever taken of is made shorter, which would clear such pages: see
- * lent_to in space.c and compact.c.
+ * What was given out and has not ended yet is still to be read: meanwhile none of the log's files is made
+ * shorter (`lent`, see space.c and compact.c). What a socket has already may be read from the file's pages
+ * long after that; file_step_below() leaves such pages whole.
  */
 #include "log/read_internal.h"
 
@@ -49,10 +49,11 @@ static void close_run(struct job *job)
     free(f);
 }
 
-static struct segment_file *segment_file_new(struct store *s, struct file *file)
+static struct segment_file *segment_file_new(struct log_state *l, struct file *file)
 {
     struct segment_file *f = xzalloc(sizeof *f);
-    f->store = s;
+    f->store = l->store;
+    f->log = l;
     f->file = file;
     f->refs = 1;
     f->job.run = close_run;
@@ -60,7 +61,7 @@ static struct segment_file *segment_file_new(struct store *s, struct file *file)
 }
 
 /* The last one to close a file without a name frees its space, which may take a while. */
-void log_stretch_end(struct segment_file *f)
+static void release_file(struct segment_file *f)
 {
     if (!f || --f->refs > 0)
         return;
@@ -70,6 +71,15 @@ void log_stretch_end(struct segment_file *f)
         jobs_submit(f->store->jobs, LANE_HELPER, &f->job);
 }
 
+void log_stretch_end(struct segment_file *f)
+{
+    if (!f)
+        return;
+    check(f->log->parts->lent > 0);
+    log_parts(f->log)->lent--;
+    release_file(f);
+}
+
 /* ---- runs ---- */
 
 static void run_free(struct store *s, struct run *r)
@@ -77,7 +87,7 @@ static void run_free(struct store *s, struct run *r)
     list_remove(&r->node);
     s->run_count--;
     s->mark_count -= r->marks.count;
-    log_stretch_end(r->file);
+    release_file(r->file);
     vec_reset(&r->marks);
     free(r);
 }
@@ -172,11 +182,11 @@ void stretch_note(struct log_read_internal *from)
         return;
     struct run *r = run_for(from);
     if (!r || !r->file) {
-        struct segment_file *f = segment_file_new(s, file);
+        struct segment_file *f = segment_file_new(from->log, file);
         if (r)
             r->file = f;
         else
-            log_stretch_end(f);
+            release_file(f);
     } else {
         file_close(file); /* which frees nothing: the run has it too */
     }
@@ -344,8 +354,7 @@ enum err log_stretch(struct log *log, int64_t from, int64_t limit, size_t max_by
     *out = (struct log_stretch){r->file, r->file->file, front.position,
                                 back.position - front.position, back.offset};
     r->file->refs++;
-    if (l->parts->lent_to < out->end)
-        log_parts(l)->lent_to = out->end;
+    log_parts(l)->lent++;
     log_parts(l)->read_late_ns = l->store->now_ns;
     touch(l->store, r);
     return OK;

@@ -244,8 +244,42 @@ TEST(a_file_that_is_removed_is_forgotten_and_finishes_what_was_given_out)
     test_store_reset(&t);
 }
 
-/* Large files are made shorter step by step when they go, but not if they may still be sent. */
-TEST(a_large_file_that_was_given_out_is_not_made_shorter_before_it_goes)
+static void wait_some_seconds(struct test_store *t)
+{
+    for (int i = 0; i < 20; i++) {
+        test_store_wait(t, 200);
+        test_store_settle(t);
+    }
+}
+
+TEST(a_large_segment_that_somebody_still_reads_is_not_made_shorter)
+{
+    struct test_store t;
+    struct log_stretch s;
+    struct text got = {0}, wanted = {0};
+    int64_t end = 0, from = 25;
+    test_store_open_uncached(&t);
+    t.store->config.segment_bytes = 4 * MIB;
+    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
+    for (int i = 0; i < 120; i++)
+        test_append_records(&t, log, 100 * KIB, 1, 1);
+    expect_ok(read_bytes(&t, log, from, log->hw, 300 * KIB, &wanted, &end));
+    expect_ok(log_stretch(log, from, log->hw, 300 * KIB, &s));
+    expect_true(s.position > 2 * MIB);
+    size_t files = test_store_files(&t, "logs/7");
+    log_trim(log, 80, NULL);
+    wait_some_seconds(&t);
+    expect_true(test_store_files(&t, "logs/7") < files);
+    expect_ok(file_read(s.file, s.position, text_reserve(&got, s.size), s.size));
+    expect_bytes(bytes_of(got.data, s.size), text_bytes(&wanted));
+    log_stretch_end(s.holder);
+    test_store_settle(&t);
+    text_reset(&got);
+    text_reset(&wanted);
+    test_store_reset(&t);
+}
+
+TEST(a_deleted_logs_files_stay_until_what_was_given_out_has_ended_and_then_go_in_steps)
 {
     struct test_store t;
     struct log_stretch s;
@@ -260,14 +294,17 @@ TEST(a_large_file_that_was_given_out_is_not_made_shorter_before_it_goes)
     expect_ok(read_bytes(&t, log, from, log->hw, 300 * KIB, &wanted, &end));
     expect_ok(log_stretch(log, from, log->hw, 300 * KIB, &s));
     expect_true(s.position > 6 * MIB);
+    uint64_t truncates = sim_disk_stats(t.disk)->calls[SIM_TRUNCATE];
     log_delete(log, NULL);
-    for (int i = 0; i < 20; i++)
-        test_store_wait(&t, 200);
-    expect_int(test_store_files(&t, "logs/7"), 0);
+    wait_some_seconds(&t);
+    expect_true(test_store_files(&t, "logs/7") > 0);
     expect_ok(file_read(s.file, s.position, text_reserve(&got, s.size), s.size));
     expect_bytes(bytes_of(got.data, s.size), text_bytes(&wanted));
+    expect_int(sim_disk_stats(t.disk)->calls[SIM_TRUNCATE], truncates);
     log_stretch_end(s.holder);
-    test_store_settle(&t);
+    wait_some_seconds(&t);
+    expect_int(test_store_files(&t, "logs/7"), 0);
+    expect_int(sim_disk_stats(t.disk)->calls[SIM_TRUNCATE], truncates + 4);
     text_reset(&got);
     text_reset(&wanted);
     test_store_reset(&t);
@@ -286,15 +323,12 @@ TEST(a_log_that_is_deleted_takes_its_runs_along)
     log_delete(log, NULL);
     expect_int(t.store->run_count, 0);
     expect_int(t.store->mark_count, 0);
-    for (int i = 0; i < 20; i++) {
-        test_store_wait(&t, 200);
-        test_store_settle(&t);
-    }
-    expect_int(test_store_files(&t, "logs/7"), 0);
+    wait_some_seconds(&t);
     expect_ok(file_read(s.file, s.position, text_reserve(&got, s.size), s.size));
     expect_int(get_u64(got.data), 0); /* of the first batch, whole as it was */
     log_stretch_end(s.holder);
-    test_store_settle(&t);
+    wait_some_seconds(&t);
+    expect_int(test_store_files(&t, "logs/7"), 0);
     text_reset(&got);
     test_store_reset(&t);
 }
