@@ -118,31 +118,34 @@ uint64_t file_step_below(uint64_t size)
     return size == 0 ? 0 : (size - 1) / step * step;
 }
 
-/* Should a step fail, the rest goes when the file is closed. */
-static void give_back(struct file *file, uint64_t size)
+enum err disk_unname(struct disk *disk, const char *path, struct unnamed_file *out)
 {
-    while ((size = file_step_below(size)) > 0) {
-        if (file_truncate(file, size))
-            return;
-        clock_pause_ms(1);
-    }
-}
-
-enum err disk_remove_in_steps(struct disk *disk, const char *path, uint64_t *size)
-{
-    struct file *file = NULL;
-    enum err err = disk_open(disk, path, 0, &file);
-    *size = 0;
+    *out = (struct unnamed_file){0};
+    enum err err = disk_open(disk, path, 0, &out->file);
     if (err == E_NOT_FOUND)
         return OK;
     if (!err)
-        err = file_size(file, size);
+        err = file_size(out->file, &out->size);
     if (!err)
         err = disk_remove(disk, path);
-    if (!err)
-        give_back(file, *size);
-    file_close(file);
+    if (err) {
+        file_close(out->file);
+        out->file = NULL;
+    }
     return err;
+}
+
+/* Should a step fail, the rest goes when the file is closed. */
+void file_give_back(struct unnamed_file *f)
+{
+    uint64_t size = f->size;
+    enum err err = OK;
+    while (f->file && !err && (size = file_step_below(size)) > 0) {
+        err = file_truncate(f->file, size);
+        clock_pause_ms(1);
+    }
+    file_close(f->file);
+    *f = (struct unnamed_file){0};
 }
 
 enum err disk_rename(struct disk *disk, const char *from, const char *to)

@@ -104,9 +104,15 @@ must_use enum err disk_remove(struct disk *, const char *path); /* a missing fil
 /* The size to which a file of `size` bytes that loses its space is to be shortened next: all at once would make
  * everybody who writes wait (with the mount option `discard` 0.2 ms a MiB). 0 behind the last step. */
 uint64_t file_step_below(uint64_t size);
-/* For a file that may be large and that nobody reads: first its name goes, then its space in such steps with
- * pauses, about 1 ms a MiB. `size` gets how long it was; a missing file is OK and 0. */
-must_use enum err disk_remove_in_steps(struct disk *, const char *path, uint64_t *size);
+/* A file that has lost its name and still has its space. */
+struct unnamed_file {
+    struct file *file; /* NULL: there was none */
+    uint64_t size;
+};
+/* For a file that may be large and that nobody reads: its name goes now, its space with file_give_back(). */
+must_use enum err disk_unname(struct disk *, const char *path, struct unnamed_file *out);
+/* In steps with pauses, about 1 ms a MiB; closes it. For a lane of its own: others must not wait that long. */
+void file_give_back(struct unnamed_file *);
 /* Replaces what is at `to`. Within one directory; durable, all or nothing, after its sync. */
 must_use enum err disk_rename(struct disk *, const char *from, const char *to);
 must_use enum err disk_make_dir(struct disk *, const char *path);   /* an existing one is OK */

@@ -253,12 +253,16 @@ static void a_large_file_is_removed_in_steps(struct disk *disk)
     expect_int(file_step_below(4 << 20), 2 << 20);
     expect_int(file_step_below(2 << 20), 0);
     expect_int(file_step_below(0), 0);
-    uint64_t was;
-    expect_ok(disk_remove_in_steps(disk, "large", &was));
-    expect_int(was, size);
+    struct unnamed_file unnamed;
+    expect_ok(disk_unname(disk, "large", &unnamed));
+    expect_int(unnamed.size, size);
     expect_err(disk_open(disk, "large", 0, &file), E_NOT_FOUND);
-    expect_ok(disk_remove_in_steps(disk, "large", &was));
-    expect_int(was, 0);
+    file_give_back(&unnamed);
+    expect_null(unnamed.file);
+    expect_ok(disk_unname(disk, "large", &unnamed));
+    expect_null(unnamed.file);
+    expect_int(unnamed.size, 0);
+    file_give_back(&unnamed);
 }
 
 static void keeps_the_contract(struct disk *disk)

@@ -23,7 +23,9 @@ enum lane {
                      work */
     LANE_DIRECT,  /* direct segment writes and syncs */
     LANE_READ,    /* reads of what is not in memory */
-    LANE_HELPER,  /* create, allocate, materialise, compact, seal, unlink */
+    LANE_PREPARE, /* the journal's next file: commits may wait for it */
+    LANE_HELPER,  /* create, materialise, compact, seal, unlink */
+    LANE_SPACE,   /* space of files without a name, given back slowly */
     LANE_COMPUTE, /* what takes long and touches no file: inflating */
     LANE_COUNT,
 };

@@ -41,8 +41,9 @@ struct real_jobs {
 };
 
 static const char *const lane_names[LANE_COUNT] = {
-    [LANE_JOURNAL] = "journal", [LANE_DIRECT] = "direct",   [LANE_READ] = "read",
-    [LANE_HELPER] = "helper",   [LANE_COMPUTE] = "compute",
+    [LANE_JOURNAL] = "journal", [LANE_DIRECT] = "direct", [LANE_READ] = "read",
+    [LANE_PREPARE] = "prepare", [LANE_HELPER] = "helper", [LANE_SPACE] = "space",
+    [LANE_COMPUTE] = "compute",
 };
 
 static struct real_jobs *real_of(struct jobs *jobs)

@@ -4,7 +4,11 @@
 
 #include <stdlib.h>
 
-enum { POOL_MAX = 4, ALIGN_BYTES = 4096 };
+enum {
+    POOL_MAX = 4,
+    ALIGN_BYTES = 4096,
+    NEAR_CHUNKS = 4, /* looked at behind the one that was found last */
+};
 
 /* Page faults are half the cost of bodies of 10 MB. A broker of small messages keeps nothing for them. */
 static void expect_large(struct store *s)
@@ -76,6 +80,7 @@ void window_init(struct window *w)
 {
     list_init(&w->chunks);
     w->bytes = 0;
+    w->found = NULL;
 }
 
 void window_push(struct window *w, struct chunk *c, uint64_t address)
@@ -85,24 +90,54 @@ void window_push(struct window *w, struct chunk *c, uint64_t address)
     w->bytes += c->capacity;
 }
 
-struct chunk *window_find(const struct window *w, uint64_t address)
+static bool chunk_begins_below(const struct chunk *c, uint64_t address)
+{
+    return address >= c->address + c->first;
+}
+
+static struct chunk *find_near(const struct window *w, uint64_t address)
+{
+    struct list *node = w->found ? &w->found->node : w->chunks.prev;
+    for (int i = 0; i < NEAR_CHUNKS && node != &w->chunks; i++, node = node->next) {
+        struct chunk *c = container_of(node, struct chunk, node);
+        if (!chunk_begins_below(c, address))
+            return NULL;
+        if (address < c->address + c->used)
+            return c;
+    }
+    return NULL;
+}
+
+/* Readers mostly want the newest bytes. */
+static struct chunk *find_from_end(const struct window *w, uint64_t address)
+{
+    for (struct list *node = w->chunks.prev; node != &w->chunks; node = node->prev) {
+        struct chunk *c = container_of(node, struct chunk, node);
+        if (chunk_begins_below(c, address))
+            return address < c->address + c->used ? c : NULL;
+    }
+    return NULL;
+}
+
+struct chunk *window_find(struct window *w, uint64_t address)
 {
     const struct list *first = w->chunks.next;
     if (first == &w->chunks || address < container_of(first, struct chunk, node)->address)
         return NULL; /* what is carried is older than all that is cached, mostly */
-    /* Readers mostly want the newest bytes, so look from the end; there are some hundred chunks. */
-    for (struct list *node = w->chunks.prev; node != &w->chunks; node = node->prev) {
-        struct chunk *c = container_of(node, struct chunk, node);
-        if (address >= c->address + c->first)
-            return address < c->address + c->used ? c : NULL;
-    }
-    return NULL;
+    struct chunk *c = find_near(w, address);
+    if (!c)
+        c = find_from_end(w, address);
+    if (c)
+        w->found = c;
+    return c;
 }
 
 static void drop_oldest(struct window *w)
 {
     struct chunk *c = container_of(list_pop_front(&w->chunks), struct chunk, node);
     w->bytes -= c->capacity;
+    if (w->found == c)
+        w->found = NULL;
     c->strayed = c->refs > 1;
     if (c->strayed)
         c->store->strayed_bytes += c->capacity;

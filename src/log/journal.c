@@ -67,7 +67,8 @@ enum {
     FILES_AHEAD = 2,
     FILES_MIN = 4, /* a file is at most that part of journal_max_bytes */
     SPARE_MAX = 2, /* times what the journal may have: beyond, files go beside who writes too */
-    GROWTH_MAX = 8,
+    GROWTH_MAX = 6,
+    AHEAD_MAX = 2,  /* times journal_max_bytes: so far may who writes outrun the helpers */
     TIDY_PART = 16, /* of journal_max_bytes: less is not tidied */
     TIDY_GAIN = 4,  /* what tidying writes is at most this part of what it makes free */
     ROW_ABOUT_BYTES = 200,
@@ -218,8 +219,10 @@ static void prepare_run(struct job *job)
 static void prepare_failed(struct store *s, struct journal_file *f)
 {
     f->state = JOURNAL_MISSING;
-    if (f->used > 0 || f->node.next != &s->journal.files)
+    if (f->used > 0 || f->node.next != &s->journal.files) {
+        s->journal.missing++;
         return;
+    }
     s->journal.generation--;
     s->journal.file_count--;
     s->journal.total_bytes -= f->size;
@@ -231,6 +234,7 @@ static void prepare_done(struct job *job)
     struct prepare *p = (struct prepare *)job;
     struct store *s = p->store;
     s->helpers--;
+    s->journal.preparing--;
     s->preparing_bytes -= p->fresh ? p->file->size : 0;
     if (!p->err) {
         s->no_space = false;
@@ -263,9 +267,10 @@ static void prepare(struct store *s, struct journal_file *f, bool fresh)
     p->file = f;
     p->fresh = fresh;
     f->state = JOURNAL_PREPARING;
+    s->journal.preparing++;
     s->preparing_bytes += fresh ? f->size : 0;
     s->helpers++;
-    jobs_submit(s->jobs, LANE_HELPER, &p->job);
+    jobs_submit(s->jobs, LANE_PREPARE, &p->job);
 }
 
 void journal_file_free(struct journal_file *f)
@@ -290,11 +295,14 @@ static uint64_t next_base(struct store *s)
     return base > s->journal.floor ? base : s->journal.floor;
 }
 
-/* The journal is as large as it may be, and helpers are at what makes files free: one more now would let
- * those who write outrun them, and the next start would have to read it all. */
+/* The journal is larger than it should be, and helpers are at what makes files free: one more now would let
+ * those who write outrun them, and the next start would have to read it all. But when many large tails leave at
+ * once, that takes seconds. */
 static bool must_wait(const struct store *s)
 {
-    return s->journal.total_bytes > s->journal.max_bytes && s->recycle.materialising > 0;
+    uint64_t max = s->journal.max_bytes, ahead = AHEAD_MAX * s->config.journal_max_bytes;
+    uint64_t limit = max + (ahead < max ? ahead : max);
+    return s->journal.total_bytes > limit && s->recycle.materialising > 0;
 }
 
 static struct journal_file *new_file(struct store *s, uint64_t size)
@@ -540,6 +548,7 @@ struct removal {
     struct job job;
     struct store *store;
     struct journal_file *file;
+    struct unnamed_file unnamed;
     enum err err;
     char error[256];
 };
@@ -550,10 +559,9 @@ static void removal_run(struct job *job)
 {
     struct removal *r = container_of(job, struct removal, job);
     char path[32];
-    uint64_t size;
     journal_path(r->file->slot, path);
     close_file(r->file);
-    r->err = disk_remove_in_steps(r->store->disk, path, &size);
+    r->err = disk_unname(r->store->disk, path, &r->unnamed);
     if (!r->err)
         r->err = disk_sync_dir(r->store->disk, "journal");
     if (r->err)
@@ -563,9 +571,13 @@ static void removal_run(struct job *job)
 static void removal_done(struct job *job)
 {
     struct removal *r = container_of(job, struct removal, job);
+    unnamed_files files = {0};
     r->store->helpers--;
     if (r->err)
         store_freeze(r->store, r->err, r->error);
+    if (r->unnamed.file)
+        vec_push(&files, r->unnamed);
+    space_give_back(r->store, &files);
     recycle_released(r->store);
     journal_file_free(r->file);
     free(r);
@@ -602,7 +614,7 @@ static void put_behind(struct store *s, struct journal_file *f)
     f->generation = ++s->journal.generation;
     f->base = next_base(s);
     f->used = 0;
-    f->passed = false;
+    f->passed = f->is_read_ahead = false;
     list_push_back(&s->journal.files, &f->node);
 }
 
@@ -636,15 +648,26 @@ void journal_prepare_waiting(struct store *s)
         prepare(s, waiting, true);
 }
 
+/* The newest file is half full and none is behind it. A commit that needs one would have it made then, and wait. */
+static bool is_nearly_out(struct store *s)
+{
+    const struct journal_file *newest = journal_newest_file(s);
+    return newest && newest->used > newest->size / 2 && files_ahead(s) == 0 && !must_wait(s) &&
+           !s->no_space && space_has_room(s, next_size(s, 0));
+}
+
 void journal_prepare_more(struct store *s)
 {
-    if (s->frozen || s->closing || file_in_state(s, JOURNAL_PREPARING))
+    if (s->frozen || s->closing || s->journal.preparing > 0)
         return; /* one at a time */
-    struct journal_file *missing = file_in_state(s, JOURNAL_MISSING);
-    if (missing)
-        prepare(s, missing, true);
-    else if (journal_wants_free_file(s))
-        recycle_step(s);
-    else if (files_ahead(s) < FILES_AHEAD)
+    if (s->journal.missing > 0) {
+        s->journal.missing--;
+        prepare(s, file_in_state(s, JOURNAL_MISSING), true);
+    } else if (is_nearly_out(s)) {
         add_file(s, next_size(s, 0));
+    } else if (journal_wants_free_file(s)) {
+        recycle_step(s);
+    } else if (files_ahead(s) < FILES_AHEAD) {
+        add_file(s, next_size(s, 0));
+    }
 }

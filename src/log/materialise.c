@@ -15,6 +15,8 @@ enum {
     GATHER_BYTES = 1 * MIB,
     /* So much is synced at once: commits wait behind it for the same disk. */
     SYNC_BYTES = 2 * MIB,
+    READ_AHEAD_BATCHES = 128, /* of those that memory has no more */
+    MANY_LOGS = 16,           /* of those that are moved at once: whole files are read for them */
 };
 #define LATE_NS INT64_C(60000000000) /* so long a reader of files is expected to come again */
 
@@ -25,6 +27,7 @@ struct copied { /* one batch to be written into a segment */
     int64_t max_timestamp;
     struct chunk *chunk;       /* its bytes, or NULL: */
     struct journal_file *file; /* to be read from here */
+    bool file_is_read;         /* ahead, as a whole */
     uint64_t at;               /* position in either */
 };
 
@@ -33,6 +36,9 @@ struct materialise {
     struct store *store;
     struct log_state *log;
     VEC(struct copied) batches;
+    size_t read_ahead;                /* the reading of so many of them was begun */
+    VEC(struct journal_file *) whole; /* of these files everything is read ahead instead */
+    size_t next_whole;
     int64_t segment, stored_from, stored_to;
     int64_t goal; /* jobs follow one another up to here */
     uint64_t position, bytes;
@@ -91,12 +97,12 @@ static enum err open_segment(struct materialise *m, int64_t base)
         m->max_timestamp = INT64_MIN;
     }
     uint64_t size = 0;
-    if (!err && !fresh)
+    if (!err)
         err = file_size(m->file, &size);
-    if (!err && !fresh && size < m->position)
+    if (!err && size < m->position)
         err = err_set(E_CORRUPT, "%s has %llu bytes, %llu were synced", path,
                       (unsigned long long)size, (unsigned long long)m->position);
-    if (!err) /* what a helper wrote before a crash, and no row knows of */
+    if (!err && size > m->position) /* what a helper wrote before a crash, and no row knows of */
         err = file_truncate(m->file, m->position);
     if (!err && fresh)
         err = disk_sync_dir(d, dir);
@@ -186,11 +192,27 @@ static enum err gather_batch(struct materialise *m, struct gathered *g, const st
     return OK;
 }
 
+/* Small batches lie in as many blocks, between those of other logs: to wait for each would take a log's worth of
+ * the disk's answers one behind the other. When those other logs are to be moved too, files are read as a whole. */
+static void read_ahead(struct materialise *m, size_t from)
+{
+    size_t to = from + READ_AHEAD_BATCHES;
+    for (; m->read_ahead < m->batches.count && m->read_ahead < to; m->read_ahead++) {
+        const struct copied *c = &m->batches.items[m->read_ahead];
+        bool is_whole = m->next_whole < m->whole.count && c->file == m->whole.items[m->next_whole];
+        if (is_whole)
+            file_start_read(c->file->file, 0, m->whole.items[m->next_whole++]->size);
+        else if (c->file && !c->file_is_read)
+            file_start_read(c->file->file, c->at, c->at + c->size);
+    }
+}
+
 static enum err write_batches(struct materialise *m, struct gathered *g)
 {
     enum err err = OK;
     for (size_t i = 0; i < m->batches.count && !err; i++) {
         struct copied *c = &m->batches.items[i];
+        read_ahead(m, i);
         uint64_t position = m->position + g->size;
         bool full = position > 0 && position + c->size > m->limit;
         if (full && !m->file && m->segment >= 0)
@@ -337,22 +359,46 @@ static void materialise_done(struct job *job)
     log_join_direct_part(l);
     materialise_more(s, l, m);
     vec_reset(&m->batches);
+    vec_reset(&m->whole);
     vec_reset(&m->index);
     free(m);
     log_unpin(l);
     recycle_step(s);
 }
 
+/* The journal's file with that address: often that of the batch before. */
+static struct journal_file *file_of(struct store *s, const struct materialise *m, uint64_t address)
+{
+    struct journal_file *f = m->batches.count > 0 ? vec_last(&m->batches).file : NULL;
+    if (!f || address < f->base || address >= f->base + f->size)
+        f = journal_file_at(s, address);
+    check(f);
+    return f;
+}
+
+/* Once for each file, by the first of many logs that have batches there. */
+static bool reads_whole(struct store *s, struct materialise *m, struct journal_file *f)
+{
+    if (!f->is_read_ahead && f->state == JOURNAL_FULL && s->recycle.materialising >= MANY_LOGS) {
+        f->is_read_ahead = true;
+        vec_push(&m->whole, f);
+    }
+    return f->is_read_ahead;
+}
+
 static void add_copied(struct store *s, struct materialise *m, const struct tail_entry *e)
 {
-    struct copied c = {e->base_offset, e->size, e->epoch, e->max_timestamp, NULL, NULL, 0};
+    struct copied c = {.base_offset = e->base_offset,
+                       .size = e->size,
+                       .epoch = e->epoch,
+                       .max_timestamp = e->max_timestamp};
     c.chunk = window_find(&s->journal_window, e->address);
     if (c.chunk) {
         chunk_ref(c.chunk);
         c.at = e->address - c.chunk->address;
     } else {
-        c.file = journal_file_at(s, e->address);
-        check(c.file);
+        c.file = file_of(s, m, e->address);
+        c.file_is_read = reads_whole(s, m, c.file);
         c.file->readers++;
         c.at = e->address - c.file->base;
     }

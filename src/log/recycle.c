@@ -23,10 +23,13 @@
 enum {
     LOAD_GAP_BYTES = 4 * KIB, /* read too, rather than by a call for each batch */
     LOAD_RUN_BYTES = 256 * KIB,
-    LOGS_PER_STEP = 512,
+    ENTRIES_PER_STEP = 8192, /* about: a step shall not keep clients waiting */
+    LOG_AS_ENTRIES = 16,     /* what a log costs without regard to its entries */
+    ROWS_PER_STEP = 128,
     CARRY_STEP_BYTES = 96 * KIB,
     MATERIALISING_MAX = 128, /* jobs at once, for one journal file */
     MOVED_OUT_MAX = 64,      /* logs, in one file's turn */
+    MOVED_FILES_MAX = 3, /* files' bytes, ... when the journal is full of tails: who writes waits */
 };
 
 /* ---- carry forward ---- */
@@ -110,10 +113,10 @@ static bool carry_log(struct store *s, struct log_state *l, uint64_t below)
     offset_ranges live = {0};
     struct batch_builder builder = {0};
     bool there = true;
-    for (uint32_t i = 0; i < l->tail.count && there; i++) {
-        struct tail_entry *e = tail_at(&l->tail, i);
-        if (e->address >= below)
-            continue;
+    struct tail_search search;
+    struct tail_entry *e;
+    tail_search_begin(&search, l, below);
+    while (there && (e = tail_search_next(&search)) != NULL) {
         if (!log_range_is_live(s, l, e->base_offset, tail_entry_end(e), &live)) {
             make_hole(s, l, e);
             continue;
@@ -126,7 +129,7 @@ static bool carry_log(struct store *s, struct log_state *l, uint64_t below)
         s->owner.live(s->owner.ctx, &l->log, e->base_offset, tail_entry_end(e), &live);
         if (there)
             carry_entry(s, l, e, raw, &live, &builder);
-        if (there && i == l->tail.count - 1)
+        if (there && search.next == l->tail.count)
             l->rests = true;
     }
     vec_reset(&live);
@@ -135,20 +138,20 @@ static bool carry_log(struct store *s, struct log_state *l, uint64_t below)
 }
 
 /* And the lowest address of the others, if it is below *lowest. */
-static uint64_t bytes_below(const struct log_state *l, uint64_t below, uint32_t *entries,
+static uint64_t bytes_below(struct log_state *l, uint64_t below, uint32_t *entries,
                             uint64_t *lowest)
 {
     uint64_t bytes = 0;
+    struct tail_search search;
+    const struct tail_entry *e;
     *entries = 0;
-    for (uint32_t i = 0; i < l->tail.count; i++) {
-        const struct tail_entry *e = tail_at(&l->tail, i);
-        if (e->address >= below) {
-            *lowest = e->address < *lowest ? e->address : *lowest;
-            continue;
-        }
+    tail_search_begin(&search, l, below);
+    while ((e = tail_search_next(&search)) != NULL) {
         bytes += e->size;
         ++*entries;
     }
+    if (search.others < *lowest)
+        *lowest = search.others;
     return bytes;
 }
 
@@ -162,11 +165,17 @@ static bool moves_out(const struct store *s, const struct log_state *l)
            space_has_room(s, l->tail.bytes); /* to carry it takes no more */
 }
 
+/* The tails that left in this file's turn make room for it and others: all of a full journal would take seconds. */
+static bool has_moved_enough(const struct store *s)
+{
+    return s->recycle.moved_bytes >= MOVED_FILES_MAX * s->recycle.file->size;
+}
+
 /* Is what the log has in the file, so many bytes, carried? Tails that hold a small part in each file are
  * no longer when the journal is full of them. */
 static bool is_carried(const struct store *s, const struct log_state *l, uint64_t bytes)
 {
-    bool is_full = s->carry_bytes < s->config.carry_bytes;
+    bool is_full = s->carry_bytes < s->config.carry_bytes && !has_moved_enough(s);
     return bytes <= s->config.carry_bytes && (!is_full || l->tail.bytes <= s->carry_bytes) &&
            !moves_out(s, l);
 }
@@ -176,12 +185,15 @@ static bool move_log(struct store *s, struct log_state *l, uint64_t below)
 {
     uint32_t entries;
     uint64_t bytes = bytes_below(l, below, &entries, &s->recycle.kept_from);
+    s->recycle.step_entries += LOG_AS_ENTRIES + entries;
     if (entries == 0)
         return true;
     log_needs_row(l);
     if (is_carried(s, l, bytes))
         return carry_log(s, l, below);
     s->recycle.moved_out += bytes <= s->config.carry_bytes;
+    s->recycle.moved_bytes += l->tail.bytes;
+    s->recycle.step_entries += l->tail.count;
     materialise_log(s, l, false, below);
     s->recycle.again = true; /* one pass may take a part only: look again when it is done */
     materialise_count_in(s, l);
@@ -267,13 +279,16 @@ static void load_done(struct job *job)
 static void want_loaded(struct store *s, struct log_state *l, uint64_t below, struct load *load)
 {
     uint32_t entries;
-    if (!is_carried(s, l, bytes_below(l, below, &entries, &s->recycle.kept_from)))
+    struct tail_search search;
+    const struct tail_entry *e;
+    bool carried = is_carried(s, l, bytes_below(l, below, &entries, &s->recycle.kept_from));
+    s->recycle.step_entries += LOG_AS_ENTRIES + entries;
+    if (!carried)
         return;
-    for (uint32_t i = 0; i < l->tail.count; i++) {
-        const struct tail_entry *e = tail_at(&l->tail, i);
-        if (e->address < below && e->size > 0 && !window_find(&s->journal_window, e->address))
+    tail_search_begin(&search, l, below);
+    while ((e = tail_search_next(&search)) != NULL)
+        if (e->size > 0 && !window_find(&s->journal_window, e->address))
             vec_push(&load->batches, ((struct loaded_batch){e->address, e->size, 0}));
-    }
 }
 
 /* Load for the log at the cursor and some behind it. */
@@ -284,7 +299,7 @@ static void start_load(struct store *s, uint64_t below)
     struct list *n = r->cursor;
     load_free(r->loaded);
     r->loaded = NULL;
-    for (int i = 0; i < LOGS_PER_STEP && n != &s->tailed; i++, n = n->next)
+    for (r->step_entries = 0; r->step_entries < ENTRIES_PER_STEP && n != &s->tailed; n = n->next)
         want_loaded(s, container_of(n, struct log_state, tailed), below, load);
     load->job.run = load_run;
     load->job.done = load_done;
@@ -482,6 +497,7 @@ static void begin(struct store *s)
     r->failed = r->again = false;
     r->carried_bytes = 0;
     r->moved_out = 0;
+    r->moved_bytes = 0;
     begin_pass(s);
     r->phase = file ? RECYCLE_MOVE : RECYCLE_ROWS;
     r->rows = xzalloc(sizeof *r->rows);
@@ -505,7 +521,8 @@ static void step_move(struct store *s)
 {
     struct recycle *r = &s->recycle;
     uint64_t below = r->file->base + r->file->size;
-    for (int i = 0; i < LOGS_PER_STEP && r->cursor != &s->tailed && !move_waits(s); i++) {
+    r->step_entries = 0;
+    while (r->step_entries < ENTRIES_PER_STEP && r->cursor != &s->tailed && !move_waits(s)) {
         struct log_state *l = container_of(r->cursor, struct log_state, tailed);
         if (!move_log(s, l, below)) {
             start_load(s, below);
@@ -551,7 +568,8 @@ static void step_wait(struct store *s)
         r->phase = RECYCLE_MOVE;
         return;
     }
-    journal_note_carried(s, r->file, r->carried_bytes);
+    if (!has_moved_enough(s)) /* else as many leave in the next turn */
+        journal_note_carried(s, r->file, r->carried_bytes);
     if (!r->failed)
         take_more_files(s);
     r->phase = r->failed ? RECYCLE_IDLE : RECYCLE_ROWS;
@@ -568,15 +586,15 @@ static void step_rows(struct store *s)
     struct recycle *r = &s->recycle;
     uint64_t below = r->file ? r->file->base + r->file->size : 0;
     int i = 0;
-    while (!r->file && !list_is_empty(&s->unmarked_logs) && i++ < LOGS_PER_STEP)
+    while (!r->file && !list_is_empty(&s->unmarked_logs) && i++ < ROWS_PER_STEP)
         capture_row(s, container_of(s->unmarked_logs.next, struct log_parts, marking)->log);
-    while (!list_is_empty(&s->dirty) && i++ < LOGS_PER_STEP) {
+    while (!list_is_empty(&s->dirty) && i++ < ROWS_PER_STEP) {
         struct log_state *l = container_of(s->dirty.next, struct log_state, dirty);
         if (l->dirty_from >= below)
             break;
         capture_row(s, l);
     }
-    if (i > LOGS_PER_STEP)
+    if (i > ROWS_PER_STEP)
         return;
     r->phase = RECYCLE_SYNC;
     r->wait_for = store_want_sync(s);

@@ -224,9 +224,10 @@ TEST(an_idle_store_with_much_in_small_logs_does_not_carry_for_ever)
 
 TEST(small_logs_that_hold_more_than_the_journal_may_go_to_segments)
 {
-    enum { LOGS = 600, ROUNDS = 24, VALUE = 300 };
+    enum { LOGS = 600, ROUNDS = 24, VALUE = 300, MOVED_FILES = 3 };
     struct test_store t;
     open_small(&t);
+    uint64_t file_bytes = 64 * KIB, moved = 0;
     char value[VALUE + 1];
     memset(value, 'v', VALUE);
     value[VALUE] = 0;
@@ -238,8 +239,12 @@ TEST(small_logs_that_hold_more_than_the_journal_may_go_to_segments)
             expect_ok(test_append(store_log(t.store, 1000 + i, LEVEL_FSYNC), value));
             if (i % 20 == 0)
                 test_store_settle(&t);
+            if (t.store->recycle.moved_bytes > moved)
+                moved = t.store->recycle.moved_bytes;
         }
     }
+    /* not all of them in the turn of one file: who writes would wait for that */
+    expect_true(moved >= MOVED_FILES * file_bytes && moved < (MOVED_FILES + 1) * file_bytes);
     uint64_t written = sim_disk_stats(t.disk)->write_bytes - before;
     expect_true(written < 6 * (uint64_t)(LOGS * VALUE * ROUNDS / 2));
     expect_true(t.store->journal.total_bytes <= 9 * t.config.journal_max_bytes);
@@ -359,6 +364,68 @@ TEST(what_a_file_s_turn_carries_is_spread_over_commits_since_clients_wait_for_th
 }
 
 /* A turn is short, however many logs want a row. */
+/* While an old file is made free, which takes as many commits as there is to carry, the newest fills. */
+TEST(the_next_journal_file_is_made_before_a_commit_needs_it)
+{
+    enum { LOGS = 300, BATCHES = 30 };
+    struct test_store t;
+    test_store_init_small(&t, 4 * MIB, 96 * KIB);
+    t.config.carry_bytes = 64 * KIB;
+    t.config.direct_append_bytes = t.config.direct_commit_bytes = 1 * MIB;
+    t.config.journal_first_bytes = t.config.journal_file_bytes = 1 * MIB;
+    expect_ok(test_store_open(&t));
+    for (int i = 0; i < BATCHES; i++)
+        append_to_each(&t, 100, LOGS);
+    struct log *stream = store_log(t.store, 2, LEVEL_FSYNC);
+    int seen = 0;
+    for (int i = 0; i < 2000; i++) {
+        struct ticket ticket;
+        for (int k = 0; k < 20 && !t.store->in_flight; k++)
+            expect_ok(log_append(stream, test_batch_sized((uint64_t)stream->end, 9000), &ticket));
+        log_trim(stream, stream->hw, NULL);
+        test_store_turn(&t, 2);
+        const struct journal_file *newest = journal_newest_file(t.store);
+        bool filling = newest->used > newest->size * 3 / 4 && newest->used < newest->size * 7 / 8;
+        if (filling) {
+            expect_true(newest->node.next != &t.store->journal.files);
+            seen++;
+        }
+    }
+    expect_true(seen > 10);
+    test_store_reset(&t);
+}
+
+/* Long tails that all have to leave at once: clients wait for a step as for any other. A turn has a few. */
+TEST(a_turn_begins_to_move_few_of_many_long_tails)
+{
+    enum { LOGS = 100, BATCHES = 400, PER_STEP = 8192 / BATCHES };
+    struct test_store t;
+    test_store_init_small(&t, 16 * MIB, 96 * KIB);
+    t.config.carry_bytes = 1 * KIB;
+    t.config.direct_append_bytes = t.config.direct_commit_bytes = 1 * MIB;
+    t.config.journal_first_bytes = t.config.journal_file_bytes = 4 * MIB;
+    expect_ok(test_store_open(&t));
+    for (int i = 0; i < BATCHES; i++)
+        append_to_each(&t, 100, LOGS);
+    struct log *stream = store_log(t.store, 2, LEVEL_FSYNC);
+    uint64_t generation = oldest_file(&t)->generation;
+    uint32_t before = 0, most = 0, all = 0;
+    while (oldest_file(&t)->generation == generation) {
+        struct ticket ticket;
+        if (!t.store->in_flight)
+            expect_ok(log_append(stream, test_batch_sized((uint64_t)stream->end, 9000), &ticket));
+        log_trim(stream, stream->hw, NULL);
+        test_store_turn(&t, 1);
+        uint32_t now = t.store->recycle.materialising;
+        uint32_t begun = now > before ? now - before : 0;
+        most = begun > most ? begun : most;
+        all += begun;
+        before = now;
+    }
+    expect_true(all >= LOGS - 10 && most <= 3 * PER_STEP);
+    test_store_reset(&t);
+}
+
 TEST(rows_that_many_logs_want_are_taken_in_slices)
 {
     enum { LOGS = 3000 };

@@ -17,6 +17,7 @@ enum {
     IDLE_CACHE_BYTES = 1 * MIB,
     TRIM_GROWTH_BYTES = 16 * MIB, /* of the process, since memory was trimmed */
     JOURNAL_LEFT_FILES = 4,       /* of the first file's size: what frees space is written there */
+    OPEN_FILES_MAX = 64,          /* of one removal; the space of more goes at once */
 };
 static const int64_t IDLE_NS = 3000000000;
 static const int64_t TRIM_EVERY_NS = 60000000000;
@@ -32,40 +33,62 @@ struct removal {
     int64_t end;        /* where the last of them ends */
     int64_t first_left; /* the oldest segment that stayed; -1 none */
     uint64_t freed_bytes;
+    unnamed_files files; /* their space is still to be given back */
     enum err err;
     char error[256];
 };
 
-/* Not in steps if a reader may still want its bytes. */
-static enum err remove_file(struct disk *d, const char *path, bool at_once, uint64_t *freed)
+/* ---- space of files without a name ---- */
+
+struct giving {
+    struct job job;
+    unnamed_files files;
+};
+
+static void giving_run(struct job *job)
 {
-    uint64_t size = 0;
-    enum err err;
-    if (at_once) {
-        struct file *f = NULL;
-        err = disk_open(d, path, 0, &f);
-        if (!err)
-            err = file_size(f, &size);
-        file_close(f);
-        if (!err || err == E_NOT_FOUND)
-            err = disk_remove(d, path);
-    } else {
-        err = disk_remove_in_steps(d, path, &size);
-    }
-    *freed += size;
+    struct giving *g = container_of(job, struct giving, job);
+    for (size_t i = 0; i < g->files.count; i++)
+        file_give_back(&g->files.items[i]);
+    vec_reset(&g->files);
+    free(g);
+}
+
+void space_give_back(struct store *s, unnamed_files *files)
+{
+    if (files->count == 0)
+        return;
+    struct giving *g = xzalloc(sizeof *g);
+    g->job.run = giving_run;
+    g->files = *files;
+    *files = (unnamed_files){0};
+    for (size_t i = 0; i < g->files.count && s->closing; i++)
+        g->files.items[i].size = 0; /* a stop does not take its time */
+    jobs_submit(s->jobs, LANE_SPACE, &g->job);
+}
+
+/* ---- removing ---- */
+
+/* Its space goes in steps unless a reader may still want the bytes. */
+static enum err remove_file(struct removal *r, const char *path)
+{
+    struct unnamed_file f;
+    enum err err = disk_unname(r->store->disk, path, &f);
+    r->freed_bytes += f.size;
+    if (r->at_once || file_step_below(f.size) == 0 || r->files.count == OPEN_FILES_MAX)
+        file_close(f.file);
+    else
+        vec_push(&r->files, f);
     return err;
 }
 
 static enum err remove_segment(struct removal *r, int64_t base)
 {
     char path[64];
-    uint64_t index_bytes = 0;
     segment_path(r->log->log.id, base, "log", path);
-    enum err err = remove_file(r->store->disk, path, r->at_once, &r->freed_bytes);
+    enum err err = remove_file(r, path);
     segment_path(r->log->log.id, base, "index", path);
-    if (!err)
-        err = remove_file(r->store->disk, path, false, &index_bytes);
-    return err;
+    return err ? err : disk_remove(r->store->disk, path);
 }
 
 static enum err remove_below(struct removal *r)
@@ -95,8 +118,7 @@ static void remove_name(void *ctx, const char *name)
     char path[320];
     snprintf(path, sizeof path, "logs/%llu/%s", (unsigned long long)n->removal->log->log.id, name);
     if (!n->err)
-        n->err = remove_file(n->removal->store->disk, path, n->removal->at_once,
-                             &n->removal->freed_bytes);
+        n->err = remove_file(n->removal, path);
 }
 
 /* Whatever lies in the folder, also what a compaction may have left there. */
@@ -140,6 +162,7 @@ static void removal_done(struct job *job)
     struct log_state *l = r->log;
     s->helpers--;
     l->trimming = false;
+    space_give_back(s, &r->files);
     if (r->err)
         say_warn("log", "cannot remove old segments: %s log=%llu", r->error,
                  (unsigned long long)l->log.id);

@@ -160,12 +160,19 @@ static void memory_drop_below(struct log_state *l, int64_t offset)
     }
 }
 
+static void forget_blocks(struct log_state *l)
+{
+    if (l->parts->blocks.items)
+        fifo_reset(&log_parts(l)->blocks);
+}
+
 static void drop_tail(struct log_state *l)
 {
     stretch_forget(l, INT64_MAX);
     if (l->log.level == LEVEL_MEMORY)
         memory_drop_below(l, INT64_MAX);
     tail_reset(&l->tail);
+    forget_blocks(l);
     recent_free(l->parts->recent);
     log_tail_changed(l);
 }
@@ -248,6 +255,7 @@ enum err log_truncate(struct log *log, int64_t offset, int32_t epoch, struct tic
         return err_set(E_UNSUPPORTED, "log %llu: only its journalled tail can be cut",
                        (unsigned long long)log->id);
     tail_cut_above(&l->tail, offset);
+    forget_blocks(l);
     log_tail_changed(l);
     log_needs_row(l);
     log->end = offset;

@@ -77,12 +77,14 @@ struct chunk *chunk_new(struct store *s, size_t capacity); /* one reference */
 struct window {
     struct list chunks; /* oldest first; the last is being filled */
     uint64_t bytes;     /* capacity of all */
+    struct chunk
+        *found; /* the last time: who goes through old ones finds the next there or close behind */
 };
 
 void window_init(struct window *w);
 void window_push(struct window *w, struct chunk *c, uint64_t address);
 /* The chunk that holds [address, address + size), or NULL when it was evicted. */
-struct chunk *window_find(const struct window *w, uint64_t address);
+struct chunk *window_find(struct window *w, uint64_t address);
 void window_clear(struct window *w);
 
 /* ---- tails ---- */
@@ -130,6 +132,14 @@ static inline void tail_prefetch(const struct tail *t)
 uint32_t tail_find(const struct tail *t, int64_t offset);
 void tail_drop_below(struct tail *t, int64_t offset); /* whole entries */
 void tail_cut_above(struct tail *t, int64_t offset);  /* entries that end above it */
+
+/* So many entries of a long tail, up to the offset `end`; those in front may be gone. */
+enum { TAIL_BLOCK_ENTRIES = 64 };
+struct tail_block {
+    int64_t end;
+    uint64_t lowest; /* none of its entries has an address below */
+};
+typedef FIFO(struct tail_block) tail_blocks;
 
 /* What segments have taken over of a log's tail, and memory may still have. */
 struct recent {
@@ -238,6 +248,7 @@ struct log_parts {
     int64_t trimmed_to;   /* segments below it were asked to go */
     int64_t read_late_ns; /* somebody last read what memory has no more; 0: nobody */
     uint32_t lent;        /* stretches that were given out and have not ended */
+    tail_blocks blocks;   /* of its tail, as far as somebody searched it */
     struct materialise *materialising;
     struct recent *recent; /* NULL: none */
 };
@@ -270,6 +281,20 @@ struct log_state {
     uint64_t rate_bytes;   /* appended in it */
     int64_t rate_since_ns;
 };
+
+/* Of a log's tail, in its order, the entries that lie below an address: what was carried lies above, so they are
+ * not its first. Blocks of others are passed over as a whole. Between two calls of tail_search_next() only the
+ * entry it gave may be changed. */
+struct tail_search {
+    const struct tail *tail;
+    tail_blocks *blocks; /* the front of the tail; NULL: too short to have any */
+    uint64_t below;      /* may be lowered on the way */
+    uint64_t others;     /* the lowest address of those passed over, about; never more */
+    uint32_t next;       /* index of an entry */
+    uint32_t block, block_end;
+};
+void tail_search_begin(struct tail_search *f, struct log_state *l, uint64_t below);
+struct tail_entry *tail_search_next(struct tail_search *f); /* NULL: no more */
 
 /* Its own, to be changed. */
 struct log_parts *log_parts(struct log_state *l);
@@ -314,6 +339,7 @@ struct journal_file {
     struct file *writer; /* past the page cache, which would dirty more than a commit writes */
     uint32_t readers;
     bool passed;            /* the journal has gone on to the next file */
+    bool is_read_ahead;     /* as a whole, since it was made or renewed */
     uint64_t records_below; /* (jobs, recovery) as its header says; 0: not said */
 };
 
@@ -393,6 +419,7 @@ struct lane_progress {
 struct journal {
     struct list files;
     uint32_t file_count, slot_count;
+    uint32_t preparing, missing;         /* files in these states */
     uint64_t generation;                 /* newest given out */
     uint64_t floor;                      /* no new file begins at an address below it */
     uint64_t sequence;                   /* of the newest record (job) */
@@ -427,9 +454,11 @@ struct recycle {
     uint64_t wait_for;       /* commit number */
     uint64_t wait_for_round; /* the rows' derived state may be ahead of their positions */
     uint64_t carried_bytes;  /* of this file, so far */
+    uint32_t step_entries;   /* about so many were looked at in this step */
     uint32_t moved_out; /* logs of this file that went to segments although they were small in it */
-    uint64_t free_below; /* address: files below it are made free whether short or not; or 0 */
-    struct load *loaded; /* batches that had to be read */
+    uint64_t moved_bytes; /* of this file's turn: of all tails that were to leave */
+    uint64_t free_below;  /* address: files below it are made free whether short or not; or 0 */
+    struct load *loaded;  /* batches that had to be read */
     struct write_rows *rows;
     bool mark_wanted;
     bool again;  /* another MOVE is needed */
@@ -647,6 +676,9 @@ must_use enum err table_load(struct store *s);
 /* space.c */
 /* The log's newest row is durable: free what lies below its start, or what a deleted log had. */
 void space_after_row(struct store *s, struct log_state *l);
+/* A job of its own gives the files' space back; the vector is emptied. */
+typedef VEC(struct unnamed_file) unnamed_files;
+void space_give_back(struct store *s, unnamed_files *files);
 /* Free deleted logs whose DELETE is durable; look how much room the disk has. */
 void space_tick(struct store *s);
 /* Some seconds after the last append, tidy the journal and then give the cache's memory back. */

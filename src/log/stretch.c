@@ -68,7 +68,7 @@ static void release_file(struct segment_file *f)
     if (f->store->closing)
         close_run(&f->job);
     else
-        jobs_submit(f->store->jobs, LANE_HELPER, &f->job);
+        jobs_submit(f->store->jobs, LANE_SPACE, &f->job);
 }
 
 void log_stretch_end(struct segment_file *f)

@@ -52,13 +52,14 @@ static void put_i64(struct text *t, int64_t v)
 }
 
 /* Everything that replay needs of this log lies at or above this journal address. */
-static uint64_t redo_of(const struct log_state *l)
+static uint64_t redo_of(struct log_state *l)
 {
-    uint64_t redo = journal_end_address(l->store);
-    for (uint32_t i = 0; i < l->tail.count; i++)
-        if (tail_at(&l->tail, i)->address < redo)
-            redo = tail_at(&l->tail, i)->address;
-    return redo;
+    struct tail_search search;
+    const struct tail_entry *e;
+    tail_search_begin(&search, l, journal_end_address(l->store));
+    while ((e = tail_search_next(&search)) != NULL)
+        search.below = e->address;
+    return search.below;
 }
 
 void row_encode(struct log_state *l, uint8_t flags, struct text *out)
