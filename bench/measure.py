@@ -165,6 +165,20 @@ def sync_times_us(fd, count):
     return sorted(took)
 
 
+def longest_stall_ms(seconds=2, windows=3):
+    """The longest time that a program alone on the machine, which looks at the clock all the time, was kept from
+    looking: the median of some windows, each as long as a measurement. No p99.9 of so short a time is below it."""
+    stalls = []
+    for _ in range(windows):
+        longest, last = 0, time.monotonic()
+        end = last + seconds
+        while last < end:
+            now = time.monotonic()
+            longest, last = max(longest, now - last), now
+        stalls.append(longest * 1e3)
+    return statistics.median(stalls)
+
+
 def wait_for_calm(folder, usual_us, patience_s):
     """Wait until a small durable write takes not much longer than usual, or the patience ends: what the
     one before left unwritten shall not weigh on the next."""

@@ -14,6 +14,10 @@ TINY = run.Sizes(history_bytes=5 << 20, stored_bytes=5 << 20, backlog=10_000, co
                  fetch_messages=20_000)
 
 
+def test_an_idle_machine_stalls_for_some_time_and_not_for_ever():
+    assert 0 < measure.longest_stall_ms(0.05, 3) < 1000
+
+
 def test_a_floor_is_the_sum_of_its_parts():
     assert scenarios.Floor(received=1000, sent=500, stored=1000, lone=2).cpu_us(FLOORS) == 1 + 1 + 1 + 2
 
