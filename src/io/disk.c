@@ -136,16 +136,21 @@ enum err disk_unname(struct disk *disk, const char *path, struct unnamed_file *o
 }
 
 /* Should a step fail, the rest goes when the file is closed. */
-void file_give_back(struct unnamed_file *f)
+void file_give_back(struct disk *disk, struct unnamed_file *f)
 {
     uint64_t size = f->size;
     enum err err = OK;
-    while (f->file && !err && (size = file_step_below(size)) > 0) {
+    while (f->file && !err && !atomic_load(&disk->in_haste) && (size = file_step_below(size)) > 0) {
         err = file_truncate(f->file, size);
         clock_pause_ms(1);
     }
     file_close(f->file);
     *f = (struct unnamed_file){0};
+}
+
+void disk_make_haste(struct disk *disk, bool on)
+{
+    atomic_store(&disk->in_haste, on);
 }
 
 enum err disk_rename(struct disk *disk, const char *from, const char *to)

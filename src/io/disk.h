@@ -11,6 +11,7 @@
 #ifndef IO_DISK_H
 #define IO_DISK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -66,6 +67,7 @@ struct disk_ops {
 struct disk {
     const struct disk_ops *ops;
     uint32_t block_bytes; /* what the device writes at once: 512 or 4096 */
+    atomic_bool in_haste;
 };
 
 /* The directory `root` is created when missing (0700), and locked by a file "lock" in it: a second
@@ -112,7 +114,9 @@ struct unnamed_file {
 /* For a file that may be large and that nobody reads: its name goes now, its space with file_give_back(). */
 must_use enum err disk_unname(struct disk *, const char *path, struct unnamed_file *out);
 /* In steps with pauses, about 1 ms a MiB; closes it. For a lane of its own: others must not wait that long. */
-void file_give_back(struct unnamed_file *);
+void file_give_back(struct disk *, struct unnamed_file *);
+/* While on, what file_give_back() is at goes at once: nobody else is going to write. Any thread's. */
+void disk_make_haste(struct disk *, bool on);
 /* Replaces what is at `to`. Within one directory; durable, all or nothing, after its sync. */
 must_use enum err disk_rename(struct disk *, const char *from, const char *to);
 must_use enum err disk_make_dir(struct disk *, const char *path);   /* an existing one is OK */

@@ -257,12 +257,12 @@ static void a_large_file_is_removed_in_steps(struct disk *disk)
     expect_ok(disk_unname(disk, "large", &unnamed));
     expect_int(unnamed.size, size);
     expect_err(disk_open(disk, "large", 0, &file), E_NOT_FOUND);
-    file_give_back(&unnamed);
+    file_give_back(disk, &unnamed);
     expect_null(unnamed.file);
     expect_ok(disk_unname(disk, "large", &unnamed));
     expect_null(unnamed.file);
     expect_int(unnamed.size, 0);
-    file_give_back(&unnamed);
+    file_give_back(disk, &unnamed);
 }
 
 static void keeps_the_contract(struct disk *disk)

@@ -42,6 +42,7 @@ struct removal {
 
 struct giving {
     struct job job;
+    struct store *store;
     unnamed_files files;
 };
 
@@ -49,7 +50,13 @@ static void giving_run(struct job *job)
 {
     struct giving *g = container_of(job, struct giving, job);
     for (size_t i = 0; i < g->files.count; i++)
-        file_give_back(&g->files.items[i]);
+        file_give_back(g->store->disk, &g->files.items[i]);
+}
+
+static void giving_done(struct job *job)
+{
+    struct giving *g = container_of(job, struct giving, job);
+    g->store->helpers--;
     vec_reset(&g->files);
     free(g);
 }
@@ -60,10 +67,11 @@ void space_give_back(struct store *s, unnamed_files *files)
         return;
     struct giving *g = xzalloc(sizeof *g);
     g->job.run = giving_run;
+    g->job.done = giving_done;
+    g->store = s;
     g->files = *files;
     *files = (unnamed_files){0};
-    for (size_t i = 0; i < g->files.count && s->closing; i++)
-        g->files.items[i].size = 0; /* a stop does not take its time */
+    s->helpers++;
     jobs_submit(s->jobs, LANE_SPACE, &g->job);
 }
 

@@ -61,6 +61,7 @@ enum err store_open(const struct store_config *config, struct disk *disk, struct
                     const struct store_owner *owner, struct store **out)
 {
     check(config->segment_bytes <= UINT32_MAX);
+    disk_make_haste(disk, false);
     struct store *s = store_new(config, disk, jobs, owner);
     enum err err = store_recover(s);
     if (err) {
@@ -415,6 +416,7 @@ static void finish_commits(struct store *s)
 void store_close(struct store *s)
 {
     s->stopping = true;
+    disk_make_haste(s->disk, true);
     compact_stop(s);
     finish_commits(s);
     s->closing = true;
