@@ -163,8 +163,11 @@ static void memory_drop_below(struct log_state *l, int64_t offset)
 
 static void forget_blocks(struct log_state *l)
 {
-    if (l->parts->blocks.items)
-        fifo_reset(&log_parts(l)->blocks);
+    if (!l->parts->blocks)
+        return;
+    fifo_reset(l->parts->blocks);
+    free(l->parts->blocks);
+    log_parts(l)->blocks = NULL;
 }
 
 static void drop_tail(struct log_state *l)

@@ -248,7 +248,7 @@ struct log_parts {
     int64_t trimmed_to;   /* segments below it were asked to go */
     int64_t read_late_ns; /* somebody last read what memory has no more; 0: nobody */
     uint32_t lent;        /* stretches that were given out and have not ended */
-    tail_blocks blocks;   /* of its tail, as far as somebody searched it */
+    tail_blocks *blocks;  /* of its tail, as far as somebody searched it; NULL: it was never long */
     struct materialise *materialising;
     struct recent *recent; /* NULL: none */
 };

@@ -106,9 +106,11 @@ void tail_search_begin(struct tail_search *f, struct log_state *l, uint64_t belo
 {
     *f = (struct tail_search){.tail = &l->tail, .below = below, .others = UINT64_MAX};
     bool is_long = l->tail.count >= 2 * TAIL_BLOCK_ENTRIES;
-    if (!is_long && l->parts->blocks.count == 0)
+    if (is_long && !l->parts->blocks)
+        log_parts(l)->blocks = xzalloc(sizeof *l->parts->blocks);
+    f->blocks = l->parts->blocks;
+    if (!f->blocks)
         return;
-    f->blocks = &log_parts(l)->blocks;
     bring_blocks_up(f->tail, f->blocks);
 }
 
