@@ -167,7 +167,8 @@ def sync_times_us(fd, count):
 
 def longest_stall_ms(seconds=2, windows=3):
     """The longest time that a program alone on the machine, which looks at the clock all the time, was kept from
-    looking: the median of some windows, each as long as a measurement. No p99.9 of so short a time is below it."""
+    looking: the median of some windows, each as long as a measurement. One such stall alone makes the p99.9 of a
+    measurement as long as it, less a thousandth of the measurement."""
     stalls = []
     for _ in range(windows):
         longest, last = 0, time.monotonic()

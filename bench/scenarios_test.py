@@ -14,8 +14,12 @@ TINY = run.Sizes(history_bytes=5 << 20, stored_bytes=5 << 20, backlog=10_000, co
                  fetch_messages=20_000)
 
 
-def test_an_idle_machine_stalls_for_some_time_and_not_for_ever():
-    assert 0 < measure.longest_stall_ms(0.05, 3) < 1000
+def test_the_longest_stall_is_the_median_of_the_windows_longest(monkeypatch):
+    clock = iter([0, 0.5, 0.503, 2.1,  # 1,597 ms
+                  10, 11, 11.25, 12.5,  # 1,250 ms
+                  20, 20.5, 22])  # 1,500 ms
+    monkeypatch.setattr(measure, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    assert measure.longest_stall_ms(2, 3) == pytest.approx(1500)
 
 
 def test_a_floor_is_the_sum_of_its_parts():

@@ -6,8 +6,8 @@
  *   MAP      Read these: the newest offset of each key, as far as the map has room.
  *   REWRITE  Copy a group of segments, oldest first, without what the map supersedes.
  *   WAIT     Reads that work on the log's segments end; new ones wait.
- *   SWAP     The copy takes the group's place (compact_file.c says how a crash meets it).
- *   FREE     What lost its name is shortened in steps. Then the next group.
+ *   SWAP     The copy takes the group's place (compact_file.c says how a crash meets it). The space of what lost
+ *            its name is given back as that of other files. Then the next group.
  *
  * Only segments that a durable row calls sealed are touched: recovery appends to, or walks, no others.
  * Where a pass ended is in the log's next row; should that be lost, the work is done again.
@@ -218,7 +218,9 @@ static void swapped(struct compaction *c)
     let_reads_go(l);
     recent_free(l->parts->recent); /* as it was */
     stretch_forget(l, INT64_MAX);
-    c->frees_at_once = l->parts->lent > 0;
+    for (size_t i = 0; i < c->old.count && l->parts->lent > 0; i++)
+        c->old.items[i].size = 0; /* it may still be read: see stretch.c */
+    space_give_back(c->store, &c->old);
     log_parts(l)->stored_bytes -=
         c->group_bytes < l->parts->stored_bytes ? c->group_bytes : l->parts->stored_bytes;
     log_parts(l)->stored_bytes += c->out_bytes;
@@ -255,9 +257,8 @@ static void next_phase(struct compaction *c)
     case COMPACT_WAIT: c->phase = COMPACT_SWAP; return;
     case COMPACT_SWAP:
         swapped(c);
-        c->phase = COMPACT_FREE;
+        c->phase = COMPACT_REWRITE;
         return;
-    case COMPACT_FREE: c->phase = COMPACT_REWRITE; return;
     case COMPACT_END: return;
     }
 }

@@ -474,7 +474,7 @@ static enum err rewrite_slice(struct compaction *c)
 static enum err hold_old(struct compaction *c, int64_t base)
 {
     char path[64];
-    struct old_file old = {0};
+    struct unnamed_file old = {0};
     segment_path(c->log->log.id, base, "log", path);
     enum err err = disk_open(c->store->disk, path, 0, &old.file);
     if (!err)
@@ -521,26 +521,6 @@ static enum err swap(struct compaction *c)
     return err;
 }
 
-static enum err free_slice(struct compaction *c)
-{
-    if (c->old.count == 0) {
-        c->is_done = true;
-        return OK;
-    }
-    struct old_file *old = &vec_last(&c->old);
-    enum err err = OK;
-    uint64_t left = file_step_below(old->size);
-    c->slice_bytes = old->size - left;
-    old->size = c->frees_at_once ? 0 : left;
-    if (old->size > 0)
-        err = file_truncate(old->file, old->size);
-    if (err || old->size == 0) {
-        file_close(old->file);
-        c->old.count--;
-    }
-    return err;
-}
-
 /* ---- all of it ---- */
 
 /* The pass ends with an error: what was written so far only takes space. */
@@ -564,7 +544,6 @@ void compact_run(struct job *job)
     case COMPACT_MAP: c->err = map_slice(c); break;
     case COMPACT_REWRITE: c->err = rewrite_slice(c); break;
     case COMPACT_SWAP: c->err = swap(c); break;
-    case COMPACT_FREE: c->err = free_slice(c); break;
     case COMPACT_WAIT:
     case COMPACT_END: check(false);
     }

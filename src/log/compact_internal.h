@@ -12,13 +12,7 @@ enum compact_phase {
     COMPACT_REWRITE, /* copy a group of segments into one new file, without what is superseded */
     COMPACT_WAIT,    /* for reads that work on the log's segments */
     COMPACT_SWAP,    /* the new file takes the place of the group */
-    COMPACT_FREE,    /* give the old files' space back, in steps */
     COMPACT_END,
-};
-
-struct old_file {
-    struct file *file;
-    uint64_t size;
 };
 
 /* One segment after the other, batch by batch, from a window that is read ahead. */
@@ -72,8 +66,7 @@ struct compaction {
     bool is_changed;
     struct batch last; /* the newest that was met, without its bytes; */
     bool last_is_dropped;
-    VEC(struct old_file) old;
-    bool frees_at_once; /* they may still be read: see stretch.c */
+    unnamed_files old; /* of the group, once they are replaced */
     /* of the slice */
     uint64_t slice_bytes;
     bool is_done; /* the phase is over */

@@ -20,6 +20,12 @@ enum {
 };
 #define LATE_NS INT64_C(60000000000) /* so long a reader of files is expected to come again */
 
+enum ahead {
+    AHEAD_BATCH,
+    AHEAD_FILE,
+    AHEAD_NOTHING, /* the whole file was already */
+};
+
 struct copied { /* one batch to be written into a segment */
     int64_t base_offset;
     uint32_t size;
@@ -27,7 +33,7 @@ struct copied { /* one batch to be written into a segment */
     int64_t max_timestamp;
     struct chunk *chunk;       /* its bytes, or NULL: */
     struct journal_file *file; /* to be read from here */
-    bool file_is_read;         /* ahead, as a whole */
+    enum ahead ahead;          /* what is read ahead for it */
     uint64_t at;               /* position in either */
 };
 
@@ -36,9 +42,7 @@ struct materialise {
     struct store *store;
     struct log_state *log;
     VEC(struct copied) batches;
-    size_t read_ahead;                /* the reading of so many of them was begun */
-    VEC(struct journal_file *) whole; /* of these files everything is read ahead instead */
-    size_t next_whole;
+    size_t read_ahead; /* the reading of so many of them was begun */
     int64_t segment, stored_from, stored_to;
     int64_t goal; /* jobs follow one another up to here */
     uint64_t position, bytes;
@@ -199,10 +203,9 @@ static void read_ahead(struct materialise *m, size_t from)
     size_t to = from + READ_AHEAD_BATCHES;
     for (; m->read_ahead < m->batches.count && m->read_ahead < to; m->read_ahead++) {
         const struct copied *c = &m->batches.items[m->read_ahead];
-        bool is_whole = m->next_whole < m->whole.count && c->file == m->whole.items[m->next_whole];
-        if (is_whole)
-            file_start_read(c->file->file, 0, m->whole.items[m->next_whole++]->size);
-        else if (c->file && !c->file_is_read)
+        if (c->file && c->ahead == AHEAD_FILE)
+            file_start_read(c->file->file, 0, c->file->size);
+        else if (c->file && c->ahead == AHEAD_BATCH)
             file_start_read(c->file->file, c->at, c->at + c->size);
     }
 }
@@ -359,7 +362,6 @@ static void materialise_done(struct job *job)
     log_join_direct_part(l);
     materialise_more(s, l, m);
     vec_reset(&m->batches);
-    vec_reset(&m->whole);
     vec_reset(&m->index);
     free(m);
     log_unpin(l);
@@ -376,14 +378,13 @@ static struct journal_file *file_of(struct store *s, const struct materialise *m
     return f;
 }
 
-/* Once for each file, by the first of many logs that have batches there. */
-static bool reads_whole(struct store *s, struct materialise *m, struct journal_file *f)
+/* Whole files once, by the first of many logs that have batches there. */
+static enum ahead what_to_read_ahead(struct store *s, struct journal_file *f)
 {
-    if (!f->is_read_ahead && f->state == JOURNAL_FULL && s->recycle.materialising >= MANY_LOGS) {
-        f->is_read_ahead = true;
-        vec_push(&m->whole, f);
-    }
-    return f->is_read_ahead;
+    if (f->is_read_ahead)
+        return AHEAD_NOTHING;
+    f->is_read_ahead = f->state == JOURNAL_FULL && s->recycle.materialising >= MANY_LOGS;
+    return f->is_read_ahead ? AHEAD_FILE : AHEAD_BATCH;
 }
 
 static void add_copied(struct store *s, struct materialise *m, const struct tail_entry *e)
@@ -398,7 +399,7 @@ static void add_copied(struct store *s, struct materialise *m, const struct tail
         c.at = e->address - c.chunk->address;
     } else {
         c.file = file_of(s, m, e->address);
-        c.file_is_read = reads_whole(s, m, c.file);
+        c.ahead = what_to_read_ahead(s, c.file);
         c.file->readers++;
         c.at = e->address - c.file->base;
     }

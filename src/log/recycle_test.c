@@ -330,26 +330,40 @@ TEST(few_of_many_large_tails_at_rest_leave_the_journal_in_each_file_s_turn)
     test_store_reset(&t);
 }
 
+/* Logs from id 100 on with so many batches each, one in a turn, and the stream that will need their files. */
+static struct log *open_with_tails(struct test_store *t, uint64_t journal_bytes,
+                                   uint64_t file_bytes, uint64_t carry_bytes, uint64_t logs,
+                                   int batches)
+{
+    test_store_init_small(t, journal_bytes, 96 * KIB);
+    t->config.carry_bytes = carry_bytes;
+    t->config.direct_append_bytes = t->config.direct_commit_bytes = 1 * MIB;
+    t->config.journal_first_bytes = t->config.journal_file_bytes = file_bytes;
+    expect_ok(test_store_open(t));
+    for (int i = 0; i < batches; i++)
+        append_to_each(t, 100, logs);
+    return store_log(t->store, 2, LEVEL_FSYNC);
+}
+
+/* The stream brings so many batches when no commit is under way, and keeps none. */
+static void stream_turn(struct test_store *t, struct log *stream, int batches, int steps)
+{
+    struct ticket ticket;
+    for (int i = 0; i < batches && !t->store->in_flight; i++)
+        expect_ok(log_append(stream, test_batch_sized((uint64_t)stream->end, 9000), &ticket));
+    log_trim(stream, stream->hw, NULL);
+    test_store_turn(t, steps);
+}
+
 TEST(what_a_file_s_turn_carries_is_spread_over_commits_since_clients_wait_for_them)
 {
     enum { LOGS = 300, BATCHES = 8, STEP = 96 * KIB };
     struct test_store t;
-    test_store_init_small(&t, 8 * MIB, 96 * KIB);
-    t.config.carry_bytes = 8 * KIB;
-    t.config.direct_append_bytes = t.config.direct_commit_bytes = 1 * MIB;
-    t.config.journal_first_bytes = t.config.journal_file_bytes = 1 * MIB;
-    expect_ok(test_store_open(&t));
-    for (int i = 0; i < BATCHES; i++)
-        append_to_each(&t, 100, LOGS);
-    struct log *stream = store_log(t.store, 2, LEVEL_FSYNC);
+    struct log *stream = open_with_tails(&t, 8 * MIB, 1 * MIB, 8 * KIB, LOGS, BATCHES);
     struct journal_file *oldest = oldest_file(&t);
     uint64_t generation = oldest->generation, most = 0, all = 0, seen = 0;
     while (oldest->generation == generation) {
-        struct ticket ticket;
-        if (!t.store->in_flight)
-            expect_ok(log_append(stream, test_batch_sized((uint64_t)stream->end, 9000), &ticket));
-        log_trim(stream, stream->hw, NULL);
-        test_store_turn(&t, 1);
+        stream_turn(&t, stream, 1, 1);
         const struct commit *c = t.store->in_flight;
         if (c && c->number > seen) {
             most = c->carried_bytes > most ? c->carried_bytes : most;
@@ -363,27 +377,15 @@ TEST(what_a_file_s_turn_carries_is_spread_over_commits_since_clients_wait_for_th
     test_store_reset(&t);
 }
 
-/* A turn is short, however many logs want a row. */
 /* While an old file is made free, which takes as many commits as there is to carry, the newest fills. */
 TEST(the_next_journal_file_is_made_before_a_commit_needs_it)
 {
     enum { LOGS = 300, BATCHES = 30 };
     struct test_store t;
-    test_store_init_small(&t, 4 * MIB, 96 * KIB);
-    t.config.carry_bytes = 64 * KIB;
-    t.config.direct_append_bytes = t.config.direct_commit_bytes = 1 * MIB;
-    t.config.journal_first_bytes = t.config.journal_file_bytes = 1 * MIB;
-    expect_ok(test_store_open(&t));
-    for (int i = 0; i < BATCHES; i++)
-        append_to_each(&t, 100, LOGS);
-    struct log *stream = store_log(t.store, 2, LEVEL_FSYNC);
+    struct log *stream = open_with_tails(&t, 4 * MIB, 1 * MIB, 64 * KIB, LOGS, BATCHES);
     int seen = 0;
     for (int i = 0; i < 2000; i++) {
-        struct ticket ticket;
-        for (int k = 0; k < 20 && !t.store->in_flight; k++)
-            expect_ok(log_append(stream, test_batch_sized((uint64_t)stream->end, 9000), &ticket));
-        log_trim(stream, stream->hw, NULL);
-        test_store_turn(&t, 2);
+        stream_turn(&t, stream, 20, 2);
         const struct journal_file *newest = journal_newest_file(t.store);
         bool filling = newest->used > newest->size * 3 / 4 && newest->used < newest->size * 7 / 8;
         if (filling) {
@@ -400,22 +402,11 @@ TEST(a_turn_begins_to_move_few_of_many_long_tails)
 {
     enum { LOGS = 100, BATCHES = 400, PER_STEP = 8192 / BATCHES };
     struct test_store t;
-    test_store_init_small(&t, 16 * MIB, 96 * KIB);
-    t.config.carry_bytes = 1 * KIB;
-    t.config.direct_append_bytes = t.config.direct_commit_bytes = 1 * MIB;
-    t.config.journal_first_bytes = t.config.journal_file_bytes = 4 * MIB;
-    expect_ok(test_store_open(&t));
-    for (int i = 0; i < BATCHES; i++)
-        append_to_each(&t, 100, LOGS);
-    struct log *stream = store_log(t.store, 2, LEVEL_FSYNC);
+    struct log *stream = open_with_tails(&t, 16 * MIB, 4 * MIB, 1 * KIB, LOGS, BATCHES);
     uint64_t generation = oldest_file(&t)->generation;
     uint32_t before = 0, most = 0, all = 0;
     while (oldest_file(&t)->generation == generation) {
-        struct ticket ticket;
-        if (!t.store->in_flight)
-            expect_ok(log_append(stream, test_batch_sized((uint64_t)stream->end, 9000), &ticket));
-        log_trim(stream, stream->hw, NULL);
-        test_store_turn(&t, 1);
+        stream_turn(&t, stream, 1, 1);
         uint32_t now = t.store->recycle.materialising;
         uint32_t begun = now > before ? now - before : 0;
         most = begun > most ? begun : most;
@@ -426,6 +417,7 @@ TEST(a_turn_begins_to_move_few_of_many_long_tails)
     test_store_reset(&t);
 }
 
+/* A turn is short, however many logs want a row. */
 TEST(rows_that_many_logs_want_are_taken_in_slices)
 {
     enum { LOGS = 3000 };
