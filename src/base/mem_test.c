@@ -61,6 +61,27 @@ TEST(vec_grows_and_keeps_its_items)
     expect_null(v.items);
 }
 
+TEST(a_small_vec_begins_with_room_for_one)
+{
+    VEC_SMALL(int) v = {0};
+
+    expect_int(sizeof v, 16);
+    vec_push(&v, 0);
+    expect_int(v.capacity, 1);
+    for (int i = 1; i < 1000; i++)
+        vec_push(&v, i);
+    expect_int(v.count, 1000);
+    expect_int(v.capacity, 1024);
+    for (int i = 0; i < 1000; i++)
+        expect_int(v.items[i], i);
+    vec_remove(&v, 1);
+    vec_insert(&v, 1, 7);
+    expect_int(v.items[1], 7);
+    expect_int(v.items[2], 2);
+    vec_reset(&v);
+    expect_null(v.items);
+}
+
 TEST(vec_inserts_and_removes_in_order)
 {
     VEC(int) v = {0};

@@ -20,11 +20,19 @@
         size_t capacity;                                                                           \
     }
 
+/* The same for fields of what there are very many of: fewer than 2^32 elements, and room for one at first. */
+#define VEC_SMALL(type)                                                                            \
+    struct {                                                                                       \
+        type *items;                                                                               \
+        uint32_t count;                                                                            \
+        uint32_t capacity;                                                                         \
+    }
+
 /* Make room for `more` elements behind the last. */
 #define vec_reserve(v, more)                                                                       \
-    ((v)->count + (more) > (v)->capacity                                                           \
-         ? (void)((v)->items = vec_grow((v)->items, (v)->count + (more), &(v)->capacity,           \
-                                        sizeof *(v)->items))                                       \
+    ((size_t)(v)->count + (more) > (v)->capacity                                                   \
+         ? (void)((v)->items = vec_grow((v)->items, (size_t)(v)->count + (more), &(v)->capacity,   \
+                                        sizeof(v)->capacity, sizeof *(v)->items))                  \
          : (void)0)
 
 #define vec_push(v, item) (vec_reserve(v, 1), (v)->items[(v)->count++] = (item), (void)0)
@@ -45,6 +53,7 @@
      memmove((v)->items + (i) + 1, (v)->items + (i), ((v)->count - (i)) * sizeof *(v)->items),     \
      (v)->items[(i)] = (item), (v)->count++, (void)0)
 
-void *vec_grow(void *items, size_t want, size_t *capacity, size_t item_size);
+/* For the macros: `capacity` is that of a VEC or, of four bytes, of a VEC_SMALL. */
+void *vec_grow(void *items, size_t want, void *capacity, size_t capacity_size, size_t item_size);
 
 #endif

@@ -26,13 +26,13 @@ struct queue {
     struct bytes name;
     struct vhost *vhost;
     bool durable, auto_delete, exclusive;
-    bool deleted;           /* still referred to, no longer in the catalog */
+    bool deleted; /* still referred to, no longer in the catalog */
+    uint32_t consumer_count;
     struct session *owner;  /* of an exclusive queue */
     struct bytes arguments; /* field table verbatim, without its size */
     struct log *log;
     struct subscription *subscription;
     struct list consumers; /* those that are not parked, whose turn is next in front */
-    uint32_t consumer_count;
     struct consumer *exclusive_consumer;
     struct queue_internal *internal;
 };

@@ -32,9 +32,9 @@ struct queue_internal {
     struct exchange
         *delays_of; /* what is due in this queue is routed by it; NULL: an ordinary one */
     uint32_t references;
-    bool unmarked;       /* what is to be logged is only a mark: `unlogged` is in core->unmarked */
-    bool is_timed;       /* there was ever a message with a time of its own; in the catalog */
-    bool is_unread;      /* in core->unread: its next message is asked for again */
+    bool unmarked : 1;   /* what is to be logged is only a mark: `unlogged` is in core->unmarked */
+    bool is_timed : 1;   /* there was ever a message with a time of its own; in the catalog */
+    bool is_unread : 1;  /* in core->unread: its next message is asked for again */
     bool told_unread[2]; /* the log has it that the next and the oldest message cannot be read */
     uint64_t coming;     /* messages appended and not committed yet */
     struct pack *pack;   /* what is published to it and not appended yet */

@@ -57,11 +57,11 @@ static bool are_synced_together(const struct store *s, const struct piece *a, co
 
 /* Those in [from, to) are written and not synced. At some thousand commits a second they would be as many
  * until the next sync, and every append and commit goes over them: what one sync makes durable is one. */
-static void merge_pieces(struct log_state *l, size_t from, size_t to)
+static void merge_pieces(struct log_state *l, uint32_t from, uint32_t to)
 {
     struct piece *p = l->pieces.items;
-    size_t kept = from;
-    for (size_t i = from; i < l->pieces.count; i++) {
+    uint32_t kept = from;
+    for (uint32_t i = from; i < l->pieces.count; i++) {
         if (i > from && i < to && are_synced_together(l->store, &p[kept - 1], &p[i]))
             kept--;
         p[kept++] = p[i];
@@ -73,7 +73,7 @@ static void merge_pieces(struct log_state *l, size_t from, size_t to)
 static void log_advance(struct log_state *l)
 {
     struct store *s = l->store;
-    size_t synced = 0, written;
+    uint32_t synced = 0, written;
     while (synced < l->pieces.count && piece_is(s, &l->pieces.items[synced], true))
         synced++;
     written = synced;

@@ -204,7 +204,7 @@ static void log_leave_segment(struct log_state *l)
 
 void log_drop_epochs(struct log_state *l)
 {
-    size_t n = 0;
+    uint32_t n = 0;
     while (n + 1 < l->epochs.count && l->epochs.items[n + 1].offset <= l->log.start)
         n++;
     if (n == 0)

@@ -261,8 +261,8 @@ struct log_state {
     struct tail tail;                /* batches in the journal, or in memory */
     int64_t stored_to;               /* segments hold what lies below (and is kept) */
     const struct log_parts *parts;   /* those that all share that have none; never NULL */
-    VEC(struct epoch_start) epochs;
-    VEC(struct piece) pieces; /* in flight, ascending */
+    VEC_SMALL(struct epoch_start) epochs;
+    VEC_SMALL(struct piece) pieces; /* in flight, ascending */
     struct direct *direct;
     uint64_t dirty_from;   /* journal address of the oldest change that no row covers; 0: clean */
     uint64_t redo;         /* replay ignores this log's entries below this journal address */
