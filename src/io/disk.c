@@ -8,6 +8,8 @@
 
 #include <unistd.h>
 
+enum { READ_IN_BYTES = 512 << 10 };
+
 void disk_free(struct disk *disk)
 {
     if (disk)
@@ -85,6 +87,19 @@ void file_start_read(struct file *file, uint64_t from, uint64_t to)
     check(from < to);
     if (file->disk->ops->start_read)
         file->disk->ops->start_read(file, from, to);
+}
+
+enum err file_read_in(struct file *file, uint64_t size)
+{
+    enum err err = OK;
+    for (uint64_t end = 0, next; end < size && !err; end = next) {
+        next = size - end < READ_IN_BYTES ? size : end + READ_IN_BYTES;
+        file_start_read(file, end, next);
+        uint8_t last;
+        if (end > 0)
+            err = file_read(file, end - 1, &last, 1);
+    }
+    return err;
 }
 
 enum err file_allocate(struct file *file, uint64_t from, uint64_t to, bool written)

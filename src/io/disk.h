@@ -37,6 +37,9 @@ enum disk_open_flags {
     /* What is written is hardly read soon: where the system can, its pages are given back as soon as
      * they are on the disk. Nothing else changes. */
     DISK_UNCACHED = 16,
+    /* The system reads what it is asked for and nothing ahead of that: some have 8 MiB read at once, and a write of
+     * others would have to wait until the disk has done so. */
+    DISK_AS_ASKED = 32,
 };
 
 struct disk_ops {
@@ -97,6 +100,10 @@ must_use enum err file_sync(struct file *);
 void file_start_sync(struct file *, uint64_t from, uint64_t to);
 /* Let the system begin to read [from, to) into its cache, so that file_read() will have less to wait for. */
 void file_start_read(struct file *, uint64_t from, uint64_t to);
+/* Have the system read [0, size) into its cache, in steps, of which it has two at most: a disk that had all of them
+ * would let every write of others wait until it has read them. Returns when all but the last step is there. Fails as
+ * file_read(). */
+must_use enum err file_read_in(struct file *, uint64_t size);
 /* Make [from, to) of the file exist as zeros that later writes need no new space for; sets the size
  * to `to` when it is larger. `written`: really write zeros (a journal file), so that no write has
  * to change the file's metadata. Not durable before file_sync(). */

@@ -89,6 +89,8 @@ static enum err real_open(struct disk *disk, const char *path, unsigned flags, s
     /* Set behind open(), because a file system that cannot do it has by then created the file. */
     if (f->asked_direct)
         f->direct = fcntl(fd, F_SETFL, O_DIRECT) == 0;
+    if (flags & DISK_AS_ASKED)
+        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
     *out = &f->file;
     return OK;
 }

@@ -129,6 +129,20 @@ static void what_is_begun_changes_nothing(struct disk *disk)
     file_close(file);
 }
 
+static void what_is_read_in_changes_nothing(struct disk *disk)
+{
+    struct file *file = must_open(disk, "in", DISK_CREATE);
+    expect_ok(file_read_in(file, 0));
+    expect_ok(file_write_bytes(file, 0, BYTES_LITERAL("abcdef")));
+    expect_ok(file_read_in(file, 6));
+    expect_ok(file_allocate(file, 6, 3 << 20, false));
+    expect_ok(file_read_in(file, 3 << 20));
+    expect_size(file, 3 << 20);
+    expect_content(file, 0, "abcdef");
+    expect_int(file_read_in(file, 6 << 20), E_OUT_OF_RANGE); /* it has no more */
+    file_close(file);
+}
+
 static void a_file_cut_and_grown_again_has_zeros(struct disk *disk)
 {
     struct file *file = must_open(disk, "cut", DISK_CREATE);
@@ -274,6 +288,7 @@ static void keeps_the_contract(struct disk *disk)
     allocated_space_reads_as_zeros(disk, false);
     allocated_space_reads_as_zeros(disk, true);
     what_is_begun_changes_nothing(disk);
+    what_is_read_in_changes_nothing(disk);
     a_file_cut_and_grown_again_has_zeros(disk);
     directories_list_their_entries(disk);
     a_rename_replaces(disk);

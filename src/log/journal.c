@@ -163,7 +163,7 @@ static enum err create_file(struct disk *d, struct journal_file *f, bool fresh)
     journal_path(f->slot, path);
     enum err err = OK;
     if (fresh)
-        err = disk_open(d, path, DISK_CREATE, &f->file);
+        err = disk_open(d, path, DISK_CREATE | DISK_AS_ASKED, &f->file);
     if (!err && fresh)
         err = file_allocate(f->file, 0, f->size, true);
     f->records_below = JOURNAL_HEADER_BYTES;

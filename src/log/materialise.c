@@ -15,8 +15,7 @@ enum {
     GATHER_BYTES = 1 * MIB,
     /* So much is synced at once: commits wait behind it for the same disk. */
     SYNC_BYTES = 2 * MIB,
-    READ_AHEAD_BATCHES = 128, /* of those that memory has no more */
-    MANY_LOGS = 16,           /* of those that are moved at once: whole files are read for them */
+    MANY_LOGS = 16, /* of those that are moved at once: whole files are read for them */
 };
 #define LATE_NS INT64_C(60000000000) /* so long a reader of files is expected to come again */
 
@@ -42,7 +41,8 @@ struct materialise {
     struct store *store;
     struct log_state *log;
     VEC(struct copied) batches;
-    size_t read_ahead; /* the reading of so many of them was begun */
+    size_t read_ahead; /* the reading of so many of them was begun, ... */
+    uint64_t ahead;    /* ahead_bytes() of those that have not been used yet */
     int64_t segment, stored_from, stored_to;
     int64_t goal; /* jobs follow one another up to here */
     uint64_t position, bytes;
@@ -198,16 +198,19 @@ static enum err gather_batch(struct materialise *m, struct gathered *g, const st
 
 /* Small batches lie in as many blocks, between those of other logs: to wait for each would take a log's worth of
  * the disk's answers one behind the other. When those other logs are to be moved too, files are read as a whole. */
-static void read_ahead(struct materialise *m, size_t from)
+static enum err read_ahead(struct materialise *m)
 {
-    size_t to = from + READ_AHEAD_BATCHES;
-    for (; m->read_ahead < m->batches.count && m->read_ahead < to; m->read_ahead++) {
+    enum err err = OK;
+    for (; m->read_ahead < m->batches.count && m->ahead < READ_AHEAD_BYTES && !err;
+         m->read_ahead++) {
         const struct copied *c = &m->batches.items[m->read_ahead];
+        m->ahead += c->file ? ahead_bytes(c->size) : 0;
         if (c->file && c->ahead == AHEAD_FILE)
-            file_start_read(c->file->file, 0, c->file->size);
+            err = file_read_in(c->file->file, c->file->size);
         else if (c->file && c->ahead == AHEAD_BATCH)
             file_start_read(c->file->file, c->at, c->at + c->size);
     }
+    return err;
 }
 
 static enum err write_batches(struct materialise *m, struct gathered *g)
@@ -215,10 +218,11 @@ static enum err write_batches(struct materialise *m, struct gathered *g)
     enum err err = OK;
     for (size_t i = 0; i < m->batches.count && !err; i++) {
         struct copied *c = &m->batches.items[i];
-        read_ahead(m, i);
+        err = read_ahead(m);
+        m->ahead -= c->file ? ahead_bytes(c->size) : 0;
         uint64_t position = m->position + g->size;
         bool full = position > 0 && position + c->size > m->limit;
-        if (full && !m->file && m->segment >= 0)
+        if (!err && full && !m->file && m->segment >= 0)
             err = open_segment(m, m->segment); /* cuts what a crash has left behind its end */
         if (!err && full)
             err = write_gathered(m, g);

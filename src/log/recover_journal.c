@@ -89,7 +89,7 @@ static enum err open_journal_file(struct store *s, uint32_t slot, struct journal
     struct journal_file *f = xzalloc(sizeof *f);
     f->slot = slot;
     journal_path(slot, path);
-    enum err err = disk_open(s->disk, path, 0, &f->file);
+    enum err err = disk_open(s->disk, path, DISK_AS_ASKED, &f->file);
     if (!err)
         err = disk_open(s->disk, path, DISK_DIRECT, &f->writer);
     if (!err)

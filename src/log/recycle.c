@@ -236,16 +236,37 @@ static size_t run_end(const struct place *p, size_t first, size_t count)
     return i;
 }
 
+static uint64_t run_to(const struct place *p, size_t end)
+{
+    return p[end - 1].address + p[end - 1].size;
+}
+
+/* One that waited for each would take a run's worth of the disk's answers one behind the other. */
+static size_t start_run(const struct load *load, const struct place *p, size_t first, size_t count)
+{
+    size_t end = run_end(p, first, count);
+    uint64_t base = load->file->base;
+    file_start_read(load->file->file, p[first].address - base, run_to(p, end) - base);
+    return end;
+}
+
 static void load_run(struct job *job)
 {
     struct load *load = container_of(job, struct load, job);
-    size_t count = load->batches.count;
+    size_t count = load->batches.count, started = 0;
+    uint64_t ahead = 0;
     struct place *p = make_places(load);
     struct text run = {0};
     for (size_t i = 0, end; i < count && !load->err; i = end) {
+        while (started < count && ahead < READ_AHEAD_BYTES) {
+            uint64_t at = p[started].address;
+            started = start_run(load, p, started, count);
+            ahead += ahead_bytes(run_to(p, started) - at);
+        }
         uint64_t from = p[i].address;
         end = run_end(p, i, count);
-        size_t size = (size_t)(p[end - 1].address + p[end - 1].size - from);
+        size_t size = (size_t)(run_to(p, end) - from);
+        ahead -= ahead_bytes(size);
         load->err =
             file_read(load->file->file, from - load->file->base, text_reserve(&run, size), size);
         for (size_t k = i; k < end && !load->err; k++) {

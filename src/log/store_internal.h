@@ -34,6 +34,8 @@ enum {
     RECORD_MAX_BYTES = 4 * MIB, /* a commit record is closed when it has reached this */
     RECORD_ALIGN_BYTES =
         64, /* records begin at multiples of it, those of synced commits mostly at blocks */
+    /* What of a file is asked for before it is needed. A disk that has much to read lets writes of others wait. */
+    READ_AHEAD_BYTES = 512 * KIB,
     RECORD_CACHED_MAX_BYTES = 128 * KIB, /* a larger one is not written by the page cache */
     DIRECT_LOGS_MAX = 128,
     INDEX_EVERY_BYTES = 16 * KIB,
@@ -41,6 +43,12 @@ enum {
     ROW_DELETED = 1, /* row flags */
     ROW_GONE = 2,
 };
+
+/* What the disk has to read for so many bytes somewhere in a file, about: whole blocks. */
+static inline uint64_t ahead_bytes(uint64_t size)
+{
+    return size + 4 * KIB;
+}
 
 /* Mutants: builds with one rule broken on purpose, which the simulation must notice. */
 enum mutant {
