@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "base/vec.h"
 #include "io/io_internal.h"
 #include "io/sim_node_internal.h"
 
@@ -28,6 +29,11 @@ struct sim_disk {
     struct fault faults[SIM_CALL_COUNT];
     struct sim_disk_stats stats;
     bool cold;
+    uint64_t ahead_bytes; /* of all open files */
+};
+
+struct ahead {
+    uint64_t from, to;
 };
 
 struct sim_file {
@@ -37,6 +43,7 @@ struct sim_file {
     bool read_only;
     bool direct;
     uint32_t seen_failed_syncs; /* of the node's */
+    VEC(struct ahead) ahead;    /* asked for by file_start_read(), in this order */
 };
 
 static struct sim_disk *sim_of(const struct disk *disk)
@@ -185,10 +192,42 @@ static void free_space_if_unused(struct sim_disk *d, struct node *node)
         d->used_pages -= content_allocated_pages(node->visible);
 }
 
+static void sim_start_read(struct file *file, uint64_t from, uint64_t to)
+{
+    struct sim_file *f = file_of(file);
+    struct sim_disk *d = sim_of(file->disk);
+    struct ahead a = {from - from % SIM_PAGE_BYTES, round_up(to, SIM_PAGE_BYTES)};
+    vec_push(&f->ahead, a);
+    d->ahead_bytes += a.to - a.from;
+    if (d->ahead_bytes > d->stats.ahead_most)
+        d->stats.ahead_most = d->ahead_bytes;
+}
+
+/* The first `count` of what was asked for are there. */
+static void bring(struct sim_file *f, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        sim_of(f->file.disk)->ahead_bytes -= f->ahead.items[i].to - f->ahead.items[i].from;
+    f->ahead.count -= count;
+    for (size_t i = 0; i < f->ahead.count; i++)
+        f->ahead.items[i] = f->ahead.items[i + count];
+}
+
+static void bring_up_to(struct sim_file *f, uint64_t from, uint64_t to)
+{
+    for (size_t i = f->ahead.count; i-- > 0;)
+        if (f->ahead.items[i].from < to && from < f->ahead.items[i].to) {
+            bring(f, i + 1);
+            return;
+        }
+}
+
 static void sim_close(struct file *file)
 {
     struct sim_file *f = file_of(file);
     struct sim_disk *d = sim_of(file->disk);
+    bring(f, f->ahead.count);
+    vec_reset(&f->ahead);
     if (f->run == d->run) {
         f->node->open_count--;
         free_space_if_unused(d, f->node);
@@ -222,6 +261,7 @@ static enum err sim_read(struct file *file, uint64_t position, void *out, size_t
         return err_set(E_OUT_OF_RANGE, "read of %zu bytes at %llu: the file ends before", size,
                        (unsigned long long)position);
     content_read(f->node->visible, position, out, size);
+    bring_up_to(f, position, position + size);
     d->stats.read_bytes += size;
     return OK;
 }
@@ -489,6 +529,7 @@ static const struct disk_ops sim_ops = {
     .free_bytes = sim_free_bytes,
     .total_bytes = sim_total_bytes,
     .is_cached = sim_is_cached,
+    .start_read = sim_start_read,
     .free = sim_free,
 };
 
@@ -506,6 +547,7 @@ struct disk *sim_disk_clone(const struct disk *disk)
 {
     struct sim_disk *from = sim_of(disk);
     struct sim_disk *d = xmemdup(from, sizeof *from);
+    d->ahead_bytes = 0;
     d->root = node_clone(from->root);
     node_forget_copies(from->root);
     d->used_pages = node_count_pages(d->root);

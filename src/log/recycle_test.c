@@ -417,6 +417,27 @@ TEST(a_turn_begins_to_move_few_of_many_long_tails)
     test_store_reset(&t);
 }
 
+/* The tails that leave lie in files that memory has no more of. What others write waits behind what the disk has to
+ * read. */
+TEST(little_is_read_ahead_of_what_leaves_the_journal)
+{
+    enum { LOGS = 100, BATCHES = 400 };
+    const uint64_t carry_bytes[] = {1 * KIB, 1 * MIB}; /* all leave; all are carried */
+    for (int i = 0; i < 2; i++) {
+        struct test_store t;
+        struct log *stream = open_with_tails(&t, 16 * MIB, 4 * MIB, carry_bytes[i], LOGS, BATCHES);
+        t.store->config.cache_bytes = 0;
+        uint64_t generation = oldest_file(&t)->generation;
+        uint64_t before = sim_disk_stats(t.disk)->read_bytes;
+        while (oldest_file(&t)->generation == generation)
+            stream_turn(&t, stream, 1, 1);
+        expect_true(sim_disk_stats(t.disk)->read_bytes > before + 1 * MIB);
+        uint64_t most = sim_disk_stats(t.disk)->ahead_most;
+        expect_true(most >= 256 * KIB && most <= 3 * READ_AHEAD_BYTES + 64 * KIB);
+        test_store_reset(&t);
+    }
+}
+
 /* A turn is short, however many logs want a row. */
 TEST(rows_that_many_logs_want_are_taken_in_slices)
 {
