@@ -333,6 +333,8 @@ TEST(another_reserve_counts_at_once)
     store_set_reserve(b.core->store, RESERVE_BYTES * 4);
     expect_int(core_holds(b.core) & HOLD_ALARMS,
                HOLD_DISK); /* a look is due: it may be behind as well */
+    look();
+    expect_int(core_holds(b.core), HOLD_DISK);
     expect_int(store_reserve_bytes(b.core->store), RESERVE_BYTES * 4);
     say(p, "1 basic.publish routing_key=q | | one");
     expect_heard(p, "0 connection.blocked reason=low on disk\n");

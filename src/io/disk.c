@@ -8,8 +8,6 @@
 
 #include <unistd.h>
 
-enum { READ_IN_BYTES = 512 << 10 };
-
 void disk_free(struct disk *disk)
 {
     if (disk)
@@ -93,7 +91,7 @@ enum err file_read_in(struct file *file, uint64_t size)
 {
     enum err err = OK;
     for (uint64_t end = 0, next; end < size && !err; end = next) {
-        next = size - end < READ_IN_BYTES ? size : end + READ_IN_BYTES;
+        next = size - end < READ_AHEAD_BYTES ? size : end + READ_AHEAD_BYTES;
         file_start_read(file, end, next);
         uint8_t last;
         if (end > 0)

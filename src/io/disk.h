@@ -100,9 +100,10 @@ must_use enum err file_sync(struct file *);
 void file_start_sync(struct file *, uint64_t from, uint64_t to);
 /* Let the system begin to read [from, to) into its cache, so that file_read() will have less to wait for. */
 void file_start_read(struct file *, uint64_t from, uint64_t to);
-/* Have the system read [0, size) into its cache, in steps, of which it has two at most: a disk that had all of them
- * would let every write of others wait until it has read them. Returns when all but the last step is there. Fails as
- * file_read(). */
+/* What of a file is asked for before it is needed. A disk that has much to read lets writes of others wait. */
+enum { READ_AHEAD_BYTES = 512 << 10 };
+/* Have the system read [0, size) into its cache, in steps of READ_AHEAD_BYTES, of which it has two at most. Returns
+ * when all but the last is there. Fails as file_read(). */
 must_use enum err file_read_in(struct file *, uint64_t size);
 /* Make [from, to) of the file exist as zeros that later writes need no new space for; sets the size
  * to `to` when it is larger. `written`: really write zeros (a journal file), so that no write has

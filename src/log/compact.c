@@ -218,8 +218,9 @@ static void swapped(struct compaction *c)
     let_reads_go(l);
     recent_free(l->parts->recent); /* as it was */
     stretch_forget(l, INT64_MAX);
-    for (size_t i = 0; i < c->old.count && l->parts->lent > 0; i++)
-        c->old.items[i].size = 0; /* it may still be read: see stretch.c */
+    if (l->parts->lent > 0) /* they may still be read: see stretch.c */
+        for (size_t i = 0; i < c->old.count; i++)
+            c->old.items[i].size = 0;
     space_give_back(c->store, &c->old);
     log_parts(l)->stored_bytes -=
         c->group_bytes < l->parts->stored_bytes ? c->group_bytes : l->parts->stored_bytes;
