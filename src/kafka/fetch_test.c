@@ -1,5 +1,6 @@
 #include "kafka/test_broker.h"
 
+#include "base/metrics.h"
 #include "kafka/connection.h"
 #include "kafka/errors.h"
 
@@ -484,6 +485,7 @@ static struct kafka_fetch_request *random_fetch(struct test_broker *b, struct to
 
 TEST(fetch_answers_the_same_bytes_by_reading_them_and_by_sending_files)
 {
+    metrics_join();
     struct test_broker b;
     struct random random;
     random_init(&random, test_seed());
@@ -499,9 +501,9 @@ TEST(fetch_answers_the_same_bytes_by_reading_them_and_by_sending_files)
         struct bytes records[2][2];
         for (int way = 0; way < 2; way++) {
             sim_disk_set_cold(b.disk, way == 0);
-            uint64_t before = sim_disk_stats(b.disk)->calls[SIM_OPEN];
+            uint64_t before = metrics_sum(METRIC_read_jobs);
             struct kafka_fetch_response *reply = client_call(c, KAFKA_FETCH, 12, in);
-            reads[way] += sim_disk_stats(b.disk)->calls[SIM_OPEN] - before;
+            reads[way] += metrics_sum(METRIC_read_jobs) - before;
             for (int i = 0; i < 2; i++)
                 records[way][i] = arena_copy(&b.arena, answered_partition(reply, i)->records);
         }

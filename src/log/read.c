@@ -271,6 +271,7 @@ static void plan_segments(struct log_read_internal *r, int64_t stored_limit)
         for (size_t i = 0; i < d->index.count; i++)
             vec_push(&r->active_index, d->index.items[i]);
     }
+    stretch_known(r);
     submit(r);
 }
 

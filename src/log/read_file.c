@@ -45,6 +45,8 @@ enum {
 
 struct segment_view {
     struct file *file;
+    bool is_known;  /* the file is that of a read's known place, ... */
+    uint64_t start; /* and nothing before this position is asked for */
     int64_t base;
     uint64_t size;
     const index_entries *index; /* in memory, or NULL: */
@@ -59,18 +61,41 @@ struct segment_view {
 
 static void view_close(struct segment_view *v)
 {
-    file_close(v->file);
+    if (!v->is_known)
+        file_close(v->file);
     file_close(v->index_file);
+}
+
+static enum err open_file(struct log_read_internal *r, struct segment_view *v)
+{
+    char path[64];
+    v->is_known = r->known.holder && r->known.segment == v->base;
+    if (v->is_known) {
+        v->file = r->known.holder->file;
+        v->start = r->known.position;
+        return OK;
+    }
+    segment_path(r->log->log.id, v->base, "log", path);
+    return disk_open(r->store->disk, path, DISK_READ_ONLY, &v->file);
+}
+
+/* A missing index only makes the way longer. */
+static void open_index(struct log_read_internal *r, struct segment_view *v)
+{
+    char path[64];
+    uint64_t bytes = 0;
+    segment_path(r->log->log.id, v->base, "index", path);
+    if (disk_open(r->store->disk, path, DISK_READ_ONLY, &v->index_file) == OK &&
+        file_size(v->index_file, &bytes) == OK)
+        v->index_count = bytes / INDEX_ENTRY_BYTES;
+    err_clear();
 }
 
 static enum err view_open(struct log_read_internal *r, int64_t base, struct segment_view *v)
 {
-    char path[64];
-    struct disk *d = r->store->disk;
     memset(v, 0, offsetof(struct segment_view, window));
     v->base = base;
-    segment_path(r->log->log.id, base, "log", path);
-    enum err err = disk_open(d, path, DISK_READ_ONLY, &v->file);
+    enum err err = open_file(r, v);
     if (!err)
         err = file_size(v->file, &v->size);
     if (err)
@@ -83,12 +108,8 @@ static enum err view_open(struct log_read_internal *r, int64_t base, struct segm
     }
     if (base == r->growing_segment && r->growing_size < v->size)
         v->size = r->growing_size; /* behind it lies what a helper writes, or left at a crash */
-    uint64_t bytes = 0;
-    segment_path(r->log->log.id, base, "index", path);
-    if (disk_open(d, path, DISK_READ_ONLY, &v->index_file) == OK &&
-        file_size(v->index_file, &bytes) == OK)
-        v->index_count = bytes / INDEX_ENTRY_BYTES;
-    err_clear();
+    if (!v->is_known)
+        open_index(r, v);
     return OK;
 }
 
@@ -166,6 +187,8 @@ static bool find_entry(enum log_read_kind kind, int64_t from, int64_t timestamp,
 static uint64_t start_position(struct log_read_internal *r, struct segment_view *v)
 {
     struct index_entry e;
+    if (v->is_known)
+        return v->start;
     enum log_read_kind kind = r->kind == READ_FROM ? READ_FROM : READ_AT_TIME;
     return find_entry(kind, r->from, r->timestamp, v, &e) ? e.position : 0;
 }
@@ -280,10 +303,12 @@ static enum err read_segment(struct log_read_internal *r, int64_t base, bool *fo
     if (*found && !err)
         err = read_stretch(r, &v, position, size);
     if (*found && !err && r->read->may_come_again && r->kind == READ_FROM) {
-        r->segment_file = v.file;
         r->segment = base;
         r->position = position;
-        v.file = NULL;
+        if (!v.is_known) {
+            r->segment_file = v.file;
+            v.file = NULL;
+        }
     }
     view_close(&v);
     return err;
@@ -291,6 +316,13 @@ static enum err read_segment(struct log_read_internal *r, int64_t base, bool *fo
 
 static enum err read_segments(struct log_read_internal *r)
 {
+    bool found = false;
+    r->beyond = false;
+    if (r->known.holder) {
+        enum err err = read_segment(r, r->known.segment, &found);
+        if (err || found)
+            return err;
+    }
     segment_bases bases = {0};
     enum err err = segment_list(r->store->disk, r->log->log.id, &bases);
     size_t i = 0;
@@ -298,7 +330,6 @@ static enum err read_segments(struct log_read_internal *r)
     while (i + 1 < bases.count && bases.items[i + 1] <= r->from)
         i++; /* what lies below may be on its way to be removed */
     for (; !err && i < bases.count; i++) {
-        bool found;
         err = read_segment(r, bases.items[i], &found);
         r->beyond = r->beyond && !found;
         if (found && r->kind != READ_MAX_TIME)

@@ -4,6 +4,13 @@
 
 #include "log/store_internal.h"
 
+/* A batch boundary in a segment that is open. */
+struct open_place {
+    struct segment_file *holder; /* a reference; NULL: there is none */
+    int64_t segment;             /* its base offset */
+    uint64_t position;
+};
+
 struct log_read_internal {
     struct job job;
     struct list waiting; /* log->waiting_reads, while its segments are being swapped */
@@ -27,12 +34,14 @@ struct log_read_internal {
     int64_t growing_segment; /* the one that materialise appends to; -1 none */
     uint64_t growing_size;   /* its valid bytes */
     int64_t stored_limit;    /* segments hold nothing at or above it */
+    struct open_place known; /* where to begin, if a read before has been there */
     /* the result */
     uint8_t *data;
     size_t size;
-    struct chunk *chunk;       /* what the answer points into */
-    struct file *segment_file; /* where it was found, for stretch_note(); else NULL */
-    int64_t segment;           /* its base offset */
+    struct chunk *chunk; /* what the answer points into */
+    struct file
+        *segment_file; /* where it was found, for stretch_note(); NULL: nowhere, or in `known` */
+    int64_t segment;   /* its base offset */
     uint64_t position;
     bool beyond; /* segments had nothing: go on with what comes behind them */
     enum err err;
@@ -40,7 +49,9 @@ struct log_read_internal {
 };
 
 void read_file_run(struct job *job);
-/* (core) Remember what the job has found intact; takes r->segment_file. */
+/* (core) Where the batch with r->from may be found, in r->known. */
+void stretch_known(struct log_read_internal *r);
+/* (core) Remember what the job has found intact; takes r->segment_file and r->known. */
 void stretch_note(struct log_read_internal *r);
 
 #endif

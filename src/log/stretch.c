@@ -171,25 +171,33 @@ static struct run *run_for(const struct log_read_internal *from)
     return r ? r : run_new(from);
 }
 
+/* The file that the job has read, with the reference to it. */
+static struct segment_file *take_file(struct log_read_internal *from)
+{
+    struct segment_file *f = from->known.holder;
+    if (from->segment_file) {
+        release_file(f);
+        f = segment_file_new(from->log, from->segment_file);
+    }
+    from->segment_file = NULL;
+    from->known.holder = NULL;
+    return f;
+}
+
 void stretch_note(struct log_read_internal *from)
 {
     struct store *s = from->store;
     const struct log_read *read = from->read;
     uint64_t position = from->position;
-    struct file *file = from->segment_file;
-    from->segment_file = NULL;
-    if (!file)
+    struct segment_file *f = take_file(from);
+    if (!f)
         return;
     struct run *r = run_for(from);
-    if (!r || !r->file) {
-        struct segment_file *f = segment_file_new(from->log, file);
-        if (r)
-            r->file = f;
-        else
-            release_file(f);
-    } else {
-        file_close(file); /* which frees nothing: the run has it too */
+    if (r && !r->file) {
+        r->file = f;
+        f->refs++;
     }
+    release_file(f);
     for (size_t i = 0; r && i < read->count; i++) {
         if (position == r->end)
             run_add(s, r, &read->batches[i]);
@@ -316,6 +324,32 @@ static struct run *run_with(struct log_state *l, int64_t offset)
             return r;
     }
     return NULL;
+}
+
+/* The run with the batch that holds `offset`, or else one that ends there. */
+static struct run *run_to_read_on(struct log_state *l, int64_t offset)
+{
+    struct run *with = run_with(l, offset);
+    list_each (node, &l->store->runs) {
+        struct run *r = container_of(node, struct run, node);
+        if (!with && r->log == l && r->to == offset)
+            return r;
+    }
+    return with;
+}
+
+/* Who goes on reading needs neither names nor the index, and the system sees that one file is read in order. */
+void stretch_known(struct log_read_internal *from)
+{
+    bool notes = from->kind == READ_FROM && from->read->may_come_again;
+    struct run *r = notes ? run_to_read_on(from->log, from->from) : NULL;
+    if (!r)
+        return;
+    size_t n = marks_to(r, from->from, UINT64_MAX);
+    struct boundary at =
+        from->from == r->to ? mark_at(r, r->marks.count) : mark_at(r, n > 0 ? n - 1 : 0);
+    from->known = (struct open_place){r->file, r->base, at.position};
+    r->file->refs++;
 }
 
 /* The first batch is given whatever its size. */

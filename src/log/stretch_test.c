@@ -22,6 +22,19 @@ static struct log *fill(struct test_store *t, size_t most)
     return log;
 }
 
+static enum err read_with(struct test_store *t, struct log *log, struct log_read *r,
+                          struct text *out, int64_t *end)
+{
+    test_store_read(t, log, r);
+    for (size_t i = 0; i < r->count; i++) {
+        text_append(out, r->batches[i].raw);
+        *end = log_batch_end(&r->batches[i]);
+    }
+    enum err err = r->err;
+    log_read_end(r);
+    return err;
+}
+
 /* What a reader gets by bytes: batches appended to `out` and the offset behind them. */
 static enum err read_bytes(struct test_store *t, struct log *log, int64_t from, int64_t limit,
                            size_t max_bytes, struct text *out, int64_t *end)
@@ -31,14 +44,7 @@ static enum err read_bytes(struct test_store *t, struct log *log, int64_t from, 
                          .limit = limit,
                          .max_bytes = max_bytes,
                          .may_come_again = true};
-    test_store_read(t, log, &r);
-    for (size_t i = 0; i < r.count; i++) {
-        text_append(out, r.batches[i].raw);
-        *end = log_batch_end(&r.batches[i]);
-    }
-    enum err err = r.err;
-    log_read_end(&r);
-    return err;
+    return read_with(t, log, &r, out, end);
 }
 
 /* All of the log's segments, as a first reader does. */
@@ -116,6 +122,62 @@ TEST(a_stretch_needs_neither_a_job_nor_the_disk)
     log_stretch_end(s.holder);
     expect_int(sim_disk_stats(t.disk)->calls[SIM_OPEN], opens);
     expect_int(sim_jobs_waiting_count(t.jobs), 0);
+    test_store_reset(&t);
+}
+
+static uint64_t opens(const struct test_store *t)
+{
+    return sim_disk_stats(t->disk)->calls[SIM_OPEN];
+}
+
+/* The same by a reader that is not expected again: it finds its way by the segments' names and index. */
+static void expect_same_read(struct test_store *t, struct log *log, int64_t from, size_t max_bytes)
+{
+    struct text wanted = {0}, got = {0};
+    struct log_read once = {
+        .kind = READ_FROM, .from = from, .limit = log->hw, .max_bytes = max_bytes};
+    int64_t wanted_end = from, end = from;
+    uint64_t before = opens(t);
+    expect_ok(read_with(t, log, &once, &wanted, &wanted_end));
+    expect_true(opens(t) > before);
+    before = opens(t);
+    expect_ok(read_bytes(t, log, from, log->hw, max_bytes, &got, &end));
+    expect_int(opens(t), before);
+    expect_bytes(text_bytes(&got), text_bytes(&wanted));
+    expect_int(end, wanted_end);
+    text_reset(&wanted);
+    text_reset(&got);
+}
+
+TEST(a_read_of_what_was_read_before_opens_no_file)
+{
+    struct test_store t;
+    test_store_open_uncached(&t);
+    struct log *log = fill(&t, 3000);
+    read_all(&t, log);
+    for (int64_t from = 0; from < log_state(log)->stored_to; from++)
+        expect_same_read(&t, log, from,
+                         1 + random_below(&t.random, 1 << random_below(&t.random, 17)));
+    test_store_reset(&t);
+}
+
+TEST(who_goes_on_reading_opens_each_segment_once)
+{
+    struct test_store t;
+    struct text out = {0};
+    segment_bases bases = {0};
+    test_store_open_uncached(&t);
+    t.store->config.segment_bytes = 64 << 10;
+    struct log *log = fill(&t, 3000);
+    expect_ok(segment_list(t.disk, log->id, &bases));
+    expect_true(bases.count > 2);
+    uint64_t before = opens(&t), jobs = 0;
+    for (int64_t at = 0; at < log_state(log)->stored_to; jobs++)
+        expect_ok(read_bytes(&t, log, at, log->hw, 1, &out, &at));
+    expect_true(jobs > 200);
+    expect_int(opens(&t) - before, 2 * bases.count); /* and its index */
+    vec_reset(&bases);
+    text_reset(&out);
     test_store_reset(&t);
 }
 
