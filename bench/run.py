@@ -20,6 +20,7 @@ import time
 
 import contenders
 import measure
+import network
 import plot
 import report
 import runners
@@ -255,8 +256,15 @@ def raise_file_limit():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def describe(options, program, sizes, floors, probe):
-    return {"date": datetime.datetime.now().isoformat(" ", "minutes"), **measure.machine(),
+def install(steps):
+    """What the peers need from outside, before the network is left."""
+    contenders.install({label for _, _, label in steps})
+    if any(scenario.run == "perftest" for _, scenario, _ in steps):
+        subprocess.run([os.path.join(brokers.PEERS, "perftest"), "install"], check=True)
+
+
+def describe(options, program, sizes, floors, probe, tcp):
+    return {"date": datetime.datetime.now().isoformat(" ", "minutes"), **measure.machine(), "tcp": tcp,
             "versions": versions(program), "commit": commit_of(HERE), "settings": contenders.SETTINGS,
             "rounds": options.rounds, "seconds of a measurement": options.seconds, "pinned": options.pin,
             **{key: round(value, 1) for key, value in probe.items()},
@@ -273,16 +281,15 @@ def main():
     program = os.path.abspath(brokers.pabal_program())
     folder = measure.data_folder()
     raise_file_limit()
+    steps = plan(table, options.rounds, options.labels)
+    install(steps)
+    tcp = network.enter()
     probe = measure.disk_probe(folder)
     floors = measure.floors(floor_program(program), folder)
     sizes = sizes_of(options)
-    about = describe(options, program, sizes, floors, probe)
+    about = describe(options, program, sizes, floors, probe, tcp)
     for key, value in about.items():
         print(f"{key}: {value}", flush=True)
-    steps = plan(table, options.rounds, options.labels)
-    contenders.install({label for _, _, label in steps})
-    if any(scenario.run == "perftest" for _, scenario, _ in steps):
-        subprocess.run([os.path.join(brokers.PEERS, "perftest"), "install"], check=True)
     bench = Bench(program, options, sizes, floors, probe["sync_4k_p50_us"])
     measure.Cost.with_instructions = measure.perf_counts()
     if options.pin:

@@ -884,6 +884,25 @@ TEST(accepted_sockets_do_not_delay)
     close(fd);
 }
 
+TEST(nothing_is_paced_between_two_sockets_of_one_host)
+{
+    char name[16] = "";
+    int fd;
+    uint16_t port;
+    socklen_t size = sizeof name;
+    struct endpoint local, peer;
+    expect_ok(listener_open("127.0.0.1:0", &fd, &port));
+    int client = client_connect(port, 0);
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    poll(&ready, 1, 1000);
+    int accepted = listener_accept(fd, &local, &peer);
+    expect_int(getsockopt(accepted, IPPROTO_TCP, TCP_CONGESTION, name, &size), 0);
+    expect_string(name, "reno");
+    close(accepted);
+    close(client);
+    close(fd);
+}
+
 /* ---- everything at once ---- */
 
 struct client {
