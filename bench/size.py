@@ -18,6 +18,7 @@ import sys
 import tempfile
 
 import measure
+import network
 import brokers
 from size_load import SCENARIOS, Refused, Run
 
@@ -91,7 +92,7 @@ def main():
     for name in names:
         if name not in SCENARIOS:
             parser.error(f"no scenario {name}; --list has them")
-    lines, results = list(head(options.bin)), {}
+    lines, results = [*head(options.bin), f"TCP: {network.enter()}.", ""], {}
     for name in names:
         run_one(name, options.rounds, options, results)
     lines += table(results)

@@ -181,7 +181,6 @@ void log_tail_changed(struct log_state *l)
 static void log_tail_push(struct log_state *l, struct tail_entry e)
 {
     tail_push(&l->tail, e);
-    l->rests = false;
     log_tail_changed(l);
 }
 

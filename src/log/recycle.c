@@ -28,7 +28,7 @@ enum {
     ROWS_PER_STEP = 128,
     CARRY_STEP_BYTES = 96 * KIB,
     MATERIALISING_MAX = 128, /* jobs at once, for one journal file */
-    MOVED_OUT_MAX = 64,      /* logs, in one file's turn */
+    MOVED_OUT_MAX = 256,     /* logs, in one file's turn */
     MOVED_FILES_MAX = 3, /* files' bytes, ... when the journal is full of tails: who writes waits */
 };
 
@@ -129,8 +129,6 @@ static bool carry_log(struct store *s, struct log_state *l, uint64_t below)
         s->owner.live(s->owner.ctx, &l->log, e->base_offset, tail_entry_end(e), &live);
         if (there)
             carry_entry(s, l, e, raw, &live, &builder);
-        if (there && search.next == l->tail.count)
-            l->rests = true;
     }
     vec_reset(&live);
     batch_builder_reset(&builder);
@@ -155,12 +153,11 @@ static uint64_t bytes_below(struct log_state *l, uint64_t below, uint32_t *entri
     return bytes;
 }
 
-/* Nothing was appended to the log for a round of the journal, and its tail is large: carried, it would be written
- * again in each round, whoever else writes. Some such logs leave in each file's turn, since the first segment of
- * a log costs syncs of folders. */
+/* The log's part in the file is small, and its tail is large: carried, it would be written again in each round, whoever
+ * else writes. Some such logs leave in each file's turn, since the first segment of a log costs syncs of folders. */
 static bool moves_out(const struct store *s, const struct log_state *l)
 {
-    return l->rests && !l->stays_in_journal && l->tail.bytes > s->config.carry_bytes &&
+    return !l->stays_in_journal && l->tail.bytes > s->config.carry_bytes &&
            s->recycle.moved_out < MOVED_OUT_MAX && !s->low_space && !s->no_space &&
            space_has_room(s, l->tail.bytes); /* to carry it takes no more */
 }

@@ -280,7 +280,6 @@ struct log_state {
     bool wants_direct : 1;
     bool stays_in_journal : 1; /* asked by the owner */
     bool moved : 1;            /* of level memory: in store->memory_moved */
-    bool rests : 1;            /* nothing was appended since its newest batch was carried */
     bool deleted : 1, has_row : 1, trimming : 1, unlinked : 1, unsynced : 1;
     uint32_t rate_commits; /* in the current second */
     uint32_t rate_commit;  /* the newest of them, its last digits */
