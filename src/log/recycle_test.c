@@ -320,6 +320,25 @@ static struct log *open_with_tails(struct test_store *t, uint64_t journal_bytes,
     return store_log(t->store, 2, LEVEL_FSYNC);
 }
 
+TEST(large_tails_of_logs_that_are_appended_to_are_carried)
+{
+    enum { LOGS = 10, ROUNDS = 120 };
+    struct test_store t;
+    struct log *stream = open_with_tails(&t, 2 * MIB, 256 * KIB, 8 * KIB, LOGS, 1);
+    uint64_t before = t.store->journal.generation;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct ticket ticket;
+        append_to_each(&t, 100, LOGS);
+        expect_ok(log_append(stream, test_batch_sized((uint64_t)stream->end, 30000), &ticket));
+        test_store_settle(&t);
+        log_trim(stream, stream->hw, NULL);
+    }
+    expect_true(t.store->journal.generation - before > 2 * t.store->journal.file_count);
+    expect_int(test_store_files(&t, "logs"), 0);
+    expect_int(in_journal(&t, 100), ROUNDS + 1);
+    test_store_reset(&t);
+}
+
 TEST(few_of_many_large_tails_leave_the_journal_in_each_file_s_turn)
 {
     enum { LOGS = 700, BATCHES = 30, MOVED_OUT_MAX = 256 };
