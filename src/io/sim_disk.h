@@ -51,9 +51,9 @@ struct sim_disk_stats {
     uint64_t operations;
     uint64_t calls[SIM_CALL_COUNT];
     uint64_t read_bytes, write_bytes;
-    uint64_t
-        ahead_most; /* bytes that file_start_read() had asked for and the disk had not brought yet, at most: it
-                          * brings a file's one after the other, whole blocks, and has when one of them is read */
+    /* Bytes that file_start_read() had asked for and the disk had not brought yet, at most: it brings a file's one
+     * after the other, whole blocks, and has when one of them is read. */
+    uint64_t ahead_most;
 };
 
 /* Empty, 4 KiB blocks (change ->block_bytes to have others), no limit to its capacity. */

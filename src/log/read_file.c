@@ -45,8 +45,7 @@ enum {
 
 struct segment_view {
     struct file *file;
-    bool is_known;  /* the file is that of a read's known place, ... */
-    uint64_t start; /* and nothing before this position is asked for */
+    bool is_known; /* the file is that of the read's known place */
     int64_t base;
     uint64_t size;
     const index_entries *index; /* in memory, or NULL: */
@@ -72,7 +71,6 @@ static enum err open_file(struct log_read_internal *r, struct segment_view *v)
     v->is_known = r->known.holder && r->known.segment == v->base;
     if (v->is_known) {
         v->file = r->known.holder->file;
-        v->start = r->known.position;
         return OK;
     }
     segment_path(r->log->log.id, v->base, "log", path);
@@ -188,7 +186,7 @@ static uint64_t start_position(struct log_read_internal *r, struct segment_view 
 {
     struct index_entry e;
     if (v->is_known)
-        return v->start;
+        return r->known.position;
     enum log_read_kind kind = r->kind == READ_FROM ? READ_FROM : READ_AT_TIME;
     return find_entry(kind, r->from, r->timestamp, v, &e) ? e.position : 0;
 }

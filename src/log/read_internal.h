@@ -38,10 +38,9 @@ struct log_read_internal {
     /* the result */
     uint8_t *data;
     size_t size;
-    struct chunk *chunk; /* what the answer points into */
-    struct file
-        *segment_file; /* where it was found, for stretch_note(); NULL: nowhere, or in `known` */
-    int64_t segment;   /* its base offset */
+    struct chunk *chunk;       /* what the answer points into */
+    struct file *segment_file; /* where it was found, if not in `known`; else NULL */
+    int64_t segment;           /* its base offset */
     uint64_t position;
     bool beyond; /* segments had nothing: go on with what comes behind them */
     enum err err;

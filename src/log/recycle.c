@@ -153,19 +153,18 @@ static uint64_t bytes_below(struct log_state *l, uint64_t below, uint32_t *entri
     return bytes;
 }
 
-/* As much as a file holds was written since its newest batch: others write now. */
+/* As much as a file holds was written since the log's newest batch: others write now. */
 static bool is_quiet(const struct store *s, const struct log_state *l)
 {
-    const struct tail *t = &l->tail;
-    return t->count > 0 &&
-           tail_at(t, t->count - 1)->address + s->recycle.file->size < journal_end_address(s);
+    uint64_t newest = tail_at(&l->tail, l->tail.count - 1)->address;
+    return newest + s->recycle.file->size < journal_end_address(s);
 }
 
 /* The log's part in the file is small, and its tail is large: carried, it would be written again in each round, by
  * whoever writes. Some such logs leave in each file's turn, since the first segment of a log costs syncs of folders. */
 static bool moves_out(const struct store *s, const struct log_state *l)
 {
-    return is_quiet(s, l) && !l->stays_in_journal && l->tail.bytes > s->config.carry_bytes &&
+    return !l->stays_in_journal && l->tail.bytes > s->config.carry_bytes && is_quiet(s, l) &&
            s->recycle.moved_out < MOVED_OUT_MAX && !s->low_space && !s->no_space &&
            space_has_room(s, l->tail.bytes); /* to carry it takes no more */
 }

@@ -261,6 +261,13 @@ static struct boundary mark_at(const struct run *r, size_t i)
     return (struct boundary){r->marks.items[i].offset, r->marks.items[i].position};
 }
 
+/* The last mark at or below the offset, or else the run's front; its end for the offset behind it. */
+static struct boundary nearest_mark(const struct run *r, int64_t offset)
+{
+    size_t n = marks_to(r, offset, UINT64_MAX);
+    return mark_at(r, offset == r->to ? r->marks.count : n > 0 ? n - 1 : 0);
+}
+
 /* The batch that holds `from`, or the next one. */
 static bool find_front(struct headers *h, int64_t from, struct boundary *out)
 {
@@ -330,12 +337,14 @@ static struct run *run_with(struct log_state *l, int64_t offset)
 static struct run *run_to_read_on(struct log_state *l, int64_t offset)
 {
     struct run *with = run_with(l, offset);
+    if (with)
+        return with;
     list_each (node, &l->store->runs) {
         struct run *r = container_of(node, struct run, node);
-        if (!with && r->log == l && r->to == offset)
+        if (r->log == l && r->to == offset)
             return r;
     }
-    return with;
+    return NULL;
 }
 
 /* Who goes on reading needs neither names nor the index, and the system sees that one file is read in order. */
@@ -345,10 +354,7 @@ void stretch_known(struct log_read_internal *from)
     struct run *r = notes ? run_to_read_on(from->log, from->from) : NULL;
     if (!r)
         return;
-    size_t n = marks_to(r, from->from, UINT64_MAX);
-    struct boundary at =
-        from->from == r->to ? mark_at(r, r->marks.count) : mark_at(r, n > 0 ? n - 1 : 0);
-    from->known = (struct open_place){r->file, r->base, at.position};
+    from->known = (struct open_place){r->file, r->base, nearest_mark(r, from->from).position};
     r->file->refs++;
 }
 
@@ -368,8 +374,7 @@ static bool find_stretch(struct run *r, int64_t from, int64_t limit, size_t max_
                          struct boundary *front, struct boundary *back)
 {
     struct headers h = {.run = r};
-    size_t n = marks_to(r, from, UINT64_MAX);
-    *front = mark_at(r, n > 0 ? n - 1 : 0);
+    *front = nearest_mark(r, from);
     if (!is_cached(r, front, front->position + max_bytes + LOOK_BYTES) ||
         !find_front(&h, from, front) ||
         !find_back(&h, front, limit, front->position + max_bytes, back))
