@@ -82,8 +82,7 @@ static void put_away(struct pack *p)
     packer->promised -= p->promised;
     p->promised = 0;
     list_remove(&p->node);
-    bool is_large = p->builder.text.capacity > 4 * PACK_MAX_BYTES;
-    if (packer->free_count == PACKS_KEPT || is_large) {
+    if (packer->free_count == PACKS_KEPT) {
         pack_free(p);
         return;
     }
@@ -138,7 +137,7 @@ static void append(struct pack *p)
         queue_count(p->queues.items[i], COUNTER_publish, (uint64_t)p->builder.count);
         p->queues.items[i]->internal->counters->bytes += (uint64_t)p->body_bytes;
     }
-    struct bytes batch = batch_builder_end(&p->builder);
+    struct batch_parts batch = batch_builder_end_parts(&p->builder);
     enum err err = log_append_many(p->logs.items, p->logs.count, batch, &ticket);
     if (err) { /* frozen since: the tickets that were given out are never done */
         say_error("queue", "published messages cannot be stored: %s", err_text());
@@ -257,12 +256,17 @@ static void note_time(const struct core *core, struct pack *p, const struct mess
         vec_push(&p->timed, timed);
 }
 
+static bool is_alone(const struct message *m)
+{
+    return m->body.size >= PACK_ALONE_BYTES;
+}
+
 static void add(struct core *core, struct pack *p, const struct message *m)
 {
     uint8_t envelope[MESSAGE_ENVELOPE_MAX];
     struct bytes key[2] = {bytes_of(envelope, message_put_envelope(m, envelope)), m->properties};
     struct bytes value = m->body.data ? m->body : bytes_of("", 0);
-    batch_builder_add_parts(&p->builder, core->wall_ms, key, 2, &value, 1);
+    batch_builder_add_parts(&p->builder, core->wall_ms, key, 2, value, is_alone(m));
     p->body_bytes += (int64_t)m->body.size;
     note_time(core, p, m);
     if (p->by_priority)
@@ -286,7 +290,7 @@ static enum err publish(struct core *core, struct route route, const struct mess
     packer->promised += size;
     add(core, p, m);
     *out = p->ticket;
-    if (m->body.size >= PACK_ALONE_BYTES)
+    if (is_alone(m)) /* while its body, which the batch borrows, is there */
         append(p);
     return OK;
 }

@@ -13,7 +13,7 @@
 
 enum {
     PACK_MAX_BYTES = 256 << 10,
-    PACK_ALONE_BYTES = 64 << 10, /* a body of this size is a batch of its own */
+    PACK_ALONE_BYTES = 64 << 10, /* with a body of this size a batch ends; it is copied once */
     PACKS_KEPT = 64,             /* free ones that keep their memory */
 };
 

@@ -62,6 +62,35 @@ TEST(a_full_pack_is_appended_and_a_large_body_is_alone)
     test_core_end(&t);
 }
 
+TEST(a_large_body_is_stored_before_its_owner_may_free_it)
+{
+    enum { SMALL = 100, LARGE = 70 << 10 };
+    struct test_core t;
+    struct test_wait again;
+    struct delivery d;
+    test_core_init(&t);
+    struct queue *set[] = {test_durable_queue(&t, "a"), test_transient_queue(&t, "b")};
+    for (int i = 0; i < 4; i++) {
+        size_t size = i % 2 ? LARGE : SMALL;
+        uint8_t *body = xmalloc(size);
+        memset(body, 'a' + i, size);
+        expect_ok(publish_to(&t, set, 2, bytes_of(body, size), NULL));
+        memset(body, 'x', size);
+        free(body);
+    }
+    test_core_settle(&t);
+    for (int i = 0; i < 8; i++) {
+        struct queue *q = set[i / 4];
+        expect_ok(queue_get(q, true, &again.wait, &d));
+        size_t size = i % 2 ? LARGE : SMALL;
+        expect_int(d.message.body.size, size);
+        expect_int(d.message.body.data[0], 'a' + i % 4);
+        expect_int(d.message.body.data[size - 1], 'a' + i % 4);
+        queue_finish(q, d.offset, d.number);
+    }
+    test_core_end(&t);
+}
+
 TEST(an_empty_body_is_not_null)
 {
     struct test_core t;

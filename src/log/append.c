@@ -238,11 +238,13 @@ uint64_t stage_control(struct store *s, uint8_t type, struct log_state *l, int64
 
 /* Write the entry and return the journal address of its batch. */
 static uint64_t stage_data(struct store *s, struct log *const *logs, const int64_t *bases,
-                           size_t count, struct bytes batch, uint8_t flags, int32_t epoch)
+                           size_t count, const struct batch_parts *batch, uint8_t flags,
+                           int32_t epoch)
 {
     uint64_t address;
+    size_t batch_size = batch_parts_size(batch);
     size_t head = ENTRY_HEADER_BYTES + count * ENTRY_LOG_BYTES;
-    size_t size = round_up(head + batch.size, 8);
+    size_t size = round_up(head + batch_size, 8);
     uint8_t *start = stage_reserve(s, size, &address);
     uint8_t *p = put_entry_header(start, ENTRY_DATA, flags, count, size);
     for (size_t i = 0; i < count; i++, p += ENTRY_LOG_BYTES) {
@@ -253,8 +255,8 @@ static uint64_t stage_data(struct store *s, struct log *const *logs, const int64
         if (logs[i]->level == LEVEL_FSYNC)
             s->staging->sync = true;
     }
-    memcpy(p, batch.data, batch.size);
-    memset(p + batch.size, 0, size - head - batch.size);
+    batch_parts_put(p, batch);
+    memset(p + batch_size, 0, size - head - batch_size);
     batch_stamp(p, bases[0], epoch);
     return address + head;
 }
@@ -266,14 +268,16 @@ static void advance(struct log_state *l, const struct batch *b, bool direct, uin
     note_piece(l, l->log.end, direct, number);
 }
 
-static void memory_append(struct log_state *l, const struct batch *b)
+static void memory_append(struct log_state *l, const struct batch *b,
+                          const struct batch_parts *parts)
 {
     struct store *s = l->store;
     struct chunk *c = xzalloc(sizeof *c); /* exactly the batch: freed when the log passes it */
     c->store = s;
     c->refs = 1;
     c->capacity = c->used = (uint32_t)b->raw.size;
-    c->data = c->block = xmemdup(b->raw.data, b->raw.size);
+    c->data = c->block = xmalloc(b->raw.size);
+    batch_parts_put(c->data, parts);
     batch_stamp(c->data, l->log.end, s->epoch);
     s->memory_bytes += b->raw.size;
     space_note_memory(s);
@@ -324,7 +328,9 @@ static enum err parse_for_append(struct bytes raw, struct batch *b)
     return err;
 }
 
-static void append_one(struct log_state *l, const struct batch *b, struct ticket *out)
+/* `b` is what the header in `parts` says. */
+static void append_one(struct log_state *l, const struct batch *b, const struct batch_parts *parts,
+                       struct ticket *out)
 {
     struct store *s = l->store;
     struct log *log = &l->log;
@@ -334,15 +340,15 @@ static void append_one(struct log_state *l, const struct batch *b, struct ticket
     *out = log_next_ticket(log);
     upkeep_note_append(l, b->raw.size);
     if (log->level == LEVEL_MEMORY) {
-        memory_append(l, b);
+        memory_append(l, b, parts);
         return;
     }
     if (l->direct) {
         advance(l, b, true, s->direct_lane.staging);
-        direct_append(l, b);
+        direct_append(l, b, parts);
     } else {
         int64_t base = log->end;
-        uint64_t address = stage_data(s, &log, &base, 1, b->raw, 0, s->epoch);
+        uint64_t address = stage_data(s, &log, &base, 1, parts, 0, s->epoch);
         log_tail_push(l, tail_entry_of(b, base, address, s->epoch));
         advance(l, b, false, s->staging->number);
     }
@@ -363,16 +369,18 @@ enum err log_append(struct log *log, struct bytes raw, struct ticket *out)
         err = log_can_append(log, raw.size);
     if (err)
         return err;
-    append_one(l, &b, out);
+    struct batch_parts parts = batch_whole(raw);
+    append_one(l, &b, &parts, out);
     return OK;
 }
 
-enum err log_append_many(struct log *const *logs, size_t count, struct bytes raw,
+enum err log_append_many(struct log *const *logs, size_t count, struct batch_parts batch,
                          struct ticket *out)
 {
     enum { SHARE_MAX = 4096 };
     struct batch b;
-    enum err err = parse_for_append(raw, &b);
+    enum err err = batch_header_get(batch.front.data, &b);
+    check(err || b.raw.size == batch_parts_size(&batch));
     for (size_t i = 0; i < count && !err; i++)
         if (logs[i]->level != LEVEL_MEMORY && log_state(logs[i])->store->frozen)
             err = frozen(log_state(logs[i])->store);
@@ -391,21 +399,21 @@ enum err log_append_many(struct log *const *logs, size_t count, struct bytes raw
             continue;
         }
         struct ticket own;
-        append_one(l, &b, &own);
+        append_one(l, &b, &batch, &own);
         ticket_join(&ticket, own);
     }
     if (shared_count > 0) {
         struct store *s = log_state(shared[0])->store;
-        uint64_t address = stage_data(s, shared, bases, shared_count, raw, 0, s->epoch);
+        uint64_t address = stage_data(s, shared, bases, shared_count, &batch, 0, s->epoch);
         for (size_t i = 0; i < shared_count; i++) {
             struct log_state *l = log_state(shared[i]);
             log_tail_push(l, tail_entry_of(&b, bases[i], address, s->epoch));
             advance(l, &b, false, s->staging->number);
-            upkeep_note_append(l, raw.size);
+            upkeep_note_append(l, b.raw.size);
         }
-        metrics_add(METRIC_append_bytes, raw.size);
+        metrics_add(METRIC_append_bytes, b.raw.size);
         metrics_add(METRIC_append_records, (uint64_t)b.record_count * shared_count);
-        space_note_append(s, raw.size);
+        space_note_append(s, b.raw.size);
     }
     *out = ticket;
     return OK;
@@ -415,7 +423,8 @@ void stage_data_carried(struct store *s, struct log_state *l, struct bytes batch
                         struct tail_entry *e)
 {
     struct log *log = &l->log;
-    e->address = stage_data(s, &log, &e->base_offset, 1, batch, ENTRY_CARRIED, e->epoch);
+    struct batch_parts parts = batch_whole(batch);
+    e->address = stage_data(s, &log, &e->base_offset, 1, &parts, ENTRY_CARRIED, e->epoch);
     e->size = (uint32_t)batch.size;
     metrics_add(METRIC_carried_bytes, batch.size);
 }

@@ -169,6 +169,7 @@ void batch_builder_begin(struct batch_builder *b, uint16_t attributes)
     b->base_timestamp = b->max_timestamp = -1;
     b->count = 0;
     b->attributes = attributes;
+    b->lent = BYTES_NULL;
 }
 
 void batch_builder_reset(struct batch_builder *b)
@@ -202,34 +203,35 @@ static size_t parts_size(const struct bytes *parts, int count)
     return size;
 }
 
-static uint8_t *put_parts(uint8_t *p, const struct bytes *parts, int count, size_t size)
-{
-    bool null = count == 1 && !parts[0].data;
-    p = put_zigzag(p, null ? -1 : (int64_t)size);
-    for (int i = 0; i < count; i++)
-        p = put_part(p, parts[i]);
-    return p;
-}
-
 static void add_record(struct batch_builder *b, int64_t timestamp_ms, int32_t offset_delta,
-                       const struct bytes *key, int key_count, const struct bytes *value,
-                       int value_count, struct bytes headers, int32_t header_count)
+                       const struct bytes *key, int key_count, struct bytes value, bool lend,
+                       struct bytes headers, int32_t header_count)
 {
     int64_t time_delta = (int64_t)((uint64_t)timestamp_ms - (uint64_t)b->base_timestamp); /* too */
-    size_t key_size = parts_size(key, key_count), value_size = parts_size(value, value_count);
-    bool key_null = key_count == 1 && !key[0].data, value_null = value_count == 1 && !value[0].data;
-    size_t length = 1 + varint_size(zigzag_encode(time_delta)) +
-                    varint_size(zigzag_encode(offset_delta)) +
-                    varint_size(zigzag_encode(key_null ? -1 : (int64_t)key_size)) + key_size +
-                    varint_size(zigzag_encode(value_null ? -1 : (int64_t)value_size)) + value_size +
-                    varint_size(zigzag_encode(header_count)) + headers.size;
-    uint8_t *start = text_reserve(&b->text, length + VARINT_MAX_BYTES);
+    size_t key_bytes = parts_size(key, key_count);
+    int64_t key_size = key_count == 1 && !key[0].data ? -1 : (int64_t)key_bytes;
+    int64_t value_size = value.data ? (int64_t)value.size : -1;
+    size_t length =
+        1 + varint_size(zigzag_encode(time_delta)) + varint_size(zigzag_encode(offset_delta)) +
+        varint_size(zigzag_encode(key_size)) + key_bytes + varint_size(zigzag_encode(value_size)) +
+        value.size + varint_size(zigzag_encode(header_count)) + headers.size;
+    size_t here = length - (lend ? value.size : 0);
+    uint8_t *start = text_reserve(&b->text, here + VARINT_MAX_BYTES);
     uint8_t *p = put_zigzag(start, (int64_t)length);
     *p++ = 0;
     p = put_zigzag(p, time_delta);
     p = put_zigzag(p, offset_delta);
-    p = put_parts(p, key, key_count, key_size);
-    p = put_parts(p, value, value_count, value_size);
+    p = put_zigzag(p, key_size);
+    for (int i = 0; i < key_count; i++)
+        p = put_part(p, key[i]);
+    p = put_zigzag(p, value_size);
+    if (lend) {
+        check(b->lent.size == 0);
+        b->lent = value;
+        b->lent_at = (size_t)(p - b->text.data);
+    } else {
+        p = put_part(p, value);
+    }
     p = put_zigzag(p, header_count);
     p = put_part(p, headers);
     b->text.size += (size_t)(p - start);
@@ -247,21 +249,21 @@ void batch_builder_add(struct batch_builder *b, int64_t timestamp_ms, struct byt
                        struct bytes value, struct bytes headers, int32_t header_count)
 {
     note_time(b, timestamp_ms);
-    add_record(b, timestamp_ms, b->count, &key, 1, &value, 1, headers, header_count);
+    add_record(b, timestamp_ms, b->count, &key, 1, value, false, headers, header_count);
     b->count++;
 }
 
 void batch_builder_add_parts(struct batch_builder *b, int64_t timestamp_ms,
-                             const struct bytes *key_parts, int key_count,
-                             const struct bytes *value_parts, int value_count)
+                             const struct bytes *key_parts, int key_count, struct bytes value,
+                             bool lend)
 {
     note_time(b, timestamp_ms);
-    add_record(b, timestamp_ms, b->count, key_parts, key_count, value_parts, value_count,
-               BYTES_NULL, 0);
+    add_record(b, timestamp_ms, b->count, key_parts, key_count, value, lend, BYTES_NULL, 0);
     b->count++;
 }
 
-void batch_header_put(uint8_t *p, const struct batch *b)
+/* All but the checksum. */
+static void put_fields(uint8_t *p, const struct batch *b)
 {
     check(b->raw.size >= BATCH_HEADER_BYTES && b->raw.size - BATCH_PREFIX_BYTES <= BATCH_MAX_BYTES);
     put_u64(p, (uint64_t)b->base_offset);
@@ -276,14 +278,46 @@ void batch_header_put(uint8_t *p, const struct batch *b)
     put_u16(p + AT_PRODUCER_EPOCH, (uint16_t)b->producer_epoch);
     put_u32(p + AT_BASE_SEQUENCE, (uint32_t)b->base_sequence);
     put_u32(p + AT_RECORD_COUNT, (uint32_t)b->record_count);
+}
+
+void batch_header_put(uint8_t *p, const struct batch *b)
+{
+    put_fields(p, b);
     put_u32(p + AT_CRC, crc32c(p + BATCH_CRC_FROM, b->raw.size - BATCH_CRC_FROM));
 }
 
-/* Fill in the header. `last_delta` may exceed the count where records were left out. */
-static struct bytes finish(struct batch_builder *b, int32_t last_delta)
+void batch_parts_put(uint8_t *to, const struct batch_parts *parts)
 {
+    to = put_part(to, parts->front);
+    to = put_part(to, parts->lent);
+    put_part(to, parts->rest);
+}
+
+static struct batch_parts text_parts(const struct batch_builder *b)
+{
+    struct bytes all = text_bytes(&b->text);
+    if (b->lent.size == 0)
+        return batch_whole(all);
+    return (struct batch_parts){
+        .front = bytes_of(all.data, b->lent_at),
+        .lent = b->lent,
+        .rest = bytes_of(all.data + b->lent_at, all.size - b->lent_at),
+    };
+}
+
+static uint32_t parts_crc(const struct batch_parts *parts)
+{
+    uint32_t crc = crc32c(parts->front.data + BATCH_CRC_FROM, parts->front.size - BATCH_CRC_FROM);
+    crc = crc32c_extend(crc, parts->lent.data, parts->lent.size);
+    return crc32c_extend(crc, parts->rest.data, parts->rest.size);
+}
+
+/* Fill in the header. `last_delta` may exceed the count where records were left out. */
+static struct batch_parts finish(struct batch_builder *b, int32_t last_delta)
+{
+    struct batch_parts parts = text_parts(b);
     struct batch header = {
-        .raw = text_bytes(&b->text),
+        .raw = bytes_of(b->text.data, batch_parts_size(&parts)),
         .attributes = b->attributes,
         .last_offset_delta = last_delta,
         .base_timestamp = b->base_timestamp,
@@ -293,14 +327,21 @@ static struct bytes finish(struct batch_builder *b, int32_t last_delta)
         .base_sequence = -1,
         .record_count = b->count,
     };
-    batch_header_put(b->text.data, &header);
-    return header.raw;
+    put_fields(b->text.data, &header);
+    put_u32(b->text.data + AT_CRC, parts_crc(&parts));
+    return parts;
+}
+
+struct batch_parts batch_builder_end_parts(struct batch_builder *b)
+{
+    check(b->count > 0);
+    return finish(b, b->count - 1);
 }
 
 struct bytes batch_builder_end(struct batch_builder *b)
 {
-    check(b->count > 0);
-    return finish(b, b->count - 1);
+    check(b->lent.size == 0);
+    return batch_builder_end_parts(b).front;
 }
 
 enum err batch_filter(const struct batch *b, int64_t base_offset, const struct offset_range *keep,
@@ -322,13 +363,13 @@ enum err batch_filter(const struct batch *b, int64_t base_offset, const struct o
             i++;
         if (i == keep_count || r.offset < keep[i].from)
             continue;
-        add_record(builder, r.timestamp, (int32_t)(r.offset - base_offset), &r.key, 1, &r.value, 1,
-                   r.headers, r.header_count);
+        add_record(builder, r.timestamp, (int32_t)(r.offset - base_offset), &r.key, 1, r.value,
+                   false, r.headers, r.header_count);
         builder->count++;
     }
     if (reader.left > 0)
         return err_set(E_MALFORMED, "batch at offset %lld ends before its records do",
                        (long long)base_offset);
-    *out = finish(builder, b->last_offset_delta);
+    *out = finish(builder, b->last_offset_delta).front;
     return OK;
 }

@@ -130,9 +130,28 @@ must_use enum err batch_deflate_at(enum batch_codec codec, int level, struct byt
  * With its checksum. */
 void batch_header_put(uint8_t *p, const struct batch *b);
 
+/* A whole batch that is to be appended: these bytes one behind the other, the header in the first. */
+struct batch_parts {
+    struct bytes front, lent, rest;
+};
+
+static inline struct batch_parts batch_whole(struct bytes raw)
+{
+    return (struct batch_parts){.front = raw};
+}
+
+static inline size_t batch_parts_size(const struct batch_parts *parts)
+{
+    return parts->front.size + parts->lent.size + parts->rest.size;
+}
+
+void batch_parts_put(uint8_t *to, const struct batch_parts *parts);
+
 /* Builds an uncompressed batch, record by record. */
 struct batch_builder {
-    struct text text; /* header room, then records */
+    struct text text;  /* header room, then records */
+    struct bytes lent; /* a value that is not copied here, */
+    size_t lent_at;    /* and where it belongs */
     int64_t base_timestamp, max_timestamp;
     int32_t count;
     uint16_t attributes;
@@ -144,10 +163,11 @@ void batch_builder_reset(struct batch_builder *b); /* frees */
 /* Null key or value: .data NULL. `headers` is already encoded, count records of it. */
 void batch_builder_add(struct batch_builder *b, int64_t timestamp_ms, struct bytes key,
                        struct bytes value, struct bytes headers, int32_t header_count);
-/* As above with a key or value given in parts (scatter), each part copied once. */
+/* As above with a key given in parts. One value of a batch may be lent: it is not copied, so that a
+ * large one is copied once in all, and has to stay until batch_builder_end_parts(). */
 void batch_builder_add_parts(struct batch_builder *b, int64_t timestamp_ms,
-                             const struct bytes *key_parts, int key_count,
-                             const struct bytes *value_parts, int value_count);
+                             const struct bytes *key_parts, int key_count, struct bytes value,
+                             bool lend);
 /* What is left of `b` when only the records with offsets in `keep` (ascending) stay: same offsets,
  * same base and last offset, holes between. E_UNSUPPORTED for compressed batches, E_MALFORMED. */
 must_use enum err batch_filter(const struct batch *b, int64_t base_offset,
@@ -155,6 +175,8 @@ must_use enum err batch_filter(const struct batch *b, int64_t base_offset,
                                struct batch_builder *builder, struct bytes *out);
 /* Complete header and checksum (base offset 0, epoch 0, no producer). Valid until the next begin.
  */
+struct batch_parts batch_builder_end_parts(struct batch_builder *b);
+/* The same for a batch in which nothing is lent. */
 struct bytes batch_builder_end(struct batch_builder *b);
 
 #endif

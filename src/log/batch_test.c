@@ -44,6 +44,45 @@ TEST(a_built_batch_parses_back_with_all_its_records)
     batch_builder_reset(&b);
 }
 
+/* A record before, one with `value`, and one behind it if nothing was lent. */
+static struct text build_with(struct bytes value, bool lend, bool one_behind)
+{
+    struct batch_builder b = {0};
+    struct bytes key[2] = {BYTES_LITERAL("front"), BYTES_LITERAL("back")};
+    batch_builder_begin(&b, 0);
+    batch_builder_add(&b, 100, BYTES_LITERAL("k"), BYTES_LITERAL("v"), BYTES_NULL, 0);
+    batch_builder_add_parts(&b, 101, key, 2, value, lend);
+    if (one_behind)
+        batch_builder_add(&b, 102, BYTES_NULL, BYTES_LITERAL("w"), BYTES_NULL, 0);
+    struct batch_parts parts = batch_builder_end_parts(&b);
+    expect_int(parts.lent.size, lend ? value.size : 0);
+    struct text all = {0};
+    batch_parts_put(text_reserve(&all, batch_parts_size(&parts)), &parts);
+    text_advance(&all, batch_parts_size(&parts));
+    batch_builder_begin(&b, 0); /* what was lent is forgotten */
+    batch_builder_add(&b, 100, BYTES_NULL, BYTES_LITERAL("x"), BYTES_NULL, 0);
+    expect_int(batch_builder_end_parts(&b).lent.size, 0);
+    batch_builder_reset(&b);
+    return all;
+}
+
+TEST(a_lent_value_makes_the_same_batch_as_one_that_was_copied)
+{
+    static uint8_t value[100000];
+    const size_t sizes[] = {1, 63, 64, 8191, sizeof value};
+    memset(value, 'a', sizeof value);
+    for (size_t i = 0; i < 2 * sizeof sizes / sizeof *sizes; i++) {
+        struct bytes v = bytes_of(value, sizes[i / 2]);
+        struct text copied = build_with(v, false, i % 2), lent = build_with(v, true, i % 2);
+        struct batch b;
+        expect_bytes(text_bytes(&lent), text_bytes(&copied));
+        expect_ok(batch_parse(text_bytes(&lent), &b));
+        expect_ok(batch_check_produced(&b));
+        text_reset(&copied);
+        text_reset(&lent);
+    }
+}
+
 TEST(a_batch_cut_at_any_byte_or_with_any_bit_turned_is_refused)
 {
     const char *values[] = {"alpha", "beta"};

@@ -199,7 +199,7 @@ static void allocate_ahead(struct store *s, struct direct *d, struct direct_writ
     d->allocated = to;
 }
 
-void direct_append(struct log_state *l, const struct batch *b)
+void direct_append(struct log_state *l, const struct batch *b, const struct batch_parts *parts)
 {
     struct store *s = l->store;
     struct direct *d = l->direct;
@@ -210,7 +210,7 @@ void direct_append(struct log_state *l, const struct batch *b)
     if (d->position > 0 && (is_full || log_segment_is_old(l, d->segment_since_ms)))
         roll(s, d, base);
     uint8_t *p = direct_room(s, size, &address);
-    memcpy(p, b->raw.data, size);
+    batch_parts_put(p, parts);
     batch_stamp(p, base, s->epoch);
 
     struct direct_write *w = staging_write(s, d);

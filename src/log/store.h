@@ -170,7 +170,7 @@ void log_stay_in_journal(struct log *);
 must_use enum err log_append(struct log *, struct bytes batch, struct ticket *out);
 /* One batch into several logs, stored once and atomic: all or none. Logs of level memory may be
  * among them. */
-must_use enum err log_append_many(struct log *const *logs, size_t count, struct bytes batch,
+must_use enum err log_append_many(struct log *const *logs, size_t count, struct batch_parts batch,
                                   struct ticket *out);
 /* The ticket that an append to the log would get now, in this turn. Also the barrier ticket: when
  * it is done, all that was appended to the log before this call is committed. */

@@ -586,7 +586,7 @@ uint64_t store_want_sync(struct store *s);
 
 /* direct.c */
 /* Stage a batch whose offsets the log has already taken (they end at log.end). */
-void direct_append(struct log_state *l, const struct batch *b);
+void direct_append(struct log_state *l, const struct batch *b, const struct batch_parts *parts);
 /* After an append of `size` bytes: should the log become direct? */
 void direct_review(struct store *s, struct log_state *l, size_t size);
 /* At the end of the turn, so that what log_next_ticket() said in it stays true. */

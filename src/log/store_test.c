@@ -73,7 +73,7 @@ TEST(a_batch_for_many_logs_is_stored_once_and_read_with_each_logs_offsets)
     append(a, "x");
     struct ticket ticket;
     const char *values[] = {"m", "n"};
-    expect_ok(log_append_many(both, 2, test_batch(values, 2, 0), &ticket));
+    expect_ok(log_append_many(both, 2, batch_whole(test_batch(values, 2, 0)), &ticket));
     test_store_settle(&t);
     expect_true(store_is_done(t.store, ticket, STAGE_COMMITTED));
     expect_string(test_store_values(&t, a, 0), "x m n");
@@ -82,6 +82,33 @@ TEST(a_batch_for_many_logs_is_stored_once_and_read_with_each_logs_offsets)
     expect_ok(test_store_crash(&t, SIM_LOSE, 1));
     expect_string(test_store_values(&t, store_find(t.store, 1), 0), "x m n");
     expect_string(test_store_values(&t, store_find(t.store, 2), 0), "m n");
+    test_store_reset(&t);
+}
+
+TEST(a_batch_in_parts_is_whole_in_the_journal_in_a_segment_and_in_memory)
+{
+    struct test_store t;
+    test_store_init(&t);
+    t.config.direct_append_bytes = 1;
+    expect_ok(test_store_open(&t));
+    struct log *logs[] = {store_log(t.store, 1, LEVEL_FSYNC), store_log(t.store, 2, LEVEL_FSYNC),
+                          store_log(t.store, 3, LEVEL_MEMORY)};
+    log_stay_in_journal(logs[0]);
+    append(logs[1], "x");
+    test_store_settle(&t);
+    expect_not_null(log_state(logs[1])->direct);
+    const char *values[] = {"m", "n"};
+    struct bytes whole = test_batch(values, 2, 0);
+    size_t front = BATCH_HEADER_BYTES + 5, lent = 3;
+    struct batch_parts parts = {bytes_of(whole.data, front), bytes_of(whole.data + front, lent),
+                                bytes_of(whole.data + front + lent, whole.size - front - lent)};
+    struct ticket ticket;
+    expect_ok(log_append_many(logs, 3, parts, &ticket));
+    test_store_settle(&t);
+    expect_string(test_store_values(&t, logs[2], 0), "m n");
+    expect_ok(test_store_crash(&t, SIM_LOSE, 1));
+    expect_string(test_store_values(&t, store_find(t.store, 1), 0), "m n");
+    expect_string(test_store_values(&t, store_find(t.store, 2), 0), "x m n");
     test_store_reset(&t);
 }
 

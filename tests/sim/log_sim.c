@@ -319,6 +319,19 @@ static void do_append(struct world *w)
     expect_ack(w, l, ACK_APPEND, t, log->end);
 }
 
+/* As if a value of it, of any length, had been lent. */
+static struct batch_parts in_parts(struct bytes raw, uint64_t number)
+{
+    size_t behind = raw.size - BATCH_HEADER_BYTES;
+    size_t front = BATCH_HEADER_BYTES + number % behind;
+    size_t lent = number * 7 % (raw.size - front);
+    return (struct batch_parts){
+        .front = bytes_of(raw.data, front),
+        .lent = bytes_of(raw.data + front, lent),
+        .rest = bytes_of(raw.data + front + lent, raw.size - front - lent),
+    };
+}
+
 static void do_append_many(struct world *w)
 {
     struct log *logs[LOGS];
@@ -336,8 +349,10 @@ static void do_append_many(struct world *w)
     }
     struct ticket t;
     uint64_t number = ++w->model.next_number;
-    if (count == 0 ||
-        log_append_many(logs, count, model_make_batch(number, 2, draw(w, 900), false), &t) != OK)
+    if (count == 0)
+        return;
+    struct bytes batch = model_make_batch(number, 2, draw(w, 900), false);
+    if (log_append_many(logs, count, in_parts(batch, number), &t) != OK)
         return;
     for (size_t i = 0; i < count; i++) {
         note_append(w, models[i], bases[i], 2, number, false);
