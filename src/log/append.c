@@ -114,8 +114,7 @@ void stage_close_record(struct store *s)
     struct staged *r = open_record(s);
     if (!r)
         return;
-    bool by_cache = !s->staging->sync && r->size <= RECORD_CACHED_MAX_BYTES;
-    pad_record(r, by_cache ? RECORD_ALIGN_BYTES : s->disk->block_bytes);
+    pad_record(r, s->staging->sync ? s->disk->block_bytes : RECORD_ALIGN_BYTES);
     r->file->used += r->size;
     r->file->last_commit = s->staging->number;
     s->journal_lane.staged_bytes += r->size;

@@ -152,12 +152,11 @@ static bool is_whole_blocks(const struct store *s, const struct staged *r)
     return (r->address | r->size) % s->disk->block_bytes == 0;
 }
 
-/* What nobody waits to see on the disk goes by the page cache, which takes it while the disk is busy;
- * but not where the copy would cost more than the disk. */
+/* What nobody waits to see on the disk goes by the page cache, which takes it while the disk is busy. */
 static enum err write_record(struct store *s, struct staged *r, bool goes_on, bool synced)
 {
     journal_seal_record(s, r, goes_on);
-    bool cached = !is_whole_blocks(s, r) || (!synced && r->size <= RECORD_CACHED_MAX_BYTES);
+    bool cached = !synced || !is_whole_blocks(s, r);
     struct file *to = cached ? r->file->file : r->file->writer;
     uint64_t at = r->address - r->file->base;
     if (cached)

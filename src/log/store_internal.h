@@ -34,7 +34,6 @@ enum {
     RECORD_MAX_BYTES = 4 * MIB, /* a commit record is closed when it has reached this */
     RECORD_ALIGN_BYTES =
         64, /* records begin at multiples of it, those of synced commits mostly at blocks */
-    RECORD_CACHED_MAX_BYTES = 128 * KIB, /* a larger one is not written by the page cache */
     DIRECT_LOGS_MAX = 128,
     INDEX_EVERY_BYTES = 16 * KIB,
     INDEX_ENTRY_BYTES = 32,
