@@ -575,8 +575,8 @@ void round_resume(struct store *s)
 /* Recovery would have to read too much: rows first, unless it is this round that they wait for. */
 static bool waits_for_rows(struct store *s, const struct round *r)
 {
-    bool too_much =
-        s->unmarked_bytes >= s->config.unmarked_max_bytes && r->number > s->recycle.wait_for_round;
+    bool too_much = s->unmarked_bytes >= s->config.unmarked_max_bytes &&
+                    r->number > s->recycle.rows_wait_for_round;
     if (too_much)
         recycle_start_mark(s);
     return too_much;

@@ -13,7 +13,8 @@
  * below the start offsets that the rows made durable are removed. The same rows make free what lies behind it
  * and is wanted by nobody.
  *
- * A mark is the same without a file: rows for direct logs, so that recovery has little to read.
+ * A mark is rows alone, for direct logs, so that recovery has little to read. Who writes to such logs waits for it,
+ * so it goes beside a file's turn: between that one's steps until its own rows are due, and when they are written.
  */
 #include "log/store_internal.h"
 
@@ -27,8 +28,9 @@ enum {
     LOG_AS_ENTRIES = 16,     /* what a log costs without regard to its entries */
     ROWS_PER_STEP = 128,
     CARRY_STEP_BYTES = 96 * KIB,
-    MATERIALISING_MAX = 128, /* jobs at once, for one journal file */
-    MOVED_OUT_MAX = 256,     /* logs, in one file's turn */
+    MATERIALISING_MAX =
+        24, /* jobs at once, for one journal file: a mark and late syncs go behind them */
+    MOVED_OUT_MAX = 256, /* logs, in one file's turn */
     MOVED_FILES_MAX = 3, /* files' bytes, ... when the journal is full of tails: who writes waits */
 };
 
@@ -419,11 +421,18 @@ void recycle_released(struct store *s)
     release_next(s);
 }
 
+static void end_turn(struct store *s)
+{
+    s->recycle.phase = RECYCLE_IDLE;
+    s->recycle.file = NULL;
+}
+
 static void rows_done(struct job *job)
 {
     struct write_rows *w = container_of(job, struct write_rows, job);
     struct store *s = w->store;
     struct recycle *r = &s->recycle;
+    bool of_file = r->rows_of_file;
     s->helpers--;
     if (w->err == E_NO_SPACE)
         s->low_space = r->failed = true;
@@ -447,13 +456,14 @@ static void rows_done(struct job *job)
     }
     bool ok = !w->err;
     rows_free(w);
-    r->phase = RECYCLE_IDLE;
-    if (ok && r->file)
+    r->rows_phase = ROWS_IDLE;
+    if (ok && of_file)
         r->free_to = r->file->base + r->file->size;
-    r->file = NULL;
+    if (of_file)
+        end_turn(s);
     if (!ok)
         r->free_below = 0;
-    if (r->mark_wanted || r->free_below > 0)
+    if (r->mark_wanted || r->free_below > 0 || r->phase == RECYCLE_ROWS)
         s->due_ns = s->now_ns;
     release_next(s);
     if (ok)
@@ -462,13 +472,14 @@ static void rows_done(struct job *job)
 
 static void start_write(struct store *s)
 {
-    if (LOG_MUTANT == MUTANT_RENEW_EARLY && s->recycle.file) {
+    if (LOG_MUTANT == MUTANT_RENEW_EARLY && s->recycle.rows_of_file) {
         journal_release(s, s->recycle.file);
-        s->recycle.file = NULL;
+        s->recycle.rows_of_file = false;
+        end_turn(s);
     }
     struct write_rows *w = s->recycle.rows;
     s->recycle.rows = NULL;
-    s->recycle.phase = RECYCLE_WRITE;
+    s->recycle.rows_phase = ROWS_WRITE;
     for (size_t i = 0; i < w->logs.count; i++) { /* what was sealed since, helpers sync before */
         struct log_state *l = w->logs.items[i].log;
         if (l->log.level == LEVEL_OS && l->direct && l->direct->open_file)
@@ -514,18 +525,15 @@ static void begin_pass(struct store *s)
 static void begin(struct store *s)
 {
     struct recycle *r = &s->recycle;
-    bool file = wants_file(s);
-    if (!file && !r->mark_wanted)
+    if (!wants_file(s))
         return;
-    r->file = file ? container_of(s->journal.files.next, struct journal_file, node) : NULL;
-    r->mark_wanted = r->mark_wanted && file; /* a file's turn leaves the mark for later */
+    r->file = container_of(s->journal.files.next, struct journal_file, node);
     r->failed = r->again = false;
     r->carried_bytes = 0;
     r->moved_out = 0;
     r->moved_bytes = 0;
     begin_pass(s);
-    r->phase = file ? RECYCLE_MOVE : RECYCLE_ROWS;
-    r->rows = xzalloc(sizeof *r->rows);
+    r->phase = RECYCLE_MOVE;
 }
 
 /* Clients wait for the commit that their batches share with what is carried. So that is little, or no more
@@ -595,23 +603,33 @@ static void step_wait(struct store *s)
     }
     if (!has_moved_enough(s)) /* else as many leave in the next turn */
         journal_note_carried(s, r->file, r->carried_bytes);
-    if (!r->failed)
-        take_more_files(s);
-    r->phase = r->failed ? RECYCLE_IDLE : RECYCLE_ROWS;
     if (r->failed) {
-        rows_free(r->rows);
-        r->rows = NULL;
-        r->file = NULL;
+        end_turn(s);
         r->free_below = 0;
+        return;
     }
+    take_more_files(s);
+    r->phase = RECYCLE_ROWS;
+}
+
+static void begin_rows(struct store *s)
+{
+    struct recycle *r = &s->recycle;
+    r->rows_of_file = r->phase == RECYCLE_ROWS;
+    if (!r->rows_of_file && !r->mark_wanted)
+        return;
+    if (!r->rows_of_file)
+        r->mark_wanted = false;
+    r->rows = xzalloc(sizeof *r->rows);
+    r->rows_phase = ROWS_CAPTURE;
 }
 
 static void step_rows(struct store *s)
 {
     struct recycle *r = &s->recycle;
-    uint64_t below = r->file ? r->file->base + r->file->size : 0;
+    uint64_t below = r->rows_of_file ? r->file->base + r->file->size : 0;
     int i = 0;
-    while (!r->file && !list_is_empty(&s->unmarked_logs) && i++ < ROWS_PER_STEP)
+    while (!r->rows_of_file && !list_is_empty(&s->unmarked_logs) && i++ < ROWS_PER_STEP)
         capture_row(s, container_of(s->unmarked_logs.next, struct log_parts, marking)->log);
     while (!list_is_empty(&s->dirty) && i++ < ROWS_PER_STEP) {
         struct log_state *l = container_of(s->dirty.next, struct log_state, dirty);
@@ -621,12 +639,12 @@ static void step_rows(struct store *s)
     }
     if (i > ROWS_PER_STEP)
         return;
-    r->phase = RECYCLE_SYNC;
-    r->wait_for = store_want_sync(s);
+    r->rows_phase = ROWS_SYNC;
+    r->rows_wait_for = store_want_sync(s);
     bool staged = s->direct_staging || s->direct_stalled || s->direct_in_flight;
-    r->wait_for_round = s->direct_lane.staging - (s->direct_staging ? 0 : 1);
+    r->rows_wait_for_round = s->direct_lane.staging - (s->direct_staging ? 0 : 1);
     if (!staged)
-        r->wait_for_round = 0;
+        r->rows_wait_for_round = 0;
 }
 
 void recycle_step(struct store *s)
@@ -640,18 +658,22 @@ void recycle_step(struct store *s)
         step_move(s);
     if (r->phase == RECYCLE_WAIT)
         step_wait(s);
-    if (r->phase == RECYCLE_ROWS)
+    if (r->rows_phase == ROWS_IDLE)
+        begin_rows(s);
+    if (r->rows_phase == ROWS_CAPTURE)
         step_rows(s);
-    if (r->phase == RECYCLE_SYNC && s->journal_lane.synced >= r->wait_for &&
-        s->direct_lane.synced >= r->wait_for_round)
+    if (r->rows_phase == ROWS_SYNC && s->journal_lane.synced >= r->rows_wait_for &&
+        s->direct_lane.synced >= r->rows_wait_for_round)
         start_write(s);
-    bool waits = r->phase == RECYCLE_MOVE && move_waits(s);
-    if ((r->phase == RECYCLE_MOVE || r->phase == RECYCLE_ROWS) && !waits)
+    bool moves = r->phase == RECYCLE_MOVE && !move_waits(s);
+    if (moves || r->rows_phase == ROWS_CAPTURE)
         s->due_ns = s->now_ns; /* another slice; the other phases wait for jobs and commits */
 }
 
 void recycle_start_mark(struct store *s)
 {
+    if (s->recycle.mark_wanted)
+        return;
     s->recycle.mark_wanted = true;
     s->due_ns = s->now_ns;
 }

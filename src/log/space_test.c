@@ -138,7 +138,7 @@ TEST(a_missing_journal_file_is_made_later_although_it_is_not_the_last)
     open_small(&t);
     struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
     struct ticket ticket;
-    for (uint64_t i = 0; t.store->recycle.phase != RECYCLE_WRITE; i++) {
+    for (uint64_t i = 0; t.store->recycle.rows_phase != ROWS_WRITE; i++) {
         expect_ok(log_append(log, test_batch_sized(i, 9000), &ticket));
         test_store_turn(&t, (int)i % 3);
         expect_true(i < 1000);

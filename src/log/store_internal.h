@@ -437,14 +437,21 @@ struct journal {
     uint64_t max_bytes; /* beyond, files are made free before new ones are made */
 };
 
+/* A file's turn. */
 enum recycle_phase {
     RECYCLE_IDLE,
     RECYCLE_MOVE,
     RECYCLE_LOAD, /* within MOVE: the file is being read */
     RECYCLE_WAIT,
-    RECYCLE_ROWS,
-    RECYCLE_SYNC,
-    RECYCLE_WRITE,
+    RECYCLE_ROWS, /* its rows are due, or on their way */
+};
+
+/* The rows of a file's turn, or of a mark beside it. */
+enum rows_phase {
+    ROWS_IDLE,
+    ROWS_CAPTURE,
+    ROWS_SYNC,
+    ROWS_WRITE,
 };
 
 struct recycle {
@@ -455,14 +462,17 @@ struct recycle {
     uint64_t free_to;          /* address: durable rows say that nothing below it is needed */
     bool is_releasing;         /* a file below it is being renewed or removed */
     uint32_t materialising;
-    uint64_t wait_for;       /* commit number */
-    uint64_t wait_for_round; /* the rows' derived state may be ahead of their positions */
-    uint64_t carried_bytes;  /* of this file, so far */
-    uint32_t step_entries;   /* about so many were looked at in this step */
+    uint64_t wait_for;      /* commit number, in WAIT */
+    uint64_t carried_bytes; /* of this file, so far */
+    uint32_t step_entries;  /* about so many were looked at in this step */
     uint32_t moved_out; /* logs of this file that went to segments although they were small in it */
     uint64_t moved_bytes; /* of this file's turn: of all tails that were to leave */
     uint64_t free_below;  /* address: files below it are made free whether short or not; or 0 */
     struct load *loaded;  /* batches that had to be read */
+    enum rows_phase rows_phase;
+    bool rows_of_file;            /* else they are a mark */
+    uint64_t rows_wait_for;       /* commit number */
+    uint64_t rows_wait_for_round; /* the rows' derived state may be ahead of their positions */
     struct write_rows *rows;
     bool mark_wanted;
     bool again;  /* another MOVE is needed */

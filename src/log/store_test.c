@@ -644,11 +644,12 @@ TEST(direct_bytes_that_no_row_covers_are_limited)
     log_parts(log_state(log))->unmarked +=
         200 * 1024; /* much was written while rows are on their way */
     t.store->unmarked_bytes += 200 * 1024;
-    t.store->recycle.phase = RECYCLE_WRITE;
+    t.store->recycle.rows_phase = ROWS_WRITE;
     expect_ok(log_append(log, test_batch_sized(1, 25000), &ticket));
     test_store_settle(&t);
     expect_false(store_is_done(t.store, ticket, STAGE_COMMITTED));
-    t.store->recycle.phase = RECYCLE_IDLE;
+    t.store->recycle.rows_phase = ROWS_IDLE;
+    t.store->due_ns = t.now_ns;
     test_store_settle(&t);
     expect_true(store_is_done(t.store, ticket, STAGE_COMMITTED));
     expect_true(t.store->unmarked_bytes < 100 * 1024);
