@@ -614,7 +614,7 @@ static void put_behind(struct store *s, struct journal_file *f)
     f->generation = ++s->journal.generation;
     f->base = next_base(s);
     f->used = 0;
-    f->passed = f->is_read_ahead = false;
+    f->passed = false;
     list_push_back(&s->journal.files, &f->node);
 }
 

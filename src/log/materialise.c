@@ -15,7 +15,7 @@ enum {
     GATHER_BYTES = 1 * MIB,
     /* So much is synced at once: commits wait behind it for the same disk. */
     SYNC_BYTES = 2 * MIB,
-    MANY_LOGS = 16, /* of those that are moved at once: whole files are read for them */
+    MANY_LOGS = 16, /* of those that are moved in a turn: whole files are read for them */
 };
 #define LATE_NS INT64_C(60000000000) /* so long a reader of files is expected to come again */
 
@@ -387,7 +387,7 @@ static enum ahead what_to_read_ahead(struct store *s, struct journal_file *f)
 {
     if (f->is_read_ahead)
         return AHEAD_NOTHING;
-    f->is_read_ahead = f->state == JOURNAL_FULL && s->recycle.materialising >= MANY_LOGS;
+    f->is_read_ahead = f->state == JOURNAL_FULL && s->recycle.moved >= MANY_LOGS;
     return f->is_read_ahead ? AHEAD_FILE : AHEAD_BATCH;
 }
 

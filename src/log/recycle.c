@@ -28,9 +28,8 @@ enum {
     LOG_AS_ENTRIES = 16,     /* what a log costs without regard to its entries */
     ROWS_PER_STEP = 128,
     CARRY_STEP_BYTES = 96 * KIB,
-    MATERIALISING_MAX =
-        24, /* jobs at once, for one journal file: a mark and late syncs go behind them */
-    MOVED_OUT_MAX = 256, /* logs, in one file's turn */
+    MATERIALISING_MAX = 6, /* jobs at once for a file: marks and late syncs go behind them */
+    MOVED_OUT_MAX = 256,   /* logs, in one file's turn */
     MOVED_FILES_MAX = 3, /* files' bytes, ... when the journal is full of tails: who writes waits */
 };
 
@@ -198,6 +197,7 @@ static bool move_log(struct store *s, struct log_state *l, uint64_t below)
     if (is_carried(s, l, bytes))
         return carry_log(s, l, below);
     s->recycle.moved_out += bytes <= s->config.carry_bytes;
+    s->recycle.moved++;
     s->recycle.moved_bytes += l->tail.bytes;
     s->recycle.step_entries += l->tail.count;
     materialise_log(s, l, false, below);
@@ -528,9 +528,12 @@ static void begin(struct store *s)
     if (!wants_file(s))
         return;
     r->file = container_of(s->journal.files.next, struct journal_file, node);
+    list_each (n,
+               &s->journal.files) /* what former turns read may be gone from the system's cache */
+        container_of(n, struct journal_file, node)->is_read_ahead = false;
     r->failed = r->again = false;
     r->carried_bytes = 0;
-    r->moved_out = 0;
+    r->moved = r->moved_out = 0;
     r->moved_bytes = 0;
     begin_pass(s);
     r->phase = RECYCLE_MOVE;

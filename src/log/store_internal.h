@@ -343,7 +343,7 @@ struct journal_file {
     struct file *writer; /* past the page cache, which would dirty more than a commit writes */
     uint32_t readers;
     bool passed;            /* the journal has gone on to the next file */
-    bool is_read_ahead;     /* as a whole, since it was made or renewed */
+    bool is_read_ahead;     /* as a whole, in this turn of a file */
     uint64_t records_below; /* (jobs, recovery) as its header says; 0: not said */
 };
 
@@ -465,6 +465,7 @@ struct recycle {
     uint64_t wait_for;      /* commit number, in WAIT */
     uint64_t carried_bytes; /* of this file, so far */
     uint32_t step_entries;  /* about so many were looked at in this step */
+    uint32_t moved;         /* logs whose tails were to leave in this file's turn, so far */
     uint32_t moved_out; /* logs of this file that went to segments although they were small in it */
     uint64_t moved_bytes; /* of this file's turn: of all tails that were to leave */
     uint64_t free_below;  /* address: files below it are made free whether short or not; or 0 */
