@@ -262,8 +262,15 @@ void batch_builder_add_parts(struct batch_builder *b, int64_t timestamp_ms,
     b->count++;
 }
 
-/* All but the checksum. */
-static void put_fields(uint8_t *p, const struct batch *b)
+static uint32_t parts_crc(const struct batch_parts *parts)
+{
+    uint32_t crc = crc32c(parts->front.data + BATCH_CRC_FROM, parts->front.size - BATCH_CRC_FROM);
+    crc = crc32c_extend(crc, parts->lent.data, parts->lent.size);
+    return crc32c_extend(crc, parts->rest.data, parts->rest.size);
+}
+
+/* At `p`, where `parts` begin. */
+static void put_header(uint8_t *p, const struct batch *b, const struct batch_parts *parts)
 {
     check(b->raw.size >= BATCH_HEADER_BYTES && b->raw.size - BATCH_PREFIX_BYTES <= BATCH_MAX_BYTES);
     put_u64(p, (uint64_t)b->base_offset);
@@ -278,12 +285,13 @@ static void put_fields(uint8_t *p, const struct batch *b)
     put_u16(p + AT_PRODUCER_EPOCH, (uint16_t)b->producer_epoch);
     put_u32(p + AT_BASE_SEQUENCE, (uint32_t)b->base_sequence);
     put_u32(p + AT_RECORD_COUNT, (uint32_t)b->record_count);
+    put_u32(p + AT_CRC, parts_crc(parts));
 }
 
 void batch_header_put(uint8_t *p, const struct batch *b)
 {
-    put_fields(p, b);
-    put_u32(p + AT_CRC, crc32c(p + BATCH_CRC_FROM, b->raw.size - BATCH_CRC_FROM));
+    struct batch_parts whole = batch_whole(bytes_of(p, b->raw.size));
+    put_header(p, b, &whole);
 }
 
 void batch_parts_put(uint8_t *to, const struct batch_parts *parts)
@@ -305,13 +313,6 @@ static struct batch_parts text_parts(const struct batch_builder *b)
     };
 }
 
-static uint32_t parts_crc(const struct batch_parts *parts)
-{
-    uint32_t crc = crc32c(parts->front.data + BATCH_CRC_FROM, parts->front.size - BATCH_CRC_FROM);
-    crc = crc32c_extend(crc, parts->lent.data, parts->lent.size);
-    return crc32c_extend(crc, parts->rest.data, parts->rest.size);
-}
-
 /* Fill in the header. `last_delta` may exceed the count where records were left out. */
 static struct batch_parts finish(struct batch_builder *b, int32_t last_delta)
 {
@@ -327,8 +328,7 @@ static struct batch_parts finish(struct batch_builder *b, int32_t last_delta)
         .base_sequence = -1,
         .record_count = b->count,
     };
-    put_fields(b->text.data, &header);
-    put_u32(b->text.data + AT_CRC, parts_crc(&parts));
+    put_header(b->text.data, &header, &parts);
     return parts;
 }
 

@@ -14,7 +14,7 @@
  * and is wanted by nobody.
  *
  * A mark is rows alone, for direct logs, so that recovery has little to read. Who writes to such logs waits for it,
- * so it goes beside a file's turn: between that one's steps until its own rows are due, and when they are written.
+ * so it goes beside MOVE, LOAD and WAIT of a file's turn.
  */
 #include "log/store_internal.h"
 
@@ -528,8 +528,8 @@ static void begin(struct store *s)
     if (!wants_file(s))
         return;
     r->file = container_of(s->journal.files.next, struct journal_file, node);
-    list_each (n,
-               &s->journal.files) /* what former turns read may be gone from the system's cache */
+    /* What former turns read may be gone from the system's cache. */
+    list_each (n, &s->journal.files)
         container_of(n, struct journal_file, node)->is_read_ahead = false;
     r->failed = r->again = false;
     r->carried_bytes = 0;
