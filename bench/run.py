@@ -268,7 +268,7 @@ def describe(options, program, sizes, floors, probe, tcp):
             "versions": versions(program), "commit": commit_of(HERE), "settings": contenders.SETTINGS,
             "rounds": options.rounds, "seconds of a measurement": options.seconds, "pinned": options.pin,
             **{key: round(value, 1) for key, value in probe.items()},
-            "longest stall of an idle machine, ms": round(measure.longest_stall_ms(options.seconds), 1),
+            "late timers of an idle machine, p99.9, ms": round(measure.late_timers_ms(options.seconds), 1),
             "floors": ", ".join(f"{key} {value:.3f}" for key, value in floors.items()),
             "sizes": ", ".join(f"{key} {value}" for key, value in dataclasses.asdict(sizes).items())}
 

@@ -14,12 +14,30 @@ TINY = run.Sizes(history_bytes=5 << 20, stored_bytes=5 << 20, backlog=10_000, co
                  fetch_messages=20_000)
 
 
-def test_the_longest_stall_is_the_median_of_the_windows_longest(monkeypatch):
-    clock = iter([0, 0.5, 0.503, 2.1,  # 1,597 ms
-                  10, 11, 11.25, 12.5,  # 1,250 ms
-                  20, 20.5, 22])  # 1,500 ms
-    monkeypatch.setattr(measure, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
-    assert measure.longest_stall_ms(2, 3) == pytest.approx(1500)
+def test_a_late_timer_delays_those_behind_it_and_the_worst_processor_counts(monkeypatch):
+    on = [{0, 1}]
+    clock = [0.0]
+
+    def sleep(seconds):
+        before = clock[0]
+        clock[0] += seconds
+        if on[0] == {1} and before < 1 <= clock[0]:  # the one due after a second is 4.5 ms late
+            clock[0] += 0.0045
+
+    monkeypatch.setattr(measure, "time", types.SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
+    monkeypatch.setattr(measure.os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr(measure.os, "sched_setaffinity", lambda pid, processors: on.__setitem__(0, processors))
+    late = measure.late_by_ms(2)
+    assert len(late) == 2000 and max(late) == pytest.approx(0, abs=1e-6)
+    clock[0] = 0
+    on[0] = {1}
+    late = measure.late_by_ms(2)
+    assert [round(ms, 1) for ms in late if ms > 0.1] == [4.5, 3.5, 2.5, 1.5, 0.5]
+    clock[0] = 0
+    assert measure.late_timers_ms(2, 1) == 0  # the second processor's window begins at two seconds
+    clock[0] = -2
+    assert measure.late_timers_ms(2, 1) == pytest.approx(3.5)
+    assert on[0] == {0, 1}
 
 
 def test_a_floor_is_the_sum_of_its_parts():
