@@ -107,6 +107,12 @@ static void start_sync(struct file *file, uint64_t from, uint64_t to)
 
 /* ---- the journal's commit ---- */
 
+/* Nothing is in a file that is not made yet, or not made anew. The journal passes it when a record is too large for it. */
+static bool is_made(const struct journal_file *f)
+{
+    return f->state == JOURNAL_READY || f->state == JOURNAL_ACTIVE || f->state == JOURNAL_FULL;
+}
+
 /* The files up to `newest` that hold more than is synced. They are not used again meanwhile. */
 static void take_unsynced(struct store *s, struct journal_file *newest, journal_files *files)
 {
@@ -114,6 +120,8 @@ static void take_unsynced(struct store *s, struct journal_file *newest, journal_
         struct journal_file *f = container_of(n, struct journal_file, node);
         if (f->last_commit <= s->journal_lane.synced)
             break;
+        if (!is_made(f))
+            continue;
         f->readers++;
         vec_push(files, f);
     }
@@ -345,11 +353,9 @@ static void write_commit(struct store *s, struct commit *c)
 /* Are the files that the commit writes into there? */
 static bool commit_has_files(const struct commit *c)
 {
-    for (size_t i = 0; i < c->records.count; i++) {
-        enum journal_file_state state = c->records.items[i].file->state;
-        if (state == JOURNAL_PREPARING || state == JOURNAL_MISSING || state == JOURNAL_WAITING)
+    for (size_t i = 0; i < c->records.count; i++)
+        if (!is_made(c->records.items[i].file))
             return false;
-    }
     return true;
 }
 

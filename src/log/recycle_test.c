@@ -681,41 +681,6 @@ TEST(a_long_tail_is_materialised_in_parts_one_behind_the_other)
     test_store_reset(&t);
 }
 
-/* The journal is full, and what makes its files free is under way. True when a commit waits for it. */
-static bool outrun_helpers(struct test_store *t, struct log *log)
-{
-    for (int i = 0; i < 3000; i++) {
-        struct ticket ticket;
-        if (!store_is_behind(t->store))
-            expect_ok(log_append(log, test_batch_sized((uint64_t)log->end, 9000), &ticket));
-        test_store_turn(t, 2);
-        list_each (n, &t->store->journal.files)
-            if (container_of(n, struct journal_file, node)->state == JOURNAL_WAITING)
-                return true;
-    }
-    return false;
-}
-
-TEST(who_writes_does_not_outrun_what_makes_journal_files_free)
-{
-    struct test_store t;
-    test_store_init_small(&t, 256 * KIB, 1 * MIB);
-    t.config.direct_append_bytes = t.config.direct_commit_bytes = 64 * MIB;
-    t.config.part_bytes = 32 * KIB;
-    t.config.backlog_bytes = 64 * KIB;
-    expect_ok(test_store_open(&t));
-    test_store_settle(&t);
-    struct log *log = store_log(t.store, 7, LEVEL_FSYNC);
-    for (int round = 0; round < 5; round++)
-        expect_true(outrun_helpers(&t, log));
-    expect_true(t.store->journal.total_bytes <= 256 * KIB + 8 * 64 * KIB);
-    int64_t end = log->end;
-    test_store_stop(&t); /* while a commit waits */
-    expect_ok(test_store_open(&t));
-    expect_int(store_find(t.store, 7)->hw, end);
-    test_store_reset(&t);
-}
-
 TEST(what_is_held_beyond_the_windows_counts_as_cached)
 {
     struct test_store t;
