@@ -197,15 +197,15 @@ static enum err remove_behind(struct store *s, struct log_state *l, int64_t end)
     return err;
 }
 
-/* The oldest segment behind `*segment`, if everything before it was trimmed; else -1. */
-static enum err next_segment(struct store *s, struct log_state *l, int64_t *segment)
+/* The oldest segment behind `*segment` and below `to`, if everything before it was trimmed; else -1. */
+static enum err next_segment(struct store *s, struct log_state *l, int64_t to, int64_t *segment)
 {
     segment_bases bases = {0};
     int64_t after = *segment;
     enum err err = segment_list(s->disk, l->log.id, &bases);
     *segment = -1;
     for (size_t i = 0; i < bases.count && *segment < 0; i++)
-        if (bases.items[i] > after && bases.items[i] <= l->log.start)
+        if (bases.items[i] > after && bases.items[i] <= l->log.start && bases.items[i] < to)
             *segment = bases.items[i];
     vec_reset(&bases);
     return err;
@@ -251,7 +251,7 @@ static enum err recover_direct(struct replay *r, struct log_state *l, int64_t to
         if ((!err || is_missing) && size < position && l->log.start < next) /* they were synced */
             note_missing(l, next);
         if (is_missing) { /* never written into, or trimmed and removed */
-            err = next_segment(s, l, &segment);
+            err = next_segment(s, l, to, &segment);
             if (err || segment < 0)
                 break;
             next = segment;

@@ -489,6 +489,52 @@ TEST(a_direct_part_that_a_power_cut_left_empty_is_followed_by_segments_of_later_
     }
 }
 
+/* What a later run has materialised behind it is of that run, and no row knows of it: recovery reads it from the journal. */
+TEST(a_direct_part_that_was_trimmed_as_a_whole_ends_where_the_journal_says)
+{
+    int sealed = 0;
+    for (int turns = 0; turns < 30; turns++) {
+        struct test_store t;
+        char path[64];
+        test_store_init_small(&t, 256 * KIB, 1 * MIB);
+        expect_ok(test_store_open(&t));
+        struct log *log = store_log(t.store, 8, LEVEL_FSYNC);
+        struct ticket ticket;
+        for (uint64_t i = 0; i < 3; i++) {
+            expect_ok(log_append(log, test_batch_sized(i, 30 * KIB), &ticket));
+            test_store_settle(&t);
+        }
+        expect_not_null(log_state(log)->direct);
+        segment_path(8, log_state(log)->direct->segment, "log", path);
+        log_trim(log, 3, &ticket);
+        test_store_turn(&t, 0);
+        sim_jobs_drain(t.jobs);
+        test_store_kill(&t);
+        expect_ok(disk_remove(t.disk, path));
+        expect_ok(test_store_open(&t));
+        for (int i = 0; i < 1 + turns % 3; i++)
+            test_store_turn(
+                &t, 1); /* that the part is over is written in this run, its row perhaps not */
+        expect_ok(test_store_crash(&t, SIM_KEEP, 1));
+        log = store_find(t.store, 8);
+        expect_int(log->end, 3);
+        append(log, "b"); /* and this in the next */
+        random_init(&t.random, (uint64_t)turns);
+        for (int i = 0; i < turns; i++) {
+            test_store_turn(&t, 1);
+            if (log->durable == 4 && log_state(log)->tail.count > 0)
+                (void)log_seal(log_state(log));
+        }
+        bool is_there = log->durable == 4;
+        sealed += log_state(log)->stored_to == 4;
+        expect_ok(test_store_crash(&t, SIM_KEEP, 1));
+        if (is_there)
+            expect_string(test_store_values(&t, store_find(t.store, 8), 3), "b");
+        test_store_reset(&t);
+    }
+    expect_true(sealed > 0);
+}
+
 static int warnings;
 
 static void count_warnings(const char *line, uint32_t size)
