@@ -660,6 +660,9 @@ void journal_prepare_more(struct store *s)
 {
     if (s->frozen || s->closing || s->journal.preparing > 0)
         return; /* one at a time */
+    journal_prepare_waiting(s);
+    if (s->journal.preparing > 0)
+        return;
     if (s->journal.missing > 0) {
         s->journal.missing--;
         prepare(s, file_in_state(s, JOURNAL_MISSING), true);

@@ -951,6 +951,25 @@ static bool has_unused_waiting_file(const struct store *s)
     return false;
 }
 
+/* Were it passed meanwhile, and never made, nothing behind it would become free. */
+TEST(a_journal_file_that_waits_is_made_when_helpers_are_done)
+{
+    int unused = 0;
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        struct test_store t;
+        open_outrun(&t);
+        random_init(&t.random, seed);
+        expect_true(outrun_helpers(&t, store_log(t.store, 7, LEVEL_FSYNC)));
+        for (int i = 0; i < 300 && t.store->recycle.materialising > 0; i++)
+            test_store_turn(&t, 1);
+        unused += has_unused_waiting_file(t.store);
+        test_store_wait(&t, 200);
+        expect_false(has_unused_waiting_file(t.store));
+        test_store_reset(&t);
+    }
+    expect_true(unused > 0);
+}
+
 /* It is passed, and the one behind it is made first: there is nothing in it that could be synced. */
 TEST(a_record_too_large_for_a_file_that_is_not_made_yet_goes_into_the_next)
 {
@@ -966,9 +985,8 @@ TEST(a_record_too_large_for_a_file_that_is_not_made_yet_goes_into_the_next)
             test_store_turn(&t, 1);
         passed += has_unused_waiting_file(t.store);
         struct log *os = store_log(t.store, 8, LEVEL_OS);
-        expect_ok(log_append(os, test_batch_sized(1, 300),
-                             &ticket)); /* to be synced with the next commit */
-        test_store_turn(&t, 2);
+        expect_ok(log_append(os, test_batch_sized(1, 300), &ticket));
+        test_store_turn(&t, 2); /* to be synced with the next commit */
         expect_ok(log_append(log, test_batch_sized((uint64_t)log->end, 100 * KIB), &ticket));
         for (int i = 0; i < 100; i++)
             test_store_turn(&t, 1);
