@@ -154,6 +154,7 @@ static void take_sent(struct hub *h, struct conn *c, const struct report *report
 {
     struct link *link = &c->base.link;
     size_t gone_bytes = report->sent_bytes + report->dropped_bytes;
+    bool was_above = link_pending_bytes(link) > LINK_LOW_WATER_BYTES;
     link->bytes_out += report->sent_bytes;
     if (gone_bytes > 0) {
         size_t left = atomic_load_explicit(&h->send_bytes, memory_order_relaxed);
@@ -165,11 +166,9 @@ static void take_sent(struct hub *h, struct conn *c, const struct report *report
         if (link->session && link->protocol->core->sent)
             link->protocol->core->sent(link->session);
     }
-    if (!c->base.was_above_low_water || link_pending_bytes(&c->base.link) > LINK_LOW_WATER_BYTES)
-        return;
-    c->base.was_above_low_water = false;
-    if (!c->base.link.closing && c->base.link.protocol->core->drained)
-        c->base.link.protocol->core->drained(c->base.link.session);
+    if (was_above && link_pending_bytes(link) <= LINK_LOW_WATER_BYTES && !link->closing &&
+        link->protocol->core->drained)
+        link->protocol->core->drained(link->session);
 }
 
 static void take_broken(struct conn *c)
@@ -243,7 +242,6 @@ static unsigned order_flags(struct conn *c)
 static void give_order(struct hub *h, struct conn *c, struct order *order)
 {
     struct link_base *base = &c->base;
-    base->was_above_low_water = link_pending_bytes(&base->link) > LINK_LOW_WATER_BYTES;
     *order = (struct order){.conn = c,
                             .blocks = base->out,
                             .bytes = base->out_bytes,

@@ -395,6 +395,24 @@ TEST(bytes_count_as_taken_when_the_socket_took_them_and_never_when_it_was_lost_b
     }
 }
 
+TEST(who_was_above_the_low_water_mark_within_a_turn_alone_is_told_of_draining_too)
+{
+    static const char bytes[LINK_LOW_WATER_BYTES];
+    struct world w;
+    world_start(&w, config_with(0));
+    int fd = client_connect(w.port, 0);
+    turn_until(&w, w.echo.open_count == 1);
+    link_write(w.echo.newest, bytes_of(bytes, sizeof bytes));
+    hub_flush(w.hub); /* sent, but not dispatched */
+    link_write(w.echo.newest, bytes_of(bytes, 100));
+    expect_int(link_pending_bytes(w.echo.newest), LINK_LOW_WATER_BYTES + 100);
+    hub_dispatch(w.hub, clock_now_ns());
+    expect_int(link_pending_bytes(w.echo.newest), 100);
+    expect_int(w.echo.drained_count, 1);
+    close(fd);
+    world_stop(&w);
+}
+
 TEST(small_writes_to_a_slow_reader_share_blocks)
 {
     struct world w;
@@ -867,40 +885,32 @@ TEST(a_v6_listener_takes_both_families)
     world_stop(&w);
 }
 
-TEST(accepted_sockets_do_not_delay)
+/* As the hub accepts it, from this host. */
+static int accept_one(int *client)
 {
-    int fd, on = 0;
-    uint16_t port;
-    socklen_t size = sizeof on;
-    expect_ok(listener_open("127.0.0.1:0", &fd, &port));
-    int client = client_connect(port, 0);
-    struct pollfd ready = {.fd = fd, .events = POLLIN};
-    poll(&ready, 1, 1000);
-    int accepted = accept(fd, NULL, NULL);
-    expect_int(getsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, &on, &size), 0);
-    expect_true(on != 0);
-    close(accepted);
-    close(client);
-    close(fd);
-}
-
-TEST(nothing_is_paced_between_two_sockets_of_one_host)
-{
-    char name[16] = "";
     int fd;
     uint16_t port;
-    socklen_t size = sizeof name;
     struct endpoint local, peer;
     expect_ok(listener_open("127.0.0.1:0", &fd, &port));
-    int client = client_connect(port, 0);
+    *client = client_connect(port, 0);
     struct pollfd ready = {.fd = fd, .events = POLLIN};
     poll(&ready, 1, 1000);
     int accepted = listener_accept(fd, &local, &peer);
-    expect_int(getsockopt(accepted, IPPROTO_TCP, TCP_CONGESTION, name, &size), 0);
+    close(fd);
+    return accepted;
+}
+
+TEST(accepted_sockets_do_not_delay_and_are_not_paced_between_two_of_one_host)
+{
+    char name[16] = "";
+    int client, on = 0, accepted = accept_one(&client);
+    expect_int(getsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, &on, &(socklen_t){sizeof on}), 0);
+    expect_true(on != 0);
+    expect_int(getsockopt(accepted, IPPROTO_TCP, TCP_CONGESTION, name, &(socklen_t){sizeof name}),
+               0);
     expect_string(name, "reno");
     close(accepted);
     close(client);
-    close(fd);
 }
 
 /* ---- everything at once ---- */

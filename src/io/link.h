@@ -122,8 +122,8 @@ struct core_half {
     void (*gone)(void *session);
     /* The socket has taken some: link->bytes_out has grown. May be NULL. */
     void (*sent)(void *session);
-    /* What was written has drained to the low-water mark; it was above it at the end of some turn
-     * before. So: stop writing while link_pending_bytes() is above, go on when this is called. */
+    /* What was written has drained from above the low-water mark to it. So: stop writing while link_pending_bytes() is
+     * above, go on when this is called. */
     void (*drained)(void *session);
 };
 

@@ -66,7 +66,6 @@ struct link_base {
     size_t out_bytes;
     bool paused;
     bool gated; /* not read while the gate is shut */
-    bool was_above_low_water;
     bool is_changed;
     void (*changed)(struct link_base *base); /* once, until is_changed is cleared */
 };

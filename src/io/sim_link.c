@@ -229,9 +229,9 @@ void sim_link_turn(struct sim_link *s)
     struct link_base *base = &s->base;
     if (s->is_gone)
         return;
-    base->was_above_low_water |= link_pending_bytes(&base->link) > LINK_LOW_WATER_BYTES;
     if (s->is_blocked)
         return;
+    bool was_above = link_pending_bytes(&base->link) > LINK_LOW_WATER_BYTES;
     send_blocks(s);
     if (s->is_gone)
         return;
@@ -243,9 +243,7 @@ void sim_link_turn(struct sim_link *s)
         return;
     }
     const struct core_half *core = base->link.protocol->core;
-    bool drained = base->was_above_low_water;
-    base->was_above_low_water = false;
-    if (drained && core->drained)
+    if (was_above && core->drained)
         core->drained(base->link.session);
 }
 

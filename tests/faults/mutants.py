@@ -56,7 +56,7 @@ MUTANTS = {
     "append_twice": Mutant({"duplicate"}, ["kill"]),
     "tell_behind": Mutant({"misplaced"}, ["kill"]),
     "next_partition": Mutant({"phantom"}, ["kill"]),
-    "any_sequence": Mutant({"duplicate", "order"}, ["kill"], rounds=4),
+    "any_sequence": Mutant({"duplicate", "order"}, ["kill"], rounds=6, how={"rate": 5000}),  # two in one answer
     "forget_offsets": Mutant({"backwards"}, ["kill"]),
     "wrong_offsets": Mutant({"phantom"}, ["kill"]),
     "deliver_twice": Mutant({"duplicate"}, ["kill"]),
