@@ -86,7 +86,7 @@ enum option_change { AT_START, AT_RUNTIME };
       "and deleting go on. auto is 80 % of the machine's or the container's.")                     \
     X(CACHE_BYTES, "cache.bytes", SIZE, OPTION_MIB, INT64_MAX, "auto", AT_START, "auto", "",       \
       "The part of memory.limit that keeps the newest records; auto is an eighth of it, at most "  \
-      "60 MiB.")                                                                                   \
+      "56 MiB.")                                                                                   \
     X(MAX_CONNECTIONS, "max.connections", INT, 1, 10000000, "auto", AT_START, "auto", "",          \
       "Connections at a time, all listeners together; auto is what the limit of open files "       \
       "allows.")                                                                                   \

@@ -69,7 +69,7 @@ static void split_memory(const struct config *c, const struct machine *m, struct
 
     limit = larger(limit, 16 * MIB);
     s->memory_limit_bytes = limit;
-    s->core.store.cache_bytes = size_or(c, OPT_CACHE_BYTES, smaller(limit / 8, 60 * MIB));
+    s->core.store.cache_bytes = size_or(c, OPT_CACHE_BYTES, smaller(limit / 8, 56 * MIB));
     s->core.store.backlog_bytes = smaller(limit / 8, 32 * MIB);
     s->core.store.memory_level_bytes = limit / 2;
     s->hub.memory_bytes = limit / 4;
