@@ -167,8 +167,8 @@ def sync_times_us(fd, count):
 
 def late_timers_ms(seconds=2, windows=3):
     """How late a program is that wakes each millisecond on the idle machine: p99.9, on the processor where it is
-    latest, the median of some windows each as long as a measurement. Messages cannot be earlier than who handles
-    them: no broker's p99.9 at a fixed rate is below this, except by luck."""
+    latest, the median of some windows each as long as a measurement. Who sleeps there, brokers and clients too, is
+    late as often: what their p99.9 at a fixed rate is to be seen beside."""
     allowed = os.sched_getaffinity(0)
     worst = 0
     for processor in allowed:

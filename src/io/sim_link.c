@@ -227,9 +227,7 @@ static void send_blocks(struct sim_link *s)
 void sim_link_turn(struct sim_link *s)
 {
     struct link_base *base = &s->base;
-    if (s->is_gone)
-        return;
-    if (s->is_blocked)
+    if (s->is_gone || s->is_blocked)
         return;
     bool was_above = link_pending_bytes(&base->link) > LINK_LOW_WATER_BYTES;
     send_blocks(s);

@@ -452,6 +452,19 @@ TEST(a_stop_syncs_also_logs_whose_rows_were_about_to_be_written)
     test_store_reset(&t);
 }
 
+/* Turns drawn from the seed, as many; the log's tail is sealed as soon as it is durable. True: it is. */
+static bool seal_in_turns(struct test_store *t, struct log *log, int turns)
+{
+    int64_t end = log->end;
+    random_init(&t->random, (uint64_t)turns);
+    for (int i = 0; i < turns; i++) {
+        test_store_turn(t, 1);
+        if (log->durable == end && log_state(log)->tail.count > 0)
+            (void)log_seal(log_state(log));
+    }
+    return log->durable == end;
+}
+
 /* What the journal held behind it is then in a segment that begins where the part would have. */
 TEST(a_direct_part_that_a_power_cut_left_empty_is_followed_by_segments_of_later_runs)
 {
@@ -475,13 +488,8 @@ TEST(a_direct_part_that_a_power_cut_left_empty_is_followed_by_segments_of_later_
         expect_ok(test_store_crash(&t, SIM_KEEP, 1));
         log = store_find(t.store, 8);
         append(log, "b"); /* and this in the next */
-        random_init(&t.random, (uint64_t)turns);
-        for (int i = 0; i < turns; i++) {
-            test_store_turn(&t, 1);
-            if (log->durable == 2 && log_state(log)->tail.count > 0)
-                (void)log_seal(log_state(log));
-        }
-        bool is_there = log->durable == 2;
+        expect_int(log->end, 2);
+        bool is_there = seal_in_turns(&t, log, turns);
         expect_ok(test_store_crash(&t, SIM_KEEP, 1));
         if (is_there)
             expect_string(test_store_values(&t, store_find(t.store, 8), 1), "b");
@@ -512,20 +520,14 @@ TEST(a_direct_part_that_was_trimmed_as_a_whole_ends_where_the_journal_says)
         test_store_kill(&t);
         expect_ok(disk_remove(t.disk, path));
         expect_ok(test_store_open(&t));
-        for (int i = 0; i < 1 + turns % 3; i++)
-            test_store_turn(
-                &t, 1); /* that the part is over is written in this run, its row perhaps not */
+        for (int i = 0; i < 1 + turns % 3;
+             i++) /* that the part is over is written, its row perhaps not */
+            test_store_turn(&t, 1);
         expect_ok(test_store_crash(&t, SIM_KEEP, 1));
         log = store_find(t.store, 8);
         expect_int(log->end, 3);
         append(log, "b"); /* and this in the next */
-        random_init(&t.random, (uint64_t)turns);
-        for (int i = 0; i < turns; i++) {
-            test_store_turn(&t, 1);
-            if (log->durable == 4 && log_state(log)->tail.count > 0)
-                (void)log_seal(log_state(log));
-        }
-        bool is_there = log->durable == 4;
+        bool is_there = seal_in_turns(&t, log, turns);
         sealed += log_state(log)->stored_to == 4;
         expect_ok(test_store_crash(&t, SIM_KEEP, 1));
         if (is_there)
