@@ -9,18 +9,20 @@
 enum { FEEDS_KEPT = 64 };
 
 struct feeds {
-    struct list holding; /* feeds that hold a read's answer, least recently used first */
+    struct list holding; /* answers of reads, least recently used first */
     struct list spare;   /* feeds to be used again */
     size_t spare_count;
     size_t held_bytes;
+    size_t ahead_bytes; /* of all reads ahead, under way or held */
 };
 
 /* A read and its answer. It outlives its feed when that goes away first. */
 struct feed_read {
     struct log_read read;
-    struct feed *feed; /* NULL: nobody waits */
-    bool done;
-    size_t bytes; /* counted in feeds->held_bytes */
+    struct feed *feed;   /* NULL: nobody waits */
+    bool goes_on;        /* where the one before had ended */
+    struct list holding; /* linked: done */
+    size_t bytes;        /* counted in feeds->held_bytes */
 };
 
 struct feed {
@@ -29,11 +31,11 @@ struct feed {
     void (*arrived)(void *ctx);
     void *ctx;
 
-    struct feed_read *read; /* under way, or its answer */
-    size_t read_at;         /* the batch of the answer that was used last */
-    size_t read_bytes;      /* of the next read */
-    int64_t read_end;       /* where the last answer ended */
-    struct list holding;
+    struct feed_read *read;  /* under way, or its answer */
+    struct feed_read *ahead; /* the same, of what comes behind it; begun when that is used */
+    size_t read_at;          /* the batch of the answer that was used last */
+    int64_t read_end;        /* where the last answer ended */
+    struct list spare;       /* feeds->spare */
 
     bool has_batch; /* the batch being decoded, in this turn */
     struct log_batch batch;
@@ -52,6 +54,11 @@ struct feed {
 
 /* ---- life ---- */
 
+static bool is_under_way(const struct feed_read *r)
+{
+    return !list_is_linked(&r->holding);
+}
+
 struct feeds *feeds_new(void)
 {
     struct feeds *feeds = xzalloc(sizeof *feeds);
@@ -67,14 +74,14 @@ void feeds_free(struct feeds *feeds)
     check(list_is_empty(&feeds->holding));
     struct list *node;
     while ((node = list_pop_front(&feeds->spare)))
-        free(container_of(node, struct feed, holding));
+        free(container_of(node, struct feed, spare));
     free(feeds);
 }
 
 struct feed *feed_new(struct feeds *feeds, struct log *log, void (*arrived)(void *ctx), void *ctx)
 {
     struct list *node = list_pop_front(&feeds->spare);
-    struct feed *f = node ? container_of(node, struct feed, holding) : xmalloc(sizeof *f);
+    struct feed *f = node ? container_of(node, struct feed, spare) : xmalloc(sizeof *f);
     feeds->spare_count -= node != NULL;
     memset(f, 0, sizeof *f);
     f->feeds = feeds;
@@ -86,16 +93,47 @@ struct feed *feed_new(struct feeds *feeds, struct log *log, void (*arrived)(void
     return f;
 }
 
-static void drop_answer(struct feed *f)
+/* Its reads ahead count no more as such. */
+static struct feed_read *take_ahead(struct feed *f)
 {
-    struct feed_read *r = f->read;
-    if (!r || !r->done)
+    struct feed_read *r = f->ahead;
+    f->ahead = NULL;
+    f->feeds->ahead_bytes -= r ? r->read.max_bytes : 0;
+    return r;
+}
+
+/* Free an answer, or leave a read to end by itself. Accepts NULL. */
+static void let_go(struct feeds *feeds, struct feed_read *r)
+{
+    if (!r)
         return;
-    list_remove(&f->holding);
-    f->feeds->held_bytes -= r->bytes;
+    r->feed = NULL;
+    if (is_under_way(r))
+        return;
+    list_remove(&r->holding);
+    feeds->held_bytes -= r->bytes;
     log_read_end(&r->read);
     free(r);
+}
+
+static void drop_answer(struct feed *f)
+{
+    let_go(f->feeds, f->read);
     f->read = NULL;
+}
+
+static void drop_ahead(struct feed *f)
+{
+    let_go(f->feeds, take_ahead(f));
+}
+
+static void drop_oldest(struct feeds *feeds)
+{
+    struct feed_read *r = container_of(feeds->holding.next, struct feed_read, holding);
+    if (r->feed->ahead == r)
+        drop_ahead(r->feed);
+    else
+        drop_answer(r->feed);
 }
 
 void feed_free(struct feed *f)
@@ -103,19 +141,23 @@ void feed_free(struct feed *f)
     if (!f)
         return;
     drop_answer(f);
-    if (f->read)
-        f->read->feed = NULL;
+    drop_ahead(f);
     if (f->feeds->spare_count == FEEDS_KEPT) {
         free(f);
         return;
     }
     f->feeds->spare_count++;
-    list_push_front(&f->feeds->spare, &f->holding);
+    list_push_front(&f->feeds->spare, &f->spare);
+}
+
+bool feed_is_reading(const struct feed *f)
+{
+    return f->read && is_under_way(f->read);
 }
 
 bool feed_is_idle(const struct feed *f)
 {
-    return !f->read;
+    return !f->read && !f->ahead;
 }
 
 /* ---- reading from files ---- */
@@ -129,30 +171,50 @@ static void read_done(struct log_read *read)
         free(r);
         return;
     }
-    r->done = true;
     for (size_t i = 0; i < read->count; i++)
         r->bytes += read->batches[i].raw.size;
     f->feeds->held_bytes += r->bytes;
-    list_push_back(&f->feeds->holding, &f->holding);
-    f->read_at = 0;
-    f->arrived(f->ctx);
+    list_push_back(&f->feeds->holding, &r->holding);
+    if (r == f->read)
+        f->arrived(f->ctx);
+}
+
+static struct feed_read *begin_read(struct feed *f, int64_t offset, int64_t limit)
+{
+    struct feed_read *r = xzalloc(sizeof *r);
+    r->feed = f;
+    r->goes_on = offset == f->read_end;
+    r->read.kind = READ_FROM;
+    r->read.from = offset;
+    r->read.limit = limit;
+    r->read.max_bytes = r->goes_on ? FEED_READ_MAX_BYTES : FEED_READ_MIN_BYTES;
+    r->read.done = read_done;
+    log_read(f->log, &r->read);
+    return r;
 }
 
 static enum err start_read(struct feed *f, int64_t offset, int64_t limit)
 {
-    bool goes_on = offset == f->read_end;
-    f->read_bytes = !goes_on                                  ? FEED_READ_MIN_BYTES
-                    : f->read_bytes * 2 > FEED_READ_MAX_BYTES ? FEED_READ_MAX_BYTES
-                                                              : f->read_bytes * 2;
-    struct feed_read *r = f->read = xzalloc(sizeof *r);
-    r->feed = f;
-    r->read.kind = READ_FROM;
-    r->read.from = offset;
-    r->read.limit = limit;
-    r->read.max_bytes = f->read_bytes;
-    r->read.done = read_done;
-    log_read(f->log, &r->read);
+    drop_ahead(f);
+    f->read_at = 0;
+    f->read = begin_read(f, offset, limit);
     return E_COLD;
+}
+
+/* What comes next is read from files while this answer is used. */
+static void read_ahead(struct feed *f, int64_t limit)
+{
+    const struct log_read *read = &f->read->read;
+    const struct log_batch *last = &read->batches[read->count - 1];
+    struct log_batch b;
+    size_t count;
+    int64_t next = log_batch_end(last);
+    bool wanted = !f->ahead && next < limit && f->feeds->ahead_bytes < FEED_AHEAD_BYTES;
+    if (!wanted || log_peek(f->log, next, limit, 1, &b, 1, &count) != E_COLD)
+        return;
+    f->read_end = next;
+    f->ahead = begin_read(f, next, limit);
+    f->feeds->ahead_bytes += f->ahead->read.max_bytes;
 }
 
 /* ---- finding the batch ---- */
@@ -185,8 +247,10 @@ static enum err find_in_answer(struct feed *f, int64_t offset, int64_t limit, st
             continue;
         f->read_at = i;
         *out = *lb;
-        list_remove(&f->holding);
-        list_push_back(&f->feeds->holding, &f->holding);
+        list_remove(&f->read->holding);
+        list_push_back(&f->feeds->holding, &f->read->holding);
+        if (f->read->goes_on || i > 0 || read->count == 1)
+            read_ahead(f, limit);
         return OK;
     }
     bool empty = read->count == 0 && read->from == offset && read->limit >= limit;
@@ -194,12 +258,21 @@ static enum err find_in_answer(struct feed *f, int64_t offset, int64_t limit, st
     return empty ? E_NOT_FOUND : E_COLD;
 }
 
+/* What was read ahead is next, if the offset may lie in it. */
+static void go_on(struct feed *f, int64_t offset)
+{
+    if (f->read || !f->ahead || offset < f->ahead->read.from)
+        return;
+    f->read = take_ahead(f);
+    f->read_at = 0;
+}
+
 static enum err find_batch(struct feed *f, int64_t offset, int64_t limit, struct log_batch *out)
 {
     size_t count;
-    if (f->read && !f->read->done)
-        return E_COLD;
-    if (f->read) {
+    for (go_on(f, offset); f->read; go_on(f, offset)) {
+        if (is_under_way(f->read))
+            return E_COLD;
         enum err err = find_in_answer(f, offset, limit, out);
         if (err != E_COLD)
             return err;
@@ -314,5 +387,5 @@ void feed_rest(struct feed *f)
     f->has_batch = f->has_record = false;
     struct feeds *all = f->feeds;
     while (all->held_bytes > FEED_HELD_BYTES)
-        drop_answer(container_of(all->holding.next, struct feed, holding));
+        drop_oldest(all);
 }

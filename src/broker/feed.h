@@ -1,6 +1,6 @@
 /*
  * A feed gives a log's records by offset, mostly one after the other: from memory where they still
- * are, else by reads from files, ahead. Each batch is decoded once in a pass, also when the pass
+ * are, else by reads from files, ahead of who goes on. Each batch is decoded once in a pass, also when the pass
  * takes many turns. Between turns a feed holds no memory of the log, except what a read has
  * brought; all feeds together keep at most FEED_HELD_BYTES of that, the least recently used goes
  * first.
@@ -19,8 +19,9 @@ struct feed;
 
 enum {
     FEED_READ_MIN_BYTES = 256 << 10,
-    FEED_READ_MAX_BYTES = 1 << 20,
+    FEED_READ_MAX_BYTES = 512 << 10,
     FEED_HELD_BYTES = 64 << 20,
+    FEED_AHEAD_BYTES = 8 << 20, /* what all feeds together read before it is asked for */
 };
 
 struct feeds *feeds_new(void);
@@ -30,6 +31,8 @@ void feeds_free(struct feeds *feeds); /* accepts NULL */
 struct feed *feed_new(struct feeds *feeds, struct log *log, void (*arrived)(void *ctx), void *ctx);
 /* A read under way is left to end by itself. Accepts NULL. The memory is kept for the next one. */
 void feed_free(struct feed *feed);
+/* What feed_at() has answered E_COLD for has not arrived yet. */
+bool feed_is_reading(const struct feed *feed);
 /* Nothing is being read, nothing that was read is held. */
 bool feed_is_idle(const struct feed *feed);
 

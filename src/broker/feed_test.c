@@ -76,3 +76,100 @@ TEST(nothing_found_says_nothing_of_what_came_behind_the_limit)
     test_consumer_reset(&c);
     test_core_end(&t);
 }
+
+/* ---- reading ahead ---- */
+
+enum { BATCH_RECORDS = 200, BACKLOG = 12 * BATCH_RECORDS };
+
+static struct feed *backlog_feed(struct test_core *t, bool *arrived)
+{
+    return feed_new(t->core->internal->feeds, test_queue(t, "q")->log, has_arrived, arrived);
+}
+
+/* The records from `from` on, up to `to`; how often they had to be waited for. All else that is being read has
+ * time enough between two of them. */
+static int waits_of_pass(struct test_core *t, struct feed *feed, int64_t from, int64_t to)
+{
+    struct record record;
+    int waits = 0;
+    for (int64_t at = from; at < to; at++) {
+        enum err err = feed_at(feed, at, BACKLOG, &record);
+        if (err == E_COLD) {
+            waits++;
+            test_core_settle(t);
+            err = feed_at(feed, at, BACKLOG, &record);
+        }
+        expect_ok(err);
+        expect_int(record.offset, at);
+        feed_rest(feed);
+        if (at % BATCH_RECORDS == 0)
+            test_core_settle(t);
+    }
+    return waits;
+}
+
+TEST(who_goes_on_waits_for_the_first_read_alone)
+{
+    struct test_core t;
+    bool arrived = false;
+    test_core_init_backlog(&t, BACKLOG);
+    struct feed *feed = backlog_feed(&t, &arrived);
+    expect_int(waits_of_pass(&t, feed, 0, BACKLOG), 1);
+    feed_free(feed);
+    test_core_end(&t);
+}
+
+/* The first read has one batch, and what is next has not arrived yet. */
+static struct feed *feed_that_reads_ahead(struct test_core *t, int64_t from, bool *arrived)
+{
+    struct feed *feed = backlog_feed(t, arrived);
+    expect_int(waits_of_pass(t, feed, from, from + 1), 1);
+    expect_false(feed_is_reading(feed));
+    return feed;
+}
+
+TEST(who_goes_back_does_not_wait_for_what_is_read_ahead)
+{
+    struct test_core t;
+    bool arrived = false;
+    test_core_init_backlog(&t, BACKLOG);
+    struct feed *feed = feed_that_reads_ahead(&t, 2 * BATCH_RECORDS + 1, &arrived);
+    expect_int(waits_of_pass(&t, feed, 1, BACKLOG), 1);
+    expect_int(waits_of_pass(&t, feed, BACKLOG - 1, BACKLOG), 0);
+    feed_free(feed);
+    test_core_end(&t);
+}
+
+TEST(what_is_read_ahead_by_all_feeds_is_limited)
+{
+    enum { FEEDS = FEED_AHEAD_BYTES / FEED_READ_MAX_BYTES };
+    struct test_core t;
+    struct feed *feeds[FEEDS];
+    bool arrived = false;
+    test_core_init_backlog(&t, BACKLOG);
+    for (int i = 0; i < FEEDS; i++)
+        feeds[i] = feed_that_reads_ahead(&t, 1, &arrived);
+
+    struct feed *late = backlog_feed(&t, &arrived);
+    expect_true(waits_of_pass(&t, late, 0, BACKLOG) > 1);
+    test_core_settle(&t);
+    for (int i = 0; i < FEEDS; i++)
+        feed_free(feeds[i]);
+    expect_int(waits_of_pass(&t, late, 0, BACKLOG), 1);
+    feed_free(late);
+    test_core_end(&t);
+}
+
+TEST(a_feed_may_go_while_it_reads_ahead)
+{
+    struct test_core t;
+    bool arrived = false;
+    test_core_init_backlog(&t, BACKLOG);
+    for (int i = 0; i < 2 * FEED_AHEAD_BYTES / FEED_READ_MAX_BYTES; i++)
+        feed_free(feed_that_reads_ahead(&t, 1, &arrived));
+    test_core_settle(&t);
+    struct feed *feed = backlog_feed(&t, &arrived);
+    expect_int(waits_of_pass(&t, feed, 0, BACKLOG), 1);
+    feed_free(feed);
+    test_core_end(&t);
+}

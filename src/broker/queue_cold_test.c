@@ -11,25 +11,6 @@
 
 static struct test_wait again;
 
-/* A core whose memory holds next to nothing, and a queue with `count` messages of 1 KiB. */
-static void init_cold(struct test_core *t, int count)
-{
-    char body[1025];
-    test_core_init(t);
-    test_core_close(t);
-    t->config.store.cache_bytes = 1;
-    expect_ok(test_core_open(t));
-    test_durable_queue(t, "q");
-    for (int i = 0; i < count; i++) {
-        snprintf(body, sizeof body, "%-1024d", i);
-        expect_ok(test_publish(t, "q", body, NULL));
-        if (i % 200 == 0)
-            test_core_settle(t);
-    }
-    test_core_settle(t);
-    test_core_reopen(t); /* nothing is in memory now */
-}
-
 static int next_number;
 static void expect_next_number(struct test_consumer *c, const struct delivery *d)
 {
@@ -44,7 +25,7 @@ TEST(a_backlog_is_read_from_files_in_order)
     struct test_core t;
     struct test_consumer c = {.then = expect_next_number};
     next_number = 0;
-    init_cold(&t, 6000);
+    test_core_init_backlog(&t, 6000);
     struct queue *q = test_queue(&t, "q");
     test_consume(q, &c, 10, true); /* in small windows */
     for (int i = 0; i < 300; i++) {
@@ -57,6 +38,7 @@ TEST(a_backlog_is_read_from_files_in_order)
     queue_consumer_ready(&c.consumer);
     test_core_settle(&t);
     expect_int(c.count, 6000);
+    expect_null(q->internal->feed); /* nor what it has read ahead */
     test_core_end(&t);
 }
 
@@ -66,7 +48,7 @@ TEST(what_comes_next_is_read_while_consumers_are_busy)
     struct test_core t;
     struct test_consumer c = {.then = expect_next_number};
     next_number = 0;
-    init_cold(&t, 600);
+    test_core_init_backlog(&t, 600);
     test_consume(test_queue(&t, "q"), &c, 201, true);
     test_core_settle(&t);
     expect_int(c.count, 201);
@@ -81,7 +63,7 @@ TEST(get_of_a_message_in_a_file_says_when_to_try_again)
 {
     struct test_core t;
     struct delivery d;
-    init_cold(&t, 500);
+    test_core_init_backlog(&t, 500);
     struct queue *q = test_queue(&t, "q");
     expect_err(queue_get(q, true, &again.wait, &d), E_COLD);
     core_wait_cancel(&again.wait);
@@ -125,7 +107,7 @@ static void init_unread(struct test_core *t)
     next_number = 0;
     memset(warned, 0, sizeof warned);
     memset(cleared, 0, sizeof cleared);
-    init_cold(t, 10);
+    test_core_init_backlog(t, 10);
     say_set_sink(count_unread);
     sim_disk_fail(t->disk, SIM_READ, 1, E_IO);
 }
@@ -203,7 +185,7 @@ TEST(a_queue_may_go_while_it_waits_to_be_asked_for_again)
     for (int is_closed = 0; is_closed < 2; is_closed++) {
         struct test_core t;
         struct test_consumer c = {.then = expect_next_number};
-        init_cold(&t, 10);
+        test_core_init_backlog(&t, 10);
         struct queue *q = test_queue(&t, "q");
         sim_disk_fail(t.disk, SIM_READ, 1, E_IO);
         test_consume(q, &c, 100, true);
@@ -222,7 +204,7 @@ TEST(what_get_gave_is_valid_until_the_turn_has_ended_also_when_the_queue_goes)
 {
     struct test_core t;
     struct delivery d;
-    init_cold(&t, 10);
+    test_core_init_backlog(&t, 10);
     struct queue *q = test_queue(&t, "q");
     expect_ok(test_get(&t, "q", &d));
     queue_delete(q);
@@ -234,7 +216,7 @@ TEST(a_queue_may_be_deleted_while_it_is_read_from_a_file)
 {
     struct test_core t;
     struct test_consumer c = {.then = expect_next_number};
-    init_cold(&t, 500);
+    test_core_init_backlog(&t, 500);
     struct queue *q = test_queue(&t, "q");
     test_consume(q, &c, 10, true);
     core_turn_end(t.core); /* the read is submitted */
@@ -249,7 +231,7 @@ TEST(a_core_may_be_closed_while_a_queue_is_read_from_a_file)
 {
     struct test_core t;
     struct test_consumer c = {.then = expect_next_number};
-    init_cold(&t, 500);
+    test_core_init_backlog(&t, 500);
     test_consume(test_queue(&t, "q"), &c, 10, true);
     core_turn_end(t.core); /* the read is submitted */
     expect_true(sim_jobs_waiting_count(t.sim) > 0);

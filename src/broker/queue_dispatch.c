@@ -324,14 +324,14 @@ static void hand_over(struct queue *queue, struct consumer *c, struct delivery *
         queue_marked(queue);
 }
 
-/* The pass is over. A queue that is empty needs no feed. */
+/* The pass is over. A queue that has nothing to give needs no feed, nor what that has read. */
 static void rest(struct queue *queue)
 {
     struct queue_internal *in = queue->internal;
     if (!in->feed)
         return;
     feed_rest(in->feed);
-    if (feed_is_idle(in->feed) && queue_ready_count(queue) == 0) {
+    if (queue_ready_count(queue) == 0 && !feed_is_reading(in->feed)) {
         feed_free(in->feed);
         in->feed = NULL;
     }
@@ -345,17 +345,6 @@ static bool has_expired(const struct queue *queue, const struct delivery *d)
 
 /* ---- the pass ---- */
 
-/* What comes from files is read while the consumers are still busy with what was before it. */
-static void read_ahead(struct queue *queue)
-{
-    const struct queue_internal *in = queue->internal;
-    struct delivery next;
-    if (!in->feed || feed_is_idle(in->feed) || list_is_empty(&in->parked))
-        return;
-    enum err err = queue_next_message(queue, &next);
-    (void)err; /* it is there, or is being read */
-}
-
 static void dispatch(struct queue *queue)
 {
     struct core *core = queue->internal->core;
@@ -367,10 +356,8 @@ static void dispatch(struct queue *queue)
         if (queue_ready_count(queue) == 0)
             break;
         struct consumer *c = next_consumer(queue);
-        if (!c) {
-            read_ahead(queue);
+        if (!c)
             break;
-        }
         err = queue_next_message(queue, &d);
         if (err)
             break;

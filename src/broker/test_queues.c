@@ -16,6 +16,24 @@ static void no_arguments(void)
 
 enum { JOURNAL_FILE_BYTES = 1 << 20 };
 
+void test_core_init_backlog(struct test_core *t, int count)
+{
+    char body[1025];
+    test_core_init(t);
+    test_core_close(t);
+    t->config.store.cache_bytes = 1;
+    expect_ok(test_core_open(t));
+    test_durable_queue(t, "q");
+    for (int i = 0; i < count; i++) {
+        snprintf(body, sizeof body, "%-1024d", i);
+        expect_ok(test_publish(t, "q", body, NULL));
+        if (i % 200 == 0)
+            test_core_settle(t);
+    }
+    test_core_settle(t);
+    test_core_reopen(t); /* nothing is in memory now */
+}
+
 void test_core_init_cold(struct test_core *t)
 {
     test_core_init(t);

@@ -11,6 +11,9 @@ static inline struct bytes B(const char *s) {
 
 /* A core that keeps nothing in memory, and a queue "other". */
 void test_core_init_cold(struct test_core *t);
+/* A core whose memory holds next to nothing, and a queue "q" with `count` messages of 1 KiB that have to be read,
+ * in batches of 200 (the first one alone). */
+void test_core_init_backlog(struct test_core *t, int count);
 /* What comes next is in the journal's next file. */
 void test_fill_journal_file(struct test_core *t);
 
