@@ -93,8 +93,8 @@ SCENARIOS = (
     Scenario("A1 publish, deliver, confirm, ack, 5,000/s", "amqp_load",
              "both --confirm 1000 --prefetch 1000 --persistent --rate 5000",
              labels=AMQP, floor=Floor(100 + PUBLISH, 100 + DELIVER, 100 + PUBLISH)),
-    Scenario("A1 publish, deliver, confirm, ack, 14,000/s", "amqp_load",  # half of what RabbitMQ takes
-             "both --confirm 1000 --prefetch 1000 --persistent --rate 14000",
+    Scenario("A1 publish, deliver, confirm, ack, 18,000/s", "amqp_load",  # half of what RabbitMQ takes
+             "both --confirm 1000 --prefetch 1000 --persistent --rate 18000",
              labels=AMQP, floor=Floor(100 + PUBLISH, 100 + DELIVER, 100 + PUBLISH)),
     Scenario("A1 publish, deliver, ack, no confirms", "amqp_load", "both --prefetch 1000 --persistent",
              labels=NO_QUORUM, floor=Floor(100 + PUBLISH, 100 + DELIVER, 100 + PUBLISH), rounds=3, estimate_s=6),
