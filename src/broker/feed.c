@@ -13,7 +13,7 @@ struct feeds {
     struct list spare;   /* feeds to be used again */
     size_t spare_count;
     size_t held_bytes;
-    size_t ahead_bytes; /* of all reads ahead, under way or held */
+    size_t ahead_bytes; /* of all reads ahead: what was asked for, or what has come */
 };
 
 /* A read and its answer. It outlives its feed when that goes away first. */
@@ -23,6 +23,7 @@ struct feed_read {
     bool goes_on;        /* where the one before had ended */
     struct list holding; /* linked: done */
     size_t bytes;        /* counted in feeds->held_bytes */
+    size_t ahead_bytes;  /* counted in feeds->ahead_bytes */
 };
 
 struct feed {
@@ -93,12 +94,19 @@ struct feed *feed_new(struct feeds *feeds, struct log *log, void (*arrived)(void
     return f;
 }
 
-/* Its reads ahead count no more as such. */
+static void count_ahead(struct feeds *feeds, struct feed_read *r, size_t bytes)
+{
+    feeds->ahead_bytes += bytes - r->ahead_bytes;
+    r->ahead_bytes = bytes;
+}
+
+/* What was read ahead counts no more as such. */
 static struct feed_read *take_ahead(struct feed *f)
 {
     struct feed_read *r = f->ahead;
     f->ahead = NULL;
-    f->feeds->ahead_bytes -= r ? r->read.max_bytes : 0;
+    if (r)
+        count_ahead(f->feeds, r, 0);
     return r;
 }
 
@@ -175,7 +183,9 @@ static void read_done(struct log_read *read)
         r->bytes += read->batches[i].raw.size;
     f->feeds->held_bytes += r->bytes;
     list_push_back(&f->feeds->holding, &r->holding);
-    if (r == f->read)
+    if (r == f->ahead)
+        count_ahead(f->feeds, r, r->bytes); /* a large batch is read whole */
+    else
         f->arrived(f->ctx);
 }
 
@@ -214,7 +224,7 @@ static void read_ahead(struct feed *f, int64_t limit)
         return;
     f->read_end = next;
     f->ahead = begin_read(f, next, limit);
-    f->feeds->ahead_bytes += f->ahead->read.max_bytes;
+    count_ahead(f->feeds, f->ahead, f->ahead->read.max_bytes);
 }
 
 /* ---- finding the batch ---- */

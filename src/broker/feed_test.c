@@ -142,7 +142,9 @@ TEST(who_goes_back_does_not_wait_for_what_is_read_ahead)
 
 TEST(what_is_read_ahead_by_all_feeds_is_limited)
 {
-    enum { FEEDS = FEED_AHEAD_BYTES / FEED_READ_MAX_BYTES };
+    enum {
+        FEEDS = 2 * FEED_AHEAD_BYTES / FEED_READ_MAX_BYTES
+    }; /* what came is less than was asked for */
     struct test_core t;
     struct feed *feeds[FEEDS];
     bool arrived = false;
@@ -157,6 +159,44 @@ TEST(what_is_read_ahead_by_all_feeds_is_limited)
         feed_free(feeds[i]);
     expect_int(waits_of_pass(&t, late, 0, BACKLOG), 1);
     feed_free(late);
+    test_core_end(&t);
+}
+
+/* Three messages, each as large as all that feeds may have ahead. */
+static void publish_large(struct test_core *t)
+{
+    static char body[FEED_AHEAD_BYTES + 1];
+    memset(body, 'x', FEED_AHEAD_BYTES);
+    test_durable_queue(t, "large");
+    for (int i = 0; i < 3; i++) {
+        expect_ok(test_publish(t, "large", body, NULL));
+        test_core_settle(t);
+    }
+}
+
+TEST(what_is_read_ahead_counts_as_large_as_it_is)
+{
+    struct test_core t;
+    struct record record;
+    bool arrived = false;
+    test_core_init_backlog(&t, BACKLOG);
+    publish_large(&t);
+    test_core_reopen(&t);
+    struct queue *large = test_queue(&t, "large");
+    struct feed *feed = feed_new(t.core->internal->feeds, large->log, has_arrived, &arrived);
+    expect_err(feed_at(feed, 0, 3, &record), E_COLD);
+    test_core_settle(&t);
+    expect_ok(feed_at(feed, 0, 3, &record));
+    feed_rest(feed);
+    test_core_settle(&t);
+
+    struct feed *small = backlog_feed(&t, &arrived);
+    expect_true(waits_of_pass(&t, small, 0, BACKLOG) > 1);
+    expect_ok(feed_at(feed, 1, 2, &record)); /* it was taken, and nothing of it is ahead */
+    feed_rest(feed);
+    expect_int(waits_of_pass(&t, small, 0, BACKLOG), 1);
+    feed_free(small);
+    feed_free(feed);
     test_core_end(&t);
 }
 
