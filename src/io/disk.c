@@ -80,6 +80,12 @@ void file_start_sync(struct file *file, uint64_t from, uint64_t to)
         file->disk->ops->start_sync(file, from, to);
 }
 
+enum err file_write_out(struct file *file, uint64_t from, uint64_t to)
+{
+    check(from <= to);
+    return from < to ? file->disk->ops->write_out(file, from, to) : OK;
+}
+
 void file_start_read(struct file *file, uint64_t from, uint64_t to)
 {
     check(from < to);

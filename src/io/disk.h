@@ -49,6 +49,7 @@ struct disk_ops {
     enum err (*read)(struct file *, uint64_t position, void *out, size_t size);
     enum err (*write)(struct file *, uint64_t position, const struct iovec *parts, int count);
     enum err (*sync)(struct file *);
+    enum err (*write_out)(struct file *, uint64_t from, uint64_t to);
     enum err (*allocate)(struct file *, uint64_t from, uint64_t to, bool written);
     enum err (*truncate)(struct file *, uint64_t size);
     enum err (*remove)(struct disk *, const char *path);
@@ -98,6 +99,9 @@ must_use enum err file_sync(struct file *);
 /* Let the system begin to write what it has of [from, to), so that file_sync() will have less to wait for.
  * Promises nothing; that call tells of what fails. */
 void file_start_sync(struct file *, uint64_t from, uint64_t to);
+/* Wait until the disk has taken what the system has of [from, to), which is not durable by that: a commit beside it
+ * waits for no more than one such piece. Fails as file_sync(), and that fails after it. */
+must_use enum err file_write_out(struct file *, uint64_t from, uint64_t to);
 /* Let the system begin to read [from, to) into its cache, so that file_read() will have less to wait for. */
 void file_start_read(struct file *, uint64_t from, uint64_t to);
 /* What of a file is asked for before it is needed. A disk that has much to read lets writes of others wait. */

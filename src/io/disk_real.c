@@ -274,6 +274,18 @@ static void real_start_sync(struct file *file, uint64_t from, uint64_t to)
                           SYNC_FILE_RANGE_WRITE);
 }
 
+/* Anything but an error of writing says that the system or the file system does not do this, and need not. */
+static enum err real_write_out(struct file *file, uint64_t from, uint64_t to)
+{
+    struct real_file *f = file_of(file);
+    unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    int failed = sync_file_range(f->fd, (off_t)from, (off_t)(to - from), all);
+    if (!failed || (errno != EIO && errno != ENOSPC && errno != EDQUOT))
+        return OK;
+    f->sync_failed = true; /* fdatasync would not tell of it again */
+    return io_error("sync_file_range");
+}
+
 static void real_start_read(struct file *file, uint64_t from, uint64_t to)
 {
     (void)posix_fadvise(file_of(file)->fd, (off_t)from, (off_t)(to - from), POSIX_FADV_WILLNEED);
@@ -457,6 +469,7 @@ static const struct disk_ops real_ops = {
     .is_cached = real_is_cached,
     .descriptor = real_descriptor,
     .start_sync = real_start_sync,
+    .write_out = real_write_out,
     .start_read = real_start_read,
     .free = real_free,
 };

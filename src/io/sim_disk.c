@@ -312,18 +312,32 @@ static enum err sim_write(struct file *file, uint64_t position, const struct iov
     return fault ? err_set(fault, "simulated fault") : err;
 }
 
-static enum err sim_sync(struct file *file)
+/* What was not synced is lost when the disk fails to take it. */
+static enum err begin_sync(struct sim_file *f, enum sim_call call)
 {
-    struct sim_file *f = file_of(file);
-    struct sim_disk *d = sim_of(file->disk);
+    struct sim_disk *d = sim_of(f->file.disk);
     enum err err = check_alive(f);
     if (err)
         return err;
-    err = begin(d, SIM_SYNC);
+    err = begin(d, call);
     if (err && !d->crashed) {
         node_lose_unsynced(f->node);
         f->node->failed_syncs++;
     }
+    return err;
+}
+
+static enum err sim_write_out(struct file *file, uint64_t from, uint64_t to)
+{
+    (void)from, (void)to;
+    return begin_sync(file_of(file), SIM_WRITE_OUT);
+}
+
+static enum err sim_sync(struct file *file)
+{
+    struct sim_file *f = file_of(file);
+    struct sim_disk *d = sim_of(file->disk);
+    enum err err = begin_sync(f, SIM_SYNC);
     if (!err && !d->ignores_sync)
         node_sync(f->node);
     if (!err && f->seen_failed_syncs != f->node->failed_syncs)
@@ -518,6 +532,7 @@ static const struct disk_ops sim_ops = {
     .read = sim_read,
     .write = sim_write,
     .sync = sim_sync,
+    .write_out = sim_write_out,
     .allocate = sim_allocate,
     .truncate = sim_truncate,
     .remove = sim_remove,

@@ -38,6 +38,7 @@ enum sim_call {
     SIM_READ,
     SIM_WRITE,
     SIM_SYNC,
+    SIM_WRITE_OUT,
     SIM_ALLOCATE,
     SIM_TRUNCATE,
     SIM_REMOVE, /* of files and directories */

@@ -12,10 +12,7 @@
 
 enum {
     GATHER_BATCHES = 512, /* two parts each, of 1,024 that one write takes */
-    GATHER_BYTES = 1 * MIB,
-    /* So much is synced at once: commits wait behind it for the same disk. */
-    SYNC_BYTES = 2 * MIB,
-    MANY_LOGS = 16, /* of those that are moved in a turn: whole files are read for them */
+    MANY_LOGS = 16,       /* of those that are moved in a turn: whole files are read for them */
 };
 #define LATE_NS INT64_C(60000000000) /* so long a reader of files is expected to come again */
 
@@ -50,7 +47,7 @@ struct materialise {
     bool counted;          /* the recycling of a file waits for it */
     bool seals;            /* the last segment is rolled behind these batches */
     unsigned how;          /* the segment is opened */
-    uint64_t unsynced;     /* bytes of the current segment */
+    uint64_t written_out;  /* up to here the disk has the current segment, durable or not */
     index_entries index;   /* new entries of the current segment */
     uint64_t indexed;
     int64_t max_timestamp; /* of the current segment */
@@ -115,7 +112,7 @@ static enum err open_segment(struct materialise *m, int64_t base)
     if (!err && fresh && m->first_written < 0)
         m->first_written = base;
     m->segment = base;
-    m->indexed = m->position;
+    m->indexed = m->written_out = m->position;
     return err;
 }
 
@@ -127,7 +124,6 @@ static enum err close_segment(struct materialise *m, bool sealed)
     if (LOG_MUTANT != MUTANT_LEAVE_OPEN)
         file_close(m->file);
     m->file = NULL;
-    m->unsynced = 0;
     if (!err)
         err = index_append(m->store->disk, m->log->log.id, m->segment, &m->index, sealed);
     vec_clear(&m->index);
@@ -143,16 +139,18 @@ struct gathered {
     struct text read; /* what had to be read from the journal; never moves while gathered */
 };
 
+/* Commits wait behind what the disk is given at once. */
 static enum err write_gathered(struct materialise *m, struct gathered *g)
 {
+    enum err err = OK;
     if (g->count == 0)
         return OK;
-    enum err err = file_write(m->file, m->position, g->parts, 2 * g->count);
-    m->unsynced += g->size;
-    if (!err && m->unsynced >= SYNC_BYTES) {
-        err = file_sync(m->file);
-        m->unsynced = 0;
+    if (m->position + g->size - m->written_out > m->store->config.piece_bytes) {
+        err = file_write_out(m->file, m->written_out, m->position);
+        m->written_out = m->position;
     }
+    if (!err)
+        err = file_write(m->file, m->position, g->parts, 2 * g->count);
     m->position += g->size;
     g->count = 0;
     g->size = 0;
@@ -175,7 +173,7 @@ static enum err gather_batch(struct materialise *m, struct gathered *g, const st
 {
     enum err err = OK;
     bool moves = !c->chunk && g->read.size + c->size > g->read.capacity;
-    if (g->count == GATHER_BATCHES || g->size > GATHER_BYTES || moves)
+    if (g->count == GATHER_BATCHES || g->size > m->store->config.piece_bytes || moves)
         err = write_gathered(m, g);
     const uint8_t *p = err ? NULL : source_bytes(c, g, &err);
     if (!p)
@@ -240,7 +238,7 @@ static void materialise_run(struct job *job)
 {
     struct materialise *m = container_of(job, struct materialise, job);
     struct gathered *g = xzalloc(sizeof *g);
-    text_reserve(&g->read, GATHER_BYTES);
+    text_reserve(&g->read, m->store->config.piece_bytes);
     enum err err = remove_stale(m);
     if (!err)
         err = write_batches(m, g);

@@ -11,6 +11,7 @@ void store_config_default(struct store_config *c)
         .carry_bytes = 64ull * KIB,
         .materialise_bytes = 4ull * MIB,
         .part_bytes = 16ull * MIB,
+        .piece_bytes = 512ull * KIB,
         .direct_append_bytes = 512ull * KIB,
         .direct_commit_bytes = 256ull * KIB,
         .direct_os_bytes = 8ull * KIB,

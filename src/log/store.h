@@ -122,7 +122,8 @@ struct store_config {
     uint64_t journal_file_bytes;
     uint64_t carry_bytes;       /* a log's tail up to this is carried forward, above materialised */
     uint64_t materialise_bytes; /* a tail of this size is, before its journal file is needed */
-    uint64_t part_bytes;        /* at once; the rest of a longer tail follows */
+    uint64_t part_bytes;        /* by one job; the rest of a longer tail follows */
+    uint64_t piece_bytes;       /* the disk is given at once of that: commits wait behind it */
     uint64_t direct_append_bytes; /* one append of this size makes a log direct */
     uint64_t direct_commit_bytes; /* so does this average for each commit, */
     uint64_t direct_os_bytes;     /* or this one at level os */

@@ -38,6 +38,7 @@ static void work_init(struct work *w)
     c->journal_file_bytes = 64 * KIB;
     c->journal_max_bytes = 256 * KIB;
     c->carry_bytes = 8 * KIB;
+    c->piece_bytes = 4 * KIB;
     c->direct_append_bytes = 20 * KIB;
     c->direct_commit_bytes = 1 * MIB;
     c->allocate_bytes = 64 * KIB;
@@ -185,13 +186,18 @@ static void sweep(enum sim_call call, enum err code, uint64_t step)
         n += step;
     say_set_sink(NULL);
     expect_true(n > 3 * step); /* the workload makes such calls */
-    if (code == E_IO && (call == SIM_WRITE || call == SIM_SYNC))
+    if (code == E_IO && (call == SIM_WRITE || call == SIM_SYNC || call == SIM_WRITE_OUT))
         expect_true(frozen > 0);
 }
 
 TEST(no_failed_sync_loses_what_was_acknowledged)
 {
     sweep(SIM_SYNC, E_IO, 1);
+}
+
+TEST(no_failed_writing_out_loses_what_was_acknowledged)
+{
+    sweep(SIM_WRITE_OUT, E_IO, 1);
 }
 
 TEST(no_failed_write_loses_what_was_acknowledged)

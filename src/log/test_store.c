@@ -99,7 +99,7 @@ void test_store_init_small(struct test_store *t, uint64_t journal_max_bytes, uin
     test_store_init(t);
     t->config.journal_first_bytes = t->config.journal_file_bytes = 64 << 10;
     t->config.journal_max_bytes = journal_max_bytes;
-    t->config.carry_bytes = 4 << 10;
+    t->config.carry_bytes = t->config.piece_bytes = 4 << 10;
     t->config.direct_append_bytes = 20 << 10;
     t->config.allocate_bytes = 64 << 10;
     t->config.segment_bytes = segment_bytes;

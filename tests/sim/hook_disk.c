@@ -78,6 +78,11 @@ static enum err hook_sync(struct file *f)
     return note(f->disk, file_sync(inner_file(f)));
 }
 
+static enum err hook_write_out(struct file *f, uint64_t from, uint64_t to)
+{
+    return file_write_out(inner_file(f), from, to);
+}
+
 static enum err hook_allocate(struct file *f, uint64_t from, uint64_t to, bool written)
 {
     return note(f->disk, file_allocate(inner_file(f), from, to, written));
@@ -148,6 +153,7 @@ struct disk *hook_disk_new(struct disk *inner, void (*changed)(void *ctx), void 
         .read = hook_read,
         .write = hook_write,
         .sync = hook_sync,
+        .write_out = hook_write_out,
         .allocate = hook_allocate,
         .truncate = hook_truncate,
         .remove = hook_remove,

@@ -24,6 +24,7 @@ void sim_settings_draw(struct store_config *c, struct random *random)
     c->carry_bytes = ONE_OF(random, 1, 4 * KIB, 16 * KIB);
     c->materialise_bytes = ONE_OF(random, 4 * KIB, 12 * KIB, 4 * MIB);
     c->part_bytes = ONE_OF(random, 1, 8 * KIB, 16 * MIB);
+    c->piece_bytes = ONE_OF(random, 1, 4 * KIB, 1 * MIB);
     c->direct_append_bytes = ONE_OF(random, 1, 3 * KIB, 24 * KIB, 1 * MIB);
     c->direct_commit_bytes = ONE_OF(random, 1, 2 * KIB, 16 * KIB, 1 * MIB);
     c->direct_os_bytes = ONE_OF(random, 1, 4 * KIB, 1 * MIB);
